@@ -1,0 +1,1 @@
+"""What is written down: costs, sources, claims. Plain values without behaviour beyond their own arithmetic."""

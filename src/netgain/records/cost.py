@@ -1,0 +1,125 @@
+"""Cost: what work took, in every currency at once.
+
+An unknown amount is ``None`` and stays unknown in every sum that contains it; it is never taken for zero. Where a
+lower bound is wanted instead, :func:`known_total` says what is known and names what is not.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Self, final
+
+
+@final
+class Currency(StrEnum):
+    """The units in which work is counted; the values are the field names of :class:`Cost`."""
+
+    UPDATES = "updates"
+    TOKENS_REAL = "tokens_real"
+    TOKENS_PADDED = "tokens_padded"
+    TOKENS_TRAINING = "tokens_training"
+    TOKENS_GENERATED = "tokens_generated"
+    FLOPS = "flops"
+    SECONDS = "seconds"
+    JOULES = "joules"
+    DOLLARS = "dollars"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What some work took. Every field is a non-negative number, or ``None`` where it is not known.
+
+    ``updates``           optimizer steps
+    ``tokens_real``       positions with text that the model processed (forward passes over the same text count again)
+    ``tokens_padded``     all positions the machine processed, padding included; never below ``tokens_real``
+    ``tokens_training``   positions that had a loss
+    ``tokens_generated``  tokens sampled or decoded from a model
+    ``flops``             floating point operations (one multiply-add is two), padding included
+    ``seconds``           device seconds (one device busy for a second)
+    ``joules``            energy at the device
+    ``dollars``           money, at list prices
+    """
+
+    updates: float | None = None
+    tokens_real: float | None = None
+    tokens_padded: float | None = None
+    tokens_training: float | None = None
+    tokens_generated: float | None = None
+    flops: float | None = None
+    seconds: float | None = None
+    joules: float | None = None
+    dollars: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in CURRENCIES:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"{name} = {value!r}: a cost is a finite number >= 0, or None where unknown")
+        real, padded = self.tokens_real, self.tokens_padded
+        if real is not None and padded is not None and padded < real * (1 - 1e-12):
+            raise ValueError(f"tokens_padded = {padded!r} is below tokens_real = {real!r}; padding only adds positions")
+
+    @classmethod
+    def zero(cls) -> Self:
+        """The cost of doing nothing: every currency known to be 0."""
+        return cls(**dict.fromkeys(CURRENCIES, 0.0))
+
+    def amount(self, currency: Currency) -> float | None:
+        """The amount in one currency, ``None`` where unknown."""
+        value: float | None = getattr(self, currency.value)
+        return value
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(**{name: _sum(getattr(self, name), getattr(other, name)) for name in CURRENCIES})
+
+    def __mul__(self, times: float) -> Self:
+        return type(self)(**{name: _product(getattr(self, name), times) for name in CURRENCIES})
+
+    __rmul__ = __mul__
+
+    def within(self, limit: Self) -> bool:
+        """Whether this cost is known and not above ``limit`` in every currency that ``limit`` names."""
+        return not self.beyond(limit)
+
+    def beyond(self, limit: Self) -> tuple[Currency, ...]:
+        """The currencies that ``limit`` names in which this cost is above it or unknown."""
+        pairs = ((currency, self.amount(currency), limit.amount(currency)) for currency in Currency)
+        return tuple(c for c, mine, cap in pairs if cap is not None and (mine is None or mine > cap))
+
+    def known(self) -> dict[str, float]:
+        """The known amounts by currency name, for records and JSON."""
+        return {name: value for name in CURRENCIES if (value := getattr(self, name)) is not None}
+
+
+CURRENCIES = tuple(field.name for field in fields(Cost))
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The exact sum: a currency that is unknown in any part is unknown in the total."""
+    result = Cost.zero()
+    for cost in costs:
+        result = result + cost
+    return result
+
+
+def known_total(costs: Iterable[Cost]) -> tuple[Cost, tuple[Currency, ...]]:
+    """A lower bound: per currency the sum of what is known, and the currencies of which some part was unknown.
+
+    A currency that no part knows is unknown in the sum as well.
+    """
+    parts = list(costs)
+    sums: dict[str, float | None] = {}
+    for name in CURRENCIES:
+        values = [value for part in parts if (value := getattr(part, name)) is not None]
+        sums[name] = sum(values) if values else None
+    incomplete = tuple(currency for currency in Currency if any(part.amount(currency) is None for part in parts))
+    return Cost(**sums), incomplete
+
+
+def _sum(left: float | None, right: float | None) -> float | None:
+    return None if left is None or right is None else left + right
+
+
+def _product(value: float | None, times: float) -> float | None:
+    return None if value is None else value * times
