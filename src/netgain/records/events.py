@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from netgain.records.cost import CURRENCIES, Cost, Currency
 
 FORMAT = 1
+LARGEST = 1e150  # so that no sum of amounts can overflow
 
 
 @final
@@ -31,14 +32,22 @@ class Purpose(StrEnum):
 
 def _read_cost(value: object) -> Cost:
     if isinstance(value, Cost):
-        return value
-    if not isinstance(value, Mapping):
+        cost = value
+    elif isinstance(value, Mapping):
+        cost = _cost_of(value)
+    else:
         raise ValueError("a cost is a mapping of currencies to numbers")  # noqa: TRY004 - pydantic collects ValueError
-    for name, amount in value.items():
+    if any(amount > LARGEST for amount in cost.known().values()):
+        raise ValueError(f"an amount above {LARGEST} is not the cost of anything")
+    return cost
+
+
+def _cost_of(amounts: Mapping[Any, Any]) -> Cost:
+    for name, amount in amounts.items():
         if name not in CURRENCIES or isinstance(amount, bool) or not isinstance(amount, int | float):
             raise ValueError(f"{name!r}: {amount!r} is not an amount of a currency")
     try:
-        return Cost(**{name: float(amount) for name, amount in value.items()})
+        return Cost(**{name: float(amount) for name, amount in amounts.items()})
     except OverflowError as problem:
         raise ValueError("an amount is too large for a number") from problem
 
