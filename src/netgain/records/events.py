@@ -163,8 +163,8 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="k
 
 
 def to_fields(event: Event) -> dict[str, Any]:
-    """The event as plain JSON values, its kind among them."""
-    return event.model_dump(mode="json")
+    """The event as plain values, its kind among them; canonical JSON takes them or refuses them."""
+    return event.model_dump()
 
 
 def from_fields(fields: object) -> Event:
