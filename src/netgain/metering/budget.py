@@ -15,7 +15,19 @@ from typing import final
 
 from netgain.errors import BudgetExceeded
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Opened, Purpose, Reserved, Settled
+from netgain.records.events import (
+    FORMAT,
+    Began,
+    Discarded,
+    Ended,
+    Event,
+    Failed,
+    Lost,
+    Opened,
+    Purpose,
+    Reserved,
+    Settled,
+)
 from netgain.records.rows import Record
 
 ROUNDING = 1e-9
@@ -69,6 +81,8 @@ class Standing:
         does not allow; the state is then unchanged.
         """
         match event:
+            case Began() if event.format != FORMAT:
+                raise ValueError(f"format {event.format} is not the format {FORMAT} that this version reads")
             case Opened():
                 self._apply_opened(seq, event)
             case Reserved():

@@ -7,7 +7,7 @@ from typing import final
 from netgain.errors import NetgainError
 from netgain.metering.budget import Charge, Standing
 from netgain.metering.ledger import Totals, sum_up
-from netgain.records.events import FORMAT, Began, Event
+from netgain.records.events import Began
 from netgain.records.lock import writer_of
 from netgain.records.reading import Finding, Reading, read
 from netgain.records.rows import Record
@@ -84,15 +84,9 @@ def _replay(records: tuple[Record, ...]) -> tuple[Standing, Finding | None]:
     standing = Standing()
     for record in records:
         try:
-            _check_began(record.seq, record.event)
+            if record.seq == 0 and not isinstance(record.event, Began):
+                return standing, Finding(0, "a journal begins with the writer that began it")
             standing.apply(record.seq, record.event)
         except (ValueError, NetgainError) as problem:
             return standing, Finding(record.seq, str(problem))
     return standing, None
-
-
-def _check_began(seq: int, event: Event) -> None:
-    if seq == 0 and not isinstance(event, Began):
-        raise ValueError("a journal begins with the writer that began it")
-    if isinstance(event, Began) and event.format != FORMAT:
-        raise ValueError(f"format {event.format} is not the format {FORMAT} that this version reads")
