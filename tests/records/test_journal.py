@@ -14,7 +14,7 @@ from netgain.records.events import Began, Noted
 from netgain.records.journal import Journal, is_remote
 from netgain.records.lock import writer_of
 from netgain.records.reading import read
-from netgain.records.rows import ROOT, chain, encode
+from netgain.records.rows import ROOT, TABLES, chain, encode
 
 
 def write(path: Path, *texts: str) -> None:
@@ -324,3 +324,32 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="cannot be opened for writing"):
         Journal.open(tmp_path / "file" / "j")
+
+
+def test_a_folder_in_place_of_the_journal_is_one_clear_line_and_leaves_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "j").mkdir()
+    with pytest.raises(JournalError, match="cannot be opened for writing"):
+        Journal.open(tmp_path / "j")
+    assert writer_of(tmp_path / "j") is None
+
+
+def test_a_broken_lock_file_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "j.lock").write_text("no database " * 100)
+    with pytest.raises(JournalError, match="delete the lock file"):
+        Journal.open(tmp_path / "j")
+    assert writer_of(tmp_path / "j") is None
+
+
+def test_the_same_journal_by_another_name_has_the_same_lock(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "j")
+    journal, _ = Journal.open(tmp_path / "j")
+    with journal, pytest.raises(JournalError, match="is writing to it"):
+        Journal.open(tmp_path / "link")
+
+
+@pytest.mark.parametrize("statements", [[], ["PRAGMA journal_mode = WAL"], [*TABLES.values()]])
+def test_a_writer_that_died_before_its_first_row_left_a_journal_to_begin(tmp_path: Path, statements: list[str]) -> None:
+    (tmp_path / "j").touch()
+    sql(tmp_path / "j", *statements)
+    write(tmp_path / "j", "first")
+    assert texts(tmp_path / "j") == ["first"]

@@ -57,10 +57,9 @@ class Charge:
     def useful(self) -> bool:
         return self.outcome == "completed" and not self.discarded
 
-    def counted(self, currency: Currency) -> float | None:
-        """The amount that budgets count: the actual one, or the quoted one where the actual one is unknown."""
-        actual = self.cost.amount(currency)
-        return self.quote.amount(currency) if actual is None else actual
+    def counted(self) -> dict[str, float]:
+        """The amounts that budgets count, by currency: the actual ones, or quoted ones where these are unknown."""
+        return self.quote.known() | self.cost.known()
 
 
 @final
@@ -71,7 +70,7 @@ class Standing:
     accounts: dict[int, Opened] = field(default_factory=dict)
     charges: dict[int, Charge] = field(default_factory=dict)
     _rows: dict[tuple[object, ...], int] = field(default_factory=dict)
-    _spent: dict[int, dict[Currency, float]] = field(default_factory=dict)
+    _spent: dict[int, dict[str, float]] = field(default_factory=dict)
     _open: dict[int, dict[int, Charge]] = field(default_factory=dict)
 
     def apply(self, seq: int, event: Event) -> None:
@@ -151,13 +150,12 @@ class Standing:
             raise ValueError(f"reservation {reservation} does not say truly in which currencies it was overrun")
         charge = replace(charge, cost=cost, outcome=outcome, error=error)
         self.charges[reservation] = charge
+        counted = charge.counted()
         for account in self.payers(charge.account):
             del self._open[account][reservation]
             spent = self._spent[account]
-            for currency in Currency:
-                amount = charge.counted(currency)
-                if amount is not None:
-                    spent[currency] = spent.get(currency, 0.0) + amount
+            for name, amount in counted.items():
+                spent[name] = spent.get(name, 0.0) + amount
 
     def find(self, wanted: Opened) -> int | None:
         """The row of the account that has this name and place, whatever its limit; None where there is none."""
@@ -180,11 +178,11 @@ class Standing:
 
     def spent(self, account: int, currency: Currency) -> float:
         """What the account and those below it have spent for certain; the open reservations are not in it."""
-        return self._spent[account].get(currency, 0.0)
+        return self._spent[account].get(currency.value, 0.0)
 
     def reserved(self, account: int, currency: Currency) -> float:
         """What is promised to open reservations of the account and those below it, and not yet spent."""
-        return sum(charge.counted(currency) or 0.0 for charge in self._open[account].values())
+        return sum(charge.quote.amount(currency) or 0.0 for charge in self._open[account].values())
 
     def remaining(self, account: int) -> dict[Currency, float]:
         """What the account may still reserve: the least over all the budgets that it counts against.
@@ -243,8 +241,9 @@ def fold(records: Iterable[Record]) -> Standing:
 
 def overruns(quote: Cost, actual: Cost) -> tuple[Currency, ...]:
     """The currencies in which ``actual`` is above ``quote`` by more than rounding; unknown amounts are not compared."""
-    pairs = ((currency, quote.amount(currency), actual.amount(currency)) for currency in Currency)
-    return tuple(c for c, q, a in pairs if q is not None and a is not None and a > q * (1 + ROUNDING))
+    promised = quote.known()
+    above = (name for name, amount in actual.known().items() if amount > promised.get(name, amount) * (1 + ROUNDING))
+    return tuple(Currency(name) for name in above)
 
 
 def _key(opened: Opened) -> tuple[object, ...]:

@@ -55,6 +55,9 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
 
     ``head`` is the hash of the last row as it was published before (the journal may have grown since). Never changes
     the file and never raises for what is in it; raises OSError where it may not be read.
+
+    The ``-wal`` file that a killed writer leaves is part of the journal. Deleting it, or putting an older copy of the
+    whole journal in its place, gives a journal that was true once: only a published ``head`` tells.
     """
     reading = read(path)
     standing, contradiction = _replay(reading.records)
@@ -75,7 +78,7 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
         charges=charges,
         totals=sum_up(charges),
         open=standing.open_reservations(),
-        writer=writer_of(Path(path)),
+        writer=writer_of(Path(path).resolve()),
     )
 
 

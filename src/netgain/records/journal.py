@@ -49,14 +49,18 @@ class Journal:
         Raises JournalError where another process writes to it, or where it does not verify: a file that lies is
         not written on. ``clock`` gives seconds since 1970 and is only written down, never computed with.
         """
-        path = Path(path)
-        existing = path.is_file() and path.stat().st_size > 0
+        path = Path(path).resolve()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = WriterLock(path)
         except (OSError, sqlite3.Error) as problem:
             raise JournalError(str(path), f"it cannot be opened for writing: {problem}") from problem
-        journal = cls(path, lock, clock)
+        existing = path.is_file() and path.stat().st_size > 0
+        try:
+            journal = cls(path, lock, clock)
+        except sqlite3.Error as problem:
+            lock.release()
+            raise JournalError(str(path), f"it cannot be opened for writing: {problem}") from problem
         try:
             records = journal._prepare(existing)
             began = journal.append(Began(software=software, host=socket.gethostname(), pid=os.getpid()))

@@ -29,7 +29,8 @@ class WriterLock:
             holder = self._holder()
             self._connection.close()
             if "locked" not in str(problem):
-                raise JournalError(str(self.path), f"the lock cannot be taken: {problem}") from problem
+                remedy = "if nobody writes to the journal, delete the lock file"
+                raise JournalError(str(self.path), f"the lock cannot be taken: {problem}", remedy) from problem
             raise JournalError(
                 str(journal), f"{holder} is writing to it", "wait for it, stop it, or write to another file"
             ) from problem
