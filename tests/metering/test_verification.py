@@ -1,5 +1,6 @@
 """Verification: every hash, number and total is derived again, and the first row that lies is named."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def test_a_whole_journal_verifies(path: Path) -> None:
     assert (seen.rows, seen.first_lie, seen.open, seen.writer) == (8, None, (), None)
     assert seen.totals.spent == Cost(flops=90)
     assert str(seen).startswith(f"{path}: verified: 8 rows, 2 charges, head ")
+
+
+def test_the_summary_is_plain_json(path: Path) -> None:
+    summary = json.loads(json.dumps(verify(path).summary()))
+    assert (summary["ok"], summary["charges"], summary["spent"]) == (True, 2, {"flops": 90})
+    path.write_bytes(b"")
+    assert json.loads(json.dumps(verify(path).summary()))["findings"][0]["row"] is None
 
 
 @pytest.mark.parametrize(

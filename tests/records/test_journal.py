@@ -75,6 +75,15 @@ def test_a_row_is_there_for_others_as_soon_as_append_returns(tmp_path: Path) -> 
             assert texts(tmp_path / "j")[-1] == str(number)
 
 
+def test_rows_are_forced_to_the_disk_and_not_only_handed_to_the_system(tmp_path: Path) -> None:
+    journal, _ = Journal.open(tmp_path / "j")
+    with journal:  # what a loss of power would show, no test can
+        settings = [
+            journal._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")
+        ]
+    assert settings == [2, "wal"]
+
+
 def test_a_closed_journal_is_one_file_and_readable_where_nothing_can_be_written(tmp_path: Path) -> None:
     write(tmp_path / "j", "a")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j", "j.lock"]

@@ -92,6 +92,7 @@ class Lora:
 
     @property
     def head_rank(self) -> int:
+        """The rank of the adapter on the output head, 0 where it has none."""
         return self.rank if HEAD in self.targets else 0
 
     def trains_weight(self, layer: int | None) -> bool:
@@ -100,6 +101,7 @@ class Lora:
 
     @property
     def trains_embedding(self) -> bool:
+        """No adapter on the embedding has a price."""
         return False
 
 
@@ -129,6 +131,7 @@ class Full:
 
     @property
     def head_rank(self) -> int:
+        """No adapter."""
         return 0
 
     def trains_weight(self, layer: int | None) -> bool:
@@ -137,6 +140,7 @@ class Full:
 
     @property
     def trains_embedding(self) -> bool:
+        """Whether the lowest weights of all are trained, so that every layer's input needs a gradient."""
         return self.layers is None
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from netgain.errors import NetgainError
 from netgain.metering.budget import Charge, Standing
@@ -42,6 +42,24 @@ class Verification:
     def first_lie(self) -> Finding | None:
         """The first finding in the order of the rows, None where all is well."""
         return self.findings[0] if self.findings else None
+
+    def summary(self) -> dict[str, Any]:
+        """What was found, as plain JSON values; unknown amounts are left out."""
+        return {
+            "path": self.path,
+            "ok": self.ok,
+            "rows": self.rows,
+            "untrusted_rows": self.untrusted,
+            "head": self.head,
+            "findings": [{"row": finding.row, "problem": finding.problem} for finding in self.findings],
+            "writer": self.writer,
+            "charges": len(self.charges),
+            "open": len(self.open),
+            "spent": self.totals.spent.known(),
+            "spent_at_least": self.totals.at_least.known(),
+            "useful": self.totals.useful.known(),
+            "lost": self.totals.lost.known(),
+        }
 
     def __str__(self) -> str:
         if self.findings:
