@@ -14,14 +14,14 @@ import pytest
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Purpose
+from netgain.records.purpose import Purpose
 from netgain.records.reading import Reading, read
 
 WRITER = """
 import sys
 from netgain.metering.account import Book
 from netgain.records.cost import Cost
-from netgain.records.events import Purpose
+from netgain.records.purpose import Purpose
 book = Book.open(sys.argv[1])
 account = book.account("arm", arm="a", seed=0, limit=Cost(flops=1e12)).under(Purpose.ADAPT)
 print("ready", flush=True)

@@ -10,8 +10,9 @@ from netgain.errors import JournalError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Ended, Event, Lost, Opened, Purpose, Reserved, Settled
+from netgain.records.events import Ended, Event, Lost, Opened, Reserved, Settled
 from netgain.records.journal import Journal
+from netgain.records.purpose import Purpose
 from netgain.records.reading import read
 from netgain.records.rows import ROOT, chain, encode
 

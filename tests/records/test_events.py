@@ -15,12 +15,12 @@ from netgain.records.events import (
     Lost,
     Noted,
     Opened,
-    Purpose,
     Reserved,
     Settled,
     from_fields,
     to_fields,
 )
+from netgain.records.purpose import Purpose
 
 EVENTS: list[Event] = [
     Began(software="netgain 0", host="here", pid=1),

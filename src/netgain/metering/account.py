@@ -22,8 +22,9 @@ from typing import Any, Self, final
 from netgain.errors import InputError, JournalError, OverrunError
 from netgain.metering.budget import Charge, Standing, fold, overruns
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Noted, Opened, Purpose, Reserved, Settled
+from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Noted, Opened, Reserved, Settled
 from netgain.records.journal import Journal
+from netgain.records.purpose import Purpose
 from netgain.records.rows import Record, encode
 
 LONGEST_ERROR = 2000

@@ -15,19 +15,8 @@ from typing import final
 
 from netgain.errors import BudgetExceeded
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import (
-    FORMAT,
-    Began,
-    Discarded,
-    Ended,
-    Event,
-    Failed,
-    Lost,
-    Opened,
-    Purpose,
-    Reserved,
-    Settled,
-)
+from netgain.records.events import FORMAT, Began, Discarded, Ended, Event, Failed, Lost, Opened, Reserved, Settled
+from netgain.records.purpose import Purpose
 from netgain.records.rows import Record
 
 ROUNDING = 1e-9

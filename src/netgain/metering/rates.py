@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Protocol, Self, final
 
 from netgain.errors import InputError, MissingExtraError
@@ -59,7 +60,7 @@ def api_price(
         import genai_prices
     except ImportError as missing:
         raise MissingExtraError("the price of API calls", "prices") from missing
-    source = f"genai-prices {_version('genai-prices')}"
+    source = f"genai-prices {version('genai-prices')}"
     usage = genai_prices.Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     moment = at or datetime.now(UTC)
     try:
@@ -69,12 +70,6 @@ def api_price(
     if _lacks_price(found.model_price, input_tokens, output_tokens):
         return ApiPrice(None, f"{source}: it has no price for the tokens of {model}")
     return ApiPrice(float(found.total_price), f"{source}: {found.provider.id}/{found.model.id}")
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
 
 
 def _lacks_price(price: object, input_tokens: int, output_tokens: int) -> bool:

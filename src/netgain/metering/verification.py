@@ -6,7 +6,7 @@ from typing import Any, final
 
 from netgain.errors import NetgainError
 from netgain.metering.budget import Charge, Standing
-from netgain.metering.ledger import Totals, sum_up
+from netgain.metering.statement import Totals, sum_up
 from netgain.records.events import Began
 from netgain.records.lock import writer_of
 from netgain.records.reading import Finding, Reading, read

@@ -6,28 +6,15 @@ as a whole is versioned by :data:`FORMAT`, which every :class:`Began` repeats.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any, Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
 from netgain.records.cost import CURRENCIES, Cost, Currency
+from netgain.records.purpose import Purpose
 
 FORMAT = 1
 LARGEST = 1e150  # so that no sum of amounts can overflow
-
-
-@final
-class Purpose(StrEnum):
-    """What work is for. ``evaluate`` is recorded like the others, but stands outside the matched budget."""
-
-    PROPOSE = "propose"
-    ADAPT = "adapt"
-    SCORE = "score"
-    LEARN = "learn"
-    TEACH = "teach"
-    TUNE = "tune"
-    EVALUATE = "evaluate"
 
 
 def _read_cost(value: object) -> Cost:

@@ -1,4 +1,4 @@
-"""The ledger: totals as folds, spent and useful told apart, unknown never taken for zero."""
+"""Statements: totals as folds, spent and useful told apart, unknown never taken for zero."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pytest
 
 from netgain.errors import InputError, JournalError
 from netgain.metering.account import Book
-from netgain.metering.ledger import load, matched, sum_up, totals
+from netgain.metering.statement import load, matched, sum_up, totals
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Purpose
+from netgain.records.purpose import Purpose
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The ledger: every charge ever made, and totals as folds over it.
+"""A statement: every charge in a journal, and totals as folds over them.
 
 *Spent* is everything that was worked, rejected and failed and lost work included; *useful* is what completed and was
 not thrown away. Unknown amounts stay unknown: ``spent`` is exact or unknown in each currency, ``at_least`` is the
@@ -13,7 +13,7 @@ from typing import final
 from netgain.errors import InputError, JournalError
 from netgain.metering.budget import Charge, fold
 from netgain.records.cost import Cost, Currency, known_total, total
-from netgain.records.events import Purpose
+from netgain.records.purpose import Purpose
 from netgain.records.reading import read
 from netgain.words import nearest
 
