@@ -107,7 +107,8 @@ class Arm(Record):
 
     ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``. ``invests`` names the outer-loop rounds
     whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
-    ``frozen_group`` is the same for arms whose frozen model gave the same answers.
+    ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
+    is a mean of problems' means or of single questions.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Arm(Record):
     exam: str | None = None
     correct: tuple[Verdicts, ...] | None = None
     frozen_correct: tuple[Verdicts, ...] | None = None
+    averaged: Literal["problems", "questions"] = "problems"
     accuracy: Fraction | None = None
     frozen_accuracy: Fraction | None = None
     paper_accuracy: Fraction | None = None

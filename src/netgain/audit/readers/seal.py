@@ -7,18 +7,17 @@ from typing import final
 
 from netgain import __version__
 from netgain.audit.readers import seal_frozen, seal_rules
-from netgain.audit.readers.seal_arms import continual_of, corpus_arm, exam_of, grid_arm, single_passage_arm
+from netgain.audit.readers.seal_arms import continual_of, corpus_arm, exam_of, frozen_arm, grid_arm, single_passage_arm
 from netgain.audit.readers.seal_bill import Bill
 from netgain.audit.readers.seal_files import CorpusFile, PassageFile, SealFiles, collect
 from netgain.audit.readers.seal_frozen import FrozenAnswers
 from netgain.audit.readers.seal_rewards import reward_run
 from netgain.errors import InputError
 from netgain.metering.shape import find_shape
-from netgain.records.claim import Answer, Arm, Charge, Claim, Exam, Finding, RewardRun
+from netgain.records.claim import Answer, Arm, Charge, Claim, Continual, Exam, Finding, RewardRun
 from netgain.records.provenance import Source
 from netgain.tokens import TokenCounter
 
-_MARKS = ("results/query_server", "query_server", "cpt", "continual_self_edits", "few-shot", "knowledge-incorporation")
 _KINDS = {
     "gradient updates": ("updates", "steps", "global_step"),
     "training tokens": ("tokens", "num_tokens", "train_tokens"),
@@ -73,6 +72,7 @@ class SealReader:
             arm, exam = grid_arm("arc_" + draft.name_for(file), file, grid)
             draft.arms.append(arm)
             draft.exams[exam.name] = exam
+        _add_frozen(draft)
         draft.findings += seal_frozen.findings(draft.frozen)
         draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
         return _claim(draft, files, tokens)
@@ -93,6 +93,15 @@ def _add_passages(draft: _Draft, file: str, data: PassageFile, bill: Bill) -> No
         draft.arms.append(arm)
         draft.frozen[name] = _frozen_answers(data)
     draft.charges += charges
+
+
+def _add_frozen(draft: _Draft) -> None:
+    """The frozen model as an arm: as published beside the base model's own edits, else beside the first arm."""
+    beside = [arm for arm in draft.arms if arm.setting == "single passage" and arm.frozen_correct]
+    if beside:
+        arm, charge = frozen_arm(next((arm for arm in beside if arm.name == "base"), beside[0]))
+        draft.arms.insert(0, arm)
+        draft.charges.append(charge)
 
 
 def _frozen_answers(data: PassageFile) -> FrozenAnswers:
@@ -209,7 +218,7 @@ def _last_round(arms: list[Arm]) -> str | None:
     return max(trained, key=lambda arm: (arm.round or 0, arm.accuracy or 0)).name if trained else None
 
 
-def _continual(files: SealFiles) -> tuple:  # type: ignore[type-arg]
+def _continual(files: SealFiles) -> tuple[Continual, ...]:
     whole = {file: data for file, data in files.continual.items() if "run" not in PurePosixPath(file).parent.name}
     runs = {file: data for file, data in files.continual.items() if file not in whole}
     return tuple(continual_of(PurePosixPath(file).parent.name, file, data, runs) for file, data in whole.items())

@@ -62,6 +62,27 @@ def single_passage_arm(name: str, file: str, data: PassageFile, exam: Exam, bill
     return arm, charges + bill.answers(name, file, data, Purpose.EVALUATE)
 
 
+def frozen_arm(beside: Arm) -> tuple[Arm, Charge]:
+    """The untrained model as an arm of its own: its verdicts as published beside one arm, at no cost."""
+    source = Source(file=beside.sources[0].file, field="articles[].completions[0].questions[].baseline_correct")
+    arm = Arm(
+        name="frozen",
+        label="frozen model",
+        setting=beside.setting,
+        role=Role.FROZEN,
+        model=rules.MODEL,
+        exam=beside.exam,
+        correct=beside.frozen_correct,
+        accuracy=beside.frozen_accuracy,
+        n_problems=beside.n_problems,
+        n_questions=beside.n_questions,
+        seeds=beside.seeds,
+        sources=(source,),
+    )
+    nothing = Charge(arm=arm.name, purpose=Purpose.ADAPT, operation="none", count=0, cost=Cost.zero(), source=source)
+    return arm, nothing
+
+
 def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, bill: Bill) -> tuple[Arm, list[Charge]]:
     """Continued pretraining: one adapter over all passages. Its texts are not in the file, so its tokens are unknown.
 
@@ -80,6 +101,7 @@ def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, bill: 
         exam=exam.name if exam else None,
         correct=_cut(reply.adapter_correct, exam) if exam else None,
         frozen_correct=_cut(reply.baseline_correct, exam) if exam else None,
+        averaged="questions",
         accuracy=data.overall.adapter_accuracy,
         frozen_accuracy=data.overall.baseline_accuracy,
         n_problems=data.n_articles,

@@ -76,15 +76,21 @@ class Bill:
 
     def answers(self, name: str, file: str, data: PassageFile, purpose: Purpose) -> list[Charge]:
         """Answering by the frozen and the adapted model, and the grader's calls (its tokens are not published)."""
-        questions = [q for article in data.articles for completion in article.completions for q in completion.questions]
-        if not questions:
+        asked = [(a.title, q) for a in data.articles for completion in a.completions for q in completion.questions]
+        if not asked:
             return []
-        replies = [text for q in questions for text in (q.baseline_answer, q.adapter_answer)]
-        generated = sum(min(length, ANSWER_TOKENS) for length in self.tokens.count(replies))
-        source = Source(file=file, field="articles[].completions[].questions[]")
-        answered = self._charge(
-            name, purpose, "answer a question", len(replies), Cost(tokens_generated=generated, updates=0), source
+        prompts = self.tokens.count(
+            [rules.ANSWER_PROMPT.format(title=title, question=q.question) for title, q in asked]
         )
+        replies = [text for _, q in asked for text in (q.baseline_answer, q.adapter_answer)]
+        generated = [min(length, ANSWER_TOKENS) for length in self.tokens.count(replies)]
+        ends = [prompt + generated[2 * i + side] for i, prompt in enumerate(prompts) for side in (0, 1)]
+        flops = forward_flops(self.shape, sum(ends), context_sum(ends, "causal"), sum(generated))
+        cost = Cost(
+            updates=0, tokens_real=sum(ends), tokens_padded=sum(ends), tokens_generated=sum(generated), flops=flops
+        )
+        source = Source(file=file, field="articles[].completions[].questions[]", note="decoding priced without padding")
+        answered = self._charge(name, purpose, "answer a question", len(replies), cost, source, flops)
         calls = sum(1 for text in replies if text.strip())
         graded = Charge(
             arm=name, purpose=purpose, operation="grade by GPT-4.1", count=calls, cost=Cost(updates=0), source=source

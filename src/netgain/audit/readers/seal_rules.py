@@ -14,6 +14,7 @@ INNER_TARGETS = ("q_proj", "v_proj")
 OUTER_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 MAX_LENGTH = 2048
 OUTER_EPOCHS, OUTER_BATCH, OUTER_RANK = 2, 10, 64
+ANSWER_PROMPT = "Let's answer a question directly and concisely.\nQuestion: Topic: {title} {question}\nAnswer:\n"
 PAPER = "arXiv 2506.10943"
 PAPER_ACCURACY = {
     ("implications", 1): 0.437,

@@ -1,0 +1,123 @@
+"""The gap at equal cost, and when an outer loop pays: decomposition and amortisation rows of a verdict."""
+
+from typing import Literal
+
+import numpy as np
+
+from netgain.analysis import amortisation, decomposition, intervals, matching
+from netgain.analysis.costs import MATCHING_CURRENCIES
+from netgain.analysis.evidence import Evidence
+from netgain.analysis.intervals import Estimate
+from netgain.analysis.table import Floats, frozen_row
+from netgain.analysis.verdict import AmortisationRow, DecompositionRow, Interval
+from netgain.records.claim import Arm
+from netgain.records.cost import Currency
+
+Basis = Literal["with outer loop", "adapt only"]
+
+
+def decompositions(evidence: Evidence) -> list[DecompositionRow]:
+    """For every last-round arm, in every currency, charged with and without its outer loop."""
+    return [
+        _row(evidence, arm, currency, basis)
+        for arm in evidence.last_rounds()
+        for currency in MATCHING_CURRENCIES
+        for basis in ("with outer loop", "adapt only")
+    ]
+
+
+def _row(evidence: Evidence, arm: Arm, currency: Currency, basis: Basis) -> DecompositionRow:
+    cost = evidence.costs[arm.name]
+    charged = basis == "with outer loop"
+    deployments = arm.n_problems if charged else None
+    budget = cost.with_bill(currency, deployments) if deployments else cost.adapt_per_problem(currency)
+    prices = {rival.name: evidence.costs[rival.name].adapt_per_problem(currency) for rival in evidence.rivals_of(arm)}
+    within = matching.affordable(prices, budget) if budget is not None else []
+    parts = _parts(evidence, arm, within)
+    return DecompositionRow(
+        arm=arm.name,
+        currency=currency,
+        basis=basis,
+        deployments=deployments,
+        budget_per_problem=budget,
+        budget_incomplete=charged and currency in cost.bill_incomplete,
+        rival=parts[0] if parts else None,
+        rival_cost_per_problem=prices[parts[0]] if parts else None,
+        gap=Interval.of(parts[1].gap) if parts else _gap_alone(evidence, arm),
+        compute_part=Interval.of(parts[1].compute_part) if parts else None,
+        method_part=Interval.of(parts[1].method_part) if parts else None,
+        share=Interval.of(parts[1].share) if parts and parts[1].share else None,
+        cross_fitted=Interval.of(parts[2]) if parts else None,
+    )
+
+
+def _parts(evidence: Evidence, arm: Arm, rivals: list[str]) -> tuple[str, decomposition.Decomposition, Estimate] | None:
+    """The best of the rivals, the gap taken apart against it, and the method part with a cross-fitted choice."""
+    rows = (arm.name, frozen_row(arm.name), *rivals)
+    if not rivals or not evidence.share_questions(*rows):
+        return None
+    means = _means(evidence, rows)
+    weights = evidence.weights(means.shape[1])
+    chosen = matching.best(dict(zip(rivals, means[2:].mean(axis=1), strict=True)), rivals)
+    assert chosen is not None  # noqa: S101 - rivals is not empty
+    parts = decomposition.decompose(means[0], means[2 + rivals.index(chosen)], means[1], weights)
+    held_out = matching.cross_fitted(means[0], means[2:], evidence.rng("folds"))
+    return chosen, parts, intervals.estimate(held_out, weights)
+
+
+def _gap_alone(evidence: Evidence, arm: Arm) -> Interval | None:
+    rows = (arm.name, frozen_row(arm.name))
+    if not evidence.share_questions(*rows):
+        return None
+    means = _means(evidence, rows)
+    return Interval.of(intervals.estimate(means[0] - means[1], evidence.weights(means.shape[1])))
+
+
+def _means(evidence: Evidence, rows: tuple[str, ...]) -> Floats:
+    return evidence.answers.problem_means(rows, evidence.answers.common(*rows))
+
+
+def amortisations(evidence: Evidence) -> list[AmortisationRow]:
+    """For every last-round arm that carries a bill, in every currency."""
+    arms = [arm for arm in evidence.last_rounds() if arm.invests or arm.invests_unpublished]
+    return [_pays(evidence, arm, currency) for arm in arms for currency in MATCHING_CURRENCIES]
+
+
+def _pays(evidence: Evidence, arm: Arm, currency: Currency) -> AmortisationRow:
+    cost = evidence.costs[arm.name]
+    bill, adapt = cost.bill.amount(currency), cost.adapt_per_problem(currency)
+    equals = _as_accurate(evidence, arm, currency)
+    rival = min(equals, key=lambda name: equals[name], default=None)
+    break_even = None
+    if rival is not None and bill is not None and adapt is not None:
+        break_even = amortisation.break_even(bill, adapt, equals[rival])
+    never = rival is not None and adapt is not None and bill is not None and break_even is None
+    if rival is None:
+        note = "no conventional arm of known cost was as accurate; nothing to hold the bill against"
+    elif never:
+        note = "the rival is as accurate and costs no more for each problem: the bill is never earned back"
+    else:
+        note = "after this many problems the outer loop has saved what it cost"
+    return AmortisationRow(
+        arm=arm.name,
+        currency=currency,
+        bill=bill,
+        bill_incomplete=currency in cost.bill_incomplete,
+        adapt_per_problem=adapt,
+        rival=rival,
+        rival_per_problem=equals[rival] if rival else None,
+        break_even=break_even,
+        never=never,
+        note=note,
+    )
+
+
+def _as_accurate(evidence: Evidence, arm: Arm, currency: Currency) -> dict[str, float]:
+    """Conventional arms at least as accurate as this one on the questions both answered, with their known costs."""
+    result = {}
+    for rival in evidence.rivals_of(arm):
+        price = evidence.costs[rival.name].adapt_per_problem(currency)
+        means = _means(evidence, (arm.name, rival.name)).mean(axis=1)
+        if price is not None and np.isfinite(price) and means[1] >= means[0]:
+            result[rival.name] = price
+    return result
