@@ -14,8 +14,11 @@ CHARACTERS_PER_TOKEN = 4.6
 class TokenCounter(Protocol):
     """Counts tokens; ``exact`` says whether the counts are exact, ``how`` names the way in a few words."""
 
-    exact: bool
-    how: str
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def how(self) -> str: ...
 
     def count(self, texts: Sequence[str]) -> list[float]: ...
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from netgain.analysis.intervals import Estimate, estimate, from_resamples
+from netgain.analysis.intervals import Estimate, estimate, from_resamples, newcombe
 from netgain.analysis.table import Floats
 
 
@@ -20,6 +20,11 @@ class Decomposition:
     compute_part: Estimate
     method_part: Estimate
     share: Estimate | None
+
+
+def decompose_unpaired(arm: Estimate, rival: Estimate, frozen: Estimate) -> Decomposition:
+    """The same from three independent proportions (Newcombe's intervals); no share, since nothing is paired."""
+    return Decomposition(newcombe(arm, frozen), newcombe(rival, frozen), newcombe(arm, rival), None)
 
 
 def decompose(arm: Floats, rival: Floats, frozen: Floats, weights: Floats) -> Decomposition:

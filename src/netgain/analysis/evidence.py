@@ -12,6 +12,11 @@ from netgain.records.claim import Arm, Claim, Role
 from netgain.streams import stream
 
 
+def accuracy_of(arm: Arm) -> float | None:
+    """Accuracy regenerated from the verdicts, averaged as the authors do; as stated where there are no verdicts."""
+    return arm.accuracy if arm.correct is None else table.published_mean(arm.correct, arm.averaged)
+
+
 @final
 @dataclass(frozen=True)
 class Evidence:
@@ -20,12 +25,15 @@ class Evidence:
     claim: Claim
     answers: AnswerTable
     costs: dict[str, ArmCost]
+    accuracies: dict[str, float | None]
     seed: int
     _weights: dict[int, Floats] = field(default_factory=dict)
 
     @classmethod
     def of(cls, claim: Claim, seed: int) -> Self:
-        return cls(claim, table.build(claim), {arm.name: arm_cost(claim, arm) for arm in claim.arms}, seed)
+        costs = {arm.name: arm_cost(claim, arm) for arm in claim.arms}
+        accuracies = {arm.name: accuracy_of(arm) for arm in claim.arms}
+        return cls(claim, table.build(claim), costs, accuracies, seed)
 
     def weights(self, units: int) -> Floats:
         """Bootstrap weights for this many problems: the same for every statistic, so that parts add up."""
@@ -43,11 +51,15 @@ class Evidence:
 
     def rivals_of(self, arm: Arm) -> list[Arm]:
         """The conventional arms of the arm's setting that answered questions it answered too."""
-        return [
-            other
-            for other in self.arms_in(arm.setting)
-            if other.conventional and self.share_questions(arm.name, other.name)
-        ]
+        return [other for other in self.arms_in(arm.setting) if other.conventional and self._comparable(arm, other)]
+
+    def _comparable(self, arm: Arm, other: Arm) -> bool:
+        unpaired = arm.correct is None and other.correct is None
+        return self.share_questions(arm.name, other.name) or (unpaired and other.accuracy is not None)
+
+    def proportion(self, accuracy: float | None, asked: int | None) -> intervals.Estimate | None:
+        """An accuracy that was only stated, with Wilson's interval; None where it or its n is unknown."""
+        return None if accuracy is None or not asked else intervals.wilson(accuracy * asked, asked)
 
     def share_questions(self, *rows: str) -> bool:
         """Whether all these rows have verdicts and some question in common."""

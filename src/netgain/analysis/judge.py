@@ -21,8 +21,10 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     retention = rows.retention_table(claim.continual[0]) if claim.continual else None
     headline = sentences.headline(arms, parts, compared, claim.headline)
     labels = {arm.name: arm.label for arm in arms}
+    invests = claim.arm(claim.headline).invests if claim.headline else ()
     more = [
-        sentences.reward_sentence(rewards),
+        sentences.bill_sentence(parts, arms, claim.headline),
+        sentences.reward_sentence(rewards, invests),
         sentences.stability_sentence(stability, labels, claim.headline, retention),
     ]
     details = [*headline.details, *(sentence for sentence in more if sentence)]
@@ -35,6 +37,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         licence=claim.licence,
         model=claim.model,
         tokens=claim.tokens,
+        glossary=claim.glossary,
         seed=seed,
         headline=headline.model_copy(update={"details": details}),
         arms=arms,

@@ -14,8 +14,7 @@ from netgain.records.cost import Currency
 
 def arm_rows(evidence: Evidence) -> list[ArmRow]:
     """One row an arm, in the claim's order."""
-    best = {arm.name: _undominated(evidence, arm) for arm in evidence.claim.arms}
-    return [_arm(evidence, arm, best[arm.name]) for arm in evidence.claim.arms]
+    return [_arm(evidence, arm, _undominated(evidence, arm)) for arm in evidence.claim.arms]
 
 
 def _undominated(evidence: Evidence, arm: Arm) -> list[str]:
@@ -25,16 +24,11 @@ def _undominated(evidence: Evidence, arm: Arm) -> list[str]:
             other.name: (cost, accuracy)
             for other in evidence.arms_in(arm.setting)
             if (cost := evidence.costs[other.name].adapt_per_problem(currency)) is not None
-            and (accuracy := accuracy_of(other)) is not None
+            and (accuracy := evidence.accuracies[other.name]) is not None
         }
         if arm.name in frontier.undominated(points):
             found.append(currency.value)
     return found
-
-
-def accuracy_of(arm: Arm) -> float | None:
-    """Accuracy regenerated from the verdicts, averaged as the authors do; as stated where there are no verdicts."""
-    return arm.accuracy if arm.correct is None else published_mean(arm.correct, arm.averaged)
 
 
 def _arm(evidence: Evidence, arm: Arm, undominated: list[str]) -> ArmRow:
@@ -50,7 +44,7 @@ def _arm(evidence: Evidence, arm: Arm, undominated: list[str]) -> ArmRow:
         prompt=arm.prompt,
         round=arm.round,
         headline=arm.name == evidence.claim.headline,
-        accuracy=accuracy_of(arm),
+        accuracy=evidence.accuracies[arm.name],
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         accuracy_published=arm.accuracy,
@@ -60,6 +54,7 @@ def _arm(evidence: Evidence, arm: Arm, undominated: list[str]) -> ArmRow:
         n_problems=arm.n_problems,
         n_questions=arm.n_questions,
         seeds=arm.seeds,
+        updates=cost.adapt.exact(Currency.UPDATES),
         updates_per_problem=per_problem[Currency.UPDATES],
         tokens_real=cost.adapt.exact(Currency.TOKENS_REAL),
         tokens_real_per_problem=per_problem[Currency.TOKENS_REAL],
@@ -67,7 +62,7 @@ def _arm(evidence: Evidence, arm: Arm, undominated: list[str]) -> ArmRow:
         tokens_padded_per_problem=per_problem[Currency.TOKENS_PADDED],
         flops_per_problem=per_problem[Currency.FLOPS],
         flops_unpadded_per_problem=unpadded / arm.n_problems if unpadded and arm.n_problems else None,
-        tokens_estimated=cost.adapt.estimated,
+        tokens_estimated=Currency.TOKENS_REAL in cost.adapt.estimated,
         learning_rate=arm.training.learning_rate if arm.training else None,
         training=_settings(arm),
         invests=list(arm.invests),
@@ -93,9 +88,7 @@ def _accuracy_interval(evidence: Evidence, arm: Arm) -> intervals.Estimate | Non
         if float(np.ptp(values)) == 0:
             return intervals.wilson(float(values.sum()), len(values))
         return intervals.estimate(values, evidence.weights(len(values)))
-    if arm.accuracy is not None and arm.n_questions:
-        return intervals.wilson(arm.accuracy * arm.n_questions, arm.n_questions)
-    return None
+    return evidence.proportion(arm.accuracy, arm.n_questions)
 
 
 def outer_loop_rows(evidence: Evidence) -> list[OuterLoopRow]:
@@ -126,7 +119,7 @@ def _outer_loop(evidence: Evidence, run: RewardRun) -> OuterLoopRow:
         answers=calls.get("answer a question"),
         grader_calls=next((count for name, count in calls.items() if name.startswith("grade")), None),
         verdicts_stored=run.verdicts_stored,
-        tokens_estimated=inner.estimated,
+        tokens_estimated=Currency.TOKENS_REAL in inner.estimated,
         by_purpose={purpose: ledger.spent(rows).cost.known() for purpose, rows in by_purpose.items() if rows},
         sources=list(run.sources),
     )

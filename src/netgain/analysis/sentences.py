@@ -1,6 +1,7 @@
 """The verdict in words. Every number in a sentence is one of the verdict's own, with its interval."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from netgain.analysis.verdict import (
     ArmRow,
@@ -14,6 +15,7 @@ from netgain.analysis.verdict import (
 )
 from netgain.records.cost import Currency
 
+Kind = Literal["method", "nothing left", "rival ahead", "unmatched", "cannot tell"]
 UNITS = {
     Currency.UPDATES: "updates",
     Currency.TOKENS_REAL: "real tokens",
@@ -74,20 +76,35 @@ def headline(
     if row.method_part is None or row.gap is None or row.rival is None:
         sentence = _unmatched(labels[headline_arm], row)
         return Headline(sentence=sentence, details=details, kind="cannot tell")
-    kind, ending = _judgement(row.method_part, labels[row.rival])
+    if row.rival_underspent and row.method_part.low > 0:
+        sentence = _rival_starved(labels[headline_arm], labels[row.rival], row)
+        return Headline(sentence=sentence, details=details, kind="unmatched")
+    kind, opening = _judgement(row.method_part, labels[headline_arm], labels[row.rival])
     sentence = (
-        f"{labels[headline_arm]} gains {interval(row.gap)} points over the frozen model; against {labels[row.rival]}, "
-        f"the best conventional arm that cost no more, {interval(row.method_part)} points of it are left: {ending}."
+        f"{opening}: {interval(row.gap)} points over the frozen model, {interval(row.method_part)} over "
+        f"{labels[row.rival]}, the best conventional arm that cost no more."
     )
     return Headline(sentence=sentence, details=details, kind=kind)
 
 
-def _judgement(left: Interval, rival: str) -> tuple:  # type: ignore[type-arg]
+def _judgement(left: Interval, arm: str, rival: str) -> tuple[Kind, str]:
     if left.low > 0:
-        return "method", "the method adds something that compute does not explain"
+        return "method", f"Of the gain of {arm}, a part is left at equal compute"
     if left.high < 0:
-        return "rival ahead", f"{rival} is the better way to spend it"
-    return "nothing left", "no gain that can be told from zero"
+        return "rival ahead", f"At equal compute {arm} falls behind {rival}"
+    return "nothing left", f"Nothing of the gain of {arm} can be told from compute"
+
+
+def _rival_starved(arm: str, rival: str, row: DecompositionRow) -> str:
+    """Ahead of everything conventional, but nothing conventional was given as much."""
+    assert row.gap and row.method_part  # noqa: S101, PT018 - the caller has seen both
+    relative = (row.rival_cost_per_problem or 0.0) / (row.budget_per_problem or 1.0)
+    least = "at most " if row.budget_incomplete else ""
+    return (
+        f"{arm} is ahead of every conventional arm, but none was given its compute: {interval(row.gap)} points over the "
+        f"frozen model, {interval(row.method_part)} over {rival}, which had {least}{relative:.0%} of its "
+        f"{UNITS[Currency(row.currency)]}; what the rest would have bought cannot be told."
+    )
 
 
 def _unmatched(label: str, row: DecompositionRow) -> str:
@@ -110,31 +127,53 @@ def _unknown(
 def _details(
     labels: dict[str, str], decompositions: Sequence[DecompositionRow], comparisons: Sequence[Comparison]
 ) -> list[str]:
-    details = []
     loops = [row for row in comparisons if row.kind == "outer loop" and row.low is not None and row.high is not None]
-    if loops:
-        listed = "; ".join(
-            f"{labels[row.a]} {points(row.difference)} {span(row.low or 0.0, row.high or 0.0)}" for row in loops
-        )
-        details.append(f"The outer loop itself, each prompt's last round against its round 0: {listed}.")
-    forgotten = [
-        row
-        for row in decompositions
-        if row.basis == "adapt only" and row.method_part and loops and row.arm == decompositions[0].arm
-    ]
-    if forgotten:
-        parts = "; ".join(
-            f"{UNITS[Currency(row.currency)]} {interval(row.method_part)} against {labels[row.rival]}"
-            for row in forgotten
-            if row.method_part and row.rival
-        )
-        details.append(f"With the outer loop's bill forgotten, what is left by currency: {parts}.")
+    listed = "; ".join(f"{labels[r.a]} {points(r.difference)} {span(r.low or 0.0, r.high or 0.0)}" for r in loops)
+    details = [f"The outer loop by itself, each prompt's last round against its round 0: {listed}."] if loops else []
+    first = decompositions[0].arm if decompositions else None
+    forgotten = [row for row in decompositions if row.basis == "adapt only" and row.arm == first]
+    parts = [text for row in forgotten if (text := _left_by_currency(labels, row))]
+    if loops and parts:
+        details.append(f"With the outer loop's bill forgotten, what is left by currency: {'; '.join(parts)}.")
     return details
 
 
-def reward_sentence(rows: Sequence[RewardRow]) -> str | None:
-    """What keeping the best of k edits is worth when it is measured again."""
-    row = next((row for row in rows if row.heldout is not None and row.apparent_gain is not None), None)
+def _left_by_currency(labels: dict[str, str], row: DecompositionRow) -> str | None:
+    if not (row.method_part and row.rival and row.rival_cost_per_problem is not None and row.budget_per_problem):
+        return None
+    relative = row.rival_cost_per_problem / row.budget_per_problem
+    unit = UNITS[Currency(row.currency)]
+    return f"{unit} {interval(row.method_part)} against {labels[row.rival]} (at {relative:.0%} of its cost)"
+
+
+def bill_sentence(decompositions: Sequence[DecompositionRow], arms: Sequence[ArmRow], name: str | None) -> str | None:
+    """What the headline arm spent with its outer loop, beside what its conventional rivals were given."""
+    mine = [row for row in decompositions if row.arm == name and row.basis == "with outer loop"]
+    row = next((row for row in mine if row.currency == Currency.UPDATES and row.budget_per_problem), None)
+    arm = next((arm for arm in arms if arm.name == name), None)
+    if row is None or row.budget_per_problem is None or arm is None or not arm.invests:
+        return None
+    given = [
+        other.updates_per_problem
+        for other in arms
+        if other.setting == arm.setting
+        and other.role not in {"frozen", "self_improving"}
+        and other.updates_per_problem is not None
+    ]
+    low, high = (f"{value:,.0f}" for value in (min(given, default=0.0), max(given, default=0.0)))
+    spread = low if low == high else f"{low} to {high}"
+    rivals = f"; the conventional arms were given {spread}" if given else ""
+    least = "at least " if row.budget_incomplete else ""
+    return (
+        f"With its share of the outer loop over the {row.deployments} problems examined, {arm.label} took {least}"
+        f"{row.budget_per_problem:,.0f} gradient updates a problem{rivals}."
+    )
+
+
+def reward_sentence(rows: Sequence[RewardRow], invests: Sequence[str]) -> str | None:
+    """What keeping the best of k edits is worth when it is measured again; the headline arm's own rounds first."""
+    own_first = sorted(rows, key=lambda row: row.arm not in invests)
+    row = next((row for row in own_first if row.heldout is not None and row.apparent_gain is not None), None)
     if row is None or row.heldout is None or row.apparent_gain is None:
         return None
     reliability = f" (reliability {row.reliability:.2f})" if row.reliability is not None else ""

@@ -1,6 +1,7 @@
 """The answer table: who answered which question rightly, joined over arms by problem and question."""
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import final
 
 import numpy as np
@@ -95,5 +96,5 @@ def published_mean(verdicts: tuple[str, ...], averaged: str) -> float | None:
     if not rows:
         return None
     if averaged == "questions":
-        return float(np.mean([bit for row in rows for bit in row]))
-    return float(np.mean([np.mean(row) for row in rows]))
+        return sum(map(sum, rows)) / sum(map(len, rows))
+    return fmean(sum(row) / len(row) for row in rows)

@@ -55,6 +55,7 @@ class ArmRow(Row):
     n_problems: int | None
     n_questions: int | None
     seeds: int | None
+    updates: float | None
     updates_per_problem: float | None
     tokens_real: float | None
     tokens_real_per_problem: float | None
@@ -100,7 +101,8 @@ class DecompositionRow(Row):
 
     ``basis`` says what the arm is charged: ``with outer loop`` (its share of the outer loop's bill over
     ``deployments`` problems) or ``adapt only`` (the bill forgotten). ``rival`` is None where no such arm exists.
-    ``cross_fitted`` is the method part when the rival is chosen on other problems than it is compared on.
+    ``rival_underspent`` says that it cost less by more than 1 %, so that an arm ahead of it is not ahead at equal
+    compute. ``cross_fitted`` is the method part when the rival is chosen on other problems than it is compared on.
     """
 
     arm: str
@@ -111,6 +113,7 @@ class DecompositionRow(Row):
     budget_incomplete: bool
     rival: str | None
     rival_cost_per_problem: float | None
+    rival_underspent: bool
     gap: Interval | None
     compute_part: Interval | None
     method_part: Interval | None
@@ -217,7 +220,7 @@ class Headline(Row):
 
     sentence: str
     details: list[str]
-    kind: Literal["method", "nothing left", "rival ahead", "cannot tell"]
+    kind: Literal["method", "nothing left", "rival ahead", "unmatched", "cannot tell"]
 
 
 @final
@@ -235,6 +238,7 @@ class Verdict(Row):
     licence: str
     model: str
     tokens: str
+    glossary: str
     seed: int
     headline: Headline
     arms: list[ArmRow]

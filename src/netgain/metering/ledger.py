@@ -18,7 +18,7 @@ class Spent:
     cost: Cost
     incomplete: tuple[Currency, ...]
     flops_unpadded: float | None
-    estimated: bool
+    estimated: frozenset[Currency]
 
     def exact(self, currency: Currency) -> float | None:
         """The amount where every part of it is known, else None."""
@@ -30,7 +30,9 @@ def spent(charges: Iterable[Charge]) -> Spent:
     rows = list(charges)
     cost, incomplete = known_total(charge.cost for charge in rows)
     unpadded = [charge.flops_unpadded for charge in rows if charge.flops_unpadded is not None]
-    return Spent(cost, incomplete, sum(unpadded) if unpadded else None, any(charge.estimated for charge in rows))
+    return Spent(
+        cost, incomplete, sum(unpadded) if unpadded else None, frozenset(c for charge in rows for c in charge.estimated)
+    )
 
 
 def of(charges: Iterable[Charge], arm: str, *purposes: Purpose) -> list[Charge]:

@@ -87,3 +87,11 @@ def lora_step_flops(
     backward += 2.0 * attention_flops(shape, context) + 2.0 * shape.head_weights * head_positions
     adapters = 6.0 * lora.weights(shape) * positions
     return forward + backward + adapters + OPTIMIZER_FLOPS_PER_WEIGHT * lora.weights(shape) * updates
+
+
+def rough_training_flops(weights: float, tokens: float, trained: Literal["lora", "full"]) -> float:
+    """The rule of thumb where only the number of weights is known: ``4 P T`` for LoRA, ``6 P T`` for full fine-tuning.
+
+    Leaves out attention and the adapters' own products (Kaplan et al. 2020, section 2.1).
+    """
+    return (4.0 if trained == "lora" else 6.0) * weights * tokens

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
-from netgain.records.cost import Cost
+from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
@@ -85,7 +85,10 @@ class Training(Record):
 
 @final
 class Charge(Record):
-    """Work that was done: by which arm or outer-loop round, for what purpose, how often, and what it took in all."""
+    """Work that was done: by which arm or outer-loop round, for what purpose, how often, and what it took in all.
+
+    ``estimated`` names the currencies whose amounts rest on an estimate (of tokens, or a rule of thumb).
+    """
 
     arm: str
     purpose: Purpose
@@ -93,7 +96,7 @@ class Charge(Record):
     count: Count | None = None
     cost: Cost
     flops_unpadded: float | None = None
-    estimated: bool = False
+    estimated: tuple[Currency, ...] = ()
     source: Source
 
     @field_serializer("cost")
@@ -227,6 +230,7 @@ class Claim(Record):
     reported: dict[str, Source | None] = Field(default_factory=dict)
     regressions: Answer | None = None
     tokens: str = ""
+    glossary: str = ""
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ from netgain import __version__
 from netgain.audit.readers import seal_frozen, seal_rules
 from netgain.audit.readers.seal_arms import continual_of, corpus_arm, exam_of, frozen_arm, grid_arm, single_passage_arm
 from netgain.audit.readers.seal_bill import Bill
-from netgain.audit.readers.seal_files import CorpusFile, PassageFile, SealFiles, collect
+from netgain.audit.readers.seal_files import CorpusFile, PassageFile, SealFiles, any_mark, collect
 from netgain.audit.readers.seal_frozen import FrozenAnswers
 from netgain.audit.readers.seal_rewards import reward_run
 from netgain.errors import InputError
@@ -54,14 +54,14 @@ class SealReader:
     """Reads what the SEAL authors published. Every file is recognised by its content, not by where it lies."""
 
     def recognises(self, folder: Path) -> bool:
-        """Whether some JSON file below the folder looks like one of SEAL's."""
-        return folder.is_dir() and collect(folder).usable
+        """Whether some JSON file below the folder has a field of SEAL's result files."""
+        return folder.is_dir() and any_mark(folder)
 
     def read(self, folder: Path, tokens: TokenCounter) -> Claim:
         """The claim in these files. Raises InputError where no file can be used."""
         files = collect(folder)
         if not files.usable:
-            raise InputError(str(folder), "none of its JSON files is a SEAL result file that can be read")
+            raise InputError(str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files))
         draft = _Draft(findings=list(files.findings))
         bill = Bill(find_shape(seal_rules.MODEL), tokens)
         for file, data in files.passages.items():
@@ -76,6 +76,10 @@ class SealReader:
         draft.findings += seal_frozen.findings(draft.frozen)
         draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
         return _claim(draft, files, tokens)
+
+
+def _why(files: SealFiles) -> str:
+    return files.findings[0].message if files.findings else "give the folder that holds results/"
 
 
 def _add_passages(draft: _Draft, file: str, data: PassageFile, bill: Bill) -> None:
@@ -141,17 +145,20 @@ def _missing(file: str, problem: str) -> Finding:
 
 
 def _collapsed(files: SealFiles) -> Iterator[Finding]:
+    evidence = []
     for file, data in files.corpora.items():
         if data.per_article and len(data.per_article) < data.n_articles:
             rows = [entry.get("adapter_correct", ()) for entry in data.per_article.values() if isinstance(entry, dict)]
             left = sum(len(row) for row in rows if isinstance(row, list))
-            yield Finding(
-                check="entries-collapse",
-                severity="medium",
-                message=f"{file}: per-article results are keyed by title, so {data.n_articles} articles collapse into "
-                f"{len(data.per_article)} entries",
-                evidence=(f"{left} of {data.eval_questions} verdicts survive under per_article",),
-            )
+            entries = f"{data.n_articles} articles in {len(data.per_article)} entries"
+            evidence.append(f"{file}: {entries}, {left} of {data.eval_questions} verdicts survive under per_article")
+    if evidence:
+        yield Finding(
+            check="entries-collapse",
+            severity="medium",
+            message=f"results keyed by title: in {len(evidence)} files the articles of one title overwrite each other",
+            evidence=tuple(evidence),
+        )
 
 
 def _wrong_metas(files: SealFiles) -> Iterator[Finding]:
@@ -189,6 +196,10 @@ def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
         regressions=_regressions(bool(continual)),
         tokens=tokens.how,
         findings=tuple(draft.findings),
+        glossary=(
+            "R0: text written by the untrained model, unselected. R1, R2: written by the model after so many rounds of "
+            "the outer loop (SEAL). CPT: one adapter for all passages."
+        ),
         notes=(
             "Updates, positions and FLOPs are what the published configuration implies, not what a machine measured.",
             "In the released training code every sequence is padded to 2,048 positions and the padding has a loss.",

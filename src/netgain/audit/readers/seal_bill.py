@@ -10,11 +10,12 @@ from netgain.audit.readers.seal_files import Article, LoraParams, PassageFile
 from netgain.metering.price import Lora, context_sum, forward_flops, lora_step_flops
 from netgain.metering.shape import ModelShape
 from netgain.records.claim import Charge, Purpose, Training
-from netgain.records.cost import Cost
+from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
 from netgain.tokens import TokenCounter
 
 ANSWER_TOKENS = 64
+_TOKENS = (Currency.TOKENS_REAL, Currency.TOKENS_GENERATED)
 
 
 @final
@@ -127,7 +128,7 @@ class Bill:
             count=count,
             cost=cost,
             flops_unpadded=unpadded,
-            estimated=not self.tokens.exact,
+            estimated=() if self.tokens.exact else _TOKENS,
             source=source,
         )
 

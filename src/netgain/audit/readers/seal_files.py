@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from netgain.records.claim import Finding
 
+HEAD = 16 * 1024
+MARKS = (b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"')
 LARGEST_FILE = 200 * 1024 * 1024
 
 
@@ -145,6 +147,20 @@ def collect(folder: Path) -> SealFiles:
     for path in sorted(folder.rglob("*.meta")):
         _read_meta(path, path.relative_to(folder).as_posix(), files)
     return files
+
+
+def any_mark(folder: Path) -> bool:
+    """Whether the head of some JSON file below the folder has a field of SEAL's result files. Cheap."""
+    return any(_has_mark(path) for path in _result_paths(folder))
+
+
+def _has_mark(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return False
+    return any(mark in head for mark in MARKS)
 
 
 def _result_paths(folder: Path) -> Iterator[Path]:
