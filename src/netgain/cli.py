@@ -95,9 +95,9 @@ def audit(
         return
     from netgain.audit.audit import audit as judge_claim
     from netgain.audit.audit import read_claim
-    from netgain.tokens import Estimate, Exact
+    from netgain.tokens import Exact
 
-    claim = read_claim(path, Exact(tokenizer) if tokenizer else Estimate())
+    claim = read_claim(path, Exact(tokenizer) if tokenizer else None)
     if save_claim:
         _save(save_claim, _dump(claim.model_copy(update={"retrieved": provenance or claim.retrieved}).dump()))
     verdict = judge_claim(claim, seed=seed, asked=_pairs(compare or []))

@@ -53,12 +53,14 @@ def number(value: float) -> str:
 def primary_row(rows: Sequence[DecompositionRow], arm: str | None) -> DecompositionRow | None:
     """The row that the verdict rests on: the headline arm, charged for its outer loop, in the first known currency.
 
-    FLOPs come first; where they are unknown, updates, then tokens.
+    FLOPs come first; where they are unknown, or the outer loop's are, updates, then tokens.
     """
     mine = [row for row in rows if row.arm == arm and row.basis == "with outer loop"]
+    uncharged = {row.currency: row.budget_per_problem for row in rows if row.arm == arm and row.basis == "adapt only"}
     order = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED)
     known = [row for currency in order for row in mine if row.currency == currency and row.method_part]
-    return known[0] if known else (mine[0] if mine else None)
+    charged = [r for r in known if not (r.budget_incomplete and r.budget_per_problem == uncharged.get(r.currency))]
+    return next(iter([*charged, *known, *mine]), None)
 
 
 def headline(
@@ -101,8 +103,8 @@ def _rival_starved(arm: str, rival: str, row: DecompositionRow) -> str:
     relative = (row.rival_cost_per_problem or 0.0) / (row.budget_per_problem or 1.0)
     least = "at most " if row.budget_incomplete else ""
     return (
-        f"{arm} is ahead of every conventional arm, but none was given its compute: {interval(row.gap)} points over the "
-        f"frozen model, {interval(row.method_part)} over {rival}, which had {least}{relative:.0%} of its "
+        f"{arm} is ahead of every conventional arm, but none was given its compute: {interval(row.gap)} points over "
+        f"the frozen model, {interval(row.method_part)} over {rival}, which had {least}{relative:.0%} of its "
         f"{UNITS[Currency(row.currency)]}; what the rest would have bought cannot be told."
     )
 

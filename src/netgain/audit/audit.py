@@ -14,18 +14,21 @@ from netgain.audit.questions import answer_all
 from netgain.audit.readers.reader import find_reader
 from netgain.errors import InputError
 from netgain.records.claim import Claim
-from netgain.tokens import TokenCounter
+from netgain.tokens import Estimate, TokenCounter
 from netgain.words import nearest
 
 PACKAGED = "seal"
 
 
-def read_claim(path: Path | None, tokens: TokenCounter) -> Claim:
-    """A claim from a folder of results, a card (.yaml) or a distilled claim (.json); the packaged one for None."""
+def read_claim(path: Path | None = None, tokens: TokenCounter | None = None) -> Claim:
+    """A claim from a folder of results, a card (.yaml) or a distilled claim (.json); the packaged one for None.
+
+    Tokens are estimated unless a counter is given. Raises InputError for whatever cannot be read.
+    """
     if path is None:
         return _from_json((files("netgain.audit.published") / f"{PACKAGED}.json").read_bytes(), PACKAGED)
     if path.is_dir():
-        return find_reader(path).read(path, tokens)
+        return find_reader(path).read(path, tokens or Estimate())
     if not path.exists():
         raise InputError(str(path), "there is no such file or folder", _neighbour(path))
     if path.suffix in {".yaml", ".yml"}:
