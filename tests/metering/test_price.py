@@ -9,15 +9,53 @@ from netgain.metering.price import (
     Lora,
     Training,
     attention_flops,
+    context_sum,
     declared_flops,
     forward_cost,
     forward_flops,
     lora_step_flops,
+    rough_training_flops,
     training_cost,
     training_flops,
 )
-from netgain.metering.shape import find_shape
+from netgain.metering.shape import ModelShape, find_shape
 from netgain.metering.work import Work, generate, pass_over, train_on
+
+TINY = ModelShape(name="tiny", layers=2, hidden=4, heads=2, kv_heads=1, head_dim=2, intermediate=8, vocabulary=10)
+
+
+def test_the_weights_of_a_tiny_shape_are_those_counted_by_hand() -> None:
+    attention = 4 * 4 + 4 * 2 + 4 * 2 + 4 * 4
+    assert sum(part.weights for part in TINY.layer(0)) == attention + 3 * 4 * 8
+    assert TINY.body_weights == 2 * (attention + 3 * 4 * 8)
+    assert TINY.head_weights == 40
+
+
+def test_a_forward_pass_is_two_operations_a_weight_and_the_attention_on_top() -> None:
+    positions, context = 3, context_sum([3])
+    assert context == 9
+    assert context_sum([3], "causal") == 6
+    attention = 4 * 2 * 2 * 2 * 9
+    assert forward_flops(TINY, positions, context, 1) == 2 * TINY.body_weights * 3 + attention + 2 * 40
+
+
+def test_lora_costs_about_twice_a_forward_pass_and_nothing_below_the_lowest_trained_weight() -> None:
+    lora = Lora(1, ("q_proj", "v_proj"))
+    assert lora.weights(TINY) == 2 * ((4 + 4) + (4 + 2))
+    step = lora_step_flops(TINY, lora, 3, 9, 3)
+    lowest = 4 * 4 + 4 * 2 + 4 * 2
+    keys_of_the_lowest = 2 * 2 * 2 * 9  # nothing there depends on a trained weight
+    attention = 2 * (4 * 2 * 2 * 2 * 9) - keys_of_the_lowest
+    backward = 2 * (TINY.body_weights - lowest) * 3 + attention + 2 * 40 * 3
+    adapters = 6 * 28 * 3 - 2 * (4 + 4) * 3  # the two adapters at the bottom pass nothing further down
+    assert step == forward_flops(TINY, 3, 9, 3) + backward + adapters + 12 * 28
+
+
+def test_a_mixture_of_experts_is_charged_for_the_experts_a_token_passes() -> None:
+    dense = find_shape("Qwen/Qwen3-8B")
+    sparse = find_shape("qwen3-30b-a3b")
+    assert 2.5e9 < sparse.body_weights + sparse.head_weights < 3.5e9
+    assert 7e9 < dense.body_weights + dense.head_weights < 8.2e9
 
 
 def test_logits_only_where_there_is_a_label_cost_less() -> None:
@@ -87,3 +125,8 @@ def test_a_layer_that_the_model_lacks_is_refused(training: Training) -> None:
 
 def test_a_remote_model_has_a_declared_price() -> None:
     assert declared_flops(2e9, 1000) == 4e12
+
+
+def test_the_rule_of_thumb_is_four_or_six_operations_a_weight_and_token() -> None:
+    assert rough_training_flops(7e9, 100, "lora") == 4 * 7e9 * 100
+    assert rough_training_flops(7e9, 100, "full") == 6 * 7e9 * 100

@@ -102,3 +102,16 @@ def test_every_shape_in_the_catalogue_has_a_source_and_a_price() -> None:
 def test_an_unknown_model_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"did you mean 'Qwen/Qwen2\.5-7B'"):
         find_shape("Qwen/Qwen2.5-7")
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"), [("Qwen2.5-7B", 7.07), ("Llama-3.2-1B", 1.24), ("Llama-3.1-8B", 7.5), ("gpt2", 0.124)]
+)
+def test_shapes_that_ship_have_the_size_on_the_label(name: str, billions: float) -> None:
+    shape = find_shape(name)
+    assert (shape.body_weights + shape.head_weights) / 1e9 == pytest.approx(billions, rel=0.01)
+    assert shape.source
+
+
+def test_every_shape_is_named_and_sourced() -> None:
+    assert all(shape.name == name and shape.source for name, shape in catalogue().items())

@@ -28,7 +28,7 @@ al. 2022 (arXiv 2204.02311), appendix B. The matrix products agree with ``torch.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self, final
+from typing import Literal, Self, final
 
 from netgain.errors import InputError
 from netgain.metering.shape import ModelShape, Projection
@@ -50,6 +50,7 @@ __all__ = [
     "forward_cost",
     "forward_flops",
     "lora_step_flops",
+    "rough_training_flops",
     "training_cost",
     "training_flops",
 ]
@@ -335,3 +336,11 @@ def declared_flops(active_parameters: float, tokens: float) -> float:
     It is a declaration, not a count: whoever records it says so.
     """
     return 2.0 * active_parameters * tokens
+
+
+def rough_training_flops(weights: float, tokens: float, trained: Literal["lora", "full"]) -> float:
+    """The rule of thumb where only the number of weights is known: ``4 P T`` for LoRA, ``6 P T`` for full fine-tuning.
+
+    Leaves out attention and the adapters' own products (Kaplan et al. 2020, section 2.1).
+    """
+    return (4.0 if trained == "lora" else 6.0) * weights * tokens

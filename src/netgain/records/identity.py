@@ -34,7 +34,15 @@ def digest(kind: str, text: str) -> str:
     return sha256(b"netgain/" + kind.encode("utf-8") + b"\0" + text.encode("utf-8")).hexdigest()
 
 
-def _plain(value: object) -> Any:  # noqa: ANN401 - whatever the JSON encoder takes
+def short_hash(*parts: str) -> str:
+    """The first 10 hexadecimal digits of the SHA-256 of the parts, each closed with a zero byte."""
+    state = sha256()
+    for part in parts:
+        state.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    return state.hexdigest()[:10]
+
+
+def _plain(value: object) -> Any:
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int | float):

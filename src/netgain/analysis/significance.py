@@ -1,0 +1,72 @@
+"""Tests of a difference: sign flips by problem, exact McNemar by question, Holm over many, equivalence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from scipy import stats
+
+from netgain.analysis.table import Floats
+
+FLIPS = 10_000
+
+
+def sign_flip_p(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) -> float:
+    """Two-sided p of a zero mean by flipping the signs of whole problems at random; never below 1 / (flips + 1).
+
+    Valid where the two arms are exchangeable within a problem under the null hypothesis. Problems without a
+    difference cannot change the statistic and are left out.
+    """
+    moved = differences[differences != 0]
+    if not len(moved):
+        return 1.0
+    signs = rng.integers(0, 2, size=(flips, len(moved)), dtype=np.int8) * 2 - 1
+    sums = np.abs(signs @ moved)
+    return float((1 + np.count_nonzero(sums >= abs(moved.sum()) - 1e-12)) / (flips + 1))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Discordance:
+    """Questions that one arm answered rightly and the other did not, and McNemar's exact p on them."""
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+def mcnemar(a: Floats, b: Floats) -> Discordance:
+    """Exact McNemar test on paired verdicts (0 or 1). It takes questions as independent, which problems are not."""
+    only_a, only_b = int(np.sum((a == 1) & (b == 0))), int(np.sum((a == 0) & (b == 1)))
+    discordant = only_a + only_b
+    p = float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0
+    return Discordance(only_a, only_b, p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of a family of p values (Holm 1979), in the order given."""
+    count = len(p_values)
+    order = sorted(range(count), key=lambda index: p_values[index])
+    adjusted = [0.0] * count
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (count - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def equivalence_p(differences: Floats, margin: float) -> float:
+    """Two one-sided t tests over problems: p of the claim that the mean difference lies within +- ``margin``.
+
+    Source: Schuirmann 1987. ``margin`` is a fraction above 0; fewer than two problems give 1.
+    """
+    if margin <= 0:
+        raise ValueError(f"margin = {margin}: an equivalence margin is above 0")
+    if len(differences) < 2:
+        return 1.0
+    if np.ptp(differences) == 0:
+        return 0.0 if abs(differences[0]) < margin else 1.0
+    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
+    return float(max(above, below))

@@ -1,0 +1,262 @@
+"""Verdict: what the records support, as data. Its JSON schema is versioned and ships in docs/verdict.schema.json.
+
+Accuracies, differences and intervals are fractions. ``None`` means unknown, never zero. Amounts of work are totals
+over all problems of an arm unless the name says ``per_problem``.
+"""
+
+from typing import Literal, Self, final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from netgain.analysis import intervals
+from netgain.records.claim import Finding
+from netgain.records.provenance import Source
+
+SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
+
+
+class Row(BaseModel):
+    """Base of the verdict's parts: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@final
+class Interval(Row):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, estimate: intervals.Estimate) -> Self:
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+@final
+class ArmRow(Row):
+    """One arm: how accurate, trained on what, at what cost. Costs are those of training for the problems (`adapt`)."""
+
+    name: str
+    label: str
+    setting: str
+    role: str
+    prompt: str
+    round: int | None
+    headline: bool
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    accuracy_published: float | None
+    accuracy_paper: float | None
+    frozen_accuracy: float | None
+    frozen_group: str
+    n_problems: int | None
+    n_questions: int | None
+    seeds: int | None
+    updates: float | None
+    updates_per_problem: float | None
+    tokens_real: float | None
+    tokens_real_per_problem: float | None
+    tokens_padded: float | None
+    tokens_padded_per_problem: float | None
+    flops_per_problem: float | None
+    flops_unpadded_per_problem: float | None
+    tokens_estimated: bool
+    learning_rate: float | None
+    training: dict[str, str]
+    invests: list[str]
+    invests_unpublished: list[str]
+    undominated: list[str]
+    sources: list[Source]
+
+
+@final
+class Comparison(Row):
+    """Two arms on the questions both answered: difference is a - b. Only one comparison is primary."""
+
+    a: str
+    b: str
+    kind: Literal["headline", "outer loop", "frozen", "asked"]
+    primary: bool
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_adjusted: float | None
+    p_mcnemar: float | None
+    only_a: int | None
+    only_b: int | None
+    n_problems: int | None
+    n_questions: int | None
+    smallest_detectable: float | None
+    p_equivalent: float | None
+    method: str
+
+
+@final
+class DecompositionRow(Row):
+    """An arm's gap over the frozen model, taken apart against the best conventional arm that cost no more.
+
+    ``basis`` says what the arm is charged: ``with outer loop`` (its share of the outer loop's bill over
+    ``deployments`` problems) or ``adapt only`` (the bill forgotten). ``rival`` is None where no such arm exists.
+    ``rival_underspent`` says that it cost less by more than 1 %, so that an arm ahead of it is not ahead at equal
+    compute. ``cross_fitted`` is the method part when the rival is chosen on other problems than it is compared on.
+    """
+
+    arm: str
+    currency: str
+    basis: Literal["with outer loop", "adapt only"]
+    deployments: int | None
+    budget_per_problem: float | None
+    budget_incomplete: bool
+    rival: str | None
+    rival_cost_per_problem: float | None
+    rival_underspent: bool
+    gap: Interval | None
+    compute_part: Interval | None
+    method_part: Interval | None
+    share: Interval | None
+    cross_fitted: Interval | None
+
+
+@final
+class AmortisationRow(Row):
+    """After how many problems the outer loop's bill equals what it saves against a rival of no lower accuracy."""
+
+    arm: str
+    currency: str
+    bill: float | None
+    bill_incomplete: bool
+    adapt_per_problem: float | None
+    rival: str | None
+    rival_per_problem: float | None
+    break_even: int | None
+    never: bool
+    note: str
+
+
+@final
+class RewardRow(Row):
+    """A round's reward: how reliable, how far the best of k seems ahead, and how far it is on a held-out repeat."""
+
+    arm: str
+    prompt: str
+    round: int
+    problems: int
+    edits: int
+    repeats: int
+    reliability: float | None
+    reliability_single: float | None
+    apparent_gain: float | None
+    heldout_gain: float | None
+    heldout: Interval | None
+
+
+@final
+class OuterLoopRow(Row):
+    """The bill of one round of an outer loop. Totals; ``None`` where nothing is known."""
+
+    name: str
+    prompt: str
+    round: int
+    inner_loops: int
+    edits: int
+    kept: int
+    discarded: int
+    updates: float | None
+    tokens_real: float | None
+    tokens_padded: float | None
+    tokens_generated: float | None
+    flops: float | None
+    flops_unpadded: float | None
+    answers: int | None
+    grader_calls: int | None
+    verdicts_stored: int | None
+    tokens_estimated: bool
+    by_purpose: dict[str, dict[str, float]]
+    sources: list[Source]
+
+
+@final
+class StabilityRow(Row):
+    """What an arm's training fixed and broke of the frozen model's answers (distinct questions)."""
+
+    arm: str
+    fixed: int
+    broken: int
+    previously_correct: int
+    questions: int
+
+
+@final
+class RetentionTable(Row):
+    """A stream of adaptations. The three means are over the earlier problems (all but the last)."""
+
+    name: str
+    sequences: int
+    matrix: list[list[float | None]]
+    untouched: float | None
+    right_after: float | None
+    after_all: float | None
+    change: Interval | None
+    method: str
+    sources: list[Source]
+
+
+@final
+class QuestionRow(Row):
+    """One of the four questions of a sceptical reader."""
+
+    question: str
+    answer: Literal["yes", "no", "cannot tell"]
+    evidence: list[str]
+
+
+@final
+class Headline(Row):
+    """The verdict in one sentence, and the few that follow from it."""
+
+    sentence: str
+    details: list[str]
+    kind: Literal["method", "nothing left", "rival ahead", "unmatched", "cannot tell"]
+
+
+@final
+class Verdict(Row):
+    """All that the records of one claim or trial support."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    format: Literal["netgain.verdict/1"] = Field(default=SCHEMA, alias="schema")
+    netgain: str
+    claim: str
+    title: str
+    paper: str
+    url: str
+    licence: str
+    model: str
+    tokens: str
+    glossary: str
+    seed: int
+    headline: Headline
+    arms: list[ArmRow]
+    comparisons: list[Comparison]
+    decomposition: list[DecompositionRow]
+    amortisation: list[AmortisationRow]
+    rewards: list[RewardRow]
+    outer_loop: list[OuterLoopRow]
+    stability: list[StabilityRow]
+    retention: RetentionTable | None
+    reported: dict[str, str | None]
+    questions: list[QuestionRow]
+    findings: list[Finding]
+    notes: list[str]
+
+    def arm(self, name: str) -> ArmRow:
+        """The row of this arm. Raises KeyError where there is none."""
+        for row in self.arms:
+            if row.name == name:
+                return row
+        raise KeyError(name)

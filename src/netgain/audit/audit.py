@@ -1,0 +1,69 @@
+"""The audit: what was published, read; what it supports, judged; what is wrong with it, found."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from netgain.analysis.judge import judge
+from netgain.analysis.verdict import Verdict
+from netgain.audit.card import read_card
+from netgain.audit.checks import run_checks
+from netgain.audit.questions import answer_all
+from netgain.audit.readers.reader import find_reader
+from netgain.errors import InputError
+from netgain.records.claim import Claim
+from netgain.tokens import Estimate, TokenCounter
+from netgain.words import nearest
+
+PACKAGED = "seal"
+
+
+def read_claim(path: Path | None = None, tokens: TokenCounter | None = None) -> Claim:
+    """A claim from a folder of results, a card (.yaml) or a distilled claim (.json); the packaged one for None.
+
+    Tokens are estimated unless a counter is given. Raises InputError for whatever cannot be read.
+    """
+    if path is None:
+        return _from_json((files("netgain.audit.published") / f"{PACKAGED}.json").read_bytes(), PACKAGED)
+    if path.is_dir():
+        return find_reader(path).read(path, tokens or Estimate())
+    if not path.exists():
+        raise InputError(str(path), "there is no such file or folder", _neighbour(path))
+    if path.suffix in {".yaml", ".yml"}:
+        return read_card(path)
+    if path.suffix == ".json":
+        return _from_json(_read(path), str(path))
+    raise InputError(str(path), f"is neither a folder nor a .yaml card nor a .json claim (it ends in {path.suffix!r})")
+
+
+def audit(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = None) -> Verdict:
+    """The verdict on a claim with the checks' findings and the four questions answered."""
+    verdict = judge(claim, seed=seed, asked=asked)
+    return verdict.model_copy(update={"findings": run_checks(claim, verdict), "questions": answer_all(claim, verdict)})
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+
+
+def _from_json(data: bytes, where: str) -> Claim:
+    try:
+        return Claim.model_validate(json.loads(data))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        problem = f"field {place!r}: {first['msg']}" if place else first["msg"]
+        raise InputError(where, f"is not a claim; {problem}", "a folder of result files can be given instead") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(where, f"is not JSON that can be read: {error}") from None
+
+
+def _neighbour(path: Path) -> str:
+    folder = path.parent
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return nearest(path.name, names) if names else f"the folder {folder} does not exist or is empty"

@@ -1,0 +1,282 @@
+"""Claim cards: a comparison from any paper, written down by hand with whatever it states and nothing more."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from netgain.metering.price import rough_training_flops
+from netgain.metering.shape import find_shape
+from netgain.records.claim import Answer, Arm, Charge, Claim, Purpose, RewardRun, Role, Training
+from netgain.records.cost import Cost, Currency
+from netgain.records.provenance import Source
+from netgain.spec.load import load_yaml
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, description="a fraction between 0 and 1, not per cent")]
+Positive = Annotated[int, Field(ge=1)]
+
+REPORTED = (
+    "gradient updates",
+    "training tokens",
+    "FLOPs",
+    "device time of each arm",
+    "teacher's tokens or dollars",
+    "tuning trials",
+    "cost of evaluation",
+)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@final
+class OuterLoop(_Strict):
+    """An outer loop by its counts: inner loops = rounds x contexts x samples x repeats."""
+
+    rounds: Positive | None = None
+    contexts: Positive | None = None
+    samples: Positive | None = None
+    repeats: Positive | None = None
+    updates_per_inner_loop: Amount | None = None
+    tokens_per_inner_loop: Amount | None = None
+
+    @property
+    def inner_loops(self) -> int | None:
+        """How many inner loops were trained, where all four counts are stated."""
+        if self.rounds is None or self.contexts is None or self.samples is None or self.repeats is None:
+            return None
+        return self.rounds * self.contexts * self.samples * self.repeats
+
+
+@final
+class CardArm(_Strict):
+    """One arm. Amounts are for one problem; what the paper does not state is left out."""
+
+    role: Role
+    label: str = ""
+    accuracy: Share | None = None
+    n_questions: Positive | None = None
+    n_problems: Positive | None = None
+    seeds: Positive | None = None
+    updates: Amount | None = None
+    tokens: Amount | None = None
+    tokens_padded: Amount | None = None
+    flops: Amount | None = None
+    trained: Literal["lora", "full"] | None = None
+    learning_rate: Amount | None = None
+    epochs: Amount | None = None
+    batch_size: Positive | None = None
+    model: str | None = None
+    model_parameters: Amount | None = None
+    outer_loop: OuterLoop | None = None
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _padding_only_adds(self) -> Self:
+        if self.tokens is not None and self.tokens_padded is not None and self.tokens_padded < self.tokens:
+            raise ValueError(f"tokens_padded = {self.tokens_padded:g} is below tokens = {self.tokens:g}")
+        return self
+
+
+@final
+class Card(_Strict):
+    """The YAML file. ``setting`` names what the arms have in common; ``reported`` kinds of compute are yes or no."""
+
+    title: str
+    paper: str = ""
+    url: str = ""
+    model: str | None = None
+    model_parameters: Amount | None = None
+    setting: str = "as published"
+    headline: str
+    rival: str | None = None
+    frozen: str | None = None
+    regressions: Literal["checked", "not checked", "not stated"] = "not stated"
+    reported: dict[str, bool] = {}
+    arms: Annotated[dict[str, CardArm], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for field in ("headline", "rival", "frozen"):
+            name = getattr(self, field)
+            if name is not None and name not in self.arms:
+                raise ValueError(f"{field} = {name!r} is not one of the arms ({', '.join(self.arms)})")
+        unknown = [kind for kind in self.reported if kind not in REPORTED]
+        if unknown:
+            raise ValueError(f"reported: {unknown[0]!r} is not one of {', '.join(REPORTED)}")
+        return self
+
+
+def read_card(path: Path) -> Claim:
+    """The claim on a card. Raises InputError with file and line for whatever breaks its rules."""
+    card = load_yaml(path, Card)
+    frozen = card.arms[card.frozen].accuracy if card.frozen else None
+    arms = tuple(_arm(name, arm, card, frozen) for name, arm in card.arms.items())
+    loops = [(name, arm.outer_loop) for name, arm in card.arms.items() if arm.outer_loop]
+    charges = [charge for name, arm in card.arms.items() for charge in _charges(name, arm, card, path)]
+    charges += [_loop_charge(name, loop, card, path) for name, loop in loops]
+    return Claim(
+        name=path.stem,
+        title=card.title,
+        paper=card.paper,
+        url=card.url,
+        model=card.model or "",
+        headline=card.headline,
+        rival=card.rival,
+        arms=arms,
+        reward_runs=tuple(_run(name, loop) for name, loop in loops),
+        charges=tuple(charges),
+        reported={
+            kind: Source(file=path.name, field="reported") if yes else None for kind, yes in card.reported.items()
+        },
+        regressions=_regressions(card),
+        tokens="as the card states",
+        notes=("A hand-written claim card: nothing was recomputed from published results.",),
+    )
+
+
+def _arm(name: str, arm: CardArm, card: Card, frozen: float | None) -> Arm:
+    return Arm(
+        name=name,
+        label=arm.label or name,
+        setting=card.setting,
+        role=arm.role,
+        model=arm.model or card.model or "",
+        accuracy=arm.accuracy,
+        frozen_accuracy=None if name == card.frozen else frozen,
+        n_problems=arm.n_problems,
+        n_questions=arm.n_questions,
+        seeds=arm.seeds,
+        training=Training(epochs=arm.epochs, learning_rate=arm.learning_rate, batch_size=arm.batch_size),
+        invests=(_loop_name(name),) if arm.outer_loop else (),
+        invests_unpublished=("its outer loop",) if arm.outer_loop and arm.outer_loop.inner_loops is None else (),
+        sources=(Source(file=arm.source or card.paper or "card", field=name),),
+    )
+
+
+def _charges(name: str, arm: CardArm, card: Card, path: Path) -> list[Charge]:
+    """The arm's training over all its problems; a frozen arm took nothing."""
+    source = Source(file=path.name, field=f"arms.{name}", note=arm.source)
+    if arm.role in {Role.FROZEN, Role.IN_CONTEXT}:
+        return [Charge(arm=name, purpose=Purpose.ADAPT, operation="none", cost=Cost.zero(), source=source)]
+    if arm.n_problems is None:
+        return []
+    flops, estimated = _flops(arm, card)
+    cost = Cost(updates=arm.updates, tokens_real=arm.tokens, tokens_padded=arm.tokens_padded, flops=flops)
+    return [
+        Charge(
+            arm=name,
+            purpose=Purpose.ADAPT,
+            operation="train",
+            cost=cost * arm.n_problems,
+            estimated=(Currency.FLOPS,) if estimated else (),
+            source=source,
+        )
+    ]
+
+
+def _flops(arm: CardArm, card: Card) -> tuple[float | None, bool]:
+    """As stated; else from the stated weights and tokens by the 4 P T (LoRA) or 6 P T (full) rule; else unknown."""
+    if arm.flops is not None:
+        return arm.flops, False
+    tokens = arm.tokens_padded if arm.tokens_padded is not None else arm.tokens
+    weights = arm.model_parameters or card.model_parameters
+    model = arm.model or card.model
+    if weights is None and model and arm.trained and tokens is not None:
+        shape = find_shape(model)
+        weights = float(shape.body_weights + shape.head_weights)
+    if weights is None or tokens is None or arm.trained is None:
+        return None, False
+    return rough_training_flops(weights, tokens, arm.trained), True
+
+
+def _loop_name(name: str) -> str:
+    return f"{name}: outer loop"
+
+
+def _loop_charge(name: str, loop: OuterLoop, card: Card, path: Path) -> Charge:
+    loops = loop.inner_loops
+    updates = loops * loop.updates_per_inner_loop if loops and loop.updates_per_inner_loop is not None else None
+    tokens = loops * loop.tokens_per_inner_loop if loops and loop.tokens_per_inner_loop is not None else None
+    return Charge(
+        arm=_loop_name(name),
+        purpose=Purpose.ADAPT,
+        operation="inner loops",
+        count=loops,
+        cost=Cost(updates=updates, tokens_real=tokens),
+        source=Source(file=path.name, field=f"arms.{name}.outer_loop"),
+    )
+
+
+def _run(name: str, loop: OuterLoop) -> RewardRun:
+    return RewardRun(
+        name=_loop_name(name),
+        prompt="",
+        round=0,
+        problems=(loop.contexts or 0) * (loop.rounds or 0),
+        edits=loop.samples or 0,
+        repeats=loop.repeats or 0,
+        kept=(loop.contexts or 0) * (loop.rounds or 0),
+    )
+
+
+def _regressions(card: Card) -> Answer | None:
+    if card.regressions == "not stated":
+        return None
+    return Answer(answer="yes" if card.regressions == "checked" else "no", evidence=("as the card states",))
+
+
+NEW_CARD = """\
+# A claim card: what a paper states about its comparison, and nothing it does not state.
+# Leave out every line you cannot fill in: unknown stays unknown. Then: netgain audit THIS_FILE
+title: Our method against fine-tuning
+paper: arXiv 0000.00000
+model: Qwen/Qwen2.5-7B       # a hub name gives the shape for FLOPs; or model_parameters: 7.6e9
+setting: single passage      # what the arms below have in common
+headline: ours               # the arm whose gain is claimed
+rival: finetuned             # the arm it is claimed to beat
+frozen: base                 # the untrained model
+regressions: not stated      # checked | not checked | not stated: are earlier tasks examined again?
+reported:                    # which kinds of compute does the paper state for each arm? true or false
+  gradient updates: false
+  training tokens: false
+  FLOPs: false
+  device time of each arm: false
+  teacher's tokens or dollars: false
+  tuning trials: false
+  cost of evaluation: false
+arms:
+  base:
+    role: frozen             # frozen | in_context | passage | synthetic | teacher | self_improving | other
+    accuracy: 0.33           # a fraction, not per cent
+    n_questions: 974
+    n_problems: 200
+  finetuned:
+    role: passage
+    accuracy: 0.40
+    n_questions: 974
+    n_problems: 200
+    seeds: 1
+    updates: 10              # gradient updates for one problem
+    tokens: 1700             # real training tokens for one problem, every epoch counted
+    trained: lora            # lora | full; with model and tokens it gives FLOPs by the 4PT / 6PT rule
+    learning_rate: 1.0e-3
+  ours:
+    role: self_improving
+    accuracy: 0.47
+    n_questions: 974
+    n_problems: 200
+    seeds: 1
+    updates: 79
+    tokens: 3750
+    trained: lora
+    learning_rate: 1.0e-3
+    outer_loop:              # what was spent once, before the arm could be run
+      rounds: 2
+      contexts: 50
+      samples: 5
+      repeats: 3
+      updates_per_inner_loop: 87
+"""

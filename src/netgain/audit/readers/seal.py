@@ -1,0 +1,252 @@
+"""SEAL's published results (github.com/Continual-Intelligence/SEAL), the whole repository or any part of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import final
+
+from netgain import __version__
+from netgain.audit.readers import seal_frozen, seal_rules
+from netgain.audit.readers.seal_arms import continual_of, corpus_arm, exam_of, frozen_arm, grid_arm, single_passage_arm
+from netgain.audit.readers.seal_bill import Bill
+from netgain.audit.readers.seal_files import CorpusFile, PassageFile, SealFiles, any_mark, collect
+from netgain.audit.readers.seal_frozen import FrozenAnswers
+from netgain.audit.readers.seal_rewards import reward_run
+from netgain.errors import InputError
+from netgain.metering.shape import find_shape
+from netgain.records.claim import Answer, Arm, Charge, Claim, Continual, Exam, Finding, RewardRun
+from netgain.records.provenance import Source
+from netgain.tokens import TokenCounter
+
+_KINDS = {
+    "gradient updates": ("updates", "steps", "global_step"),
+    "training tokens": ("tokens", "num_tokens", "train_tokens"),
+    "FLOPs": ("flops", "total_flos"),
+    "device time of each arm": ("runtime", "seconds", "gpu_hours", "train_runtime"),
+    "teacher's tokens or dollars": ("usage", "prompt_tokens", "completion_tokens"),
+    "grader's tokens or dollars": ("grader_usage", "grader_tokens", "judge_tokens"),
+    "tuning trials": ("n_trials", "trials", "sweep"),
+    "cost of evaluation": ("eval_runtime", "eval_seconds", "eval_tokens"),
+}
+
+
+@final
+@dataclass
+class _Draft:
+    """What has been gathered from the files so far."""
+
+    exams: dict[str, Exam] = field(default_factory=dict)
+    arms: list[Arm] = field(default_factory=list)
+    runs: list[RewardRun] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+    frozen: dict[str, FrozenAnswers] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def name_for(self, file: str) -> str:
+        """The file's stem; with its folder in front where the stem is taken."""
+        stem = PurePosixPath(file).stem
+        taken = {arm.name for arm in self.arms} | {run.name for run in self.runs}
+        return stem if stem not in taken else file.removesuffix(".json")
+
+
+@final
+class SealReader:
+    """Reads what the SEAL authors published. Every file is recognised by its content, not by where it lies."""
+
+    def recognises(self, folder: Path) -> bool:
+        """Whether some JSON file below the folder has a field of SEAL's result files."""
+        return folder.is_dir() and any_mark(folder)
+
+    def read(self, folder: Path, tokens: TokenCounter) -> Claim:
+        """The claim in these files. Raises InputError where no file can be used."""
+        files = collect(folder)
+        if not files.usable:
+            raise InputError(str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files))
+        draft = _Draft(findings=list(files.findings))
+        bill = Bill(find_shape(seal_rules.MODEL), tokens)
+        for file, data in files.passages.items():
+            _add_passages(draft, file, data, bill)
+        for file, corpus in files.corpora.items():
+            _add_corpus(draft, file, corpus, bill)
+        for file, grid in files.grids.items():
+            arm, exam = grid_arm("arc_" + draft.name_for(file), file, grid)
+            draft.arms.append(arm)
+            draft.exams[exam.name] = exam
+        _add_frozen(draft)
+        draft.findings += seal_frozen.findings(draft.frozen)
+        draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
+        return _claim(draft, files, tokens)
+
+
+def _why(files: SealFiles) -> str:
+    return files.findings[0].message if files.findings else "give the folder that holds results/"
+
+
+def _add_passages(draft: _Draft, file: str, data: PassageFile, bill: Bill) -> None:
+    if not data.articles:
+        draft.findings.append(_missing(file, "it holds no articles"))
+        return
+    name = draft.name_for(file)
+    if data.k_completions > 1 or PurePosixPath(file).stem.startswith("rank"):
+        run, charges = reward_run(name, file, data, bill)
+        draft.runs.append(run)
+    else:
+        exam = exam_of(data)
+        arm, charges = single_passage_arm(name, file, data, exam, bill)
+        draft.exams[exam.name] = exam
+        draft.arms.append(arm)
+        draft.frozen[name] = _frozen_answers(data)
+    draft.charges += charges
+
+
+def _add_frozen(draft: _Draft) -> None:
+    """The frozen model as an arm: as published beside the base model's own edits, else beside the first arm."""
+    beside = [arm for arm in draft.arms if arm.setting == "single passage" and arm.frozen_correct]
+    if beside:
+        arm, charge = frozen_arm(next((arm for arm in beside if arm.name == "base"), beside[0]))
+        draft.arms.insert(0, arm)
+        draft.charges.append(charge)
+
+
+def _frozen_answers(data: PassageFile) -> FrozenAnswers:
+    rows = [q for article in data.articles for c in article.completions[:1] for q in c.questions if q.rep == 0]
+    return FrozenAnswers(tuple(q.baseline_answer for q in rows), tuple(q.baseline_correct for q in rows))
+
+
+def _add_corpus(draft: _Draft, file: str, data: CorpusFile, bill: Bill) -> None:
+    name = draft.name_for(file)
+    reply = data.server_reply
+    answers = FrozenAnswers(reply.baseline_texts, reply.baseline_correct)
+    exam = _same_order(draft, answers) if len(reply.adapter_correct) == len(reply.baseline_correct) else None
+    if exam is None:
+        problem = "its verdicts are one flat list and the order of its questions could not be established"
+        draft.findings.append(_missing(file, problem))
+    else:
+        draft.frozen[name] = answers
+    arm, charges = corpus_arm(name, file, data, exam, bill)
+    draft.arms.append(arm)
+    draft.charges += charges
+
+
+def _same_order(draft: _Draft, answers: FrozenAnswers) -> Exam | None:
+    """The single-passage exam whose frozen answers agree with this list position by position, far beyond chance."""
+    best = max(
+        (arm for arm in draft.arms if arm.name in draft.frozen and arm.setting == "single passage"),
+        key=lambda arm: seal_frozen.agreement(draft.frozen[arm.name], answers),
+        default=None,
+    )
+    if best is None or best.exam is None or seal_frozen.agreement(draft.frozen[best.name], answers) < 0.2:
+        return None
+    return draft.exams[best.exam]
+
+
+def _missing(file: str, problem: str) -> Finding:
+    return Finding(check="per-question-data-missing", severity="medium", message=f"{file}: {problem}", evidence=(file,))
+
+
+def _collapsed(files: SealFiles) -> Iterator[Finding]:
+    evidence = []
+    for file, data in files.corpora.items():
+        if data.per_article and len(data.per_article) < data.n_articles:
+            rows = [entry.get("adapter_correct", ()) for entry in data.per_article.values() if isinstance(entry, dict)]
+            left = sum(len(row) for row in rows if isinstance(row, list))
+            entries = f"{data.n_articles} articles in {len(data.per_article)} entries"
+            evidence.append(f"{file}: {entries}, {left} of {data.eval_questions} verdicts survive under per_article")
+    if evidence:
+        yield Finding(
+            check="entries-collapse",
+            severity="medium",
+            message=f"results keyed by title: in {len(evidence)} files the articles of one title overwrite each other",
+            evidence=tuple(evidence),
+        )
+
+
+def _wrong_metas(files: SealFiles) -> Iterator[Finding]:
+    for file, meta in files.metas.items():
+        stem, model = PurePosixPath(file).name, str(meta.get("model", ""))
+        if stem.startswith("gpt") and "gpt" not in model.lower():
+            yield Finding(
+                check="provenance-contradicts",
+                severity="low",
+                message=f"{file} names {model!r} as the writer of a GPT data set",
+                evidence=(f"model = {model}",),
+            )
+
+
+def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
+    letters = seal_frozen.groups(draft.frozen)
+    arms = [_with_bill(arm, draft.runs, letters) for arm in draft.arms]
+    continual = _continual(files)
+    return Claim(
+        name="seal",
+        title="SEAL: Self-Adapting Language Models",
+        paper=seal_rules.PAPER,
+        url="https://github.com/Continual-Intelligence/SEAL",
+        licence="MIT",
+        model=seal_rules.MODEL,
+        distilled_by=f"netgain {__version__}",
+        headline=_named(arms, "iter2") or _last_round(arms),
+        rival=_named(arms, "gpt4_1"),
+        exams=tuple(draft.exams.values()),
+        arms=tuple(arms),
+        reward_runs=tuple(draft.runs),
+        continual=continual,
+        charges=tuple(draft.charges),
+        reported=_reported(files),
+        regressions=_regressions(bool(continual)),
+        tokens=tokens.how,
+        findings=tuple(draft.findings),
+        glossary=(
+            "R0: text written by the untrained model, unselected. R1, R2: written by the model after so many rounds of "
+            "the outer loop (SEAL). CPT: one adapter for all passages."
+        ),
+        notes=(
+            "Updates, positions and FLOPs are what the published configuration implies, not what a machine measured.",
+            "In the released training code every sequence is padded to 2,048 positions and the padding has a loss.",
+        ),
+    )
+
+
+def _with_bill(arm: Arm, runs: list[RewardRun], letters: dict[str, str]) -> Arm:
+    """The arm with the outer-loop rounds it stands on: all earlier rounds of its prompt, published or not."""
+    rounds = range(arm.round or 0) if arm.role == "self_improving" else range(0)
+    by_round = {run.round: run.name for run in runs if run.prompt == arm.prompt}
+    return arm.model_copy(
+        update={
+            "invests": tuple(by_round[index] for index in rounds if index in by_round),
+            "invests_unpublished": tuple(f"{arm.prompt} round {i + 1}" for i in rounds if i not in by_round),
+            "frozen_group": letters.get(arm.name, ""),
+        }
+    )
+
+
+def _named(arms: list[Arm], name: str) -> str | None:
+    return name if any(arm.name == name for arm in arms) else None
+
+
+def _last_round(arms: list[Arm]) -> str | None:
+    trained = [arm for arm in arms if arm.role == "self_improving" and arm.setting == "single passage"]
+    return max(trained, key=lambda arm: (arm.round or 0, arm.accuracy or 0)).name if trained else None
+
+
+def _continual(files: SealFiles) -> tuple[Continual, ...]:
+    whole = {file: data for file, data in files.continual.items() if "run" not in PurePosixPath(file).parent.name}
+    runs = {file: data for file, data in files.continual.items() if file not in whole}
+    return tuple(continual_of(PurePosixPath(file).parent.name, file, data, runs) for file, data in whole.items())
+
+
+def _reported(files: SealFiles) -> dict[str, Source | None]:
+    """Where each kind of compute is stated: in a field of some file, in the paper, or nowhere."""
+    found = {kind: sorted(files.keys & set(keys)) for kind, keys in _KINDS.items()}
+    reported = {kind: Source(file="result files", field=keys[0]) if keys else None for kind, keys in found.items()}
+    hours = "about 6 h on two H100 for the 750 inner loops of a round; 30 to 45 s a self-edit evaluation"
+    return reported | {"device time of the outer loop": Source(file=seal_rules.PAPER, field="appendix B", note=hours)}
+
+
+def _regressions(has_matrix: bool) -> Answer:
+    if not has_matrix:
+        return Answer(answer="cannot tell", evidence=("no continual self-edits results among the files",))
+    return Answer(
+        answer="yes",
+        evidence=("one experiment re-examines earlier passages after each of 8 self-edits (continual_self_edits)",),
+    )

@@ -1,0 +1,270 @@
+"""Claim: somebody's comparison of methods as data, every number with its source.
+
+A reader distils one from published files, a card states one by hand, a trial of our own ends in one. Analysis and
+report know nothing else. A claim holds figures only: verdicts are strings of 0 and 1, questions are hashes.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, final
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+
+from netgain.records.cost import Cost, Currency
+from netgain.records.provenance import Source
+from netgain.records.purpose import Purpose as Purpose
+
+SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character a question: 1 right, 0 wrong, - none")]
+
+
+class Record(BaseModel):
+    """Base of the records: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    """What kind of rival an arm is. All but ``self_improving`` and ``frozen`` are conventional."""
+
+    FROZEN = "frozen"
+    IN_CONTEXT = "in_context"
+    PASSAGE = "passage"
+    SYNTHETIC = "synthetic"
+    TEACHER = "teacher"
+    SELF_IMPROVING = "self_improving"
+    OTHER = "other"
+
+
+@final
+class Problem(Record):
+    """One thing to adapt to: a hash of its material, and a hash of each of its questions in order."""
+
+    id: str
+    questions: tuple[str, ...]
+
+
+@final
+class Exam(Record):
+    """The problems and questions that several arms answered."""
+
+    name: str
+    problems: tuple[Problem, ...]
+
+
+@final
+class Training(Record):
+    """The settings of a training loop as published; ``None`` where they are not stated."""
+
+    epochs: float | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    grad_accumulation: int | None = None
+    rank: int | None = None
+    alpha: float | None = None
+    dropout: float | None = None
+    target_modules: tuple[str, ...] | None = None
+    max_length: int | None = None
+    split_newlines: bool | None = None
+    sequences: Count | None = None
+    completions: Count | None = None
+
+
+@final
+class Charge(Record):
+    """Work that was done: by which arm or outer-loop round, for what purpose, how often, and what it took in all.
+
+    ``estimated`` names the currencies whose amounts rest on an estimate (of tokens, or a rule of thumb).
+    """
+
+    arm: str
+    purpose: Purpose
+    operation: str
+    count: Count | None = None
+    cost: Cost
+    flops_unpadded: float | None = None
+    estimated: tuple[Currency, ...] = ()
+    source: Source
+
+    @field_serializer("cost")
+    def _only_known(self, cost: Cost) -> dict[str, float]:
+        return cost.known()
+
+
+@final
+class Arm(Record):
+    """One method with its settings, its verdicts where they were published, and what is known about its training.
+
+    ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``. ``invests`` names the outer-loop rounds
+    whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
+    ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
+    is a mean of problems' means or of single questions.
+    """
+
+    name: str
+    label: str
+    setting: str
+    role: Role
+    prompt: str = ""
+    round: int | None = None
+    generator: str = ""
+    model: str = ""
+    exam: str | None = None
+    correct: tuple[Verdicts, ...] | None = None
+    frozen_correct: tuple[Verdicts, ...] | None = None
+    averaged: Literal["problems", "questions"] = "problems"
+    accuracy: Fraction | None = None
+    frozen_accuracy: Fraction | None = None
+    paper_accuracy: Fraction | None = None
+    n_problems: Count | None = None
+    n_questions: Count | None = None
+    seeds: Count | None = None
+    training: Training | None = None
+    invests: tuple[str, ...] = ()
+    invests_unpublished: tuple[str, ...] = ()
+    frozen_group: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def conventional(self) -> bool:
+        """Whether the arm is a rival without self-improvement (the frozen model not counted)."""
+        return self.role not in {Role.SELF_IMPROVING, Role.FROZEN}
+
+
+@final
+class RewardRun(Record):
+    """One round of an outer loop: several edits of each problem, each trained and examined several times.
+
+    ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]``, where they were published;
+    else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
+    """
+
+    name: str
+    prompt: str
+    round: int
+    problems: Count
+    edits: Count
+    repeats: Count
+    kept: Count
+    questions: tuple[Count, ...] = ()
+    correct: tuple[tuple[tuple[int, ...], ...], ...] | None = None
+    means: tuple[tuple[float, ...], ...] | None = None
+    deviations: tuple[tuple[float | None, ...], ...] | None = None
+    training: Training | None = None
+    updates: float | None = None
+    verdicts_stored: Count | None = None
+    sources: tuple[Source, ...] = ()
+
+
+@final
+class Continual(Record):
+    """A stream of adaptations: ``mean[k][i]`` is the accuracy on problem ``i`` after ``k`` edits (row 0: untouched).
+
+    Entries above the diagonal of the trained rows were not measured and are None. ``runs`` holds the same matrix for
+    every published run, for intervals over runs.
+    """
+
+    name: str
+    model: str = ""
+    sequences: Count
+    mean: tuple[tuple[float | None, ...], ...]
+    deviation: tuple[tuple[float | None, ...], ...] | None = None
+    runs: tuple[tuple[tuple[float | None, ...], ...], ...] = ()
+    sources: tuple[Source, ...] = ()
+
+
+Severity = Literal["high", "medium", "low", "note"]
+
+
+@final
+class Finding(Record):
+    """Something a reader of the comparison should know, with the evidence for it."""
+
+    check: str
+    severity: Severity
+    message: str
+    evidence: tuple[str, ...] = ()
+
+
+@final
+class Answer(Record):
+    """A question about the comparison that figures cannot settle, answered in the claim itself."""
+
+    answer: Literal["yes", "no", "cannot tell"]
+    evidence: tuple[str, ...] = ()
+
+
+@final
+class Claim(Record):
+    """A published comparison. ``reported`` says of each kind of compute where it is stated, or None if nowhere."""
+
+    format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
+    name: str
+    title: str
+    paper: str = ""
+    url: str = ""
+    licence: str = ""
+    retrieved: str = ""
+    model: str = ""
+    distilled_by: str = ""
+    headline: str | None = None
+    rival: str | None = None
+    exams: tuple[Exam, ...] = ()
+    arms: tuple[Arm, ...]
+    reward_runs: tuple[RewardRun, ...] = ()
+    continual: tuple[Continual, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    reported: dict[str, Source | None] = Field(default_factory=dict)
+    regressions: Answer | None = None
+    tokens: str = ""
+    glossary: str = ""
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("arms")
+    @classmethod
+    def _names_are_unique(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        names = [arm.name for arm in arms]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"arm names must be unique, {twice[0]!r} is used twice")
+        return arms
+
+    @model_validator(mode="after")
+    def _references_hold(self) -> Self:
+        exams = {exam.name: exam for exam in self.exams}
+        names = {arm.name for arm in self.arms}
+        for arm in self.arms:
+            _check_arm(arm, exams)
+        for field, value in (("headline", self.headline), ("rival", self.rival)):
+            if value is not None and value not in names:
+                raise ValueError(f"{field} {value!r} is not the name of an arm")
+        return self
+
+    def arm(self, name: str) -> Arm:
+        """The arm of this name. Raises KeyError where there is none."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def dump(self) -> dict[str, Any]:
+        """The claim as JSON-ready data, without the fields that are not known."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True) | {
+            "schema": SCHEMA
+        }
+
+
+def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
+    if arm.correct is None and arm.frozen_correct is None:
+        return
+    exam = exams.get(arm.exam or "")
+    if exam is None:
+        raise ValueError(f"arm {arm.name!r} has verdicts but its exam {arm.exam!r} is not among the exams")
+    lengths = [len(problem.questions) for problem in exam.problems]
+    for field, verdicts in (("correct", arm.correct), ("frozen_correct", arm.frozen_correct)):
+        if verdicts is not None and [len(row) for row in verdicts] != lengths:
+            raise ValueError(
+                f"arm {arm.name!r}: {field} does not have one character for each question of {exam.name!r}"
+            )

@@ -1,0 +1,48 @@
+"use strict";
+(function () {
+  const tip = document.getElementById("tip");
+  function show(mark, x, y) {
+    tip.textContent = mark.dataset.tip;
+    tip.hidden = false;
+    const box = tip.getBoundingClientRect();
+    tip.style.setProperty("left", Math.max(4, Math.min(x + 14, innerWidth - box.width - 4)) + "px");
+    tip.style.setProperty("top", Math.max(4, y + 14 + box.height > innerHeight ? y - box.height - 10 : y + 14) + "px");
+  }
+  function hide() { tip.hidden = true; }
+  for (const mark of document.querySelectorAll("[data-tip]")) {
+    mark.addEventListener("pointermove", (event) => show(mark, event.clientX, event.clientY));
+    mark.addEventListener("pointerleave", hide);
+    mark.addEventListener("focus", () => { const box = mark.getBoundingClientRect(); show(mark, box.right, box.top); });
+    mark.addEventListener("blur", hide);
+  }
+  addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+
+  function value(row, column) {
+    const cell = row.cells[column];
+    const raw = cell.dataset.sort !== undefined ? cell.dataset.sort : cell.textContent.trim().replace("\u2212", "-");
+    const number = parseFloat(raw);
+    return Number.isNaN(number) ? raw : number;
+  }
+  function sort(table, column, heading) {
+    const down = heading.getAttribute("aria-sort") === "ascending";
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const rows = Array.from(table.tBodies[0].rows);
+    rows.sort((a, b) => {
+      const left = value(a, column), right = value(b, column);
+      const order = typeof left === typeof right ? (left < right ? -1 : left > right ? 1 : 0) : typeof left === "number" ? -1 : 1;
+      return down ? -order : order;
+    });
+    table.tBodies[0].append(...rows);
+  }
+  for (const table of document.querySelectorAll("table.sortable")) {
+    Array.from(table.tHead.rows[0].cells).forEach((heading, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...heading.childNodes);
+      heading.append(button);
+      button.addEventListener("click", () => sort(table, column, heading));
+    });
+  }
+  addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
+})();

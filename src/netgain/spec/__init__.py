@@ -1,0 +1,1 @@
+"""What was asked: files that people write, read strictly."""

@@ -1,0 +1,142 @@
+"""Strict YAML: every error is one line with file, line, rule and, for an unknown word, the nearest valid one."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, TypeVar, final, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from netgain.errors import InputError
+from netgain.words import nearest
+
+LARGEST = 1024 * 1024
+MOST_ALIASES = 50
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_yaml(path: Path, shape: type[M]) -> M:
+    """Read a YAML file into a pydantic model. Raises InputError naming ``file:line`` for whatever is wrong with it."""
+    text = _text(path)
+    data, lines = _parse(path, text)
+    if not isinstance(data, dict):
+        raise InputError(f"{path}:1", f"holds {_kind(data)}, not a mapping of fields")
+    try:
+        return shape.model_validate(data)
+    except ValidationError as error:
+        raise _first_error(path, error, lines, shape) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(str(path), f"is larger than {LARGEST // 1024} KiB", "a card or trial is a small file")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(str(path), "is not UTF-8 text") from None
+
+
+@final
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with duplicate keys an error."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    result: dict[Hashable, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable) or key in result:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is used twice", key_node.start_mark)
+        result[key] = loader.construct_object(value_node, deep=True)
+    return result
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+Place = tuple[str | int, ...]
+
+
+def _parse(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
+    try:
+        aliases = sum(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=_Loader))
+        if aliases > MOST_ALIASES:
+            raise InputError(str(path), f"uses {aliases} aliases", f"at most {MOST_ALIASES} are read")
+        node = yaml.compose(text, Loader=_Loader)
+        # The loader derives from SafeLoader: it builds plain values only.
+        return yaml.load(text, Loader=_Loader), _lines(node)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}:{line}", error.problem or "is not YAML") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(str(path), f"is not YAML that can be read: {error}") from None
+
+
+def _lines(node: yaml.Node | None, place: Place = ()) -> dict[Place, int]:
+    if node is None:
+        return {}
+    found: dict[Place, int] = {place: node.start_mark.line + 1}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            found |= _lines(value, (*place, key.value))
+            found[(*place, key.value)] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found |= _lines(value, (*place, index))
+    return found
+
+
+def _first_error(path: Path, error: ValidationError, lines: dict[Place, int], shape: type[BaseModel]) -> InputError:
+    problems = error.errors(include_url=False)
+    first = min(problems, key=lambda problem: (problem["type"] != "extra_forbidden", _line(problem["loc"], lines)))
+    place = first["loc"]
+    where = f"{path}:{_line(place, lines)}"
+    name = ".".join(str(part) for part in place)
+    more = f" ({len(problems)} problems in all)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return InputError(where, f"unknown field {name!r}{more}", nearest(str(place[-1]), _fields(shape, place[:-1])))
+    rule = first["msg"].removeprefix("Value error, ")
+    value = "" if first["type"] in {"missing", "value_error"} else f" = {_shown(first['input'])}"
+    return InputError(where, f"{name}{value}: {rule}{more}" if name else f"{rule}{more}")
+
+
+def _line(place: Place, lines: dict[Place, int]) -> int:
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, 1)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fields(shape: type[BaseModel], place: Place) -> list[str]:
+    """The field names that are valid at a place inside a model, following nested models, lists and mappings."""
+    current: Any = shape
+    for part in place:
+        current = _inner(current, part)
+    return list(current.model_fields) if _is_model(current) else []
+
+
+def _inner(shape: Any, part: str | int) -> Any:
+    if _is_model(shape):
+        field = shape.model_fields.get(part)
+        return _model_in(field.annotation) if field else None
+    return shape
+
+
+def _model_in(annotation: Any) -> Any:
+    if _is_model(annotation):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _kind(value: object) -> str:
+    return {list: "a list", str: "a text", type(None): "nothing"}.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,67 @@
+"""Counting tokens of a text: exactly with a tokenizer, else by estimate, and saying which."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, final
+
+from netgain.errors import InputError, MissingExtraError
+
+CHARACTERS_PER_TOKEN = 4.6
+
+
+class TokenCounter(Protocol):
+    """Counts tokens; ``exact`` says whether the counts are exact, ``how`` names the way in a few words."""
+
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def how(self) -> str: ...
+
+    def count(self, texts: Sequence[str]) -> list[float]: ...
+
+
+@final
+@dataclass(frozen=True)
+class Estimate:
+    """4.6 characters a token: English prose under a byte-level BPE vocabulary of 100,000 to 150,000; good to 10 %."""
+
+    exact: bool = False
+    how: str = f"estimated at {CHARACTERS_PER_TOKEN} characters a token"
+
+    def count(self, texts: Sequence[str]) -> list[float]:
+        """Estimated tokens of each text, as fractions of a token."""
+        return [len(text) / CHARACTERS_PER_TOKEN for text in texts]
+
+
+@final
+class Exact:
+    """Counts with the ``tokenizer.json`` of a Hugging Face folder, without special tokens."""
+
+    exact = True
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = _load(folder)
+        self.how = f"counted with the tokenizer {folder.name}"
+
+    def count(self, texts: Sequence[str]) -> list[float]:
+        """Tokens of each text."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [float(len(encoding.ids)) for encoding in encodings]
+
+
+def _load(folder: Path) -> Any:
+    file = folder / "tokenizer.json" if folder.is_dir() else folder
+    if not file.is_file():
+        raise InputError(f"--tokenizer {folder}", "no tokenizer.json there", "give a Hugging Face model folder")
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MissingExtraError("--tokenizer", "tokenizer") from error
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a malformed file
+        raise InputError(str(file), f"not a tokenizer that can be loaded: {error}") from error

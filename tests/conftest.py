@@ -1,0 +1,86 @@
+"""Fixtures: the authors' published files where they are at hand, and a small tree of the same shape made here."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "seal-published"
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """The real published results; a test that needs them is skipped where they are absent."""
+    if not PUBLISHED.is_dir():
+        pytest.skip(f"needs the published SEAL results in {PUBLISHED.name}/, which the project does not ship")
+    return PUBLISHED
+
+
+@pytest.fixture(scope="session")
+def real_claim(published: Path):  # noqa: ANN201
+    from netgain.audit.audit import read_claim
+
+    return read_claim(published)
+
+
+@pytest.fixture(scope="session")
+def real_verdict(real_claim):  # noqa: ANN001, ANN201
+    from netgain.audit.audit import audit
+
+    return audit(real_claim)
+
+
+LORA = {"rank": 32, "alpha": 64, "dropout": 0.0, "epochs": 10, "lr": 1e-3, "batch_size": 1, "grad_accum_steps": 1}
+
+
+def passage_file(
+    seed: int, *, edits: int = 1, repeats: int = 1, right: float = 0.5, text: str = "1. One.\n2. Two.", **more: Any
+) -> dict[str, Any]:
+    """A result file like SEAL's for 12 invented passages with 3 questions each, answered at random."""
+    rng = random.Random(seed)  # noqa: S311
+    articles = []
+    for index in range(12):
+        completions = [
+            {"text": text, "stats": {}, "questions": _questions(rng, index, repeats, right)} for _ in range(edits)
+        ]
+        title, context = f"Place {index}", f"Place {index} lies by a river and holds a market."
+        articles.append({"title": title, "context": context, "prompt": f"List. {context}", "completions": completions})
+    rows = [q["adapter_correct"] for a in articles for c in a["completions"] for q in c["questions"]]
+    data = {"overall": {"adapter_mean_accuracy": round(sum(rows) / len(rows), 4)}, "split_newlines": True}
+    data |= {"k_completions": edits, "eval_times": repeats, "lora_params": LORA, "articles": articles}
+    return data | more
+
+
+def _questions(rng: random.Random, index: int, repeats: int, right: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "rep": rep,
+            "question": f"Question {number} about {index}?",
+            "answer": "a river",
+            "baseline_answer": f"untrained answer {number}",
+            "adapter_answer": f"answer {rng.random()}",
+            "baseline_correct": (index + number) % 3 == 0,
+            "adapter_correct": rng.random() < right,
+        }
+        for rep in range(repeats)
+        for number in range(3)
+    ]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small published-results folder: four arms, one reward run, one continued-pretraining file."""
+    files = {
+        "results/query_server/eval/naive.json": passage_file(1, right=0.35, text=""),
+        "results/query_server/eval/base.json": passage_file(2, right=0.5),
+        "results/query_server/eval/gpt4_1.json": passage_file(3, right=0.6, text="**Head**\n\n1. A.\n2. B.\n3. C."),
+        "results/query_server/eval/iter1.json": passage_file(4, right=0.7),
+        "results/query_server/train/rank_iter0.json": passage_file(5, edits=5, repeats=3),
+    }
+    for name, data in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data), encoding="utf-8")
+    return tmp_path

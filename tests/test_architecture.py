@@ -1,0 +1,126 @@
+"""The house keeps its plan: layers, no cycles, short files and functions, torch in one room only."""
+
+import ast
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import netgain
+from netgain import errors
+
+ROOT = Path(netgain.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+# A package imports only from those before it.
+LAYERS = [
+    *("errors", "words", "streams", "tokens", "records", "metering", "spec", "domains", "model", "exam", "methods"),
+    *("trials", "analysis", "audit", "report", "testing", "cli"),
+]
+TORCH = {"torch", "transformers", "peft", "safetensors"}
+LAZY = {"cli.py", "tokens.py", "__init__.py"}
+
+
+def module_name(path: Path) -> str:
+    parts = ["netgain", *path.relative_to(ROOT).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    names = {module_name(file) for file in FILES}
+    return {name for name in imports(path) if name in names and name != "netgain"}
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_a_package_imports_only_from_those_before_it(path: Path) -> None:
+    if path == ROOT / "__init__.py":
+        return
+    mine = layer(module_name(path))
+    assert mine in LAYERS, f"{mine} has no place in the plan"
+    later = {name for name in own_imports(path) if LAYERS.index(layer(name)) > LAYERS.index(mine)}
+    assert not later
+
+
+def test_no_module_takes_part_in_an_import_cycle() -> None:
+    graph = {
+        module_name(path): own_imports(path) - {module_name(path)} for path in FILES if path != ROOT / "__init__.py"
+    }
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"cycle: {' -> '.join([*trail, name])}"
+        if name not in done:
+            for other in graph.get(name, ()):
+                visit(other, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_only_the_model_room_may_import_torch(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert layer(module_name(path) + ".") == "model" or not roots & TORCH
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 80, node.name
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name not in LAZY], ids=module_name)
+def test_imports_stand_at_the_top(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = [node for f in functions for node in ast.walk(f) if isinstance(node, ast.Import | ast.ImportFrom)]
+    optional = [node for node in inside if _is_optional(tree, node)]
+    assert inside == optional
+
+
+def _is_optional(tree: ast.Module, node: ast.AST) -> bool:
+    """Whether an import stands directly in a ``try`` that catches ImportError."""
+    tries = [t for t in ast.walk(tree) if isinstance(t, ast.Try) and node in t.body]
+    return any("ImportError" in ast.dump(handler) for t in tries for handler in t.handlers)
+
+
+def test_the_public_names_are_sorted_and_few_and_there() -> None:
+    assert netgain.__all__ == sorted(netgain.__all__, key=lambda name: (name.startswith("_"), name))
+    assert len(netgain.__all__) <= 30
+    for name in netgain.__all__:
+        assert getattr(netgain, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = netgain.nothing  # type: ignore[attr-defined]
+
+
+def test_every_error_survives_pickling() -> None:
+    for error in (errors.InputError("f.yaml:3", "x = 2: must be 1", "write 1"), errors.MissingExtraError("a", "train")):
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301
+        assert str(again) == str(error)
+        assert again.exit_code == 2
+
+
+def test_the_core_imports_neither_torch_nor_anything_that_trains() -> None:
+    code = "import sys, netgain.audit.audit, netgain.report.page, netgain.report.terminal; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not TORCH & set(loaded)
