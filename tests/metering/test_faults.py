@@ -96,7 +96,9 @@ def test_no_changed_byte_of_a_row_goes_unnoticed(tmp_path: Path) -> None:
     path, trial = tmp_path / "j", tmp_path / "flipped"
     whole = small_journal(path)
     content = path.read_bytes()
-    rows = sqlite3.connect(path).execute("SELECT record, hash FROM events").fetchall()
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT record, hash FROM events").fetchall()
+    connection.close()
     for text in (part for row in rows for part in row):
         start = content.index(text.encode())
         for place in range(start, start + len(text.encode())):

@@ -4,14 +4,27 @@ The profiler sees matrix products only, so the optimizer's element-wise work is 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netgain.metering import architectures
-from netgain.metering.price import Full, Lora, Training, all_linear, forward_cost, training_cost
+from netgain.metering.account import Book
+from netgain.metering.price import (
+    OPTIMIZER_FLOPS_PER_WEIGHT,
+    Full,
+    Lora,
+    Training,
+    all_linear,
+    forward_cost,
+    training_cost,
+)
 from netgain.metering.shape import ModelShape
+from netgain.metering.verification import verify
 from netgain.metering.work import generate, pass_over, train_on
+from netgain.records.cost import Cost
+from netgain.records.purpose import Purpose
 
 torch = pytest.importorskip("torch", reason="the profiler that is compared with comes with torch")
 transformers = pytest.importorskip("transformers", reason="the models that are profiled come with transformers")
@@ -231,6 +244,38 @@ def test_the_closed_form_agrees_with_the_profiler(family: str, operation: Callab
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(THOROUGHLY)))
 def test_the_other_families_agree_with_the_profiler_too(family: str, operation: Callable[[str], None]) -> None:
     operation(family)
+
+
+def test_the_journal_of_a_whole_inner_loop_adds_up_to_what_the_profiler_saw(tmp_path: Path) -> None:
+    model, shape = build("qwen2")
+    lora = Lora(4, ("q_proj", "v_proj"))
+    adapted = with_lora(model, lora)
+    optimizer = torch.optim.AdamW([weight for weight in adapted.parameters() if weight.requires_grad])
+    seen = 0.0
+    with Book.open(tmp_path / "j") as book:
+        arm = book.account("seal", arm="seal", seed=0, limit=Cost(flops=1e12))
+        for length in (17, 5, 9):
+            quote = training_cost(shape, train_on([length], length - 1), lora)
+            with arm.under(Purpose.ADAPT).reserve("train", quote) as reservation:
+                batch = ids(1, length)
+                seen += counted(lambda batch=batch: adapted(input_ids=batch, labels=batch).loss.backward())
+                optimizer.step()
+                optimizer.zero_grad()
+                reservation.settle(quote)
+        for prompt, most, wanted in ((6, 8, 3), (11, 8, 5)):
+            quote = forward_cost(shape, generate([prompt], [most]), lora)
+            with arm.under(Purpose.SCORE).reserve("answer", quote) as reservation:
+                settings = {"max_new_tokens": wanted, "min_new_tokens": wanted, "do_sample": False}
+                batch = ids(1, prompt)
+                ones = torch.ones_like(batch)
+                seen += counted(
+                    lambda b=batch, o=ones, s=settings: adapted.generate(input_ids=b, attention_mask=o, **s)
+                )
+                reservation.settle(forward_cost(shape, generate([prompt], [wanted]), lora))
+    spent = verify(tmp_path / "j").totals.spent
+    optimizer_steps = 3 * OPTIMIZER_FLOPS_PER_WEIGHT * lora.weights(shape)
+    assert (spent.flops or 0) - optimizer_steps == pytest.approx(seen, rel=EXACT)
+    assert (spent.updates, spent.tokens_generated) == (3, 8)
 
 
 def test_every_family_that_has_a_price_is_profiled() -> None:

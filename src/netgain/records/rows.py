@@ -68,6 +68,10 @@ def decode(seq: int, previous: str, row: tuple[object, object, object]) -> Recor
 def read_only(location: str) -> sqlite3.Connection:
     """A connection to the database at this SQLite URI (without its ``mode``) that cannot write and trusts no schema."""
     connection = sqlite3.connect(f"{location}?mode=ro", uri=True, isolation_level=None, timeout=10)
-    for pragma in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
