@@ -34,14 +34,16 @@ while True:
 """
 
 
-def kill_once(path: Path, seconds: float) -> dict[int, float]:
-    """Start a writer, kill it ``seconds`` after it is ready, give the charges that it had acknowledged."""
+def kill_once(path: Path, charges: int, seconds: float) -> dict[int, float]:
+    """Start a writer, kill it ``seconds`` after this many charges, give all that it had acknowledged by then."""
     with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+        said = [process.stdout.readline() for _ in range(charges)]
         time.sleep(seconds)
         os.kill(process.pid, signal.SIGKILL)
-        lines = [line.split() for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+        said += process.stdout.read().splitlines(keepends=True)
+    lines = [line.split() for line in said if line.endswith("\n")]
     return {int(row): float(flops) for row, flops in lines}
 
 
@@ -50,7 +52,7 @@ def kill_often(path: Path, times: int) -> int:
     chance = random.Random(5)  # noqa: S311 - moments to kill at, no secrets
     acknowledged: dict[int, float] = {}
     for _ in range(times):
-        acknowledged |= kill_once(path, chance.uniform(0.0, 0.05))
+        acknowledged |= kill_once(path, chance.randint(0, 15), chance.uniform(0.0, 0.01))
         seen = verify(path)
         assert seen.ok, str(seen)
         found = {charge.reservation: charge for charge in seen.charges}
@@ -69,12 +71,12 @@ def kill_often(path: Path, times: int) -> int:
 
 
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    assert kill_often(tmp_path / "j", 8) > 8
+    assert kill_often(tmp_path / "j", 8) > 30
 
 
 @pytest.mark.slow
 def test_a_hundred_killed_writers_lose_nothing_that_they_acknowledged(tmp_path: Path) -> None:
-    assert kill_often(tmp_path / "j", 100) > 1000
+    assert kill_often(tmp_path / "j", 100) > 500
 
 
 def small_journal(path: Path) -> Reading:
