@@ -12,7 +12,9 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def statistics() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("netgain_benchmark_simulated_trials", BENCHMARKS / "simulated_trials.py")
+    spec = importlib.util.spec_from_file_location(
+        "netgain_benchmark_simulated_trials", BENCHMARKS / "simulated_trials.py"
+    )
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -38,4 +40,6 @@ def test_the_recorded_simulation_keeps_its_promise() -> None:
     for row in json.loads((BENCHMARKS / "results" / "simulated_trials.json").read_text(encoding="utf-8")):
         assert row["trials"] >= 2000
         assert 0.94 <= row["covered"] <= 0.96
-        assert row["effect"] != 0 or 0.04 <= row["rejected"] <= 0.06
+        assert row["effect"] != 0 or row["rejected"] <= 0.06
+        # with a dozen problems the sign-flip distribution is coarse and the test conservative
+        assert row["effect"] != 0 or row["problems"] < 40 or row["rejected"] >= 0.04
