@@ -16,8 +16,14 @@ from scipy import stats
 from netgain.analysis.table import Floats
 
 RESAMPLES = 10_000
+ROUNDING = 1e-9
 LEVEL = 0.95
 METHOD = "paired cluster bootstrap over problems, 10,000 resamples, expanded percentile"
+
+
+def constant(values: Floats) -> bool:
+    """Whether all values are equal up to rounding, so that there is no spread to speak of."""
+    return len(values) == 0 or float(np.ptp(values)) < ROUNDING
 
 
 @final

@@ -85,7 +85,7 @@ def _accuracy_interval(evidence: Evidence, arm: Arm) -> intervals.Estimate | Non
         if not questions.any():
             return None
         values = evidence.answers.problem_means((arm.name,), questions)[0]
-        if float(np.ptp(values)) == 0:
+        if intervals.constant(values):
             return intervals.wilson(float(values.sum()), len(values))
         return intervals.estimate(values, evidence.weights(len(values)))
     return evidence.proportion(arm.accuracy, arm.n_questions)

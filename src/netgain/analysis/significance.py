@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 from scipy import stats
 
+from netgain.analysis.intervals import ROUNDING, constant
 from netgain.analysis.table import Floats
 
 FLIPS = 10_000
@@ -18,7 +19,7 @@ def sign_flip_p(differences: Floats, rng: np.random.Generator, flips: int = FLIP
     Valid where the two arms are exchangeable within a problem under the null hypothesis. Problems without a
     difference cannot change the statistic and are left out.
     """
-    moved = differences[differences != 0]
+    moved = differences[np.abs(differences) > ROUNDING]
     if not len(moved):
         return 1.0
     signs = rng.integers(0, 2, size=(flips, len(moved)), dtype=np.int8) * 2 - 1
@@ -65,7 +66,7 @@ def equivalence_p(differences: Floats, margin: float) -> float:
         raise ValueError(f"margin = {margin}: an equivalence margin is above 0")
     if len(differences) < 2:
         return 1.0
-    if np.ptp(differences) == 0:
+    if constant(differences):
         return 0.0 if abs(differences[0]) < margin else 1.0
     above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(differences, margin, alternative="less").pvalue

@@ -53,6 +53,11 @@ def mark(tip: str, *children: Markup, class_: str = "") -> Markup:
     return el("g", *children, class_=f"mark {class_}".strip(), tabindex=0, role="img", aria_label=tip, data_tip=tip)
 
 
+def area(x: float, y: float, width: float, height: float) -> Markup:
+    """An unseen rectangle that makes the whole of a row answer to the pointer; it goes first in a mark."""
+    return el("rect", x=x, y=y, width=width, height=height, class_="area")
+
+
 SHAPES = {
     "self_improving": "circle",
     "synthetic": "square",

@@ -1,8 +1,9 @@
 """Strict YAML: every error is one line with file, line, rule and, for an unknown word, the nearest valid one."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, TypeVar, final, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, final, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -117,21 +118,28 @@ def _fields(shape: type[BaseModel], place: Place) -> list[str]:
     """The field names that are valid at a place inside a model, following nested models, lists and mappings."""
     current: Any = shape
     for part in place:
-        current = _inner(current, part)
-    return list(current.model_fields) if _is_model(current) else []
+        current = _step(current, part)
+    found = _unwrapped(current, _is_model)
+    return list(found.model_fields) if found else []
 
 
-def _inner(shape: Any, part: str | int) -> Any:
-    if _is_model(shape):
-        field = shape.model_fields.get(part)
-        return _model_in(field.annotation) if field else None
-    return shape
+def _step(annotation: Any, part: str | int) -> Any:
+    """The annotation one level down: a model's field, a mapping's value, a sequence's item."""
+    model = _unwrapped(annotation, _is_model)
+    if model:
+        field = model.model_fields.get(part)
+        return field.annotation if field else None
+    container = _unwrapped(annotation, lambda inner: get_origin(inner) in {dict, list, tuple})
+    return get_args(container)[-1 if get_origin(container) is dict else 0] if container else None
 
 
-def _model_in(annotation: Any) -> Any:
-    if _is_model(annotation):
+def _unwrapped(annotation: Any, wanted: Callable[[Any], bool]) -> Any:
+    """The first alternative of a union (or the annotated type itself) that is wanted, else None."""
+    if wanted(annotation):
         return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
+    if get_origin(annotation) in {Union, UnionType, Annotated}:
+        return next((found for inner in get_args(annotation) if (found := _unwrapped(inner, wanted))), None)
+    return None
 
 
 def _is_model(value: Any) -> bool:

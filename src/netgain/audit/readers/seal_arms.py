@@ -53,7 +53,12 @@ def single_passage_arm(name: str, file: str, data: PassageFile, exam: Exam, bill
         n_problems=len(data.articles),
         n_questions=sum(len(row) for row in questions),
         seeds=data.eval_times,
-        training=training_record(data.lora_params, split_newlines=data.split_newlines, completions=data.k_completions),
+        training=training_record(
+            data.lora_params,
+            split_newlines=data.split_newlines,
+            completions=data.k_completions,
+            sequences=bill.sequences(data),
+        ),
         sources=(Source(file=file, field="articles[].completions[0].questions[].adapter_correct"),),
     )
     charges = [bill.inner_loops(name, file, data, repeats=1)]

@@ -39,6 +39,10 @@ class Bill:
         source = Source(file=file, field="articles[].completions[].text, lora_params, split_newlines, eval_times")
         return self._charge(name, Purpose.ADAPT, "train a LoRA adapter", loops, cost, source, unpadded)
 
+    def sequences(self, data: PassageFile) -> int:
+        """How many training sequences the file's edits make, each counted once."""
+        return sum(len(self._texts(article, data)) for article in data.articles)
+
     def _texts(self, article: Article, data: PassageFile) -> list[str]:
         split = bool(data.split_newlines)
         return [

@@ -35,7 +35,12 @@ def reward_run(name: str, file: str, data: PassageFile, bill: Bill) -> tuple[Rew
         correct=tuple(tuple(row for row in rows if row is not None) for rows in counts) if complete else None,
         means=None if complete else _stats(data, "adapter_mean"),
         deviations=None if complete else _deviations(data),
-        training=training_record(data.lora_params, split_newlines=data.split_newlines, completions=data.k_completions),
+        training=training_record(
+            data.lora_params,
+            split_newlines=data.split_newlines,
+            completions=data.k_completions,
+            sequences=bill.sequences(data),
+        ),
         updates=loops.cost.updates,
         verdicts_stored=2 * sum(len(c.questions) for article in data.articles for c in article.completions),
         sources=(Source(file=file, field="articles[].completions[].questions[].adapter_correct"),),

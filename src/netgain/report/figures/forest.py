@@ -53,6 +53,7 @@ def _row(axis: svg.Axis, y: float, row: Comparison, labels: dict[str, str]) -> M
     strong = " strong" if row.primary else ""
     return svg.mark(
         tip,
+        svg.area(0, y - ROW / 2, WIDTH, ROW),
         svg.text(LEFT - 12, y + 4, name if len(name) < 56 else name[:55] + "…", f"label{strong}", "end"),
         svg.line(axis(row.low), y, axis(row.high), y, "whisker clear" if clear else "whisker"),
         svg.el(

@@ -49,6 +49,7 @@ def _bar(axis: svg.Axis, top: float, who: str, what: str, start: float, part: In
     value = words.difference(part.value, part.low, part.high)
     return svg.mark(
         f"{what}: {value} points ({who})",
+        svg.area(0, top, WIDTH, ROW),
         svg.text(LEFT - 12, middle - 2, what, "label strong", "end"),
         svg.text(LEFT - 12, middle + 13, who, "label faint", "end"),
         svg.el("rect", x=left, y=middle - 11, width=max(right - left, 1.5), height=22, class_=f"bar bar-{kind}"),

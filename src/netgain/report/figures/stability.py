@@ -30,6 +30,7 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
         parts.append(
             svg.mark(
                 tip,
+                svg.area(0, y, WIDTH, step),
                 svg.text(left - 12, y + 15, labels[row.arm], f"label{strong}", "end"),
                 svg.el(
                     "rect",
@@ -105,6 +106,7 @@ def _noise_row(axis: svg.Axis, y: float, left: float, row: RewardRow) -> Markup:
     seen = points(row.apparent_gain or 0.0)
     held = words.estimate(row.heldout) if row.heldout else "not measurable"
     parts = [
+        svg.area(0, y, WIDTH, 46),
         svg.text(left - 12, y + 18, f"{row.prompt} round {row.round + 1}", "label strong", "end"),
         svg.text(left - 12, y + 33, f"reliability {reliability}", "label faint", "end"),
         svg.el(

@@ -1,0 +1,5 @@
+"""``python -m netgain`` is the command ``netgain``."""
+
+from netgain.cli import main
+
+main()

@@ -1,0 +1,152 @@
+"""The statistics against scipy, against hand-worked cases, and against their own laws."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from netgain.analysis import amortisation, decomposition, frontier, intervals, matching, power, significance
+from netgain.streams import stream
+
+fractions = st.lists(st.floats(0, 1, allow_nan=False), min_size=4, max_size=30)
+
+
+def rng(*names: str) -> np.random.Generator:
+    return stream(0, "test", *names)
+
+
+def test_same_name_same_numbers_and_another_name_or_seed_others() -> None:
+    first = stream(1, "a", "b").random(4)
+    assert (first == stream(1, "a", "b").random(4)).all()
+    assert not (first == stream(1, "ab").random(4)).any()
+    assert not (first == stream(2, "a", "b").random(4)).any()
+
+
+def test_an_interval_of_a_mean_agrees_with_student() -> None:
+    values = rng("values").normal(0.1, 0.3, size=40)
+    found = intervals.estimate(values, intervals.resample_weights(40, rng("w")))
+    expected = intervals.student(values)
+    assert found.value == pytest.approx(values.mean())
+    assert found.low == pytest.approx(expected.low, abs=0.01)
+    assert found.high == pytest.approx(expected.high, abs=0.01)
+
+
+def test_expanded_levels_are_wider_for_few_units_and_nominal_for_many() -> None:
+    assert intervals.expanded_levels(8)[0] < intervals.expanded_levels(200)[0] < 0.025
+    assert intervals.expanded_levels(100_000)[0] == pytest.approx(0.025, abs=1e-4)
+    assert intervals.expanded_levels(1) == (0.0, 1.0)
+
+
+@given(fractions, st.integers(0, 5))
+def test_the_parts_of_a_gap_add_up_in_every_resample(values: list[float], seed: int) -> None:
+    units = len(values)
+    arm, generator = np.array(values), stream(seed, "parts")
+    rival, frozen = generator.random(units), generator.random(units)
+    weights = intervals.resample_weights(units, generator, resamples=200)
+    parts = decomposition.decompose(arm, rival, frozen, weights)
+    assert parts.compute_part.value + parts.method_part.value == pytest.approx(parts.gap.value, abs=1e-12)
+    assert (parts.share is not None) == parts.gap.excludes_zero
+
+
+def test_a_sign_flip_test_agrees_with_the_exact_permutation() -> None:
+    differences = np.array([0.2, 0.4, -0.1, 0.3, 0.5, 0.1])
+    exact = stats.permutation_test(
+        (differences, np.zeros(6)), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf
+    )
+    assert significance.sign_flip_p(differences, rng("flip")) == pytest.approx(exact.pvalue, abs=0.02)
+
+
+def test_no_difference_anywhere_has_p_one() -> None:
+    assert significance.sign_flip_p(np.zeros(5), rng("zero")) == 1.0
+    same = np.array([1.0, 0.0, 1.0])
+    assert significance.mcnemar(same, same).p == 1.0
+
+
+def test_mcnemar_is_the_binomial_test_on_discordant_pairs() -> None:
+    a, b = np.array([1.0] * 9 + [0.0] * 3 + [1.0] * 5), np.array([0.0] * 9 + [1.0] * 3 + [1.0] * 5)
+    found = significance.mcnemar(a, b)
+    assert (found.only_a, found.only_b) == (9, 3)
+    assert found.p == pytest.approx(stats.binomtest(9, 12).pvalue)
+
+
+def test_holm_of_a_hand_worked_family() -> None:
+    assert significance.holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert significance.holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_never_lowers_a_p_value_and_keeps_their_order(values: list[float]) -> None:
+    adjusted = significance.holm(values)
+    assert all(new >= old for new, old in zip(adjusted, values, strict=True))
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))
+
+
+def test_equivalence_is_found_for_small_differences_and_not_for_large_ones() -> None:
+    small = rng("eq").normal(0.0, 0.05, size=200)
+    assert significance.equivalence_p(small, 0.05) < 0.001
+    assert significance.equivalence_p(small + 0.05, 0.05) > 0.1
+    assert significance.equivalence_p(np.zeros(5), 0.05) == 0.0
+    with pytest.raises(ValueError, match="margin"):
+        significance.equivalence_p(small, 0.0)
+
+
+def test_the_smallest_detectable_effect_is_detected_with_the_stated_power() -> None:
+    generator, spread, units = rng("power"), 0.3, 60
+    effect = power.smallest_detectable(generator.normal(0, spread, size=units))
+    assert effect is not None
+    trials = generator.normal(effect, spread, size=(3000, units))
+    found = stats.ttest_1samp(trials, 0.0, axis=1).pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.12)
+    assert power.smallest_detectable(np.zeros(10)) is None
+    assert power.smallest_detectable(np.array([0.1, 0.2])) is None
+
+
+def test_wilson_and_newcombe_give_the_published_worked_example() -> None:
+    # Newcombe 1998, example (a) of table II: 56/70 against 48/80.
+    left, right = intervals.wilson(56, 70), intervals.wilson(48, 80)
+    found = intervals.newcombe(left, right)
+    assert (round(found.low, 4), round(found.high, 4)) == (0.0524, 0.3339)
+
+
+def test_the_front_holds_the_arms_that_nothing_cheaper_beats() -> None:
+    points = {"free": (0.0, 0.3), "good": (2.0, 0.5), "worse": (3.0, 0.4), "best": (9.0, 0.6), "same": (2.0, 0.5)}
+    assert frontier.undominated(points) == {"free", "good", "same", "best"}
+
+
+def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:
+    assert amortisation.break_even(bill=100, adapt=4, rival_adapt=14) == 10
+    assert amortisation.break_even(bill=101, adapt=4, rival_adapt=14) == 11
+    assert amortisation.break_even(bill=100, adapt=4, rival_adapt=4) is None
+    assert amortisation.break_even(bill=0, adapt=4, rival_adapt=4) == 0
+    assert amortisation.per_problem(adapt=4, bill=100, deployments=50) == 6
+    with pytest.raises(ValueError, match="at least one"):
+        amortisation.per_problem(1, 1, 0)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e3), st.floats(0, 1e3))
+def test_at_the_break_even_the_outer_loop_costs_no_more(bill: float, adapt: float, rival: float) -> None:
+    problems = amortisation.break_even(bill, adapt, rival)
+    if problems is not None:
+        assert bill + problems * adapt <= problems * rival * (1 + 1e-9) + 1e-6
+
+
+def test_only_rivals_of_known_and_no_higher_cost_are_affordable() -> None:
+    costs = {"cheap": 1.0, "equal": 100.9, "dear": 102.0, "unknown": None}
+    assert matching.affordable(costs, 100.0) == ["cheap", "equal"]
+    assert matching.best({"a": 0.1, "b": 0.3}, ["a", "b"]) == "b"
+    assert matching.best({}, []) is None
+
+
+def test_choosing_the_best_of_equal_rivals_on_other_problems_costs_no_bias() -> None:
+    naive, fitted = [], []
+    for trial in range(60):
+        generator = stream(trial, "bias")
+        arm, rivals = generator.random(40), generator.random((6, 40))
+        naive.append((arm - rivals[rivals.mean(axis=1).argmax()]).mean())
+        fitted.append(matching.cross_fitted(arm, rivals, generator).mean())
+    assert np.mean(naive) < -0.04
+    assert abs(np.mean(fitted)) < 0.03

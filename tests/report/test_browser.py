@@ -1,0 +1,157 @@
+"""The page in a real Chromium: the verdict is seen, a control works, nothing is requested, hostile text stays inert."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgain.audit.audit import audit, read_claim
+from netgain.report.page import render
+
+from .test_page import hostile
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page_text() -> str:
+    return render(audit(read_claim(None)))
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """Opens a page from disk; afterwards there must have been no error, no dialog and no request but the file's own."""
+    troubles: list[str] = []
+    context = browser.new_context(viewport={"width": 1000, "height": 800})
+    context.set_default_timeout(10_000)
+
+    def open_page(text: str) -> Any:
+        file = tmp_path / "page.html"
+        file.write_text(text, encoding="utf-8")
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: troubles.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: None if request.url == file.as_uri() else troubles.append(request.url))
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    context.close()
+    assert not troubles
+
+
+def test_the_verdict_is_seen_at_once(visit: Any, page_text: str) -> None:
+    page = visit(page_text)
+    verdict = page.locator("h1#verdict")
+    assert verdict.is_visible()
+    assert "can be told from compute" in verdict.inner_text()
+    box = page.locator("#gap svg >> visible=true").first.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 800
+
+
+def test_choosing_a_currency_changes_the_figures_by_mouse_and_keyboard(visit: Any, page_text: str) -> None:
+    page = visit(page_text)
+    shown = page.locator("#frontier .per-currency >> visible=true").first
+    assert shown.get_attribute("data-currency") == "flops"
+    page.get_by_text("real tokens", exact=True).first.click()
+    assert shown.get_attribute("data-currency") == "tokens_real"
+    page.keyboard.press("ArrowLeft")
+    assert shown.get_attribute("data-currency") == "updates"
+    assert "updates" in shown.locator("svg").get_attribute("aria-label")
+
+
+def test_a_mark_tells_its_figures_on_hover_and_focus(visit: Any, page_text: str) -> None:
+    page = visit(page_text)
+    tip, mark = page.locator("#tip"), page.locator("#differences .mark").first
+    assert tip.is_hidden()
+    mark.hover()
+    assert tip.inner_text() == mark.get_attribute("data-tip")
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+    mark.focus()
+    assert tip.is_visible()
+
+
+def test_a_table_sorts_by_a_column(visit: Any, page_text: str) -> None:
+    page = visit(page_text)
+    column = page.locator("#arms th", has_text="accuracy").first
+    column.locator("button").click()
+    cells = page.locator("#arms tbody tr td:nth-child(3)").all_inner_texts()
+    values = [float(text.split()[0].replace("\u202f%", "")) for text in cells]
+    assert values == sorted(values)
+    assert column.get_attribute("aria-sort") == "ascending"
+
+
+def test_hostile_text_stays_inert(visit: Any) -> None:
+    page = visit(render(audit(hostile(read_claim(None)))))
+    page.locator("#differences .mark").first.hover()
+    assert page.evaluate("window.PWNED") is None
+    assert page.locator("img").count() == 0
+
+
+def test_the_policy_stops_a_script_that_is_not_ours(browser: Any, tmp_path: Path, page_text: str) -> None:
+    text = page_text.replace("</main>", "<script>window.PWNED=1</script></main>")
+    file = tmp_path / "page.html"
+    file.write_text(text, encoding="utf-8")
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    assert page.evaluate("window.PWNED") is None
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(browser: Any, tmp_path: Path, page_text: str, scheme: str) -> None:
+    """WCAG's contrast of 4.5 for text, measured on the computed colours."""
+    file = tmp_path / "page.html"
+    file.write_text(page_text, encoding="utf-8")
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(file.as_uri())
+    colours = page.evaluate(
+        """() => ["h1", ".legend", "summary", ".figure .label", ".figure .tick", ".severity-high", ".severity-medium",
+                  ".answer-yes", ".answer-no"].map(name => {
+             const style = getComputedStyle(document.querySelector(name));
+             return [name, name.startsWith(".figure") ? style.fill : style.color];
+           }).concat([["ground", getComputedStyle(document.body).backgroundColor]])"""
+    )
+    ground = luminance(dict(colours).pop("ground"))
+    for name, colour in colours[:-1]:
+        lighter, darker = sorted((luminance(colour), ground), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
+    page.close()
+
+
+def luminance(colour: str) -> float:
+    parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_in_print_nothing_is_hidden_behind_a_fold(visit: Any, page_text: str) -> None:
+    page = visit(page_text)
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator(".chooser").is_hidden()

@@ -1,0 +1,99 @@
+"""The command line as a user meets it: in a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from netgain.analysis.verdict import Verdict
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "netgain", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_help_is_instant(tmp_path: Path) -> None:
+    run("--help", cwd=tmp_path)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert "audit" in run("--help", cwd=tmp_path).stdout
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+def test_without_a_path_the_packaged_claim_is_audited_and_a_page_written(tmp_path: Path) -> None:
+    done = run("audit", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "can be told from compute" in done.stdout
+    assert (tmp_path / "netgain-audit.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_json_is_the_verdict_and_nothing_else(tmp_path: Path) -> None:
+    done = run(
+        "audit", "--json", "--compare", "base_prompt-rewrite", "iter2", "--compare", "gpt4_1", "naive", cwd=tmp_path
+    )
+    verdict = Verdict.model_validate(json.loads(done.stdout))
+    asked = [(row.a, row.b) for row in verdict.comparisons if row.kind == "asked"]
+    assert asked == [("base_prompt-rewrite", "iter2"), ("gpt4_1", "naive")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_saved_claim_can_be_audited_again(tmp_path: Path) -> None:
+    assert run("audit", "--save-claim", "c.json", "-q", "--html", "a.html", cwd=tmp_path).stdout == ""
+    assert run("audit", "c.json", "-q", "--html", "b.html", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_a_new_card_can_be_audited_and_is_never_overwritten(tmp_path: Path) -> None:
+    assert run("audit", "--new-card", "mine.yaml", cwd=tmp_path).returncode == 0
+    assert run("audit", "mine.yaml", "-q", cwd=tmp_path).returncode == 0
+    again = run("audit", "--new_card", "mine.yaml", cwd=tmp_path)
+    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["audti"], "Did you mean 'audit'?"),
+        (["audit", "--jsn"], "--json"),
+        (["audit", "--seed", "x"], "--seed"),
+        (["audit", "--seed", "-1"], "--seed"),
+        (["audit", "nowhere"], "nowhere: there is no such file or folder"),
+        (["audit", "half.jsn"], "did you mean 'half.json'?"),
+        (["audit", "half.json"], "half.json: is not JSON that can be read"),
+        (["audit", "types.json"], "types.json: is not a claim; field 'arms'"),
+        (["audit", "list.json"], "list.json: is not a claim"),
+        (["audit", "deep.json"], "deep.json: is not JSON"),
+        (["audit", "empty"], "no result files that a reader knows"),
+        (["audit", "notes.txt"], "neither a folder nor"),
+        (["audit", "--compare", "iter2"], "takes two arms"),
+        (["audit", "--compare", "iter2", "bass"], "did you mean 'base'?"),
+        (["audit", "--html", "no/such/folder.html"], "cannot be written"),
+        (["audit", "--tokenizer", "empty"], "no tokenizer.json there"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "half.json").write_text('{"schema": "netgain.claim/1", "arms": [')
+    (tmp_path / "types.json").write_text('{"name": "x", "title": "x", "arms": 3}')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_the_published_results_are_judged_in_seconds(published: Path, tmp_path: Path) -> None:
+    start = time.perf_counter()
+    done = run("audit", str(published), cwd=tmp_path)
+    assert done.returncode == 0
+    assert time.perf_counter() - start < 30  # the promise is 10 s on an idle machine; see NOTEBOOK.md

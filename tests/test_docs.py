@@ -1,0 +1,26 @@
+"""What is documented is what is there."""
+
+import json
+from pathlib import Path
+
+import netgain
+from netgain.analysis.verdict import Verdict
+from netgain.audit.checks import CHECKS
+from netgain.records.claim import Claim
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_schemas_in_docs_are_those_of_the_code() -> None:
+    for name, model in (("verdict", Verdict), ("claim", Claim)):
+        written = json.loads((ROOT / "docs" / f"{name}.schema.json").read_text(encoding="utf-8"))
+        assert written == model.model_json_schema(by_alias=True), "run scripts/schemas"
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert f'version = "{netgain.__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f"## {netgain.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_check_says_in_its_docstring_what_it_looks_for() -> None:
+    assert all(check.__doc__ for check in CHECKS)
