@@ -6,7 +6,7 @@ from typing import final
 
 @final
 class Purpose(StrEnum):
-    """Why work was done. ``evaluate`` is recorded like the others, but lies outside a matched budget."""
+    """Why work was done. ``evaluate`` is recorded but lies outside a matched budget."""
 
     PROPOSE = "propose"
     ADAPT = "adapt"
