@@ -7,9 +7,9 @@ import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
 from netgain.audit.audit import audit, read_claim
-from netgain.audit.readers import seal_rules as rules
 from netgain.audit.readers.reader import find_reader
-from netgain.audit.readers.seal_frozen import FrozenAnswers, groups
+from netgain.audit.readers.seal import rules
+from netgain.audit.readers.seal.frozen import FrozenAnswers, groups
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
 

@@ -6,12 +6,12 @@ from pathlib import Path, PurePosixPath
 from typing import final
 
 from netgain import __version__
-from netgain.audit.readers import seal_frozen, seal_rules
-from netgain.audit.readers.seal_arms import continual_of, corpus_arm, exam_of, frozen_arm, grid_arm, single_passage_arm
-from netgain.audit.readers.seal_bill import Bill
-from netgain.audit.readers.seal_files import CorpusFile, PassageFile, SealFiles, any_mark, collect
-from netgain.audit.readers.seal_frozen import FrozenAnswers
-from netgain.audit.readers.seal_rewards import reward_run
+from netgain.audit.readers.seal import frozen, rules
+from netgain.audit.readers.seal.arms import continual_of, corpus_arm, exam_of, frozen_arm, grid_arm, single_passage_arm
+from netgain.audit.readers.seal.bill import Bill
+from netgain.audit.readers.seal.files import CorpusFile, PassageFile, SealFiles, any_mark, collect
+from netgain.audit.readers.seal.frozen import FrozenAnswers
+from netgain.audit.readers.seal.rewards import reward_run
 from netgain.errors import InputError
 from netgain.metering.shape import find_shape
 from netgain.records.claim import Answer, Arm, Charge, Claim, Continual, Exam, Finding, RewardRun
@@ -63,7 +63,7 @@ class SealReader:
         if not files.usable:
             raise InputError(str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files))
         draft = _Draft(findings=list(files.findings))
-        bill = Bill(find_shape(seal_rules.MODEL), tokens)
+        bill = Bill(find_shape(rules.MODEL), tokens)
         for file, data in files.passages.items():
             _add_passages(draft, file, data, bill)
         for file, corpus in files.corpora.items():
@@ -73,7 +73,7 @@ class SealReader:
             draft.arms.append(arm)
             draft.exams[exam.name] = exam
         _add_frozen(draft)
-        draft.findings += seal_frozen.findings(draft.frozen)
+        draft.findings += frozen.findings(draft.frozen)
         draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
         return _claim(draft, files, tokens)
 
@@ -132,10 +132,10 @@ def _same_order(draft: _Draft, answers: FrozenAnswers) -> Exam | None:
     """The single-passage exam whose frozen answers agree with this list position by position, far beyond chance."""
     best = max(
         (arm for arm in draft.arms if arm.name in draft.frozen and arm.setting == "single passage"),
-        key=lambda arm: seal_frozen.agreement(draft.frozen[arm.name], answers),
+        key=lambda arm: frozen.agreement(draft.frozen[arm.name], answers),
         default=None,
     )
-    if best is None or best.exam is None or seal_frozen.agreement(draft.frozen[best.name], answers) < 0.2:
+    if best is None or best.exam is None or frozen.agreement(draft.frozen[best.name], answers) < 0.2:
         return None
     return draft.exams[best.exam]
 
@@ -174,16 +174,16 @@ def _wrong_metas(files: SealFiles) -> Iterator[Finding]:
 
 
 def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
-    letters = seal_frozen.groups(draft.frozen)
+    letters = frozen.groups(draft.frozen)
     arms = [_with_bill(arm, draft.runs, letters) for arm in draft.arms]
     continual = _continual(files)
     return Claim(
         name="seal",
         title="SEAL: Self-Adapting Language Models",
-        paper=seal_rules.PAPER,
+        paper=rules.PAPER,
         url="https://github.com/Continual-Intelligence/SEAL",
         licence="MIT",
-        model=seal_rules.MODEL,
+        model=rules.MODEL,
         distilled_by=f"netgain {__version__}",
         headline=_named(arms, "iter2") or _last_round(arms),
         rival=_named(arms, "gpt4_1"),
@@ -240,7 +240,7 @@ def _reported(files: SealFiles) -> dict[str, Source | None]:
     found = {kind: sorted(files.keys & set(keys)) for kind, keys in _KINDS.items()}
     reported = {kind: Source(file="result files", field=keys[0]) if keys else None for kind, keys in found.items()}
     hours = "about 6 h on two H100 for the 750 inner loops of a round; 30 to 45 s a self-edit evaluation"
-    return reported | {"device time of the outer loop": Source(file=seal_rules.PAPER, field="appendix B", note=hours)}
+    return reported | {"device time of the outer loop": Source(file=rules.PAPER, field="appendix B", note=hours)}
 
 
 def _regressions(has_matrix: bool) -> Answer:

@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 from re import search
 from statistics import fmean
 
-from netgain.audit.readers import seal_rules as rules
-from netgain.audit.readers.seal_bill import Bill, training_record
-from netgain.audit.readers.seal_files import Article, Completion, PassageFile
+from netgain.audit.readers.seal import rules
+from netgain.audit.readers.seal.bill import Bill, training_record
+from netgain.audit.readers.seal.files import Article, Completion, PassageFile
 from netgain.records.claim import Charge, Purpose, RewardRun
 from netgain.records.provenance import Source
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from netgain.audit.readers import seal_rules as rules
-from netgain.audit.readers.seal_files import Article, LoraParams, PassageFile
+from netgain.audit.readers.seal import rules
+from netgain.audit.readers.seal.files import Article, LoraParams, PassageFile
 from netgain.metering.price import Lora, context_sum, forward_flops, lora_step_flops
 from netgain.metering.shape import ModelShape
 from netgain.records.claim import Charge, Purpose, Training

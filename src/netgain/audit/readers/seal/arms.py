@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from statistics import fmean
 
-from netgain.audit.readers import seal_rules as rules
-from netgain.audit.readers.seal_bill import Bill, training_record
-from netgain.audit.readers.seal_files import Completion, ContinualFile, CorpusFile, GridTable, PassageFile, Question
+from netgain.audit.readers.seal import rules
+from netgain.audit.readers.seal.bill import Bill, training_record
+from netgain.audit.readers.seal.files import Completion, ContinualFile, CorpusFile, GridTable, PassageFile, Question
 from netgain.records.claim import Arm, Charge, Continual, Exam, Problem, Purpose, Role
 from netgain.records.cost import Cost
 from netgain.records.identity import short_hash
