@@ -24,7 +24,7 @@ $(BIN)/.ok: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.ok
-	$(BIN)/python -m pip install -q -e . --group dev
+	$(BIN)/python -m pip install -q -e '.[train]' --group dev
 	@touch $@
 
 clean:

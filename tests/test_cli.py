@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from netgain.analysis.verdict import Verdict
+from netgain.metering.account import Book
+from netgain.records.cost import Cost
+from netgain.records.purpose import Purpose
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -57,9 +60,22 @@ def test_a_new_card_can_be_audited_and_is_never_overwritten(tmp_path: Path) -> N
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
 
 
+def test_a_journal_is_verified_and_a_changed_one_is_not(tmp_path: Path) -> None:
+    with Book.open(tmp_path / "run.journal") as book:
+        book.account("a", purpose=Purpose.ADAPT).reserve("train", Cost(updates=3)).settle(Cost(updates=2))
+    done = run("verify", "run.journal", cwd=tmp_path)
+    assert (done.returncode, "verified: " in done.stdout) == (0, True)
+    assert json.loads(run("verify", "run.journal", "--json", cwd=tmp_path).stdout)["spent_at_least"]["updates"] == 2
+    assert run("verify", "run.journal", "--head", "00", cwd=tmp_path).returncode == 1
+    (tmp_path / "run.journal").write_bytes(b"no journal")
+    broken = run("verify", "run.journal", cwd=tmp_path)
+    assert (broken.returncode, "not verified" in broken.stdout, broken.stderr) == (1, True, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["verify", "nowhere"], "there is no such file"),
         (["audti"], "Did you mean 'audit'?"),
         (["audit", "--jsn"], "--json"),
         (["audit", "--seed", "x"], "--seed"),

@@ -111,6 +111,28 @@ def audit(
         _show(verdict, html or DEFAULT_PAGE)
 
 
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A journal that netgain wrote.", show_default=False)],
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="HASH", help="Hash of the last row as it was published before.", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Re-derive every number, hash and total of a journal and name the first row that lies."""
+    from netgain.metering.verification import verify as verify_journal
+
+    if not path.is_file():
+        raise InputError(str(path), "there is no such file", "give the journal of a run")
+    try:
+        found = verify_journal(path, head=head)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+    typer.echo(_dump(found.summary()).rstrip() if json else str(found))
+    raise typer.Exit(0 if found.ok else 1)
+
+
 def _pairs(names: list[str]) -> list[tuple[str, str]]:
     pairs = [name.split(_BETWEEN) for name in names]
     return [(pair[0], pair[1]) for pair in pairs]

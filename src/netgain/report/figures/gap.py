@@ -6,7 +6,7 @@ from netgain.analysis.sentences import points
 from netgain.analysis.verdict import DecompositionRow, Interval
 from netgain.report import svg, words
 
-WIDTH, ROW, LEFT, RIGHT, TOP = 880, 46, 230, 150, 14
+WIDTH, ROW, LEFT, RIGHT, TOP = 880, 46, 260, 150, 14
 
 
 def waterfall(row: DecompositionRow, labels: dict[str, str]) -> Markup | None:
