@@ -1,6 +1,7 @@
 """The command line as a user meets it: in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -60,6 +61,20 @@ def test_a_new_card_can_be_audited_and_is_never_overwritten(tmp_path: Path) -> N
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
 
 
+def test_a_terminal_that_knows_no_unicode_gets_a_verdict_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "netgain", "audit"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_claim_without_a_headline_gets_a_page(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(
+        '{"name": "c", "title": "C", "arms": [{"name": "a", "label": "A", "setting": "s", "role": "other"}]}'
+    )
+    assert run("audit", "c.json", "-q", cwd=tmp_path).returncode == 0
+
+
 def test_a_journal_is_verified_and_a_changed_one_is_not(tmp_path: Path) -> None:
     with Book.open(tmp_path / "run.journal") as book:
         book.account("a", purpose=Purpose.ADAPT).reserve("train", Cost(updates=3)).settle(Cost(updates=2))
@@ -89,6 +104,9 @@ def test_a_journal_is_verified_and_a_changed_one_is_not(tmp_path: Path) -> None:
         (["audit", "empty"], "no result files that a reader knows"),
         (["audit", "notes.txt"], "neither a folder nor"),
         (["audit", "--compare", "iter2"], "takes two arms"),
+        (["audit", "--compare=iter2"], "takes two arms"),
+        (["audit", "--compare", "iter2", "-q"], "takes two arms"),
+        (["audit", "x" * 300], "cannot be looked at"),
         (["audit", "--compare", "iter2", "bass"], "did you mean 'base'?"),
         (["audit", "--html", "no/such/folder.html"], "cannot be written"),
         (["audit", "--tokenizer", "empty"], "no tokenizer.json there"),

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Heavy modules are imported inside the commands, so that --help is instant."""
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,7 +136,13 @@ def verify(
 
 def _pairs(names: list[str]) -> list[tuple[str, str]]:
     pairs = [name.split(_BETWEEN) for name in names]
+    if any(len(pair) != 2 for pair in pairs):
+        raise _two_arms()
     return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _two_arms() -> InputError:
+    return InputError("--compare", "takes two arms", "for example --compare iter2 base")
 
 
 def _show(verdict: Any, page: Path) -> None:
@@ -156,7 +163,7 @@ def _dump(data: dict[str, Any]) -> str:
 
 def _save(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(
             str(path), f"cannot be written: {error.strerror}", "name a file in a folder that exists"
@@ -174,6 +181,9 @@ def _write_card(path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input ends in one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = app(args=_joined(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except NetgainError as error:
@@ -194,8 +204,8 @@ def _joined(arguments: list[str]) -> list[str]:
         return arguments
     at = arguments.index("--compare")
     pair = arguments[at + 1 : at + 3]
-    if len(pair) < 2 or any(name.startswith("--") for name in pair):
-        raise InputError("--compare", "takes two arms", "for example --compare iter2 base")
+    if len(pair) < 2 or any(name.startswith("-") for name in pair):
+        raise _two_arms()
     return [*arguments[:at], f"--compare={_BETWEEN.join(pair)}", *_joined(arguments[at + 3 :])]
 
 

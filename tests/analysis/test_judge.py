@@ -29,8 +29,8 @@ def charge(name: str, updates: float | None, purpose: Purpose = Purpose.ADAPT) -
     return Charge(arm=name, purpose=purpose, operation="train", cost=Cost(updates=updates), source=Source(file="f"))
 
 
-def verdict(*, rival_right: int, rival_updates: float | None, bill: float | None = 400.0) -> Verdict:
-    arms = (arm("ours", Role.SELF_IMPROVING, 3, invests=("loop",)), arm("rival", Role.SYNTHETIC, rival_right))
+def verdict(*, rival_right: int, rival_updates: float | None, bill: float | None = 400.0, **more: object) -> Verdict:
+    arms = (arm("ours", Role.SELF_IMPROVING, 3, invests=("loop",)), arm("rival", Role.SYNTHETIC, rival_right, **more))
     run = RewardRun(name="loop", prompt="", round=0, problems=2, edits=2, repeats=1, kept=2)
     charges = (charge("ours", 400), charge("rival", rival_updates), charge("loop", bill))
     claim = Claim(
@@ -78,11 +78,73 @@ def test_an_outer_loop_is_charged_to_the_arm_that_stands_on_it() -> None:
     assert rows["with outer loop"].budget_per_problem == 20
 
 
-def test_an_unknown_bill_makes_the_budget_a_lower_bound() -> None:
-    row = next(
-        r for r in verdict(rival_right=2, rival_updates=400, bill=None).decomposition if r.basis == "with outer loop"
+def test_an_unknown_bill_is_a_lower_bound_and_rules_out_a_method() -> None:
+    found = verdict(rival_right=2, rival_updates=400, bill=None)
+    assert next(row for row in found.decomposition if row.basis == "with outer loop").budget_incomplete
+    assert found.headline.kind == "unmatched"
+
+
+def test_a_dearer_and_better_rival_is_named_where_the_budget_is_a_lower_bound() -> None:
+    arms = (
+        arm("ours", Role.SELF_IMPROVING, 2, invests_unpublished=("a round",)),
+        arm("cheap", Role.PASSAGE, 1),
+        arm("dear", Role.TEACHER, 3),
     )
-    assert row.budget_incomplete
+    charges = (charge("ours", 400), charge("cheap", 40), charge("dear", 800))
+    claim = Claim(name="c", title="C", headline="ours", exams=(EXAM,), arms=arms, charges=charges)
+    found = judge(claim).headline
+    assert found.kind == "unmatched"
+    assert "over arms that cost more: DEAR \u2212" in found.sentence
+
+
+def test_without_a_gain_there_is_nothing_to_take_apart() -> None:
+    flat = Charge(arm="rival", purpose=Purpose.ADAPT, operation="t", cost=Cost(updates=400), source=Source(file="f"))
+    arms = (arm("ours", Role.SELF_IMPROVING, 0), arm("rival", Role.PASSAGE, 0))
+    charges = (charge("ours", 400), flat)
+    claim = Claim(name="c", title="C", headline="ours", exams=(EXAM,), arms=arms, charges=charges)
+    assert judge(claim).headline.kind == "no gain"
+
+
+def test_an_arm_is_never_its_own_rival() -> None:
+    claim = Claim(
+        name="c",
+        title="C",
+        headline="a",
+        exams=(EXAM,),
+        arms=(arm("a", Role.PASSAGE, 2), arm("b", Role.PASSAGE, 1)),
+        charges=(charge("a", 400), charge("b", 400)),
+    )
+    assert {row.rival for row in judge(claim).decomposition} <= {"b", None}
+
+
+def test_a_rival_that_answered_few_of_the_questions_is_left_out() -> None:
+    short = Exam(name="short", problems=EXAM.problems[:3])
+    rows = ("111", "111", "111")
+    arms = (
+        arm("ours", Role.SELF_IMPROVING, 2),
+        arm("few", Role.PASSAGE, 1, exam="short", correct=rows, frozen_correct=None),
+        arm("all", Role.PASSAGE, 1),
+    )
+    charges = tuple(charge(name, 400) for name in ("ours", "few", "all"))
+    claim = Claim(name="c", title="C", headline="ours", exams=(EXAM, short), arms=arms, charges=charges)
+    row = next(row for row in judge(claim).decomposition if row.currency == "updates")
+    assert (row.rival, row.n_problems) == ("all", PROBLEMS)
+
+
+def test_a_comparison_asked_the_other_way_round_does_not_widen_the_family() -> None:
+    arms = (arm("a", Role.SYNTHETIC, 2), arm("b", Role.PASSAGE, 1), arm("c", Role.TEACHER, 2))
+    claim = Claim(name="c", title="C", headline="a", rival="b", exams=(EXAM,), arms=arms)
+    plain, asked = judge(claim), judge(claim, asked=[("c", "a")])
+    adjusted = {(row.a, row.b): row.p_adjusted for row in asked.comparisons}
+    assert {(row.a, row.b): row.p_adjusted for row in plain.comparisons}.items() <= adjusted.items()
+    assert adjusted["c", "a"] == adjusted["a", "c"]
+
+
+def test_no_name_can_be_taken_for_the_frozen_model() -> None:
+    with pytest.raises(ValueError, match="kept for an arm of role frozen"):
+        Claim(name="c", title="C", exams=(EXAM,), arms=(arm("frozen", Role.PASSAGE, 2),))
+    with pytest.raises(ValueError, match="name"):
+        arm("\0frozen\0a", Role.PASSAGE, 2)
 
 
 def test_same_claim_and_seed_same_verdict_and_another_seed_other_intervals() -> None:

@@ -34,6 +34,21 @@ def test_an_interval_of_a_mean_agrees_with_student() -> None:
     assert found.high == pytest.approx(expected.high, abs=0.01)
 
 
+@pytest.mark.parametrize("units", [1, 2, 5, 40])
+def test_values_without_spread_still_leave_room_for_what_was_not_met(units: int) -> None:
+    found = intervals.estimate(np.zeros(units), intervals.resample_weights(units, rng("flat")))
+    assert found.high == pytest.approx(1 - 0.05 ** (1 / units))
+    assert found.low == -found.high
+
+
+@pytest.mark.parametrize("units", [2, 3, 5, 8])
+def test_with_few_problems_equal_arms_are_rarely_told_apart(units: int) -> None:
+    generator = rng("few", str(units))
+    weights = intervals.resample_weights(units, generator, resamples=500)
+    trials = generator.normal(0, 0.2, size=(400, units))
+    assert np.mean([intervals.estimate(values, weights).excludes_zero for values in trials]) < 0.09
+
+
 def test_expanded_levels_are_wider_for_few_units_and_nominal_for_many() -> None:
     assert intervals.expanded_levels(8)[0] < intervals.expanded_levels(200)[0] < 0.025
     assert intervals.expanded_levels(100_000)[0] == pytest.approx(0.025, abs=1e-4)
@@ -48,7 +63,7 @@ def test_the_parts_of_a_gap_add_up_in_every_resample(values: list[float], seed: 
     weights = intervals.resample_weights(units, generator, resamples=200)
     parts = decomposition.decompose(arm, rival, frozen, weights)
     assert parts.compute_part.value + parts.method_part.value == pytest.approx(parts.gap.value, abs=1e-12)
-    assert (parts.share is not None) == parts.gap.excludes_zero
+    assert (parts.share is not None) == (parts.gap.excludes_zero and units >= intervals.FEWEST_TO_RESAMPLE)
 
 
 def test_a_sign_flip_test_agrees_with_the_exact_permutation() -> None:
@@ -89,7 +104,9 @@ def test_equivalence_is_found_for_small_differences_and_not_for_large_ones() -> 
     small = rng("eq").normal(0.0, 0.05, size=200)
     assert significance.equivalence_p(small, 0.05) < 0.001
     assert significance.equivalence_p(small + 0.05, 0.05) > 0.1
-    assert significance.equivalence_p(np.zeros(5), 0.05) == 0.0
+    assert significance.equivalence_p(np.zeros(5), 0.05) == pytest.approx(0.95**5)
+    assert significance.equivalence_p(np.zeros(500), 0.05) < 0.001
+    assert significance.equivalence_p(np.full(50, 0.2), 0.05) == 1.0
     with pytest.raises(ValueError, match="margin"):
         significance.equivalence_p(small, 0.0)
 

@@ -55,6 +55,39 @@ def test_intervals_need_a_number_of_questions(tmp_path: Path) -> None:
     assert "unpaired" in row.method
 
 
+def test_an_unknown_outer_loop_leaves_both_training_questions_open(tmp_path: Path) -> None:
+    sized = "accuracy: 0.5, n_questions: 974, n_problems: 200, updates: 79"
+    text = MINIMAL.replace("accuracy: 0.5", f"{sized}, outer_loop: {{rounds: 2}}").replace(
+        "0.3}", "0.3, n_questions: 974}"
+    )
+    text += "  tuned: {role: passage, accuracy: 0.4, n_questions: 974, n_problems: 200, updates: 79}\n"
+    verdict = audit(read_claim(card(tmp_path, text)))
+    assert verdict.headline.kind == "unmatched"
+    assert [row.answer for row in verdict.questions[0:3:2]] == ["cannot tell", "cannot tell"]
+
+
+def test_amounts_stated_for_one_problem_need_no_number_of_problems(tmp_path: Path) -> None:
+    text = MINIMAL + "  tuned: {role: passage, accuracy: 0.4, updates: 10}\n  icl: {role: in_context, flops: 1.0e+18}\n"
+    verdict = audit(read_claim(card(tmp_path, text)))
+    assert verdict.arm("tuned").updates_per_problem == 10
+    assert verdict.arm("icl").flops_per_problem == 1e18
+
+
+def test_the_frozen_model_keeps_its_own_number_of_questions(tmp_path: Path) -> None:
+    text = MINIMAL.replace("0.3}", "0.3, n_questions: 10}").replace("0.5}", "0.5, n_questions: 100000}")
+    row = next(row for row in audit(read_claim(card(tmp_path, text))).comparisons if row.b == "frozen")
+    assert row.low is not None
+    assert row.low < 0 < row.difference
+
+
+def test_a_model_of_unknown_size_has_unknown_flops_and_a_note(tmp_path: Path) -> None:
+    text = MINIMAL + "model: my/own-7B\n".join(["", "  t: {role: passage, n_problems: 9, tokens: 5, trained: lora}\n"])
+    text = text.replace("title: A claim", "title: A claim\nmodel: my/own-7B")
+    verdict = audit(read_claim(card(tmp_path, text.replace("\nmodel: my/own-7B\n  t:", "\n  t:"))))
+    assert verdict.arm("t").flops_per_problem is None
+    assert any("my/own-7B" in note for note in verdict.notes)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -70,6 +103,10 @@ def test_intervals_need_a_number_of_questions(tmp_path: Path) -> None:
         ("title: A claim", "title: [", "card.yaml:"),
         ("title: A claim", "title: A\ntitle: B", r"card.yaml:2: the key 'title' is used twice"),
         ("title: A claim", "title: !!python/object/apply:os.system [ls]", "card.yaml:1: could not determine"),
+        ("accuracy: 0.5", "accuracy: true", "true or false is not a number"),
+        ("accuracy: 0.5", "updates: 1.0e+308", "updates = 1e\\+308"),
+        ("accuracy: 0.5", "n_questions: 1" + "0" * 400, "n_questions"),
+        ("frozen: base", "rival: ours", "headline and rival are both 'ours'"),
         ("frozen: base", "reported: {FLOP: true}", "reported: 'FLOP' is not one of"),
     ],
 )

@@ -1,6 +1,7 @@
 """SEAL's published results: the figures that anybody can check, and the reader's temper with broken files."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from netgain.audit.readers.seal import rules
 from netgain.audit.readers.seal.frozen import FrozenAnswers, groups
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
+from netgain.report.page import render
 
 # -- the rules ---------------------------------------------------------------------------------------------------
 
@@ -280,6 +282,14 @@ def write(tree: Path, name: str, text: str) -> None:
         ('{"articles": []}', "no articles"),
         ('{"overall": {}, "lora_params": {}, "arms": 3}', "none of the fields"),
         ("[" * 5000, "cannot be read"),
+        ('{"articles": [{"title": "t", "context": "c", "completions": []}], "lora_params": {"epochs": -1}}', "epochs"),
+        ('{"articles": [], "lora_params": {"rank": 1' + "0" * 400 + "}}", "rank"),
+        ('{"articles": [], "overall": {"adapter_mean_accuracy": NaN}}', "adapter_mean_accuracy"),
+        ('{"articles": [], "eval_times": -3}', "eval_times"),
+        ('{"articles": [], "k_completions": 5, "split_newlines": null}', "split_newlines"),
+        ('{"mean_over_sequences": [], "n_sequences": 1, "n_datapoints": 1}', "retention matrix"),
+        ('{"mean_over_sequences": [[0.1], [0.1, 0.2]], "n_sequences": 1, "n_datapoints": 1}', "rows of one length"),
+        ('{"train_sequences": -5, "n_articles": 2}', "train_sequences"),
     ],
 )
 def test_a_broken_file_among_good_ones_is_a_finding(tree: Path, text: str, problem: str) -> None:
@@ -306,6 +316,33 @@ def test_reward_lists_of_unequal_length_are_met_without_a_crash(tree: Path) -> N
     data["articles"][0]["completions"].pop()
     file.write_text(json.dumps(data))
     assert audit(read_claim(tree)).rewards[0].reliability is None
+
+
+def test_an_edit_rule_that_is_not_stated_leaves_the_cost_unknown(tree: Path) -> None:
+    file = tree / "results/query_server/eval/base.json"
+    data = json.loads(file.read_text()) | {"split_newlines": None}
+    file.write_text(json.dumps(data))
+    claim = read_claim(tree)
+    assert audit(claim).arm("base").updates_per_problem is None
+    assert any(finding.check == "setting-missing" for finding in claim.findings)
+
+
+def test_a_passage_without_edits_in_a_reward_run_is_met_without_a_crash(tree: Path) -> None:
+    file = tree / "results/query_server/train/rank_iter0.json"
+    data = json.loads(file.read_text())
+    data["articles"][0]["completions"] = []
+    file.write_text(json.dumps(data))
+    assert audit(read_claim(tree)).rewards[0].reliability is None
+
+
+def test_files_that_are_no_files_and_names_that_are_no_text_are_passed_over(tree: Path) -> None:
+    os.mkfifo(tree / "results/x.meta")
+    (tree / "results/folder.json").mkdir()
+    (tree / "results/loop").symlink_to(tree / "results")
+    odd = os.fsencode(tree / "results") + b"/\xff.json"
+    Path(os.fsdecode(odd)).write_text('{"articles": [')
+    verdict = audit(read_claim(tree))
+    assert render(verdict).encode("utf-8")
 
 
 def test_two_files_of_one_name_become_two_arms(tree: Path) -> None:

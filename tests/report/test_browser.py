@@ -93,6 +93,10 @@ def test_a_mark_tells_its_figures_on_hover_and_focus(visit: Any, page_text: str)
     assert tip.is_hidden()
     mark.focus()
     assert tip.is_visible()
+    first = tip.inner_text()
+    page.keyboard.press("ArrowDown")
+    assert tip.inner_text() not in {"", first}
+    assert page.locator("#differences [tabindex='0']").count() == 1
 
 
 def test_a_table_sorts_by_a_column(visit: Any, page_text: str) -> None:

@@ -52,8 +52,10 @@ def _resolve(evidence: Evidence, pair: tuple[str, str]) -> tuple[str, str]:
     """Arm names from what a person typed: a name or a label, in any case. Raises InputError with the nearest."""
     known = {arm.label.lower(): arm.name for arm in evidence.claim.arms}
     known |= {arm.name.lower(): arm.name for arm in evidence.claim.arms} | {FROZEN: FROZEN}
+    if pair[0].lower() == FROZEN and FROZEN not in {arm.name for arm in evidence.claim.arms}:
+        raise InputError(f"--compare {pair[0]} {pair[1]}", "the frozen model is not an arm here", "name it second")
     for word in pair:
-        if word.lower() not in known or (word.lower() == FROZEN and word == pair[0]):
+        if word.lower() not in known:
             remedy = nearest(word, [*(arm.name for arm in evidence.claim.arms), FROZEN])
             raise InputError(f"--compare {pair[0]} {pair[1]}", f"no arm is called {word!r}", remedy)
     a, b = known[pair[0].lower()], known[pair[1].lower()]
@@ -96,6 +98,7 @@ def _paired(
         n_questions=int(questions.sum()),
         smallest_detectable=power.smallest_detectable(differences),
         p_equivalent=significance.equivalence_p(differences, EQUIVALENCE_MARGIN),
+        equivalence_margin=EQUIVALENCE_MARGIN,
         method=f"{intervals.METHOD}; p by sign flips of problems",
     )
 
@@ -104,7 +107,8 @@ def _unpaired(evidence: Evidence, a: str, b: str, kind: Kind, *, primary: bool) 
     left = evidence.claim.arm(a)
     right = None if b == FROZEN else evidence.claim.arm(b)
     accuracies = (left.accuracy, left.frozen_accuracy if right is None else right.accuracy)
-    asked = (left.n_questions, left.n_questions if right is None else right.n_questions)
+    beside = left.frozen_questions or left.n_questions
+    asked = (left.n_questions, beside if right is None else right.n_questions)
     if accuracies[0] is None or accuracies[1] is None or (right and left.setting != right.setting):
         return None
     estimate = None
@@ -130,12 +134,16 @@ def _unpaired(evidence: Evidence, a: str, b: str, kind: Kind, *, primary: bool) 
         n_questions=left.n_questions,
         smallest_detectable=None,
         p_equivalent=None,
+        equivalence_margin=None,
         method=UNPAIRED if estimate else "difference of two stated accuracies; no interval without n",
     )
 
 
 def _adjusted(rows: list[Comparison]) -> list[Comparison]:
-    family = [index for index, row in enumerate(rows) if row.p is not None and not row.primary]
+    """A comparison asked for the other way round than planned is the same one: it takes no place in the family."""
+    first = {(row.a, row.b): index for index, row in reversed(list(enumerate(rows)))}
+    twin = [min(index, first.get((row.b, row.a), index)) for index, row in enumerate(rows)]
+    family = [i for i, row in enumerate(rows) if row.p is not None and not row.primary and twin[i] == i]
     adjusted = significance.holm([p for index in family if (p := rows[index].p) is not None])
     values = dict(zip(family, adjusted, strict=True))
-    return [row.model_copy(update={"p_adjusted": values.get(index)}) for index, row in enumerate(rows)]
+    return [row.model_copy(update={"p_adjusted": values.get(twin[index])}) for index, row in enumerate(rows)]

@@ -10,35 +10,48 @@ from netgain.records.cost import Cost, Currency
 MATCHING_CURRENCIES = (Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.FLOPS)
 
 
+TRAINING = (Purpose.ADAPT, Purpose.LEARN)
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class ArmCost:
-    """``adapt``: training for the arm's problems, in all. ``bill``: its outer-loop rounds, at least.
+    """What an arm's training cost. ``adapt``: for its problems, in all. ``bill``: for its outer-loop rounds, at least.
 
-    ``bill_incomplete`` names the currencies in which parts of the bill are unknown.
+    Arms are matched on training alone: what a teacher or a grader computed is not published, so that a bill with them
+    could not be held against anything. ``problems`` is how many problems ``adapt`` covers, ``deployments`` how many
+    share the bill. ``bill_incomplete`` names the currencies in which parts of the bill are unknown.
     """
 
     problems: int | None
+    deployments: int | None
     adapt: ledger.Spent
     bill: Cost
     bill_incomplete: tuple[Currency, ...]
+    invested: bool
 
     def adapt_per_problem(self, currency: Currency) -> float | None:
         """Training cost of one problem, None where unknown."""
         amount = self.adapt.exact(currency)
         return None if amount is None or not self.problems else amount / self.problems
 
-    def with_bill(self, currency: Currency, deployments: int) -> float | None:
-        """Training cost of one problem with its share of the known bill over ``deployments`` problems."""
+    def charged(self, currency: Currency) -> float | None:
+        """Training cost of one problem with its share of the bill (at least, where that is incomplete)."""
         adapt = self.adapt_per_problem(currency)
-        return None if adapt is None else adapt + (self.bill.amount(currency) or 0.0) / deployments
+        if not self.invested or adapt is None:
+            return adapt
+        return adapt + (self.bill.amount(currency) or 0.0) / self.deployments if self.deployments else None
 
 
 def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
     """Fold the charges of an arm and of the outer-loop rounds that it stands on."""
-    adapt = ledger.spent(ledger.of(claim.charges, arm.name, Purpose.ADAPT))
+    charges = ledger.of(claim.charges, arm.name, Purpose.ADAPT)
+    adapt = ledger.spent(charges)
+    covered = next((charge.problems for charge in charges if charge.problems is not None), arm.n_problems)
     if not arm.invests and not arm.invests_unpublished:
-        return ArmCost(arm.n_problems, adapt, Cost.zero(), ())
-    bill = ledger.spent(charge for run in arm.invests for charge in ledger.of(claim.charges, run))
-    incomplete = tuple(Currency) if arm.invests_unpublished else bill.incomplete
-    return ArmCost(arm.n_problems, adapt, bill.cost, incomplete)
+        return ArmCost(covered, arm.n_problems, adapt, Cost.zero(), (), invested=False)
+    rounds = [ledger.of(claim.charges, run, *TRAINING) for run in arm.invests]
+    bill = ledger.spent(charge for charges in rounds for charge in charges)
+    complete = bool(rounds) and all(rounds) and not arm.invests_unpublished
+    incomplete = bill.incomplete if complete else tuple(Currency)
+    return ArmCost(covered, arm.n_problems, adapt, bill.cost, incomplete, invested=True)

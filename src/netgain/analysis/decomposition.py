@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from netgain.analysis.intervals import Estimate, estimate, from_resamples, newcombe
+from netgain.analysis.intervals import FEWEST_TO_RESAMPLE, Estimate, estimate, from_resamples, newcombe
 from netgain.analysis.table import Floats
 
 
@@ -32,7 +32,7 @@ def decompose(arm: Floats, rival: Floats, frozen: Floats, weights: Floats) -> De
     gap = estimate(arm - frozen, weights)
     method = estimate(arm - rival, weights)
     share = None
-    if gap.excludes_zero:
+    if gap.excludes_zero and len(arm) >= FEWEST_TO_RESAMPLE:
         ratios = (weights @ (arm - rival)) / (weights @ (arm - frozen))
         share = from_resamples(method.value / gap.value, ratios, len(arm))
     return Decomposition(gap, estimate(rival - frozen, weights), method, share)

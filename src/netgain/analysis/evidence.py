@@ -11,6 +11,8 @@ from netgain.analysis.table import AnswerTable, Floats
 from netgain.records.claim import Arm, Claim, Role
 from netgain.streams import stream
 
+ENOUGH_OVERLAP = 0.9
+
 
 def accuracy_of(arm: Arm) -> float | None:
     """Accuracy regenerated from the verdicts, averaged as the authors do; as stated where there are no verdicts."""
@@ -50,12 +52,21 @@ class Evidence:
         return [arm for arm in self.claim.arms if arm.setting == setting]
 
     def rivals_of(self, arm: Arm) -> list[Arm]:
-        """The conventional arms of the arm's setting that answered questions it answered too."""
-        return [other for other in self.arms_in(arm.setting) if other.conventional and self._comparable(arm, other)]
+        """The other conventional arms of the arm's setting that answered (nearly) all the questions it answered."""
+        others = [other for other in self.arms_in(arm.setting) if other.conventional and other.name != arm.name]
+        return [other for other in others if self._comparable(arm, other)]
 
     def _comparable(self, arm: Arm, other: Arm) -> bool:
-        unpaired = arm.correct is None and other.correct is None
-        return self.share_questions(arm.name, other.name) or (unpaired and other.accuracy is not None)
+        if arm.correct is None and other.correct is None:
+            return other.accuracy is not None
+        return self.overlap(arm.name, other.name) >= ENOUGH_OVERLAP
+
+    def overlap(self, row: str, other: str) -> float:
+        """The share of a row's questions that another row answered too; 0 where one of them has no verdicts."""
+        if row not in self.answers or other not in self.answers:
+            return 0.0
+        asked = int(self.answers.common(row).sum())
+        return int(self.answers.common(row, other).sum()) / asked if asked else 0.0
 
     def proportion(self, accuracy: float | None, asked: int | None) -> intervals.Estimate | None:
         """An accuracy that was only stated, with Wilson's interval; None where it or its n is unknown."""

@@ -1,6 +1,7 @@
 """The gap at equal cost, and when an outer loop pays: decomposition and amortisation rows of a verdict."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, final
 
 from netgain.analysis import amortisation, decomposition, intervals, matching
 from netgain.analysis.costs import MATCHING_CURRENCIES
@@ -16,7 +17,7 @@ Basis = Literal["with outer loop", "adapt only"]
 
 def decompositions(evidence: Evidence) -> list[DecompositionRow]:
     """For every last-round arm, in every currency, charged with and without its outer loop."""
-    taken_apart: dict[tuple[str, ...], _Parts] = {}
+    taken_apart: dict[tuple[str, ...], _Parts | None] = {}
     return [
         _row(evidence, arm, currency, basis, taken_apart)
         for arm in evidence.last_rounds()
@@ -25,41 +26,52 @@ def decompositions(evidence: Evidence) -> list[DecompositionRow]:
     ]
 
 
-_Parts = tuple[str, decomposition.Decomposition, Estimate | None] | None
+@final
+@dataclass(frozen=True)
+class _Parts:
+    """The gap taken apart against the best of some rivals; ``held_out``: the method part with a cross-fitted choice."""
+
+    rival: str
+    parts: decomposition.Decomposition
+    held_out: Estimate | None
+    problems: int | None
+    questions: int | None
 
 
 def _row(
-    evidence: Evidence, arm: Arm, currency: Currency, basis: Basis, taken_apart: dict[tuple[str, ...], _Parts]
+    evidence: Evidence, arm: Arm, currency: Currency, basis: Basis, taken_apart: dict[tuple[str, ...], _Parts | None]
 ) -> DecompositionRow:
     cost = evidence.costs[arm.name]
     charged = basis == "with outer loop"
-    deployments = arm.n_problems if charged else None
-    budget = cost.with_bill(currency, deployments) if deployments else cost.adapt_per_problem(currency)
+    budget = cost.charged(currency) if charged else cost.adapt_per_problem(currency)
     prices = {rival.name: evidence.costs[rival.name].adapt_per_problem(currency) for rival in evidence.rivals_of(arm)}
     within = matching.affordable(prices, budget) if budget is not None else []
     if (arm.name, *within) not in taken_apart:
-        taken_apart[arm.name, *within] = _parts(evidence, arm, within)
-    parts = taken_apart[arm.name, *within]
+        taken_apart[arm.name, *within] = _take_apart(evidence, arm, within)
+    found = taken_apart[arm.name, *within]
     return DecompositionRow(
         arm=arm.name,
         currency=currency,
         basis=basis,
-        deployments=deployments,
+        deployments=cost.deployments if charged else None,
         budget_per_problem=budget,
         budget_incomplete=charged and currency in cost.bill_incomplete,
-        rival=parts[0] if parts else None,
-        rival_cost_per_problem=prices[parts[0]] if parts else None,
-        rival_underspent=bool(parts and _underspent(prices[parts[0]], budget)),
-        gap=Interval.of(parts[1].gap) if parts else _gap_alone(evidence, arm),
-        compute_part=Interval.of(parts[1].compute_part) if parts else None,
-        method_part=Interval.of(parts[1].method_part) if parts else None,
-        share=Interval.of(parts[1].share) if parts and parts[1].share else None,
-        cross_fitted=Interval.of(parts[2]) if parts and parts[2] else None,
+        rival=found.rival if found else None,
+        rival_cost_per_problem=prices[found.rival] if found else None,
+        rival_underspent=bool(found and _underspent(prices[found.rival], budget)),
+        dearer=[name for name, price in prices.items() if price is not None and name not in within] if budget else [],
+        n_problems=found.problems if found else None,
+        n_questions=found.questions if found else None,
+        gap=Interval.of(found.parts.gap) if found else _gap_alone(evidence, arm),
+        compute_part=Interval.of(found.parts.compute_part) if found else None,
+        method_part=Interval.of(found.parts.method_part) if found else None,
+        share=Interval.of(found.parts.share) if found and found.parts.share else None,
+        cross_fitted=Interval.of(found.held_out) if found and found.held_out else None,
     )
 
 
-def _parts(evidence: Evidence, arm: Arm, rivals: list[str]) -> _Parts:
-    """The best of the rivals, the gap taken apart against it, and the method part with a cross-fitted choice."""
+def _take_apart(evidence: Evidence, arm: Arm, rivals: list[str]) -> _Parts | None:
+    """Against the best of the rivals, over the questions that all of them answered."""
     rows = (arm.name, frozen_row(arm.name), *rivals)
     if not rivals:
         return None
@@ -67,14 +79,18 @@ def _parts(evidence: Evidence, arm: Arm, rivals: list[str]) -> _Parts:
         return _unpaired_parts(evidence, arm, rivals)
     means = _means(evidence, rows)
     weights = evidence.weights(means.shape[1])
-    chosen = matching.best(dict(zip(rivals, means[2:].mean(axis=1), strict=True)), rivals)
-    assert chosen is not None  # noqa: S101 - rivals is not empty
-    parts = decomposition.decompose(means[0], means[2 + rivals.index(chosen)], means[1], weights)
+    best = int(means[2:].mean(axis=1).argmax())
     held_out = matching.cross_fitted(means[0], means[2:], evidence.rng("folds"))
-    return chosen, parts, intervals.estimate(held_out, weights)
+    return _Parts(
+        rivals[best],
+        decomposition.decompose(means[0], means[2 + best], means[1], weights),
+        intervals.estimate(held_out, weights),
+        means.shape[1],
+        int(evidence.answers.common(*rows).sum()),
+    )
 
 
-def _unpaired_parts(evidence: Evidence, arm: Arm, rivals: list[str]) -> _Parts:
+def _unpaired_parts(evidence: Evidence, arm: Arm, rivals: list[str]) -> _Parts | None:
     """From stated accuracies and numbers of questions alone; None where one of them is not stated."""
     accuracies = {name: value for name in rivals if (value := evidence.accuracies[name]) is not None}
     chosen = matching.best(accuracies, list(accuracies))
@@ -84,11 +100,12 @@ def _unpaired_parts(evidence: Evidence, arm: Arm, rivals: list[str]) -> _Parts:
     sides = [
         evidence.proportion(arm.accuracy, arm.n_questions),
         evidence.proportion(rival.accuracy, rival.n_questions),
-        evidence.proportion(arm.frozen_accuracy, arm.n_questions),
+        evidence.proportion(arm.frozen_accuracy, arm.frozen_questions or arm.n_questions),
     ]
     if sides[0] is None or sides[1] is None or sides[2] is None:
         return None
-    return chosen, decomposition.decompose_unpaired(sides[0], sides[1], sides[2]), None
+    parts = decomposition.decompose_unpaired(sides[0], sides[1], sides[2])
+    return _Parts(chosen, parts, None, arm.n_problems, arm.n_questions)
 
 
 def _underspent(cost: float | None, budget: float | None) -> bool:
@@ -108,35 +125,46 @@ def _means(evidence: Evidence, rows: tuple[str, ...]) -> Floats:
 
 
 def amortisations(evidence: Evidence) -> list[AmortisationRow]:
-    """For every last-round arm that carries a bill, in every currency."""
+    """For every last-round arm that carries a bill, in every currency, against every rival that is as accurate."""
     arms = [arm for arm in evidence.last_rounds() if arm.invests or arm.invests_unpublished]
-    return [_pays(evidence, arm, currency) for arm in arms for currency in MATCHING_CURRENCIES]
+    return [row for arm in arms for currency in MATCHING_CURRENCIES for row in _pays(evidence, arm, currency)]
 
 
-def _pays(evidence: Evidence, arm: Arm, currency: Currency) -> AmortisationRow:
+def _pays(evidence: Evidence, arm: Arm, currency: Currency) -> list[AmortisationRow]:
+    equals = _as_accurate(evidence, arm, currency)
+    cheapest_first: list[str | None] = [*sorted(equals, key=lambda name: equals[name])]
+    return [_against(evidence, arm, currency, name, equals) for name in cheapest_first or [None]]
+
+
+def _against(
+    evidence: Evidence, arm: Arm, currency: Currency, rival: str | None, prices: dict[str, float]
+) -> AmortisationRow:
     cost = evidence.costs[arm.name]
     bill, adapt = cost.bill.amount(currency), cost.adapt_per_problem(currency)
-    equals = _as_accurate(evidence, arm, currency)
-    rival = min(equals, key=lambda name: equals[name], default=None)
-    break_even = None
+    incomplete = currency in cost.bill_incomplete
+    after = None
     if rival is not None and bill is not None and adapt is not None:
-        break_even = amortisation.break_even(bill, adapt, equals[rival])
-    never = rival is not None and adapt is not None and bill is not None and break_even is None
+        after = amortisation.break_even(bill, adapt, prices[rival])
+    never = rival is not None and adapt is not None and prices[rival] <= adapt and (incomplete or bool(bill))
     if rival is None:
         note = "no conventional arm of known cost was as accurate, so there is nothing to hold the bill against"
     elif never:
         note = "it is as accurate and costs no more for each problem"
+    elif after is None:
+        note = "a cost is unknown"
+    elif incomplete:
+        note = "the bill is a lower bound, so it may be later"
     else:
         note = "by then the outer loop has saved what it cost"
     return AmortisationRow(
         arm=arm.name,
         currency=currency,
         bill=bill,
-        bill_incomplete=currency in cost.bill_incomplete,
+        bill_incomplete=incomplete,
         adapt_per_problem=adapt,
         rival=rival,
-        rival_per_problem=equals[rival] if rival else None,
-        break_even=break_even,
+        rival_per_problem=prices[rival] if rival else None,
+        break_even=None if never else after,
         never=never,
         note=note,
     )

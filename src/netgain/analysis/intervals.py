@@ -16,9 +16,10 @@ from scipy import stats
 from netgain.analysis.table import Floats
 
 RESAMPLES = 10_000
+FEWEST_TO_RESAMPLE = 10
 ROUNDING = 1e-9
 LEVEL = 0.95
-METHOD = "paired cluster bootstrap over problems, 10,000 resamples, expanded percentile"
+METHOD = "paired cluster bootstrap over problems, 10,000 resamples, expanded percentile (Student below ten problems)"
 
 
 def constant(values: Floats) -> bool:
@@ -56,9 +57,31 @@ def expanded_levels(units: int, level: float = LEVEL) -> tuple[float, float]:
     return lower, 1 - lower
 
 
-def estimate(values: Floats, weights: Floats, level: float = LEVEL) -> Estimate:
-    """Mean of one value a unit, with its bootstrap interval. ``weights`` as from :func:`resample_weights`."""
+def estimate(
+    values: Floats, weights: Floats, level: float = LEVEL, bounds: tuple[float, float] = (-1.0, 1.0)
+) -> Estimate:
+    """Mean of one value a unit, with its interval; ``weights`` as from :func:`resample_weights`.
+
+    With fewer than ten units a bootstrap has too few distinct resamples and Student's interval is given. Where all
+    values are equal the sample says nothing about their spread: see :func:`no_spread`. ``bounds`` are the values that a
+    unit can take at most.
+    """
+    if constant(values):
+        return no_spread(float(values.mean()) if len(values) else 0.0, len(values), level, bounds)
+    if len(values) < FEWEST_TO_RESAMPLE:
+        found = student(values, level)
+        return Estimate(found.value, max(found.low, bounds[0]), min(found.high, bounds[1]))
     return from_resamples(float(values.mean()), weights @ values, len(values), level)
+
+
+def no_spread(value: float, units: int, level: float, bounds: tuple[float, float]) -> Estimate:
+    """The interval of a mean when all ``units`` sampled units had this same value.
+
+    At most a share ``1 - (1 - level)^(1/units)`` of the population can differ from it without the sample having met
+    one (the exact form of the "rule of three"), and each of those by no more than the bounds allow.
+    """
+    differing = 1 - (1 - level) ** (1 / units) if units else 1.0
+    return Estimate(value, value - differing * (value - bounds[0]), value + differing * (bounds[1] - value))
 
 
 def from_resamples(value: float, samples: Floats, units: int, level: float = LEVEL) -> Estimate:

@@ -23,7 +23,7 @@ def _undominated(evidence: Evidence, arm: Arm) -> list[str]:
         points = {
             other.name: (cost, accuracy)
             for other in evidence.arms_in(arm.setting)
-            if (cost := evidence.costs[other.name].adapt_per_problem(currency)) is not None
+            if (cost := evidence.costs[other.name].charged(currency)) is not None
             and (accuracy := evidence.accuracies[other.name]) is not None
         }
         if arm.name in frontier.undominated(points):
@@ -61,12 +61,14 @@ def _arm(evidence: Evidence, arm: Arm, undominated: list[str]) -> ArmRow:
         tokens_padded=cost.adapt.exact(Currency.TOKENS_PADDED),
         tokens_padded_per_problem=per_problem[Currency.TOKENS_PADDED],
         flops_per_problem=per_problem[Currency.FLOPS],
-        flops_unpadded_per_problem=unpadded / arm.n_problems if unpadded and arm.n_problems else None,
+        flops_unpadded_per_problem=unpadded / cost.problems if unpadded and cost.problems else None,
         tokens_estimated=Currency.TOKENS_REAL in cost.adapt.estimated,
         learning_rate=arm.training.learning_rate if arm.training else None,
         training=_settings(arm),
         invests=list(arm.invests),
         invests_unpublished=list(arm.invests_unpublished),
+        charged_per_problem={currency.value: cost.charged(currency) for currency in MATCHING_CURRENCIES},
+        charged_incomplete=[currency.value for currency in MATCHING_CURRENCIES if currency in cost.bill_incomplete],
         undominated=undominated,
         sources=list(arm.sources),
     )
@@ -85,9 +87,7 @@ def _accuracy_interval(evidence: Evidence, arm: Arm) -> intervals.Estimate | Non
         if not questions.any():
             return None
         values = evidence.answers.problem_means((arm.name,), questions)[0]
-        if intervals.constant(values):
-            return intervals.wilson(float(values.sum()), len(values))
-        return intervals.estimate(values, evidence.weights(len(values)))
+        return intervals.estimate(values, evidence.weights(len(values)), bounds=(0.0, 1.0))
     return evidence.proportion(arm.accuracy, arm.n_questions)
 
 
@@ -190,7 +190,7 @@ def stability_rows(evidence: Evidence) -> list[StabilityRow]:
 
 
 def retention_table(continual: Continual) -> RetentionTable:
-    """The retention matrix with its means, and the change over published runs where there are several."""
+    """The retention matrix with its means, and the change within the runs that were published singly."""
     means = stability.retention(continual.mean)
     runs = [found for matrix in continual.runs if (found := stability.retention(matrix))]
     change = None
@@ -203,7 +203,8 @@ def retention_table(continual: Continual) -> RetentionTable:
         untouched=means.untouched if means else None,
         right_after=means.right_after if means else None,
         after_all=means.after_all if means else None,
-        change=change,
-        method=f"Student's interval over {len(runs)} published runs" if change else "no interval: single runs missing",
+        runs=len(runs),
+        change_in_runs=change,
+        method=f"Student's interval over the {len(runs)} runs published singly" if change else "single runs missing",
         sources=list(continual.sources),
     )

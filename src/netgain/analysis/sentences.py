@@ -15,7 +15,7 @@ from netgain.analysis.verdict import (
 )
 from netgain.records.cost import Currency
 
-Kind = Literal["method", "nothing left", "rival ahead", "unmatched", "cannot tell"]
+Kind = Literal["method", "nothing left", "no gain", "rival ahead", "unmatched", "cannot tell"]
 UNITS = {
     Currency.UPDATES: "updates",
     Currency.TOKENS_REAL: "real tokens",
@@ -76,44 +76,59 @@ def headline(
     if row is None or headline_arm is None:
         return Headline(sentence=_unknown(arms, labels, comparisons, headline_arm), details=details, kind="cannot tell")
     if row.method_part is None or row.gap is None or row.rival is None:
-        sentence = _unmatched(labels[headline_arm], row)
-        return Headline(sentence=sentence, details=details, kind="cannot tell")
-    if row.rival_underspent and row.method_part.low > 0:
-        sentence = _rival_starved(labels[headline_arm], labels[row.rival], row)
-        return Headline(sentence=sentence, details=details, kind="unmatched")
-    kind, opening = _judgement(row.method_part, labels[headline_arm], labels[row.rival])
+        return Headline(sentence=_nothing_to_match(labels, row), details=details, kind="cannot tell")
+    kind, opening = _judgement(row, row.gap, row.method_part, labels)
     sentence = (
-        f"{opening}: {interval(row.gap)} points over the frozen model, {interval(row.method_part)} over "
-        f"{labels[row.rival]}, the best conventional arm that cost no more."
+        f"{opening}: {interval(row.gap)} points over its own frozen baseline, {interval(row.method_part)} over "
+        f"{labels[row.rival]}, the best conventional arm that cost no more to train"
     )
-    return Headline(sentence=sentence, details=details, kind=kind)
+    closing = _starved(labels, row, comparisons) if kind == "unmatched" else "."
+    return Headline(sentence=sentence + closing, details=details, kind=kind)
 
 
-def _judgement(left: Interval, arm: str, rival: str) -> tuple[Kind, str]:
-    if left.low > 0:
-        return "method", f"Of the gain of {arm}, a part is left at equal compute"
-    if left.high < 0:
-        return "rival ahead", f"At equal compute {arm} falls behind {rival}"
-    return "nothing left", f"Nothing of the gain of {arm} can be told from compute"
+def _judgement(row: DecompositionRow, gap: Interval, left: Interval, labels: dict[str, str]) -> tuple[Kind, str]:
+    """What the intervals allow to be said.
+
+    The rival was chosen on these very problems, which favours it: to call it the better one, the interval with a rival
+    chosen on other problems must say so too. To call the rest the method's, the rival must have had the same compute,
+    and all of the arm's own must be known.
+    """
+    arm, rival = labels[row.arm], labels[row.rival or ""]
+    if left.high < 0 and (row.cross_fitted is None or row.cross_fitted.high < 0):
+        return "rival ahead", f"{arm} falls behind an arm that cost no more, {rival}"
+    if gap.low <= 0:
+        return "no gain", f"No gain of {arm} can be told from zero"
+    if left.low <= 0:
+        return "nothing left", f"Nothing of the gain of {arm} can be told from compute"
+    if row.rival_underspent or row.budget_incomplete:
+        return "unmatched", f"{arm} gains, but no arm without an outer loop was given its compute"
+    return "method", f"Of the gain of {arm}, a part is left at equal compute"
 
 
-def _rival_starved(arm: str, rival: str, row: DecompositionRow) -> str:
-    """Ahead of everything conventional, but nothing conventional was given as much."""
-    assert row.gap and row.method_part  # noqa: S101, PT018 - the caller has seen both
+def _starved(labels: dict[str, str], row: DecompositionRow, comparisons: Sequence[Comparison]) -> str:
+    """The rest of the sentence where nothing conventional had the arm's compute: how much, and who had more."""
     relative = (row.rival_cost_per_problem or 0.0) / (row.budget_per_problem or 1.0)
     least = "at most " if row.budget_incomplete else ""
-    return (
-        f"{arm} is ahead of every conventional arm, but none was given its compute: {interval(row.gap)} points over "
-        f"the frozen model, {interval(row.method_part)} over {rival}, which had {least}{relative:.0%} of its "
-        f"{UNITS[Currency(row.currency)]}; what the rest would have bought cannot be told."
-    )
+    unit = UNITS[Currency(row.currency)]
+    known = {(other.a, other.b): other for other in comparisons}
+    dearer = [
+        f"{labels[name]} {points(other.difference)}"
+        + (f" {span(other.low, other.high)}" if other.low is not None and other.high is not None else "")
+        for name in row.dearer
+        if (other := known.get((row.arm, name)))
+    ]
+    more = f"; over arms that cost more: {', '.join(dearer)}" if dearer else ""
+    told = "what equal compute would have bought cannot be told."
+    return f" (it had {least}{relative:.0%} of the {unit}){more}; {told}"
 
 
-def _unmatched(label: str, row: DecompositionRow) -> str:
-    gap = f"gains {interval(row.gap)} points over the frozen model" if row.gap else "is the headline"
+def _nothing_to_match(labels: dict[str, str], row: DecompositionRow) -> str:
+    label = labels[row.arm]
+    gap = f"gains {interval(row.gap)} points over its own frozen baseline" if row.gap else "is the headline arm"
     if row.budget_per_problem is None:
         return f"{label} {gap}, but what it cost is not stated, so no arm can be matched with it: cannot tell."
-    return f"{label} {gap}, but no conventional arm of known and no higher cost was published: cannot tell."
+    why = "no conventional arm of known and no higher training cost answered the same questions"
+    return f"{label} {gap}, but {why}: cannot tell."
 
 
 def _unknown(
@@ -178,11 +193,10 @@ def reward_sentence(rows: Sequence[RewardRow], invests: Sequence[str]) -> str | 
     row = next((row for row in own_first if row.heldout is not None and row.apparent_gain is not None), None)
     if row is None or row.heldout is None or row.apparent_gain is None:
         return None
-    reliability = f" (reliability {row.reliability:.2f})" if row.reliability is not None else ""
-    return (
-        f"The best of {row.edits} edits looks {points(row.apparent_gain)} points better than the average edit; "
-        f"on a repeat that did not choose it, {interval(row.heldout)}{reliability}."
-    )
+    reliability = f" (its reward's reliability: {row.reliability:.2f})" if row.reliability is not None else ""
+    others = f"{row.repeats - 1} of its {row.repeats} evaluations and measured on the one left out"
+    looks = f"The best of {row.edits} edits looks {points(row.apparent_gain)} points better than the average edit"
+    return f"{looks}{reliability}; chosen on {others}, {interval(row.heldout)}."
 
 
 def stability_sentence(

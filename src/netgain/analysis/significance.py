@@ -57,6 +57,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def _without_spread(value: float, units: int, margin: float) -> float:
+    """The level at which :func:`netgain.analysis.intervals.no_spread` lies just inside the margin."""
+    if abs(value) >= margin:
+        return 1.0
+    above, below = (margin - value) / (1 - value), (margin + value) / (1 + value)
+    return float((1 - min(1.0, above, below)) ** units)
+
+
 def equivalence_p(differences: Floats, margin: float) -> float:
     """Two one-sided t tests over problems: p of the claim that the mean difference lies within +- ``margin``.
 
@@ -67,7 +75,7 @@ def equivalence_p(differences: Floats, margin: float) -> float:
     if len(differences) < 2:
         return 1.0
     if constant(differences):
-        return 0.0 if abs(differences[0]) < margin else 1.0
+        return _without_spread(float(differences[0]), len(differences), margin)
     above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
     return float(max(above, below))

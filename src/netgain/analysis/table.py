@@ -14,8 +14,8 @@ FROZEN = "frozen"
 
 
 def frozen_row(name: str) -> str:
-    """The row of the frozen model's answers that were published beside an arm."""
-    return f"{name}/{FROZEN}"
+    """The row of the frozen model's answers that were published beside an arm; no arm's name can be equal to it."""
+    return f"\0{FROZEN}\0{name}"
 
 
 @final

@@ -36,7 +36,12 @@ class Interval(Row):
 
 @final
 class ArmRow(Row):
-    """One arm: how accurate, trained on what, at what cost. Costs are those of training for the problems (`adapt`)."""
+    """One arm: how accurate, trained on what, at what cost. Costs are those of training alone.
+
+    ``charged_per_problem`` adds to each currency the arm's share of its outer loop's training (a lower bound in those
+    of ``charged_incomplete``); ``undominated`` names the currencies in which no arm of the setting is at most as dear,
+    so charged, and at least as accurate. ``frozen_accuracy`` is that of the frozen model as published beside the arm.
+    """
 
     name: str
     label: str
@@ -68,13 +73,19 @@ class ArmRow(Row):
     training: dict[str, str]
     invests: list[str]
     invests_unpublished: list[str]
+    charged_per_problem: dict[str, float | None]
+    charged_incomplete: list[str]
     undominated: list[str]
     sources: list[Source]
 
 
 @final
 class Comparison(Row):
-    """Two arms on the questions both answered: difference is a - b. Only one comparison is primary."""
+    """Two arms on the questions both answered: difference is a - b. Only one comparison is primary.
+
+    ``b`` is ``frozen`` for the frozen model as published beside ``a``. ``p_equivalent`` is the p value of the claim
+    that the true difference lies within ``equivalence_margin`` on either side of 0 (two one-sided tests).
+    """
 
     a: str
     b: str
@@ -92,6 +103,7 @@ class Comparison(Row):
     n_questions: int | None
     smallest_detectable: float | None
     p_equivalent: float | None
+    equivalence_margin: float | None
     method: str
 
 
@@ -102,7 +114,9 @@ class DecompositionRow(Row):
     ``basis`` says what the arm is charged: ``with outer loop`` (its share of the outer loop's bill over
     ``deployments`` problems) or ``adapt only`` (the bill forgotten). ``rival`` is None where no such arm exists.
     ``rival_underspent`` says that it cost less by more than 1 %, so that an arm ahead of it is not ahead at equal
-    compute. ``cross_fitted`` is the method part when the rival is chosen on other problems than it is compared on.
+    compute. ``dearer`` names the conventional arms left out because they cost more than is known of the
+    budget. ``gap`` and ``compute_part`` are over the frozen model as published beside the arm. ``cross_fitted`` is the
+    method part when the rival is chosen on other problems than it is compared on.
     """
 
     arm: str
@@ -114,6 +128,9 @@ class DecompositionRow(Row):
     rival: str | None
     rival_cost_per_problem: float | None
     rival_underspent: bool
+    dearer: list[str]
+    n_problems: int | None
+    n_questions: int | None
     gap: Interval | None
     compute_part: Interval | None
     method_part: Interval | None
@@ -123,7 +140,10 @@ class DecompositionRow(Row):
 
 @final
 class AmortisationRow(Row):
-    """After how many problems the outer loop's bill equals what it saves against a rival of no lower accuracy."""
+    """After how many problems the outer loop's bill equals what it saves against a rival of no lower accuracy.
+
+    One row for each such rival, the cheapest first. With ``bill_incomplete``, ``break_even`` is a lower bound.
+    """
 
     arm: str
     currency: str
@@ -200,7 +220,8 @@ class RetentionTable(Row):
     untouched: float | None
     right_after: float | None
     after_all: float | None
-    change: Interval | None
+    runs: int
+    change_in_runs: Interval | None
     method: str
     sources: list[Source]
 
@@ -220,7 +241,7 @@ class Headline(Row):
 
     sentence: str
     details: list[str]
-    kind: Literal["method", "nothing left", "rival ahead", "unmatched", "cannot tell"]
+    kind: Literal["method", "nothing left", "no gain", "rival ahead", "unmatched", "cannot tell"]
 
 
 @final

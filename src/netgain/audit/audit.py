@@ -27,9 +27,13 @@ def read_claim(path: Path | None = None, tokens: TokenCounter | None = None) -> 
     """
     if path is None:
         return _from_json((files("netgain.audit.published") / f"{PACKAGED}.json").read_bytes(), PACKAGED)
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise InputError(_short(path), f"cannot be looked at: {error.strerror}") from None
+    if is_folder:
         return find_reader(path).read(path, tokens or Estimate())
-    if not path.exists():
+    if not exists:
         raise InputError(str(path), "there is no such file or folder", _neighbour(path))
     if path.suffix in {".yaml", ".yml"}:
         return read_card(path)
@@ -63,7 +67,15 @@ def _from_json(data: bytes, where: str) -> Claim:
         raise InputError(where, f"is not JSON that can be read: {error}") from None
 
 
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
 def _neighbour(path: Path) -> str:
     folder = path.parent
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    try:
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    except OSError:
+        names = []
     return nearest(path.name, names) if names else f"the folder {folder} does not exist or is empty"

@@ -3,18 +3,27 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from netgain.errors import InputError
 from netgain.metering.price import rough_training_flops
 from netgain.metering.shape import find_shape
-from netgain.records.claim import Answer, Arm, Charge, Claim, Purpose, RewardRun, Role, Training
+from netgain.records.claim import Answer, Arm, Charge, Claim, Name, Purpose, RewardRun, Role, Training
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
 from netgain.spec.load import load_yaml
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, description="a fraction between 0 and 1, not per cent")]
-Positive = Annotated[int, Field(ge=1)]
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("true or false is not a number")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
+_Number = BeforeValidator(_no_truth_value)
+Amount = Annotated[float, _Number, Field(ge=0, le=1e30, allow_inf_nan=False)]
+Share = Annotated[float, _Number, Field(ge=0, le=1, description="a fraction between 0 and 1, not per cent")]
+Positive = Annotated[int, _Number, Field(ge=1, le=10**9)]
 
 REPORTED = (
     "gradient updates",
@@ -95,7 +104,7 @@ class Card(_Strict):
     frozen: str | None = None
     regressions: Literal["checked", "not checked", "not stated"] = "not stated"
     reported: dict[str, bool] = {}
-    arms: Annotated[dict[str, CardArm], Field(min_length=1)]
+    arms: Annotated[dict[Name, CardArm], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -103,6 +112,10 @@ class Card(_Strict):
             name = getattr(self, field)
             if name is not None and name not in self.arms:
                 raise ValueError(f"{field} = {name!r} is not one of the arms ({', '.join(self.arms)})")
+        if self.headline == self.rival:
+            raise ValueError(f"headline and rival are both {self.headline!r}")
+        if "frozen" in self.arms and self.arms["frozen"].role is not Role.FROZEN:
+            raise ValueError("the name 'frozen' is kept for the frozen model; call this arm something else")
         unknown = [kind for kind in self.reported if kind not in REPORTED]
         if unknown:
             raise ValueError(f"reported: {unknown[0]!r} is not one of {', '.join(REPORTED)}")
@@ -112,8 +125,7 @@ class Card(_Strict):
 def read_card(path: Path) -> Claim:
     """The claim on a card. Raises InputError with file and line for whatever breaks its rules."""
     card = load_yaml(path, Card)
-    frozen = card.arms[card.frozen].accuracy if card.frozen else None
-    arms = tuple(_arm(name, arm, card, frozen) for name, arm in card.arms.items())
+    arms = tuple(_arm(name, arm, card) for name, arm in card.arms.items())
     loops = [(name, arm.outer_loop) for name, arm in card.arms.items() if arm.outer_loop]
     charges = [charge for name, arm in card.arms.items() for charge in _charges(name, arm, card, path)]
     charges += [_loop_charge(name, loop, card, path) for name, loop in loops]
@@ -133,11 +145,12 @@ def read_card(path: Path) -> Claim:
         },
         regressions=_regressions(card),
         tokens="as the card states",
-        notes=("A hand-written claim card: nothing was recomputed from published results.",),
+        notes=("A hand-written claim card: nothing was recomputed from published results.", *_model_notes(card)),
     )
 
 
-def _arm(name: str, arm: CardArm, card: Card, frozen: float | None) -> Arm:
+def _arm(name: str, arm: CardArm, card: Card) -> Arm:
+    frozen = card.arms[card.frozen] if card.frozen and name != card.frozen else None
     return Arm(
         name=name,
         label=arm.label or name,
@@ -145,7 +158,8 @@ def _arm(name: str, arm: CardArm, card: Card, frozen: float | None) -> Arm:
         role=arm.role,
         model=arm.model or card.model or "",
         accuracy=arm.accuracy,
-        frozen_accuracy=None if name == card.frozen else frozen,
+        frozen_accuracy=frozen.accuracy if frozen else None,
+        frozen_questions=frozen.n_questions if frozen else None,
         n_problems=arm.n_problems,
         n_questions=arm.n_questions,
         seeds=arm.seeds,
@@ -157,20 +171,21 @@ def _arm(name: str, arm: CardArm, card: Card, frozen: float | None) -> Arm:
 
 
 def _charges(name: str, arm: CardArm, card: Card, path: Path) -> list[Charge]:
-    """The arm's training over all its problems; a frozen arm took nothing."""
+    """The arm's work on one problem, as stated; a frozen arm took nothing, and one in context made no updates."""
     source = Source(file=path.name, field=f"arms.{name}", note=arm.source)
-    if arm.role in {Role.FROZEN, Role.IN_CONTEXT}:
-        return [Charge(arm=name, purpose=Purpose.ADAPT, operation="none", cost=Cost.zero(), source=source)]
-    if arm.n_problems is None:
-        return []
+    if arm.role is Role.FROZEN:
+        nothing = Cost.zero()
+        return [Charge(arm=name, purpose=Purpose.ADAPT, operation="none", problems=1, cost=nothing, source=source)]
     flops, estimated = _flops(arm, card)
-    cost = Cost(updates=arm.updates, tokens_real=arm.tokens, tokens_padded=arm.tokens_padded, flops=flops)
+    updates = 0.0 if arm.role is Role.IN_CONTEXT and arm.updates is None else arm.updates
+    cost = Cost(updates=updates, tokens_real=arm.tokens, tokens_padded=arm.tokens_padded, flops=flops)
     return [
         Charge(
             arm=name,
             purpose=Purpose.ADAPT,
-            operation="train",
-            cost=cost * arm.n_problems,
+            operation="work on one problem",
+            problems=1,
+            cost=cost,
             estimated=(Currency.FLOPS,) if estimated else (),
             source=source,
         )
@@ -184,12 +199,29 @@ def _flops(arm: CardArm, card: Card) -> tuple[float | None, bool]:
     tokens = arm.tokens_padded if arm.tokens_padded is not None else arm.tokens
     weights = arm.model_parameters or card.model_parameters
     model = arm.model or card.model
-    if weights is None and model and arm.trained and tokens is not None:
-        shape = find_shape(model)
-        weights = float(shape.body_weights + shape.head_weights)
+    if weights is None:
+        weights = _stated_size(model)
     if weights is None or tokens is None or arm.trained is None:
         return None, False
     return rough_training_flops(weights, tokens, arm.trained), True
+
+
+def _stated_size(model: str | None) -> float | None:
+    """Weights in the matrix products of a model whose shape ships with netgain; None for any other."""
+    try:
+        shape = find_shape(model or "")
+    except InputError:
+        return None
+    return float(shape.body_weights + shape.head_weights)
+
+
+def _model_notes(card: Card) -> list[str]:
+    """Models whose size is not known, so that tokens cannot be turned into FLOPs."""
+    named = {
+        arm.model or card.model for arm in card.arms.values() if not (arm.model_parameters or card.model_parameters)
+    }
+    unknown = sorted(model for model in named if model and _stated_size(model) is None)
+    return [f"No shape of {model} ships with netgain: FLOPs need model_parameters on the card." for model in unknown]
 
 
 def _loop_name(name: str) -> str:

@@ -105,9 +105,28 @@ def baseline_drifts(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
                 "baseline-drifts",
                 "medium",
                 f"{setting}: the frozen baseline scores {low[0]:.1%} to {high[0]:.1%} on the same questions; "
-                f"{points(high[0] - low[0])} points come from the run, not from any method",
+                f"{points(high[0] - low[0])} points come from the run or the set-up, not from any method",
                 [f"beside {label}: {accuracy:.4f}" for accuracy, label in sorted(seen)],
             )
+
+
+def little_overlap(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
+    """Arms left out of the matching because they answered too few of the headline arm's questions."""
+    if claim.headline is None:
+        return
+    arm = verdict.arm(claim.headline)
+    matched = {row.n_questions for row in verdict.comparisons if row.a == arm.name and row.kind == "frozen"}
+    asked = next(iter(matched), None)
+    rows = {row.b: row.n_questions for row in verdict.comparisons if row.a == arm.name}
+    labels = {other.name: other.label for other in verdict.arms if other.setting == arm.setting}
+    few = [f"{labels[b]}: {n} of {asked}" for b, n in rows.items() if b in labels and n and asked and n < 0.9 * asked]
+    if few:
+        yield _finding(
+            "questions-differ",
+            "medium",
+            f"{len(few)} arms answered too few of the questions of {arm.label} to be matched with it",
+            few,
+        )
 
 
 def compute_not_reported(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
@@ -305,6 +324,7 @@ CHECKS: tuple[Check, ...] = (
     bill_left_out,
     hyperparameters_differ,
     baseline_drifts,
+    little_overlap,
     compute_not_reported,
     no_strong_rival,
     unresolvable,

@@ -37,9 +37,11 @@ def trained_equally(claim: Claim, verdict: Verdict) -> QuestionRow:
     known = [arm.updates_per_problem for arm in rivals]
     if not rivals:
         return _row(question, "no", [*evidence, "the only baseline is frozen"])
-    if any(value is None for value in known):
+    if any(value < budget * (1 - TOLERANCE) for value in known if value is not None):
+        return _row(question, "no", evidence)
+    if row.budget_incomplete or any(value is None for value in known):
         return _row(question, "cannot tell", evidence)
-    equal = all(abs(value - budget) <= TOLERANCE * budget for value in known if value is not None)
+    equal = all(value <= budget * (1 + TOLERANCE) for value in known if value is not None)
     return _row(question, "yes" if equal else "no", evidence)
 
 
@@ -68,7 +70,7 @@ def strong_fine_tuning(claim: Claim, verdict: Verdict) -> QuestionRow:
         return _row(question, "cannot tell", evidence)
     evidence.append(f"headline arm with its outer loop: {row.budget_per_problem:,.0f} updates a problem")
     strong = max(known) >= row.budget_per_problem * (1 - TOLERANCE)
-    if not strong and any(arm.updates_per_problem is None for arm in rivals):
+    if (strong and row.budget_incomplete) or (not strong and any(arm.updates_per_problem is None for arm in rivals)):
         return _row(question, "cannot tell", evidence)
     return _row(question, "yes" if strong else "no", evidence)
 

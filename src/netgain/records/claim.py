@@ -16,7 +16,9 @@ from netgain.records.purpose import Purpose as Purpose
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$", description="no control characters")]
 Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character a question: 1 right, 0 wrong, - none")]
 
 
@@ -76,13 +78,15 @@ class Training(Record):
 class Charge(Record):
     """Work that was done: by which arm or outer-loop round, for what purpose, how often, and what it took in all.
 
-    ``estimated`` names the currencies whose amounts rest on an estimate (of tokens, or a rule of thumb).
+    ``problems`` is how many problems the cost covers where that is not all of the arm's. ``estimated`` names the
+    currencies whose amounts rest on an estimate (of tokens, or a rule of thumb).
     """
 
     arm: str
     purpose: Purpose
     operation: str
     count: Count | None = None
+    problems: Count | None = None
     cost: Cost
     flops_unpadded: float | None = None
     estimated: tuple[Currency, ...] = ()
@@ -103,7 +107,7 @@ class Arm(Record):
     is a mean of problems' means or of single questions.
     """
 
-    name: str
+    name: Name
     label: str
     setting: str
     role: Role
@@ -117,6 +121,7 @@ class Arm(Record):
     averaged: Literal["problems", "questions"] = "problems"
     accuracy: Fraction | None = None
     frozen_accuracy: Fraction | None = None
+    frozen_questions: Count | None = None
     paper_accuracy: Fraction | None = None
     n_problems: Count | None = None
     n_questions: Count | None = None
@@ -150,12 +155,24 @@ class RewardRun(Record):
     kept: Count
     questions: tuple[Count, ...] = ()
     correct: tuple[tuple[tuple[int, ...], ...], ...] | None = None
-    means: tuple[tuple[float, ...], ...] | None = None
-    deviations: tuple[tuple[float | None, ...], ...] | None = None
+    means: tuple[tuple[Finite, ...], ...] | None = None
+    deviations: tuple[tuple[Finite | None, ...], ...] | None = None
     training: Training | None = None
     updates: float | None = None
     verdicts_stored: Count | None = None
     sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _shapes_hold(self) -> Self:
+        if self.correct is not None:
+            if len(self.questions) != len(self.correct) or not all(self.questions):
+                raise ValueError(f"reward run {self.name!r}: questions must hold a positive number for each problem")
+            if any(len(counts) != self.repeats for rows in self.correct for counts in rows):
+                raise ValueError(f"reward run {self.name!r}: correct must hold {self.repeats} counts for each edit")
+        shapes = [[len(row) for row in rows] for rows in (self.means, self.deviations) if rows is not None]
+        if len(shapes) == 2 and shapes[0] != shapes[1]:
+            raise ValueError(f"reward run {self.name!r}: means and deviations differ in shape")
+        return self
 
 
 @final
@@ -169,10 +186,19 @@ class Continual(Record):
     name: str
     model: str = ""
     sequences: Count
-    mean: tuple[tuple[float | None, ...], ...]
-    deviation: tuple[tuple[float | None, ...], ...] | None = None
-    runs: tuple[tuple[tuple[float | None, ...], ...], ...] = ()
+    mean: tuple[tuple[Fraction | None, ...], ...]
+    deviation: tuple[tuple[Finite | None, ...], ...] | None = None
+    runs: tuple[tuple[tuple[Fraction | None, ...], ...], ...] = ()
     sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _matrices_are_rectangular(self) -> Self:
+        for matrix in (self.mean, *self.runs):
+            if not matrix or not matrix[0] or len({len(row) for row in matrix}) != 1:
+                raise ValueError(f"continual {self.name!r}: a retention matrix has rows of one length, at least 1")
+            if all(value is None for row in matrix for value in row):
+                raise ValueError(f"continual {self.name!r}: a retention matrix holds at least one accuracy")
+        return self
 
 
 Severity = Literal["high", "medium", "low", "note"]
@@ -240,6 +266,8 @@ class Claim(Record):
         names = {arm.name for arm in self.arms}
         for arm in self.arms:
             _check_arm(arm, exams)
+        if self.headline is not None and self.headline == self.rival:
+            raise ValueError(f"headline and rival are both {self.headline!r}")
         for field, value in (("headline", self.headline), ("rival", self.rival)):
             if value is not None and value not in names:
                 raise ValueError(f"{field} {value!r} is not the name of an arm")
@@ -257,6 +285,8 @@ class Claim(Record):
 
 
 def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
+    if arm.name == "frozen" and arm.role is not Role.FROZEN:
+        raise ValueError("the name 'frozen' is kept for an arm of role frozen")
     if arm.correct is None and arm.frozen_correct is None:
         return
     exam = exams.get(arm.exam or "")

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from netgain.analysis.compare import EQUIVALENCE_MARGIN
 from netgain.analysis.sentences import points, primary_row
 from netgain.analysis.verdict import Verdict
 from netgain.report import words
@@ -55,6 +56,8 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
     lead = primary_row(verdict.decomposition, headline)
     return {
         "labels": labels,
+        "headline": headline,
+        "margin": EQUIVALENCE_MARGIN,
         "currencies": words.CURRENCY_NAMES,
         "first_currency": lead.currency if lead else CURRENCIES[0],
         "hero": _hero(verdict, labels, headline),
@@ -80,9 +83,7 @@ def _frontiers(verdict: Verdict) -> list[tuple[str, dict[str, Markup]]]:
     found = []
     for setting in dict.fromkeys(arm.setting for arm in verdict.arms):
         arms = [arm for arm in verdict.arms if arm.setting == setting]
-        drawn = {
-            c: figure for c in CURRENCIES if (figure := frontier.scatter(arms, verdict.decomposition, c)) is not None
-        }
+        drawn = {c: figure for c in CURRENCIES if (figure := frontier.scatter(arms, c)) is not None}
         if drawn:
             found.append((setting, drawn))
     return found
@@ -90,6 +91,7 @@ def _frontiers(verdict: Verdict) -> list[tuple[str, dict[str, Markup]]]:
 
 def _bills(verdict: Verdict, headline: str | None) -> dict[str, Markup]:
     arm = next((arm for arm in verdict.arms if arm.name == headline), None)
-    rows = [row for row in verdict.amortisation if row.arm == headline]
+    rows = [row for row in reversed(verdict.amortisation) if row.arm == headline]
+    # reversed, so that the cheapest rival's row, which comes first, is the one that is drawn
     drawn = {row.currency: bill.amortisation(row, verdict.arms, arm.n_problems if arm else None) for row in rows}
     return {currency: figure for currency, figure in drawn.items() if figure is not None}

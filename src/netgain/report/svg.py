@@ -49,8 +49,8 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
 
 
 def mark(tip: str, *children: Markup, class_: str = "") -> Markup:
-    """A part of a figure that can be focused and hovered, and that says ``tip`` when it is."""
-    return el("g", *children, class_=f"mark {class_}".strip(), tabindex=0, role="img", aria_label=tip, data_tip=tip)
+    """A part of a figure that says ``tip`` when it is hovered or focused (by arrow keys, from the figure's first)."""
+    return el("g", *children, class_=f"mark {class_}".strip(), tabindex=-1, role="img", aria_label=tip, data_tip=tip)
 
 
 def area(x: float, y: float, width: float, height: float) -> Markup:

@@ -36,7 +36,7 @@ def _arms(verdict: Verdict) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in sorted(verdict.arms, key=lambda arm: (arm.setting, -(arm.accuracy or 0.0))):
         table.add_row(*_arm(arm), style="bold" if arm.headline else "")
-    table.caption = "costs are for training on one problem, the outer loop left out"
+    table.caption = "costs are for training on one problem, the outer loop left out (the page draws them with it)"
     return table
 
 

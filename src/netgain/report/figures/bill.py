@@ -33,7 +33,8 @@ def amortisation(row: AmortisationRow, arms: Sequence[ArmRow], examined: int | N
     if examined:
         parts.append(_at(x, y, examined, row.adapt_per_problem + row.bill / examined, "examined"))
     if row.break_even and row.break_even <= MOST:
-        parts.append(_at(x, y, row.break_even, row.adapt_per_problem + row.bill / row.break_even, "break-even"))
+        name = "break-even at the earliest" if row.bill_incomplete else "break-even"
+        parts.append(_at(x, y, row.break_even, row.adapt_per_problem + row.bill / row.break_even, name))
     title = f"Cost of one problem in {words.CURRENCY_NAMES[row.currency]}, the outer loop's bill shared"
     return svg.drawing(WIDTH, HEIGHT, title, *parts)
 

@@ -6,7 +6,7 @@ from typing import final
 
 from markupsafe import Markup
 
-from netgain.analysis.verdict import ArmRow, DecompositionRow
+from netgain.analysis.verdict import ArmRow
 from netgain.report import svg, words
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 210, 16, 52
@@ -27,15 +27,14 @@ class _Dot:
     charged: float | None
 
 
-def scatter(arms: Sequence[ArmRow], rows: Sequence[DecompositionRow], currency: str) -> Markup | None:
+def scatter(arms: Sequence[ArmRow], currency: str) -> Markup | None:
     """Arms of one setting by training cost of a problem (logarithmic) and accuracy; None for fewer than two of them.
 
     The frozen model stands on the left edge: it cost nothing. A hollow mark shows where an arm lies when it is
-    charged for its outer loop, shared by the problems that were examined.
+    charged for its outer loop, shared by the problems examined; the line joins the arms that no other beats so.
     """
-    charged = {r.arm: r.budget_per_problem for r in rows if r.currency == currency and r.basis == "with outer loop"}
     dots = [
-        _Dot(arm, cost, arm.accuracy, charged.get(arm.name) if arm.invests else None)
+        _Dot(arm, cost, arm.accuracy, _charged(arm, currency, cost))
         for arm in arms
         if (cost := getattr(arm, FIELDS[currency])) is not None and arm.accuracy is not None
     ]
@@ -48,10 +47,18 @@ def scatter(arms: Sequence[ArmRow], rows: Sequence[DecompositionRow], currency: 
     y = svg.Axis(min(lows) - 0.01, max(highs) + 0.01, HEIGHT - BOTTOM, TOP)
     places = {dot.arm.name: (x(dot.cost) if dot.cost > 0 else LEFT + 12.0, y(dot.accuracy)) for dot in dots}
     labels = svg.spread([places[dot.arm.name][1] for dot in dots], 15, TOP + 6, HEIGHT - BOTTOM - 4)
-    children = [_axes(x, y, currency), _front(dots, places, currency)]
-    children += [_dot(dot, places[dot.arm.name], label, x, y) for dot, label in zip(dots, labels, strict=True)]
+    children = [_axes(x, y, currency), _front(dots, places, x, currency)]
+    children += [
+        _dot(dot, places[dot.arm.name], label, (x, y), currency) for dot, label in zip(dots, labels, strict=True)
+    ]
     title = f"Accuracy against training {words.CURRENCY_NAMES[currency]} a problem"
     return svg.drawing(WIDTH, HEIGHT, title, *children)
+
+
+def _charged(arm: ArmRow, currency: str, cost: float) -> float | None:
+    """What the arm cost with its share of the outer loop, where that is more."""
+    charged = arm.charged_per_problem.get(currency)
+    return charged if charged is not None and charged > cost else None
 
 
 def _axes(x: svg.Axis, y: svg.Axis, currency: str) -> Markup:
@@ -69,13 +76,15 @@ def _axes(x: svg.Axis, y: svg.Axis, currency: str) -> Markup:
     return Markup("").join(parts)
 
 
-def _front(dots: Sequence[_Dot], places: dict[str, tuple[float, float]], currency: str) -> Markup:
-    on_it = sorted((dot for dot in dots if currency in dot.arm.undominated), key=lambda dot: dot.cost)
-    points = " ".join(f"{places[dot.arm.name][0]:.1f},{places[dot.arm.name][1]:.1f}" for dot in on_it)
+def _front(dots: Sequence[_Dot], places: dict[str, tuple[float, float]], x: svg.Axis, currency: str) -> Markup:
+    on_it = sorted((dot for dot in dots if currency in dot.arm.undominated), key=lambda dot: dot.charged or dot.cost)
+    corners = [(x(dot.charged) if dot.charged else places[dot.arm.name][0], places[dot.arm.name][1]) for dot in on_it]
+    points = " ".join(f"{px:.1f},{py:.1f}" for px, py in corners)
     return svg.el("polyline", points=points, class_="front") if len(on_it) > 1 else Markup("")
 
 
-def _dot(dot: _Dot, place: tuple[float, float], label: float, x: svg.Axis, y: svg.Axis) -> Markup:
+def _dot(dot: _Dot, place: tuple[float, float], label: float, axes: tuple[svg.Axis, svg.Axis], currency: str) -> Markup:
+    x, y = axes
     px, py = place
     arm = dot.arm
     tip = f"{arm.label}: {words.percent(dot.accuracy)}, {words.amount(dot.cost)} a problem"
@@ -83,8 +92,9 @@ def _dot(dot: _Dot, place: tuple[float, float], label: float, x: svg.Axis, y: sv
     if arm.low is not None and arm.high is not None:
         tip = f"{tip}, 95 % interval {words.percent(arm.low)} to {words.percent(arm.high)}"
         parts.append(svg.line(px, y(arm.low), px, y(arm.high), f"whisker role-{arm.role}"))
-    if dot.charged and dot.charged > dot.cost:
-        tip += f"; {words.amount(dot.charged)} with its outer loop"
+    if dot.charged:
+        least = "at least " if currency in arm.charged_incomplete else ""
+        tip += f"; {least}{words.amount(dot.charged)} with its outer loop"
         parts.append(svg.line(px, py, x(dot.charged), py, f"charged role-{arm.role}"))
         parts.append(svg.point(x(dot.charged), py, arm.role, hollow=True))
     parts.append(

@@ -18,8 +18,8 @@ def waterfall(row: DecompositionRow, labels: dict[str, str]) -> Markup | None:
     pad = 0.06 * (max(ends) - min(ends))
     axis = svg.Axis(min(ends) - pad, max(ends) + pad, LEFT, WIDTH - RIGHT)
     bars = [
-        (f"{labels[row.arm]} over frozen", "the gap", 0.0, gap, "gap"),
-        (f"{labels[row.rival]} over frozen", "what compute buys", 0.0, compute, "compute"),
+        (f"{labels[row.arm]} over its baseline", "the gap", 0.0, gap, "gap"),
+        (f"{labels[row.rival]} over the same", "what compute buys", 0.0, compute, "compute"),
         (f"{labels[row.arm]} over {labels[row.rival]}", "what the method adds", compute.value, method, "method"),
     ]
     bottom = TOP + ROW * len(bars) + 6
@@ -37,7 +37,7 @@ def _grid(axis: svg.Axis, bottom: float) -> Markup:
     lines = [svg.line(axis(t), TOP - 8, axis(t), bottom, "grid zero" if abs(t) < 1e-9 else "grid") for t in ticks]
     numbers = [svg.text(axis(t), bottom + 16, points(t), "tick", "middle") for t in ticks]
     caption = svg.text(
-        (LEFT + WIDTH - RIGHT) / 2, bottom + 34, "percentage points above the frozen model", "axis", "middle"
+        (LEFT + WIDTH - RIGHT) / 2, bottom + 34, "percentage points above the frozen baseline", "axis", "middle"
     )
     return Markup("").join([*lines, *numbers, caption])
 

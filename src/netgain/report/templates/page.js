@@ -17,10 +17,26 @@
   }
   addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 
+  // One tab stop a figure; arrow keys move between its marks.
+  for (const figure of document.querySelectorAll("svg.figure")) {
+    const marks = Array.from(figure.querySelectorAll("[data-tip]"));
+    if (marks.length) marks[0].setAttribute("tabindex", "0");
+    figure.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+      const next = marks[marks.indexOf(document.activeElement) + step];
+      if (!next || !marks.includes(document.activeElement)) return;
+      event.preventDefault();
+      document.activeElement.setAttribute("tabindex", "-1");
+      next.setAttribute("tabindex", "0");
+      next.focus();
+    });
+  }
+
   function value(row, column) {
     const cell = row.cells[column];
     const raw = cell.dataset.sort !== undefined ? cell.dataset.sort : cell.textContent.trim().replace("\u2212", "-");
     const number = parseFloat(raw);
+    if (raw === "") return Infinity;
     return Number.isNaN(number) ? raw : number;
   }
   function sort(table, column, heading) {

@@ -125,9 +125,7 @@ def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, bill: 
 
 def _corpus_charge(name: str, file: str, data: CorpusFile, bill: Bill) -> Charge:
     """Updates and padded positions follow from the number of sequences; real tokens would need the texts."""
-    lengths = [float(rules.MAX_LENGTH)] * (data.train_sequences or 0)
-    cost, _ = bill.training(lengths, data.lora_params) if lengths else (Cost(), None)
-    known = Cost(updates=cost.updates, tokens_padded=cost.tokens_padded, flops=cost.flops)
+    known = bill.padded_training(data.train_sequences, data.lora_params) if data.train_sequences else Cost()
     source = Source(file=file, field="train_sequences, lora_params")
     return Charge(arm=name, purpose=Purpose.ADAPT, operation="train a LoRA adapter", count=1, cost=known, source=source)
 

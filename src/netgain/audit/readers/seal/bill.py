@@ -1,12 +1,13 @@
 """What SEAL's configuration implies: sequences, updates, positions and FLOPs of each piece of work, as charges."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 from netgain.audit.readers.seal import rules
-from netgain.audit.readers.seal.files import Article, LoraParams, PassageFile
+from netgain.audit.readers.seal.files import LoraParams, PassageFile
 from netgain.metering.price import Lora, context_sum, forward_flops, lora_step_flops
 from netgain.metering.shape import ModelShape
 from netgain.records.claim import Charge, Purpose, Training
@@ -29,40 +30,56 @@ class Bill:
     def inner_loops(self, name: str, file: str, data: PassageFile, repeats: int) -> Charge:
         """All LoRA inner loops of a result file: every edit of every passage, trained ``repeats`` times.
 
-        The released code pads every sequence to 2,048 and leaves the padding in the loss, with batches of one.
+        The released code pads every sequence to 2,048 and leaves the padding in the loss, with batches of one. Where
+        the file does not say how edits are split into sequences, their cost is unknown.
         """
-        lora = data.lora_params
-        sequences = [text for article in data.articles for text in self._texts(article, data)]
-        lengths = [min(length, rules.MAX_LENGTH) for length in self.tokens.count(sequences)]
         loops = sum(len(article.completions) for article in data.articles) * repeats
-        cost, unpadded = self.training(lengths, lora, times=repeats)
         source = Source(file=file, field="articles[].completions[].text, lora_params, split_newlines, eval_times")
+        sequences = self._texts(data)
+        if sequences is None:
+            return self._charge(name, Purpose.ADAPT, "train a LoRA adapter", loops, Cost(), source)
+        lengths = [min(length, rules.MAX_LENGTH) for length in self.tokens.count(sequences)]
+        cost, unpadded = self._training(lengths, data.lora_params, times=repeats)
         return self._charge(name, Purpose.ADAPT, "train a LoRA adapter", loops, cost, source, unpadded)
 
-    def sequences(self, data: PassageFile) -> int:
-        """How many training sequences the file's edits make, each counted once."""
-        return sum(len(self._texts(article, data)) for article in data.articles)
+    def sequences(self, data: PassageFile) -> int | None:
+        """How many training sequences the file's edits make, each counted once; None where the rule is not stated."""
+        texts = self._texts(data)
+        return None if texts is None else len(texts)
 
-    def _texts(self, article: Article, data: PassageFile) -> list[str]:
-        split = bool(data.split_newlines)
+    def _texts(self, data: PassageFile) -> list[str] | None:
+        split = data.split_newlines
+        if split is None:
+            return None
         return [
             text
+            for article in data.articles
             for completion in article.completions
             for text in rules.training_sequences(completion.text, article.context, article.title, split_newlines=split)
         ]
 
-    def training(self, lengths: Sequence[float], lora: LoraParams, times: float = 1) -> tuple[Cost, float | None]:
+    def _training(self, lengths: Sequence[float], lora: LoraParams, times: int) -> tuple[Cost, float | None]:
         """The cost of LoRA training on sequences of these lengths, padded; and its FLOPs without the padding."""
-        if lora.epochs is None or lora.rank is None:
+        padded = self.padded_training(len(lengths), lora, times)
+        if padded.updates is None or lora.epochs is None or lora.rank is None:
             return Cost(), None
         passes = lora.epochs * times
-        updates = math.ceil(len(lengths) * passes / ((lora.batch_size or 1) * (lora.grad_accum_steps or 1)))
-        positions, padded = sum(lengths) * passes, len(lengths) * passes * rules.MAX_LENGTH
+        positions, context = sum(lengths) * passes, context_sum(lengths) * passes
         adapter = Lora(lora.rank, rules.INNER_TARGETS)
-        square = context_sum([rules.MAX_LENGTH]) * len(lengths) * passes
-        flops = lora_step_flops(self.shape, adapter, padded, square, padded, updates)
-        unpadded = lora_step_flops(self.shape, adapter, positions, context_sum(lengths) * passes, positions, updates)
-        return Cost(updates=updates, tokens_real=positions, tokens_padded=padded, flops=flops), unpadded
+        unpadded = lora_step_flops(self.shape, adapter, positions, context, positions, padded.updates)
+        return dataclasses.replace(padded, tokens_real=positions), unpadded
+
+    def padded_training(self, sequences: int, lora: LoraParams, times: int = 1) -> Cost:
+        """What follows from the number of sequences alone: updates, padded positions, FLOPs. Unknown stays unknown."""
+        batch, steps = lora.batch_size, lora.grad_accum_steps
+        if lora.epochs is None or lora.rank is None or batch is None or steps is None:
+            return Cost()
+        passes = lora.epochs * times
+        updates = math.ceil(sequences * passes / (batch * steps))
+        padded = sequences * passes * rules.MAX_LENGTH
+        square = sequences * passes * context_sum([rules.MAX_LENGTH])
+        flops = lora_step_flops(self.shape, Lora(lora.rank, rules.INNER_TARGETS), padded, square, padded, updates)
+        return Cost(updates=updates, tokens_padded=padded, flops=flops)
 
     def proposals(self, name: str, file: str, data: PassageFile, *, local: bool, purpose: Purpose) -> Charge | None:
         """Writing the edits: tokens generated, and their FLOPs unless a teacher wrote them."""
@@ -82,8 +99,9 @@ class Bill:
     def answers(self, name: str, file: str, data: PassageFile, purpose: Purpose) -> list[Charge]:
         """Answering by the frozen and the adapted model, and the grader's calls (its tokens are not published)."""
         asked = [(a.title, q) for a in data.articles for completion in a.completions for q in completion.questions]
+        source = Source(file=file, field="articles[].completions[].questions[]", note="decoding priced without padding")
         if not asked:
-            return []
+            return [self._charge(name, purpose, "answer a question", None, Cost(updates=0), source)]
         prompts = self.tokens.count(
             [rules.ANSWER_PROMPT.format(title=title, question=q.question) for title, q in asked]
         )
@@ -94,7 +112,6 @@ class Bill:
         cost = Cost(
             updates=0, tokens_real=sum(ends), tokens_padded=sum(ends), tokens_generated=sum(generated), flops=flops
         )
-        source = Source(file=file, field="articles[].completions[].questions[]", note="decoding priced without padding")
         answered = self._charge(name, purpose, "answer a question", len(replies), cost, source, flops)
         calls = sum(1 for text in replies if text.strip())
         graded = Charge(
@@ -120,7 +137,7 @@ class Bill:
         arm: str,
         purpose: Purpose,
         operation: str,
-        count: int,
+        count: int | None,
         cost: Cost,
         source: Source,
         unpadded: float | None = None,

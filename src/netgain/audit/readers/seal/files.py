@@ -7,15 +7,22 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Annotated, Any, TypeVar, final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from netgain.records.claim import Finding
 
 HEAD = 16 * 1024
 MARKS = (b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"')
+LARGEST_META = 1024 * 1024
 LARGEST_FILE = 200 * 1024 * 1024
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, le=1e6)]
+Whole = Annotated[int, Field(ge=0, le=10**9)]
+Positive = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class _Shape(BaseModel):
@@ -25,16 +32,16 @@ class _Shape(BaseModel):
 class Question(_Shape):
     question: str
     answer: str = ""
-    rep: int = 0
+    rep: Whole = 0
     baseline_answer: str = ""
     adapter_answer: str = ""
-    baseline_correct: bool
-    adapter_correct: bool
+    baseline_correct: StrictBool
+    adapter_correct: StrictBool
 
 
 class CompletionStats(_Shape):
-    adapter_mean: float | None = None
-    adapter_std: float | None = None
+    adapter_mean: Fraction | None = None
+    adapter_std: Fraction | None = None
 
 
 class Completion(_Shape):
@@ -51,18 +58,18 @@ class Article(_Shape):
 
 
 class LoraParams(_Shape):
-    rank: int | None = None
-    alpha: float | None = None
-    dropout: float | None = None
-    epochs: float | None = None
-    lr: float | None = None
-    batch_size: int | None = None
-    grad_accum_steps: int | None = None
+    rank: Positive | None = None
+    alpha: Rate | None = None
+    dropout: Fraction | None = None
+    epochs: Rate | None = None
+    lr: Rate | None = None
+    batch_size: Positive | None = None
+    grad_accum_steps: Positive | None = None
 
 
 class PassageOverall(_Shape):
-    baseline_mean_accuracy: float | None = None
-    adapter_mean_accuracy: float | None = None
+    baseline_mean_accuracy: Fraction | None = None
+    adapter_mean_accuracy: Fraction | None = None
 
 
 class PassageFile(_Shape):
@@ -71,8 +78,8 @@ class PassageFile(_Shape):
     overall: PassageOverall = PassageOverall()
     dataset: str = ""
     split_newlines: bool | None = None
-    k_completions: int = 1
-    eval_times: int = 1
+    k_completions: Whole = 1
+    eval_times: Positive = 1
     lora_params: LoraParams = LoraParams()
     articles: tuple[Article, ...]
 
@@ -80,42 +87,42 @@ class PassageFile(_Shape):
 class ServerReply(_Shape):
     baseline_texts: tuple[str, ...] = ()
     adapter_texts: tuple[str, ...] = ()
-    baseline_correct: tuple[bool, ...] = ()
-    adapter_correct: tuple[bool, ...] = ()
+    baseline_correct: tuple[StrictBool, ...] = ()
+    adapter_correct: tuple[StrictBool, ...] = ()
 
 
 class CorpusOverall(_Shape):
-    baseline_accuracy: float | None = None
-    adapter_accuracy: float | None = None
+    baseline_accuracy: Fraction | None = None
+    adapter_accuracy: Fraction | None = None
 
 
 class CorpusFile(_Shape):
     """`cpt` results: one adapter over all passages (continued pretraining)."""
 
     overall: CorpusOverall = CorpusOverall()
-    n_articles: int
-    k_completions: int | None = None
+    n_articles: Whole
+    k_completions: Whole | None = None
     split_newlines: bool | None = None
     lora_params: LoraParams = LoraParams()
     per_article: dict[str, Any] = {}
-    train_sequences: int | None = None
-    eval_questions: int | None = None
+    train_sequences: Whole | None = None
+    eval_questions: Whole | None = None
     server_reply: ServerReply = ServerReply()
 
 
 class ContinualFile(_Shape):
     """`continual_self_edits` results: accuracy on each problem after each edit, over several sequences."""
 
-    mean_over_sequences: tuple[tuple[float, ...], ...]
-    std_over_sequences: tuple[tuple[float, ...], ...] | None = None
-    n_sequences: int
-    n_datapoints: int
+    mean_over_sequences: tuple[tuple[Fraction, ...], ...]
+    std_over_sequences: tuple[tuple[Fraction, ...], ...] | None = None
+    n_sequences: Whole
+    n_datapoints: Whole
     base_model: str = ""
 
 
 class GridTable(_Shape):
     task_id: dict[str, str]
-    correct: dict[str, bool]
+    correct: dict[str, StrictBool]
 
 
 @final
@@ -140,12 +147,12 @@ def collect(folder: Path) -> SealFiles:
     """Read every JSON file below ``folder`` that looks like one of SEAL's result files."""
     files = SealFiles()
     for path in _result_paths(folder):
-        name = path.relative_to(folder).as_posix()
+        name = _name(path, folder)
         data = _parse(path, name, files)
         if isinstance(data, dict):
             _sort_in(name, data, files)
-    for path in sorted(folder.rglob("*.meta")):
-        _read_meta(path, path.relative_to(folder).as_posix(), files)
+    for path in sorted(path for path in folder.rglob("*.meta") if path.is_file()):
+        _read_meta(path, _name(path, folder), files)
     return files
 
 
@@ -163,6 +170,11 @@ def _has_mark(path: Path) -> bool:
     return any(mark in head for mark in MARKS)
 
 
+def _name(path: Path, folder: Path) -> str:
+    """The path relative to the folder, as text that can be written down whatever bytes it has."""
+    return path.relative_to(folder).as_posix().encode("utf-8", "replace").decode("utf-8")
+
+
 def _result_paths(folder: Path) -> Iterator[Path]:
     hidden = (path for path in sorted(folder.rglob("*.json")) if path.is_file())
     return (path for path in hidden if not any(part.startswith(".") for part in path.relative_to(folder).parts))
@@ -171,15 +183,15 @@ def _result_paths(folder: Path) -> Iterator[Path]:
 def _parse(path: Path, name: str, files: SealFiles) -> Any:
     try:
         if path.stat().st_size > LARGEST_FILE:
-            files.findings.append(_bad(name, f"larger than {LARGEST_FILE // 2**20} MB, left out"))
+            files.findings.append(bad_file(name, f"larger than {LARGEST_FILE // 2**20} MB, left out"))
             return None
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        files.findings.append(_bad(name, f"cannot be read: {error}"))
+        files.findings.append(bad_file(name, f"cannot be read: {error}"))
         return None
 
 
-def _bad(name: str, problem: str) -> Finding:
+def bad_file(name: str, problem: str) -> Finding:
     return Finding(
         check="file-unreadable", severity="medium", message=f"{name} is not used: {problem}", evidence=(name,)
     )
@@ -199,7 +211,7 @@ def _sort_in(name: str, data: dict[str, Any], files: SealFiles) -> None:
     if tables:
         _keep(name, tables[0], GridTable, files.grids, files)
     elif {"overall", "lora_params", "dataset"} & data.keys():
-        files.findings.append(_bad(name, "it has none of the fields articles, server_reply, mean_over_sequences"))
+        files.findings.append(bad_file(name, "it has none of the fields articles, server_reply, mean_over_sequences"))
 
 
 _S = TypeVar("_S", bound=_Shape)
@@ -209,7 +221,7 @@ def _keep(name: str, data: dict[str, Any], shape: type[_S], place: dict[str, Any
     try:
         place[name] = shape.model_validate(data)
     except (ValidationError, RecursionError) as error:
-        files.findings.append(_bad(name, _first_problem(error)))
+        files.findings.append(bad_file(name, _first_problem(error)))
         return
     files.keys.update(_all_keys(data))
 
@@ -236,10 +248,12 @@ def _all_keys(value: Any, depth: int = 0) -> Iterator[str]:
 def _read_meta(path: Path, name: str, files: SealFiles) -> None:
     """The side-car of a generated data set; a trailing comma is read all the same."""
     try:
+        if path.stat().st_size > LARGEST_META:
+            return
         text = path.read_text(encoding="utf-8").strip()
         data = json.loads(text.replace(",\n}", "\n}"))
     except (OSError, ValueError):
-        files.findings.append(_bad(name, "cannot be read as JSON"))
+        files.findings.append(bad_file(name, "cannot be read as JSON"))
         return
     if isinstance(data, dict):
         files.metas[name] = data

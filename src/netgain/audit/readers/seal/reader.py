@@ -1,7 +1,8 @@
 """SEAL's published results (github.com/Continual-Intelligence/SEAL), the whole repository or any part of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import final
 
@@ -9,7 +10,16 @@ from netgain import __version__
 from netgain.audit.readers.seal import frozen, rules
 from netgain.audit.readers.seal.arms import continual_of, corpus_arm, exam_of, frozen_arm, grid_arm, single_passage_arm
 from netgain.audit.readers.seal.bill import Bill
-from netgain.audit.readers.seal.files import CorpusFile, PassageFile, SealFiles, any_mark, collect
+from netgain.audit.readers.seal.files import (
+    ContinualFile,
+    CorpusFile,
+    GridTable,
+    PassageFile,
+    SealFiles,
+    any_mark,
+    bad_file,
+    collect,
+)
 from netgain.audit.readers.seal.frozen import FrozenAnswers
 from netgain.audit.readers.seal.rewards import reward_run
 from netgain.errors import InputError
@@ -39,6 +49,7 @@ class _Draft:
     arms: list[Arm] = field(default_factory=list)
     runs: list[RewardRun] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    continual: list[Continual] = field(default_factory=list)
     frozen: dict[str, FrozenAnswers] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
@@ -61,28 +72,55 @@ class SealReader:
         """The claim in these files. Raises InputError where no file can be used."""
         files = collect(folder)
         if not files.usable:
-            raise InputError(str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files))
+            raise InputError(
+                str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files.findings)
+            )
         draft = _Draft(findings=list(files.findings))
         bill = Bill(find_shape(rules.MODEL), tokens)
         for file, data in files.passages.items():
-            _add_passages(draft, file, data, bill)
+            _guarded(draft, file, partial(_add_passages, draft, file, data, bill))
         for file, corpus in files.corpora.items():
-            _add_corpus(draft, file, corpus, bill)
+            _guarded(draft, file, partial(_add_corpus, draft, file, corpus, bill))
         for file, grid in files.grids.items():
-            arm, exam = grid_arm("arc_" + draft.name_for(file), file, grid)
-            draft.arms.append(arm)
-            draft.exams[exam.name] = exam
+            _guarded(draft, file, partial(_add_grid, draft, file, grid))
+        for file, stream in files.continual.items():
+            _guarded(draft, file, partial(_add_continual, draft, file, stream, files))
+        if not draft.arms and not draft.runs and not draft.continual:
+            raise InputError(str(folder), "none of its result files can be used", _why(draft.findings))
         _add_frozen(draft)
         draft.findings += frozen.findings(draft.frozen)
         draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
         return _claim(draft, files, tokens)
 
 
-def _why(files: SealFiles) -> str:
-    return files.findings[0].message if files.findings else "give the folder that holds results/"
+def _guarded(draft: _Draft, file: str, add: Callable[[], None]) -> None:
+    """One file's conversion; whatever is wrong with its values becomes a finding, and the other files are read on."""
+    try:
+        add()
+    except (ValueError, ArithmeticError, LookupError) as error:
+        draft.findings.append(bad_file(file, f"its values cannot be used: {' '.join(str(error).split())[:200]}"))
+
+
+def _add_grid(draft: _Draft, file: str, data: GridTable) -> None:
+    arm, exam = grid_arm("arc_" + draft.name_for(file), file, data)
+    draft.arms.append(arm)
+    draft.exams[exam.name] = exam
+
+
+def _add_continual(draft: _Draft, file: str, data: ContinualFile, files: SealFiles) -> None:
+    """The file over all sequences, with those of single runs (in folders called run...) beside it."""
+    singles = {name: run for name, run in files.continual.items() if "run" in PurePosixPath(name).parent.name}
+    if file not in singles:
+        draft.continual.append(continual_of(PurePosixPath(file).parent.name, file, data, singles))
+
+
+def _why(findings: list[Finding]) -> str:
+    return findings[0].message if findings else "give the folder that holds results/"
 
 
 def _add_passages(draft: _Draft, file: str, data: PassageFile, bill: Bill) -> None:
+    if data.split_newlines is None or data.lora_params.batch_size is None:
+        draft.findings.append(_setting_missing(file, data))
     if not data.articles:
         draft.findings.append(_missing(file, "it holds no articles"))
         return
@@ -140,6 +178,13 @@ def _same_order(draft: _Draft, answers: FrozenAnswers) -> Exam | None:
     return draft.exams[best.exam]
 
 
+def _setting_missing(file: str, data: PassageFile) -> Finding:
+    names = {"split_newlines": data.split_newlines, "lora_params.batch_size": data.lora_params.batch_size}
+    unknown = ", ".join(name for name, value in names.items() if value is None)
+    message = f"{file}: {unknown} is not stated, so what its training cost is unknown"
+    return Finding(check="setting-missing", severity="medium", message=message, evidence=(file,))
+
+
 def _missing(file: str, problem: str) -> Finding:
     return Finding(check="per-question-data-missing", severity="medium", message=f"{file}: {problem}", evidence=(file,))
 
@@ -176,7 +221,6 @@ def _wrong_metas(files: SealFiles) -> Iterator[Finding]:
 def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
     letters = frozen.groups(draft.frozen)
     arms = [_with_bill(arm, draft.runs, letters) for arm in draft.arms]
-    continual = _continual(files)
     return Claim(
         name="seal",
         title="SEAL: Self-Adapting Language Models",
@@ -190,10 +234,10 @@ def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
         exams=tuple(draft.exams.values()),
         arms=tuple(arms),
         reward_runs=tuple(draft.runs),
-        continual=continual,
+        continual=tuple(draft.continual),
         charges=tuple(draft.charges),
         reported=_reported(files),
-        regressions=_regressions(bool(continual)),
+        regressions=_regressions(bool(draft.continual)),
         tokens=tokens.how,
         findings=tuple(draft.findings),
         glossary=(
@@ -227,12 +271,6 @@ def _named(arms: list[Arm], name: str) -> str | None:
 def _last_round(arms: list[Arm]) -> str | None:
     trained = [arm for arm in arms if arm.role == "self_improving" and arm.setting == "single passage"]
     return max(trained, key=lambda arm: (arm.round or 0, arm.accuracy or 0)).name if trained else None
-
-
-def _continual(files: SealFiles) -> tuple[Continual, ...]:
-    whole = {file: data for file, data in files.continual.items() if "run" not in PurePosixPath(file).parent.name}
-    runs = {file: data for file, data in files.continual.items() if file not in whole}
-    return tuple(continual_of(PurePosixPath(file).parent.name, file, data, runs) for file, data in whole.items())
 
 
 def _reported(files: SealFiles) -> dict[str, Source | None]:

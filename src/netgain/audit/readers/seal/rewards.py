@@ -16,7 +16,7 @@ def reward_run(name: str, file: str, data: PassageFile, bill: Bill) -> tuple[Rew
     """One round of the outer loop with all its charges: edits, inner loops, answers, grading, outer fine-tuning."""
     repeats = max(1, data.eval_times)
     counts = [[_counts(completion, repeats) for completion in article.completions] for article in data.articles]
-    complete = all(row is not None for rows in counts for row in rows) and bool(counts)
+    complete = all(rows and all(row is not None for row in rows) for rows in counts) and bool(counts)
     loops = bill.inner_loops(name, file, data, repeats)
     edits = bill.proposals(name, file, data, local=True, purpose=Purpose.PROPOSE)
     kept = [(article.prompt, _best(article).text) for article in data.articles if article.completions]
@@ -34,7 +34,7 @@ def reward_run(name: str, file: str, data: PassageFile, bill: Bill) -> tuple[Rew
         questions=tuple(_questions(article) for article in data.articles) if complete else (),
         correct=tuple(tuple(row for row in rows if row is not None) for rows in counts) if complete else None,
         means=None if complete else _stats(data, "adapter_mean"),
-        deviations=None if complete else _deviations(data),
+        deviations=None if complete or _stats(data, "adapter_mean") is None else _deviations(data),
         training=training_record(
             data.lora_params,
             split_newlines=data.split_newlines,
@@ -86,7 +86,7 @@ def _stats(data: PassageFile, field: str) -> tuple[tuple[float, ...], ...] | Non
     rows = [[getattr(completion.stats, field) for completion in article.completions] for article in data.articles]
     if any(value is None for row in rows for value in row):
         return None
-    return tuple(tuple(row) for row in rows)
+    return tuple(tuple(row) for row in rows) if all(rows) else None
 
 
 def _deviations(data: PassageFile) -> tuple[tuple[float | None, ...], ...]:
