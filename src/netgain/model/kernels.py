@@ -43,6 +43,7 @@ SIGNATURES = {
     "attention": "ippiiipidpip",
     "attention_back": "ippiiipidpipp",
     "lora": "ippppdpppi",
+    "lora_read": "ippppdpppi",
     "lora_back": "ipppppdpppip",
     "remember": "iiiipippipp",
     "recall": "iiiipippppippdpi",
@@ -245,7 +246,7 @@ class NativeOps(Ops[Packed]):
     def lora(
         self, block: Block, columns: Sequence[int], start: Tensor, slots: Tensor, bank: AdapterBank, x: Tensor, hidden: Tensor, y: Tensor
     ) -> None:
-        self._call["lora"](
+        self._call["lora" if bank.trained else "lora_read"](
             len(slots), start.data_ptr(), slots.data_ptr(), self._adapters(block, columns, bank), bank.weights.data_ptr(),
             bank.scale, x.data_ptr(), hidden.data_ptr(), y.data_ptr(), y.stride(0),
         )  # fmt: skip

@@ -137,11 +137,25 @@ def fresh(layout: Layout, seed: int, dtype: torch.dtype = torch.float32) -> Adap
     return Adapter(layout, row)
 
 
+def _transposed(adapter: Adapter) -> torch.Tensor:
+    row, layout = adapter.row.clone(), adapter.layout
+    for block in layout.blocks:
+        first = block.targets[0]
+        size = len(block.targets) * layout.rank * first.inputs
+        joint = adapter.row[first.a : first.a + size].view(-1, first.inputs)
+        row[first.a : first.a + size] = joint.t().reshape(-1)
+        for target in block.targets:
+            row[target.b : target.b + layout.rank * target.outputs] = adapter.b(target).t().reshape(-1)
+    return row
+
+
 @final
 class AdapterBank:
-    """``slots`` adapters of one layout on one device; training state is allocated only where ``trained``.
+    """``slots`` adapters of one layout on one device.
 
-    ``scale`` is LoRA's alpha / rank. Slots are handed out lowest first, so equal schedules give equal packs.
+    ``scale`` is LoRA's alpha / rank. Slots are handed out lowest first, so equal schedules give equal packs. A bank
+    that is not ``trained`` has no training state, and keeps each A block as [inputs, targets * rank] and each B as
+    [rank, outputs], the order in which decoding reads them.
     """
 
     def __init__(
@@ -153,7 +167,7 @@ class AdapterBank:
         device: torch.device | str = "cpu",
         trained: bool = True,
     ) -> None:
-        self.layout, self.slots = layout, slots
+        self.layout, self.slots, self.trained = layout, slots, trained
         self.scale = layout.alpha / layout.rank
         self.weights = torch.zeros(slots, layout.width, dtype=dtype, device=device)
         rows = slots if trained else 0
@@ -174,7 +188,7 @@ class AdapterBank:
         if not self._free:
             raise InputError("adapter bank", f"all {self.slots} slots are taken", "free one first")
         slot = self._free.pop(0)
-        self.weights[slot].copy_(adapter.row)
+        self.weights[slot].copy_(adapter.row if self.trained else _transposed(adapter))
         for state in (self.gradients, self.first, self.second):
             if len(state):
                 state[slot].zero_()
@@ -192,5 +206,7 @@ class AdapterBank:
         self._free = sorted([*self._free, slot])
 
     def adapter(self, slot: int) -> Adapter:
-        """A copy of a slot's weights, on the CPU."""
+        """A copy of a slot's weights, on the CPU. Only a trained bank has something to hand back."""
+        if not self.trained:
+            raise InputError(f"slot {slot}", "its bank is only read", "keep the adapter that was loaded")
         return Adapter(self.layout, self.weights[slot].detach().to("cpu", copy=True))

@@ -290,11 +290,12 @@ class TorchOps(Ops[Dense]):
         rank, first = bank.layout.rank, block.targets[0]
         for rows, slot in _groups(start, slots):
             row = bank.weights[slot]
-            joint = row[first.a : first.a + hidden.shape[1] * first.inputs].view(-1, first.inputs)
-            hidden[rows] = x[rows] @ joint.t()
+            joint = row[first.a : first.a + hidden.shape[1] * first.inputs]
+            hidden[rows] = x[rows] @ (joint.view(-1, first.inputs).t() if bank.trained else joint.view(first.inputs, -1))
             for i, (target, column) in enumerate(zip(block.targets, columns, strict=True)):
-                part = hidden[rows, i * rank : (i + 1) * rank]
-                y[rows, column : column + target.outputs] += bank.scale * part @ b_of(row, bank.layout, target).t()
+                b = b_of(row, bank.layout, target)
+                b = b.t() if bank.trained else b.reshape(rank, target.outputs)
+                y[rows, column : column + target.outputs] += bank.scale * hidden[rows, i * rank : (i + 1) * rank] @ b
 
     def lora_back(
         self,

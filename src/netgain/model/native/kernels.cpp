@@ -299,6 +299,22 @@ static void lora(int groups, const int64_t *start, const int64_t *slot, const Ad
     }
 }
 
+// The same for adapters that are only read: A is kept as [d, count * r] and each B as [r, size], so nothing is packed.
+template <class T>
+static void lora_read(int groups, const int64_t *start, const int64_t *slot, const Adapters *z, const T *weights, T scale,
+                      const T *x, T *hidden, T *y, long ldy) {
+    int all = z->count * z->rank, r = z->rank, d = z->inputs;
+    for (int g = 0; g < groups; g++) {
+        int n = (int)(start[g + 1] - start[g]);
+        const T *w = weights + slot[g] * z->stride;
+        T *hid = hidden + start[g] * all;
+        product<T>(n, all, d, x + start[g] * d, d, 1, w + z->a, all, hid, all, T(1), false);
+        for (int t = 0; t < z->count; t++)
+            product<T>(n, (int)z->size[t], r, hid + t * r, all, 1, w + z->b[t], z->size[t],
+                       y + start[g] * ldy + z->column[t], ldy, scale, true);
+    }
+}
+
 template <class T>
 static void lora_back(int groups, const int64_t *start, const int64_t *slot, const Adapters *z, const T *weights, T *gradients,
                       T scale, const T *x, const T *hidden, const T *dy, long ldy, T *dx) {
@@ -438,6 +454,10 @@ template <class T> static long packed_size(long k, long n) { return k * ((n + Si
     void lora_##S(long n, const int64_t *start, const int64_t *slot, const Adapters *z, const T *w, double scale, const T *x,   \
                   T *hidden, T *y, long ldy) {                                                                                  \
         lora<T>(n, start, slot, z, w, (T)scale, x, hidden, y, ldy);                                                             \
+    }                                                                                                                           \
+    void lora_read_##S(long n, const int64_t *start, const int64_t *slot, const Adapters *z, const T *w, double scale, const T *x,   \
+                  T *hidden, T *y, long ldy) {                                                                                  \
+        lora_read<T>(n, start, slot, z, w, (T)scale, x, hidden, y, ldy);                                                             \
     }                                                                                                                           \
     void lora_back_##S(long n, const int64_t *start, const int64_t *slot, const Adapters *z, const T *w, T *grad, double scale, \
                        const T *x, const T *hidden, const T *dy, long ldy, T *dx) {                                             \
