@@ -58,6 +58,8 @@ static inline __attribute__((always_inline)) void tile(int K, const T *A, long r
     typename S::V c[R][C];
     for (int i = 0; i < R; i++)
         for (int j = 0; j < C; j++) c[i][j] = S::splat(0);
+    for (int i = 0; i < R; i++) // results are rarely in the nearest cache: fetch them while computing
+        for (int j = 0; j < C; j++) __builtin_prefetch(out + i * ldc + S::L * j, 1);
     for (int k = 0; k < K; k++) {
         typename S::V b[C];
         for (int j = 0; j < C; j++) b[j] = S::load(B + k * ldb + S::L * j);
