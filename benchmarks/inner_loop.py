@@ -128,7 +128,10 @@ class Workload:
 
     def typical(self) -> list[int]:
         """The sequence lengths of the loop nearest to the mean one."""
-        near = min(self.loops, key=lambda x: abs(len(x["sequences"]) - STEPS / 10) * 50 + abs(sum(x["sequences"]) - TOKENS / 10))
+        near = min(
+            self.loops,
+            key=lambda x: abs(len(x["sequences"]) - STEPS / 10) * 50 + abs(sum(x["sequences"]) - TOKENS / 10),
+        )
         return list(near["sequences"])
 
     def jobs(self, count: int, epochs: int, seed: int) -> list[InnerLoopJob]:
@@ -139,7 +142,12 @@ class Workload:
         rng.shuffle(drawn)
         return [
             InnerLoopJob(
-                key=str(i), sequences=self.texts(loop["sequences"], seed + i), epochs=epochs, learning_rate=1e-3, seed=i, rank=RANK
+                key=str(i),
+                sequences=self.texts(loop["sequences"], seed + i),
+                epochs=epochs,
+                learning_rate=1e-3,
+                seed=i,
+                rank=RANK,
             )
             for i, loop in enumerate(drawn)
         ]
@@ -248,15 +256,15 @@ def main() -> None:
         if number == 0:  # the warm-up is not counted
             clock.held.clear()
             peaks.clear()
-        print(f"round {number} of {options.rounds} done", file=sys.stderr)  # noqa: T201
+        print(f"round {number} of {options.rounds} done", file=sys.stderr)
     result = summary(options.size, clock, peaks, work, gates)
     if options.full_reference:
         result["full_reference"] = full_reference(model, work)
     if options.json:
-        print(json.dumps(result, indent=2))  # noqa: T201
+        print(json.dumps(result, indent=2))
     else:
         for name, value in result.items():
-            print(f"{name:24} {value}")  # noqa: T201
+            print(f"{name:24} {value}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ class Request:
         if not self.prompt or self.max_new < 1:
             raise InputError("request", "needs a prompt of at least one token, and max_new of at least 1")
         if not (isfinite(self.temperature) and self.temperature >= 0 and 0 < self.top_p <= 1):
-            raise InputError("request", f"temperature {self.temperature}, top_p {self.top_p}: >= 0 and in (0, 1] are needed")
+            raise InputError(
+                "request", f"temperature {self.temperature}, top_p {self.top_p}: >= 0 and in (0, 1] are needed"
+            )
 
 
 @final
