@@ -15,7 +15,7 @@ from netgain.model.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops,
 from netgain.model.packs import Pack
 from netgain.model.torch_ops import TorchOps
 
-ROW_BLOCK = 48  # rows that the attention kernel takes at a time
+ROW_BLOCK = 12  # rows that the attention kernel takes at a time (BAND)
 
 
 class _Adapters(ctypes.Structure):

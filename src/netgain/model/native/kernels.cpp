@@ -200,31 +200,40 @@ struct Heads {
     int32_t heads, kv_heads, size;
 };
 
+// Calls f(first, count, seen, wide) for runs of BAND rows of a block: such rows see `seen` keys, or `wide` in whole vectors.
+constexpr int BAND = 2 * MR, BLOCK = 4 * BAND;
+template <class T, class F> static inline void bands(int i0, int rows, int text, F f) {
+    for (int i = 0; i < rows; i += BAND) {
+        int count = std::min(BAND, rows - i), seen = std::min(i0 + i + count, text);
+        f(i, count, seen, (seen + Simd<T>::L - 1) / Simd<T>::L * Simd<T>::L);
+    }
+}
+
 // Variable-length attention. Sequence s owns rows [start[s], start[s+1]) of qkv ([query heads | key heads | value heads],
 // row stride ld); its first keys[s] rows are text, later rows are probes that see all the text and nobody sees.
 template <class T>
 static void attention(int sequences, const int64_t *start, const int64_t *keys, Heads z, const T *qkv, long ld, T scale, T *out,
                       long ldo, T *lse) {
-    constexpr int NR = Simd<T>::NR, MB = MR * 8;
+    constexpr int NR = Simd<T>::NR;
+    const T *none = nullptr;
     int group = z.heads / z.kv_heads, hd = z.size;
     for (int s = 0; s < sequences; s++) {
-        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], wide = (text + NR - 1) / NR * NR;
+        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], ldp = (text + NR - 1) / NR * NR;
         const T *base = qkv + start[s] * ld;
-        T *kt = scratch<T, 2>((long)wide * hd), *score = scratch<T, 4>((long)MB * wide);
+        T *kt = scratch<T, 2>((long)ldp * hd), *p = scratch<T, 4>((long)BLOCK * ldp);
         for (int kh = 0; kh < z.kv_heads; kh++) {
             const T *k = base + (z.heads + kh) * hd, *v = base + (z.heads + z.kv_heads + kh) * hd;
             pack_transposed<T>(hd, text, k, ld, kt);
             for (int h = kh * group; h < (kh + 1) * group; h++)
-                for (int i0 = 0; i0 < n; i0 += MB) {
-                    int m = std::min(MB, n - i0), seen = std::min(i0 + m, text), w = (seen + NR - 1) / NR * NR;
-                    product_packed<T>(m, w, hd, base + i0 * ld + h * hd, ld, 1, kt, score, wide, scale, false, (const T *)nullptr);
-                    for (int i = 0; i < m; i++) {
-                        T top, sum = softmax_row<T>(score + i * wide, std::min(i0 + i + 1, text), w, top);
-                        scale_row<T>(score + i * wide, w, T(1) / sum);
-                        lse[(start[s] + i0 + i) * z.heads + h] = top + std::log(sum);
+                bands<T>(0, n, text, [&](int i, int m, int seen, int wide) {
+                    product_packed<T>(m, wide, hd, base + i * ld + h * hd, ld, 1, kt, p, ldp, scale, false, none);
+                    for (int a = 0; a < m; a++) {
+                        T top, sum = softmax_row<T>(p + a * ldp, std::min(i + a + 1, text), wide, top);
+                        scale_row<T>(p + a * ldp, wide, T(1) / sum);
+                        lse[(start[s] + i + a) * z.heads + h] = top + std::log(sum);
                     }
-                    product<T>(m, hd, seen, score, wide, 1, v, ld, out + (start[s] + i0) * ldo + h * hd, ldo, T(1), false);
-                }
+                    product<T>(m, hd, seen, p, ldp, 1, v, ld, out + (start[s] + i) * ldo + h * hd, ldo, T(1), false);
+                });
         }
     }
 }
@@ -233,13 +242,14 @@ template <class T>
 static void attention_back(int sequences, const int64_t *start, const int64_t *keys, Heads z, const T *qkv, long ld, T scale,
                            const T *d_out, long ldo, const T *lse, T *dqkv) {
     using S = Simd<T>;
-    constexpr int NR = S::NR, MB = MR * 8;
+    constexpr int NR = S::NR;
+    const T *none = nullptr;
     int group = z.heads / z.kv_heads, hd = z.size;
     for (int s = 0; s < sequences; s++) {
-        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], wide = (text + NR - 1) / NR * NR;
+        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], ldp = (text + NR - 1) / NR * NR;
         const T *base = qkv + start[s] * ld;
-        T *to = dqkv + start[s] * ld, *kt = scratch<T, 2>((long)wide * hd), *vt = scratch<T, 3>((long)wide * hd);
-        T *p = scratch<T, 4>((long)MB * wide), *dp = scratch<T, 5>((long)MB * wide);
+        T *to = dqkv + start[s] * ld, *kt = scratch<T, 2>((long)ldp * hd), *vt = scratch<T, 3>((long)ldp * hd);
+        T *p = scratch<T, 4>((long)BLOCK * ldp), *dp = scratch<T, 5>((long)BLOCK * ldp);
         for (int kh = 0; kh < z.kv_heads; kh++) {
             int kc = (z.heads + kh) * hd, vc = kc + z.kv_heads * hd;
             pack_transposed<T>(hd, text, base + kc, ld, kt);
@@ -249,28 +259,35 @@ static void attention_back(int sequences, const int64_t *start, const int64_t *k
                 std::fill(to + i * ld + vc, to + i * ld + vc + hd, T(0));
             }
             for (int h = kh * group; h < (kh + 1) * group; h++)
-                for (int i0 = 0; i0 < n; i0 += MB) {
-                    int m = std::min(MB, n - i0), seen = std::min(i0 + m, text), w = (seen + NR - 1) / NR * NR;
+                for (int i0 = 0; i0 < n; i0 += BLOCK) {
+                    int rows = std::min(BLOCK, n - i0);
                     const T *q = base + i0 * ld + h * hd, *g = d_out + (start[s] + i0) * ldo + h * hd;
-                    product_packed<T>(m, w, hd, q, ld, 1, kt, p, wide, scale, false, (const T *)nullptr);
-                    product_packed<T>(m, w, hd, g, ldo, 1, vt, dp, wide, T(1), false, (const T *)nullptr);
-                    for (int i = 0; i < m; i++) {
-                        T *pr = p + i * wide, *dr = dp + i * wide, norm = lse[(start[s] + i0 + i) * z.heads + h];
-                        int limit = std::min(i0 + i + 1, text);
-                        typename S::V mean{};
-                        for (int j = 0; j < w; j += S::L) {
-                            typename S::V e = exp_v<T>(S::load(pr + j) - norm);
-                            e = S::iota() < (typename S::I)(limit - j) ? e : S::splat(0);
-                            S::store(pr + j, e);
-                            mean += e * S::load(dr + j);
+                    bands<T>(i0, rows, text, [&](int i, int m, int seen, int wide) {
+                        T *pb = p + i * ldp, *db = dp + i * ldp;
+                        product_packed<T>(m, wide, hd, q + i * ld, ld, 1, kt, pb, ldp, scale, false, none);
+                        product_packed<T>(m, wide, hd, g + i * ldo, ldo, 1, vt, db, ldp, T(1), false, none);
+                        for (int a = 0; a < m; a++) {
+                            T *pr = pb + a * ldp, *dr = db + a * ldp, norm = lse[(start[s] + i0 + i + a) * z.heads + h];
+                            int limit = std::min(i0 + i + a + 1, text);
+                            typename S::V mean{};
+                            for (int j = 0; j < wide; j += S::L) {
+                                typename S::V e = exp_v<T>(S::load(pr + j) - norm);
+                                e = S::iota() < (typename S::I)(limit - j) ? e : S::splat(0);
+                                S::store(pr + j, e);
+                                mean += e * S::load(dr + j);
+                            }
+                            T delta = S::sum(mean);
+                            for (int j = 0; j < wide; j += S::L)
+                                S::store(dr + j, S::load(pr + j) * (S::load(dr + j) - delta) * scale);
                         }
-                        T delta = S::sum(mean);
-                        for (int j = 0; j < w; j += S::L)
-                            S::store(dr + j, S::load(pr + j) * (S::load(dr + j) - delta) * scale);
+                        product<T>(m, hd, seen, db, ldp, 1, base + kc, ld, to + (i0 + i) * ld + h * hd, ld, T(1), false);
+                    });
+                    // keys [j, j + BAND) get their gradients from the block's rows that see them: from `first` on
+                    for (int j = 0, seen = std::min(i0 + rows, text); j < seen; j += BAND) {
+                        int m = std::min(BAND, seen - j), first = std::max(0, (j - i0) / BAND * BAND), k = rows - first;
+                        product<T>(m, hd, k, dp + first * ldp + j, 1, ldp, q + first * ld, ld, to + j * ld + kc, ld, T(1), true);
+                        product<T>(m, hd, k, p + first * ldp + j, 1, ldp, g + first * ldo, ldo, to + j * ld + vc, ld, T(1), true);
                     }
-                    product<T>(m, hd, seen, dp, wide, 1, base + kc, ld, to + i0 * ld + h * hd, ld, T(1), false);
-                    product<T>(seen, hd, m, dp, 1, wide, q, ld, to + kc, ld, T(1), true);
-                    product<T>(seen, hd, m, p, 1, wide, g, ldo, to + vc, ld, T(1), true);
                 }
         }
     }
