@@ -16,7 +16,7 @@ from netgain.errors import InputError
 from netgain.model.answers import Answer, Request, choose
 from netgain.model.lora import Adapter, AdapterBank
 from netgain.model.memory import is_out_of_memory
-from netgain.model.ops import Cache, Recall
+from netgain.model.ops import KEY_BLOCK, Cache, Recall
 from netgain.model.planned import STAGES, Hook, PlannedBackend, Workspace
 from netgain.model.rows import Row, TextOf, common, families, prepare, restart
 from netgain.model.work import Work
@@ -76,7 +76,7 @@ class _Batch:
         self._text_of = text_of
         self._waiting = deque(families(rows, limit))
         longest = max((min(len(r.request.prompt) + r.request.max_new, backend.context) for r in rows), default=1)
-        self._capacity = -(-longest // 16) * 16
+        self._capacity = -(-longest // KEY_BLOCK) * KEY_BLOCK
         widest = min(limit, len(rows))
         self._free = list(range(2 * widest))  # at worst every row has a prefix entry of its own
         heads = self._plan.heads
@@ -86,7 +86,10 @@ class _Batch:
             keys = space.rows(f"keys.{i}", 2 * widest * heads.kv * heads.size, self._capacity)
             values = space.rows(f"values.{i}", 2 * widest * heads.kv * self._capacity, heads.size)
             self._cache.append(
-                Cache(keys.view(*shape, heads.size, self._capacity), values.view(*shape, self._capacity, heads.size))
+                Cache(
+                    keys.view(*shape, self._capacity // KEY_BLOCK, heads.size, KEY_BLOCK),
+                    values.view(*shape, self._capacity, heads.size),
+                )
             )
         self._limit, self._active, self._families = widest, list[Row](), dict[int, int]()
         self._adapters = adapters

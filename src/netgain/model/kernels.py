@@ -70,7 +70,7 @@ class NativeOps(Ops[Packed]):
         bias = 0 if weight.bias is None else weight.bias.data_ptr()
         panels = weight.forward.data_ptr()
         self._call["linear"](
-            len(x),
+            x.size(0),
             weight.outputs,
             weight.inputs,
             x.data_ptr(),
@@ -84,7 +84,7 @@ class NativeOps(Ops[Packed]):
     def linear_back(self, weight: Packed, dy: Tensor, out: Tensor) -> None:
         panels = weight.back.data_ptr()
         self._call["linear"](
-            len(dy),
+            dy.size(0),
             weight.inputs,
             weight.outputs,
             dy.data_ptr(),
@@ -99,8 +99,8 @@ class NativeOps(Ops[Packed]):
         self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float, out: Tensor | None, y: Tensor, rstd: Tensor
     ) -> None:
         self._call["norm"](
-            len(x),
-            x.shape[1],
+            x.size(0),
+            x.size(1),
             x.data_ptr(),
             _pointer(delta),
             weight.data_ptr(),
@@ -112,8 +112,8 @@ class NativeOps(Ops[Packed]):
 
     def norm_back(self, dy: Tensor, x: Tensor, weight: Tensor, rstd: Tensor, dx: Tensor, accumulate: bool) -> None:
         self._call["norm_back"](
-            len(x),
-            x.shape[1],
+            x.size(0),
+            x.size(1),
             dy.data_ptr(),
             x.data_ptr(),
             weight.data_ptr(),
@@ -127,20 +127,20 @@ class NativeOps(Ops[Packed]):
     ) -> None:
         size = len(weight)
         self._call["head_norm"](
-            len(x), heads, size, x[:, first * size :].data_ptr(), x.stride(0), weight.data_ptr(), eps,
+            x.size(0), heads, size, x[:, first * size :].data_ptr(), x.stride(0), weight.data_ptr(), eps,
             raw[:, first * size :].data_ptr(), raw.stride(0), rstd.data_ptr(),
         )  # fmt: skip
 
     def head_norm_back(self, dx: Tensor, first: int, heads: int, weight: Tensor, raw: Tensor, rstd: Tensor) -> None:
         size = len(weight)
         self._call["head_norm_back"](
-            len(dx), heads, size, dx[:, first * size :].data_ptr(), dx.stride(0), weight.data_ptr(),
+            dx.size(0), heads, size, dx[:, first * size :].data_ptr(), dx.stride(0), weight.data_ptr(),
             raw[:, first * size :].data_ptr(), raw.stride(0), rstd.data_ptr(),
         )  # fmt: skip
 
     def rope(self, x: Tensor, heads: Heads, positions: Tensor, table: Rotary, sign: float) -> None:
         self._call["rope"](
-            len(x), heads.query + heads.kv, heads.size, x.data_ptr(), x.stride(0),
+            x.size(0), heads.query + heads.kv, heads.size, x.data_ptr(), x.stride(0),
             positions.data_ptr(), table.cosine.data_ptr(), table.sine.data_ptr(), sign,
         )  # fmt: skip
 
@@ -166,15 +166,15 @@ class NativeOps(Ops[Packed]):
         return total
 
     def swiglu(self, gate_up: Tensor, out: Tensor) -> None:
-        self._call["swiglu"](len(out), out.shape[1], gate_up.data_ptr(), out.data_ptr())
+        self._call["swiglu"](out.size(0), out.size(1), gate_up.data_ptr(), out.data_ptr())
 
     def swiglu_back(self, gate_up: Tensor, d_out: Tensor) -> None:
-        self._call["swiglu_back"](len(d_out), d_out.shape[1], gate_up.data_ptr(), d_out.data_ptr())
+        self._call["swiglu_back"](d_out.size(0), d_out.size(1), gate_up.data_ptr(), d_out.data_ptr())
 
     def cross_entropy(self, logits: Tensor, targets: Tensor, weights: Tensor, losses: Tensor) -> None:
         self._call["cross_entropy"](
-            len(logits),
-            logits.shape[1],
+            logits.size(0),
+            logits.size(1),
             logits.data_ptr(),
             logits.stride(0),
             targets.data_ptr(),
@@ -234,13 +234,13 @@ class NativeOps(Ops[Packed]):
 
     def remember(self, cache: Cache, heads: Heads, qkv: Tensor, entry: Tensor, at: Tensor) -> None:
         self._call["remember"](
-            len(qkv), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0),
+            qkv.size(0), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0),
             entry.data_ptr(), at.data_ptr(), cache.capacity, cache.keys.data_ptr(), cache.values.data_ptr(),
         )  # fmt: skip
 
     def recall(self, cache: Cache, heads: Heads, qkv: Tensor, where: Recall, out: Tensor) -> None:
         self._call["recall"](
-            len(qkv), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0), where.shared.data_ptr(),
+            qkv.size(0), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0), where.shared.data_ptr(),
             where.shared_length.data_ptr(), where.own.data_ptr(), where.own_length.data_ptr(), cache.capacity,
             cache.keys.data_ptr(), cache.values.data_ptr(), heads.scale, out.data_ptr(), out.stride(0),
         )  # fmt: skip

@@ -56,7 +56,8 @@ class Recall:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Cache:
-    """``keys`` [entries, kv heads, size, capacity] (transposed) and ``values`` [entries, kv heads, capacity, size]."""
+    """``keys`` [entries, kv heads, capacity / 16, size, 16] (blocks of 16 positions, transposed) and ``values``
+    [entries, kv heads, capacity, size]; capacity is a multiple of 16."""
 
     keys: Tensor
     values: Tensor
@@ -78,6 +79,7 @@ class Factors:
     root: float
 
 
+KEY_BLOCK = 16  # positions of a block of cached keys
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # HF Trainer's AdamW
 
 

@@ -49,11 +49,11 @@ class Workspace:
         if held is None or held.numel() < count * width:
             held = torch.empty(count * width, dtype=self._dtype, device=self._device)
             self._held[name] = held
-        return held[: count * width].view(count, width)
+        return held.as_strided((count, width), (width, 1))
 
     def row(self, name: str, count: int) -> Tensor:
         """A vector [count] with undefined contents."""
-        return self.rows(name, count, 1).view(count)
+        return self.rows(name, count, 1).view(-1)
 
 
 @final
@@ -141,7 +141,7 @@ class _Pass:
 
     def _linear(self, apply: Callable[[Any, Tensor, Tensor], None], weight: Any, x: Tensor, out: Tensor) -> None:  # noqa: ANN401
         apply(weight, x, out)
-        self.flops += 2 * len(x) * x.shape[1] * out.shape[1]
+        self.flops += 2 * x.size(0) * x.size(1) * out.size(1)
 
     def _adapt(self, hook: Hook | None, x: Tensor, y: Tensor) -> None:
         if hook is not None:

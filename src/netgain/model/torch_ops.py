@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 (the usual name)
 from torch import Tensor
 
 from netgain.model.lora import AdapterBank, Block, a_of, b_of
-from netgain.model.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops, Recall, Rotary
+from netgain.model.ops import BETA1, BETA2, EPSILON, KEY_BLOCK, Cache, Factors, Heads, Ops, Recall, Rotary
 from netgain.model.packs import Pack
 
 
@@ -163,7 +163,7 @@ class TorchOps(Ops[Dense]):
 
     def remember(self, cache: Cache, heads: Heads, qkv: Tensor, entry: Tensor, at: Tensor) -> None:
         parts = qkv.view(len(qkv), -1, heads.size)
-        cache.keys[entry, :, :, at] = parts[:, heads.query : heads.query + heads.kv]
+        cache.keys[entry, :, at // KEY_BLOCK, :, at % KEY_BLOCK] = parts[:, heads.query : heads.query + heads.kv]
         cache.values[entry, :, at] = parts[:, heads.query + heads.kv :]
 
     def recall(self, cache: Cache, heads: Heads, qkv: Tensor, where: Recall, out: Tensor) -> None:
@@ -173,7 +173,8 @@ class TorchOps(Ops[Dense]):
         for entry, length in ((where.shared, where.shared_length), (where.own, where.own_length)):
             longest = int(length.max())
             ahead = torch.arange(longest, device=qkv.device) >= length[:, None]
-            scores = query @ cache.keys[entry, :, :, :longest] * heads.scale
+            known = cache.keys[entry].transpose(2, 3).reshape(len(entry), heads.kv, heads.size, -1)[..., :longest]
+            scores = query @ known * heads.scale
             seen.append(scores.masked_fill(ahead[:, None, None], float("-inf")))
             kept = cache.values[entry, :, :longest]
             values.append(kept.masked_fill(ahead[:, None, :, None], 0.0))

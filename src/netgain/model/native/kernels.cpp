@@ -351,7 +351,9 @@ static void lora_back(int groups, const int64_t *start, const int64_t *slot, con
     }
 }
 
-// Keys (transposed: [entry][kv head][size][capacity]) and values ([entry][kv head][capacity][size]) of n new positions.
+// A cache entry holds, per kv head, keys in blocks of KEYS positions ([capacity / KEYS][size][KEYS]) and values
+// ([capacity][size]): both are read front to back.
+constexpr int KEYS = 16, ROWS = 5;
 template <class T>
 static void remember(long n, Heads z, const T *qkv, long ld, const int64_t *entry, const int64_t *at, long capacity, T *keys,
                      T *values) {
@@ -359,13 +361,67 @@ static void remember(long n, Heads z, const T *qkv, long ld, const int64_t *entr
     for (long t = 0; t < n; t++)
         for (int kh = 0; kh < z.kv_heads; kh++) {
             const T *k = qkv + t * ld + (z.heads + kh) * hd, *v = k + z.kv_heads * hd;
-            T *kt = keys + (entry[t] * z.kv_heads + kh) * hd * capacity + at[t];
-            for (int i = 0; i < hd; i++) kt[i * capacity] = k[i];
-            std::memcpy(values + ((entry[t] * z.kv_heads + kh) * capacity + at[t]) * hd, v, hd * sizeof(T));
+            long plane = (entry[t] * z.kv_heads + kh) * hd * capacity;
+            T *kt = keys + plane + at[t] / KEYS * KEYS * hd + at[t] % KEYS;
+            for (int i = 0; i < hd; i++) kt[i * KEYS] = k[i];
+            std::memcpy(values + plane + at[t] * hd, v, hd * sizeof(T));
         }
 }
 
-// One query row per entry of the arrays: it sees shared_length positions of arena entry `shared` and own_length of `own`.
+// out[r][0..count) = scale * q[r] . keys for R queries with row stride ld, whole vectors
+template <class T, int R> static void scores(int hd, int count, const T *q, long ld, const T *keys, T scale, T *out, long ldo) {
+    using S = Simd<T>;
+    constexpr int U = 4, C = KEYS / S::L;
+    for (int v = 0; v < (count + S::L - 1) / S::L; v += U) {
+        typename S::V acc[R][U];
+        const T *from[U];
+        for (int u = 0; u < U; u++) {
+            int w = std::min(v + u, (count - 1) / S::L); // past the end the last vector is computed again
+            from[u] = keys + (long)(w / C) * KEYS * hd + w % C * S::L;
+            for (int r = 0; r < R; r++) acc[r][u] = S::splat(0);
+        }
+        for (int k = 0; k < hd; k++)
+            for (int u = 0; u < U; u++) {
+                typename S::V b = S::load(from[u] + k * KEYS);
+                for (int r = 0; r < R; r++) acc[r][u] += q[r * ld + k] * b;
+            }
+        for (int u = 0; u < U && (v + u) * S::L < count; u++)
+            for (int r = 0; r < R; r++) S::store(out + r * ldo + (v + u) * S::L, acc[r][u] * scale);
+    }
+}
+
+template <class T>
+static void scores_of(int rows, int hd, int count, const T *q, long ld, const T *keys, T scale, T *out, long ldo) {
+    switch (rows) {
+    case 1: return scores<T, 1>(hd, count, q, ld, keys, scale, out, ldo);
+    case 2: return scores<T, 2>(hd, count, q, ld, keys, scale, out, ldo);
+    case 3: return scores<T, 3>(hd, count, q, ld, keys, scale, out, ldo);
+    case 4: return scores<T, 4>(hd, count, q, ld, keys, scale, out, ldo);
+    case 5: return scores<T, 5>(hd, count, q, ld, keys, scale, out, ldo);
+    }
+}
+
+// out[0..hd) += sum over t of s[t] * values[t], in four partial sums
+template <class T> static void weigh(int count, int hd, const T *s, const T *values, T *out) {
+    using S = Simd<T>;
+    int i = 0;
+    for (; i + 2 * S::L <= hd; i += 2 * S::L) {
+        typename S::V acc[4][2] = {};
+        int t = 0;
+        for (; t + 4 <= count; t += 4)
+            for (int u = 0; u < 4; u++)
+                for (int j = 0; j < 2; j++) acc[u][j] += s[t + u] * S::load(values + (long)(t + u) * hd + i + j * S::L);
+        for (; t < count; t++)
+            for (int j = 0; j < 2; j++) acc[0][j] += s[t] * S::load(values + (long)t * hd + i + j * S::L);
+        for (int j = 0; j < 2; j++)
+            S::store(out + i + j * S::L, S::load(out + i + j * S::L) + (acc[0][j] + acc[1][j]) + (acc[2][j] + acc[3][j]));
+    }
+    for (; i < hd; i++)
+        for (int t = 0; t < count; t++) out[i] += s[t] * values[(long)t * hd + i];
+}
+
+// Each query row sees shared_length positions of cache entry `shared` and own_length of `own`. Neighbours with the same
+// shared entry read it together.
 template <class T>
 static void recall(long n, Heads z, const T *qkv, long ld, const int64_t *shared, const int64_t *shared_length,
                    const int64_t *own, const int64_t *own_length, long capacity, const T *keys, const T *values, T scale, T *out,
@@ -373,26 +429,31 @@ static void recall(long n, Heads z, const T *qkv, long ld, const int64_t *shared
     using S = Simd<T>;
     int group = z.heads / z.kv_heads, hd = z.size;
     long plane = (long)hd * capacity;
-    for (long t = 0; t < n; t++) {
-        int a = (int)shared_length[t], b = (int)own_length[t];
-        int wa = (a + S::L - 1) / S::L * S::L, wb = (b + S::L - 1) / S::L * S::L, wide = wa + wb;
-        T *score = scratch<T, 4>((long)group * wide);
-        for (int kh = 0; kh < z.kv_heads; kh++) {
-            const T *q = qkv + t * ld + kh * group * hd, *ka = keys + (shared[t] * z.kv_heads + kh) * plane,
-                    *kb = keys + (own[t] * z.kv_heads + kh) * plane;
-            T *to = out + t * ldo + kh * group * hd;
-            product<T>(group, wa, hd, q, hd, 1, ka, capacity, score, wide, scale, false);
-            product<T>(group, wb, hd, q, hd, 1, kb, capacity, score + wa, wide, scale, false);
-            for (int h = 0; h < group; h++) {
-                T *s = score + h * wide, top;
+    for (long t = 0; t < n;) {
+        int a = (int)shared_length[t], wa = (a + S::L - 1) / S::L * S::L, m = 1, longest = (int)own_length[t];
+        while (m < ROWS && t + m < n && shared[t + m] == shared[t] && shared_length[t + m] == a)
+            longest = std::max(longest, (int)own_length[t + m++]);
+        int ldp = wa + (longest + KEYS - 1) / KEYS * KEYS;
+        T *p = scratch<T, 4>((long)m * ldp);
+        for (int h = 0; h < z.heads; h++) {
+            const T *q = qkv + t * ld + h * hd;
+            T *to = out + t * ldo + h * hd;
+            long common = (shared[t] * z.kv_heads + h / group) * plane;
+            if (a) scores_of<T>(m, hd, a, q, ld, keys + common, scale, p, ldp);
+            for (int r = 0; r < m; r++) {
+                int b = (int)own_length[t + r], wide = wa + (b + S::L - 1) / S::L * S::L;
+                T *s = p + r * ldp, top;
+                scores<T, 1>(hd, b, q + r * ld, ld, keys + (own[t + r] * z.kv_heads + h / group) * plane, scale, s + wa, ldp);
                 for (int j = a; j < wa; j++) s[j] = -INFINITY;
                 T sum = softmax_row<T>(s, wa + b, wide, top);
                 for (int j = a; j < wa; j++) s[j] = 0;
                 scale_row<T>(s, wide, T(1) / sum);
             }
-            product<T>(group, hd, a, score, wide, 1, values + (shared[t] * z.kv_heads + kh) * plane, hd, to, hd, T(1), false);
-            product<T>(group, hd, b, score + wa, wide, 1, values + (own[t] * z.kv_heads + kh) * plane, hd, to, hd, T(1), true);
+            product<T>(m, hd, a, p, ldp, 1, values + common, hd, to, ldo, T(1), false);
+            for (int r = 0; r < m; r++)
+                weigh<T>((int)own_length[t + r], hd, p + r * ldp + wa, values + (own[t + r] * z.kv_heads + h / group) * plane, to + r * ldo);
         }
+        t += m;
     }
 }
 
