@@ -7,7 +7,7 @@ import torch
 
 from netgain.model.lora import AdapterBank, Layout
 from netgain.model.ops import Ops
-from netgain.model.packs import Pack
+from netgain.model.packs import Extent, Footprint, Pack
 
 
 class Backend(Protocol):
@@ -40,8 +40,8 @@ class Backend(Protocol):
     def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
         """The layout of adapters for this model. Raises InputError for a name that fits no module."""
 
-    def footprint(self, lengths: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Per sequence of (rows, keys) in a pack: positions that run, and pairs (query, key) attended in a layer."""
+    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+        """What each of the sequences that share a pack makes this backend run."""
 
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots (overwriting); returns each step's loss, [G]."""

@@ -5,14 +5,13 @@ from math import isfinite
 from typing import Any, final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (the usual name)
 from torch import nn
 
-from netgain.model.hooks import rectangle
+from netgain.model.hooks import label_losses
 from netgain.model.jobs import Failure, InnerLoopJob, check
 from netgain.model.memory import is_out_of_memory
 from netgain.model.ops import BETA1, BETA2, EPSILON
-from netgain.model.packs import Pack, SlotStep, pack_steps
+from netgain.model.packs import SlotStep, pack_steps
 from netgain.model.work import Work
 
 
@@ -51,7 +50,7 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> FullOutcome:
         for group in optimizer.param_groups:
             group["lr"] = job.learning_rate * (1 - done / job.total_steps)
         try:
-            loss = _loss(network, pack)
+            loss = label_losses(network, pack).sum()
             loss.backward()  # type: ignore[no-untyped-call]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -69,14 +68,6 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> FullOutcome:
     return FullOutcome(job.key, tuple(losses), work, failure)
 
 
-def _loss(network: Any, pack: Pack) -> torch.Tensor:  # noqa: ANN401 (HF models are untyped)
-    inputs, where = rectangle(pack)
-    output = network.base_model(**inputs, use_cache=False).last_hidden_state
-    rows = output[where[0][pack.label_rows], where[1][pack.label_rows]]
-    logits = network.get_output_embeddings()(rows).to(pack.weights.dtype)
-    return (F.cross_entropy(logits, pack.targets, reduction="none") * pack.weights).sum()
-
-
 def _work(step: SlotStep) -> Work:
     longest = max(len(example.tokens) for example in step.examples)
     labelled = sum(1 for example in step.examples for weight in example.weights if weight)
@@ -85,6 +76,6 @@ def _work(step: SlotStep) -> Work:
         padded_positions=longest * len(step.examples),
         backward_positions=longest * len(step.examples),
         labelled_positions=labelled,
-        head_positions=labelled,
+        head_positions=longest * len(step.examples),
         attended_context=longest * longest * len(step.examples),
     )

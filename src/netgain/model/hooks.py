@@ -1,6 +1,7 @@
 """The hooks backend: any Hugging Face decoder, unmodified, by forward hooks and autograd. Slow, general, the oracle."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, final
 
 import torch
@@ -10,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from netgain.errors import InputError
 from netgain.model.lora import AdapterBank, Layout, a_of, b_of
-from netgain.model.packs import Pack
+from netgain.model.packs import Extent, Footprint, Pack
 from netgain.model.torch_ops import TorchOps
 
 
@@ -39,21 +40,17 @@ class HooksBackend:
         """The layout of adapters for this model."""
         return Layout.of(self._modules, names, rank, alpha)
 
-    def footprint(self, lengths: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Per sequence of (rows, keys) in a pack: positions run (a rectangle) and pairs attended (its full square)."""
-        longest = max((rows for rows, _ in lengths), default=0)
-        return [(longest, longest * longest)] * len(lengths)
+    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+        """What each sequence of a pack runs: a row of the rectangle, with logits everywhere and the full square."""
+        longest = max((x.rows for x in extents), default=0)
+        return [Footprint(longest, longest, longest * longest)] * len(extents)
 
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots; returns each step's loss (its weighted mean), [G]."""
-        inputs, where = rectangle(pack)
         groups = _group_of_sequence(pack)
         rows, scale = bank.weights[pack.slots], bank.scale
         with AdapterHooks(self.model, bank.layout, scale, rows, groups, trained=True) as hooks, torch.enable_grad():
-            output = self.model.base_model(**inputs, use_cache=False).last_hidden_state
-            chosen = output[where[0][pack.label_rows], where[1][pack.label_rows]]
-            logits = self.model.get_output_embeddings()(chosen).to(pack.weights.dtype)
-            losses = F.cross_entropy(logits, pack.targets, reduction="none") * pack.weights
+            losses = label_losses(self.model, pack)
             total = losses.new_zeros(len(pack.slots)).index_add(0, pack.label_group, losses)
             bank.gradients[pack.slots] = hooks.gradients(total.sum())
         return [float(loss) for loss in total.tolist()]
@@ -109,6 +106,8 @@ class _Addition:
 
     def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         x = inputs[0].to(self.a.dtype)
+        if x.dim() != 3 or len(x) != len(self.groups):
+            raise InputError("LoRA target", f"a projection gets {tuple(x.shape)} inputs, not one row per sequence")
         hidden = x @ self.a[self.groups].transpose(1, 2)
         return output + (self._scale * (hidden @ self.b[self.groups].transpose(1, 2))).to(output.dtype)
 
@@ -126,6 +125,24 @@ def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
     if not found:
         raise InputError(type(model).__name__, "has no linear projection to adapt")
     return found
+
+
+def takes_positions(model: Any) -> bool:  # noqa: ANN401 (HF models are untyped)
+    """Whether the model is told positions; a few old families count them from the mask."""
+    return "position_ids" in signature(model.forward).parameters
+
+
+def label_losses(model: Any, pack: Pack) -> Tensor:  # noqa: ANN401 (HF models are untyped)
+    """Weighted cross-entropy at every labelled row, [n], through the model's own forward pass."""
+    inputs, (sequence, place) = rectangle(pack)
+    if not takes_positions(model):
+        longest = inputs["position_ids"].max(0).values.tolist()
+        if longest != list(range(len(longest))):
+            raise InputError(type(model).__name__, "takes no positions", "use pad_loss masked or exact")
+        del inputs["position_ids"]
+    logits = model(**inputs, use_cache=False).logits
+    chosen = logits[sequence[pack.label_rows], place[pack.label_rows]].to(pack.weights.dtype)
+    return F.cross_entropy(chosen, pack.targets, reduction="none") * pack.weights
 
 
 def rectangle(pack: Pack) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:

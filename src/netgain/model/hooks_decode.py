@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from netgain.errors import InputError
 from netgain.model.answers import Answer, Request, choose
-from netgain.model.hooks import AdapterHooks, HooksBackend
+from netgain.model.hooks import AdapterHooks, HooksBackend, takes_positions
 from netgain.model.lora import Adapter
 from netgain.model.memory import is_out_of_memory
 from netgain.model.rows import Row, TextOf, prepare, restart
@@ -76,10 +76,11 @@ class HooksDecoder:
         active, width, fed = list(rows), longest, longest
         while active:
             positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -fed:]
+            told = {"position_ids": positions} if takes_positions(self._backend.model) else {}
             output = self._backend.model(
                 input_ids=tokens,
                 attention_mask=mask,
-                position_ids=positions,
+                **told,
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,

@@ -57,11 +57,11 @@ def _build(compiler: str) -> Path | None:
     parts = [source.read_bytes() for source in sources]
     parts += [" ".join((compiler, *FLAGS)).encode(), _processor().encode(), platform.machine().encode()]
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netgain"
-    library = root / f"kernels-{digest}.so"
-    if library.exists():
-        return library
     try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netgain"
+        library = root / f"kernels-{digest}.so"
+        if library.exists():
+            return library
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=root) as folder:
             built = Path(folder) / "kernels.so"
@@ -69,7 +69,7 @@ def _build(compiler: str) -> Path | None:
             done = subprocess.run(command, capture_output=True, timeout=300, check=False)  # noqa: S603 (our own sources)
             if done.returncode == 0:
                 built.replace(library)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, RuntimeError, subprocess.SubprocessError):  # no home folder, no room, no working compiler
         return None
     return library if library.exists() else None
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from netgain.model.kernels import ops_for
 from netgain.model.lora import AdapterBank, Block, Layout
 from netgain.model.ops import Ops
-from netgain.model.packs import Pack
+from netgain.model.packs import Extent, Footprint, Pack
 from netgain.model.plan import FrozenPlan, LayerPlan, plan_model
 
 STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")  # the four inputs of a layer
@@ -93,9 +93,9 @@ class PlannedBackend:
         """The layout of adapters for this model."""
         return Layout.of(self.plan.modules, names, rank, alpha)
 
-    def footprint(self, lengths: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Per sequence of (rows, keys) in a pack: positions run (no rectangle is filled up) and pairs attended."""
-        return [(rows, self.ops.attended([(rows, keys)])) for rows, keys in lengths]
+    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+        """What each sequence of a pack runs: no rectangle is filled up, and the head sees labelled rows only."""
+        return [Footprint(x.rows, x.labelled, self.ops.attended([(x.rows, x.keys)])) for x in extents]
 
     def hooks(self, layout: Layout) -> tuple[dict[str, Hook], ...]:
         """Per layer the adapters at each of its four inputs."""

@@ -92,19 +92,17 @@ class MultiLoraTrainer:
     def _step(self, bank: AdapterBank, members: Sequence[_Running]) -> None:
         """One pack: one step of each member, booked; halved and tried again where memory runs out."""
         steps = [member.resident.next for member in members]
-        lengths = [(len(example.tokens), example.text) for step in steps for example in step.examples]
-        feet = deque(self._backend.footprint(lengths))
+        feet = deque(self._backend.footprint([extent for step in steps for extent in step.extents]))
         for member, step in zip(members, steps, strict=True):
-            own = [feet.popleft() for _ in step.examples]
-            positions = sum(rows for rows, _ in own)
-            labelled = sum(1 for example in step.examples for weight in example.weights if weight)
+            extents, own = step.extents, [feet.popleft() for _ in step.examples]
+            positions = sum(foot.positions for foot in own)
             member.work += Work(
-                real_positions=sum(example.text for example in step.examples),
+                real_positions=sum(extent.keys for extent in extents),
                 padded_positions=positions,
                 backward_positions=positions,
-                labelled_positions=labelled,
-                head_positions=labelled,
-                attended_context=sum(pairs for _, pairs in own),
+                labelled_positions=sum(extent.labelled for extent in extents),
+                head_positions=sum(foot.head_positions for foot in own),
+                attended_context=sum(foot.pairs for foot in own),
             )
         try:
             losses = self._backend.gradients(pack_steps(steps, bank.weights.dtype, bank.weights.device), bank)

@@ -190,7 +190,7 @@ template <class T>
 static void cross_entropy(long n, int vocabulary, T *logits, long ld, const int64_t *target, const T *weight, T *losses) {
     for (long t = 0; t < n; t++, logits += ld) {
         T top, wanted = logits[target[t]], sum = softmax_row<T>(logits, vocabulary, (int)ld, top);
-        losses[t] = std::log(sum) + top - wanted;
+        losses[t] = std::log(sum) + (top - wanted);
         scale_row<T>(logits, (int)ld, weight[t] / sum);
         logits[target[t]] -= weight[t];
     }
