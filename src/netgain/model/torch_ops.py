@@ -189,9 +189,9 @@ class TorchOps(Ops[Dense]):
             grad = bank.gradients[slot] * f.clip
             bank.first[slot].mul_(BETA1).add_(grad, alpha=1 - BETA1)
             bank.second[slot].mul_(BETA2).addcmul_(grad, grad, value=1 - BETA2)
-            bank.weights[slot].mul_(f.keep).addcdiv_(
-                bank.first[slot], bank.second[slot].sqrt().mul_(f.root).add_(EPSILON), value=-f.rate
-            )
+            rate = min(f.rate, torch.finfo(grad.dtype).max)  # torch refuses a scalar that the type cannot hold
+            root = bank.second[slot].sqrt().mul_(f.root).add_(EPSILON)
+            bank.weights[slot].mul_(f.keep).addcdiv_(bank.first[slot], root, value=-rate)
 
 
 def _heads(x: Tensor, first: int, heads: int, size: int) -> Tensor:
