@@ -127,12 +127,12 @@ def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
     return found
 
 
-def takes_positions(model: Any) -> bool:  # noqa: ANN401 (HF models are untyped)
+def takes_positions(model: Any) -> bool:
     """Whether the model is told positions; a few old families count them from the mask."""
     return "position_ids" in signature(model.forward).parameters
 
 
-def label_losses(model: Any, pack: Pack) -> Tensor:  # noqa: ANN401 (HF models are untyped)
+def label_losses(model: Any, pack: Pack) -> Tensor:
     """Weighted cross-entropy at every labelled row, [n], through the model's own forward pass."""
     inputs, (sequence, place) = rectangle(pack)
     if not takes_positions(model):

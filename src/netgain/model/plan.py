@@ -109,7 +109,7 @@ def plan_model(model: nn.Module, ops: Ops[W]) -> FrozenPlan[W]:
     )
 
 
-def _layer(path: str, layer: Any, ops: Ops[W]) -> LayerPlan[W]:  # noqa: ANN401 (HF modules are untyped)
+def _layer(path: str, layer: Any, ops: Ops[W]) -> LayerPlan[W]:
     attention, mlp = layer.self_attn, layer.mlp
     queried = isinstance(getattr(attention, "q_norm", None), nn.Module)
     return LayerPlan(
@@ -134,7 +134,7 @@ def _joined(linears: list[nn.Linear], ops: Ops[W]) -> W:
     return ops.freeze(weight, torch.cat(rows))
 
 
-def _tables(rotary: Any, context: int, size: int, like: Tensor) -> Rotary:  # noqa: ANN401 (HF)
+def _tables(rotary: Any, context: int, size: int, like: Tensor) -> Rotary:
     """The model's own rotary module at every position of its context, halves only (both halves are equal)."""
     with torch.no_grad():
         positions = torch.arange(context, device=like.device)[None]

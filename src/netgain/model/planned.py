@@ -139,7 +139,7 @@ class _Pass:
     def _rows(self, name: str, width: int) -> Tensor:
         return self.space.rows(name, self.count, width)
 
-    def _linear(self, apply: Callable[[Any, Tensor, Tensor], None], weight: Any, x: Tensor, out: Tensor) -> None:  # noqa: ANN401
+    def _linear(self, apply: Callable[[Any, Tensor, Tensor], None], weight: Any, x: Tensor, out: Tensor) -> None:
         apply(weight, x, out)
         self.flops += 2 * x.size(0) * x.size(1) * out.size(1)
 
