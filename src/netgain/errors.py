@@ -4,7 +4,10 @@
 
     NetgainError                 exit code 1: something failed that is not the user's input
     ├── InputError               exit code 2: a file, argument or value breaks a rule; one line says what to do
-    └── MissingExtraError           exit code 2: a feature needs an optional dependency; the message holds the pip line
+    ├── MissingExtraError        exit code 2: a feature needs an optional dependency; the message holds the pip line
+    ├── JournalError             exit code 1: the record of what was spent cannot be written or trusted
+    ├── BudgetExceeded           exit code 1: a reservation would spend more than a budget allows; nothing was run
+    └── OverrunError             exit code 1: work cost more than was reserved for it; it is booked in full all the same
 
 Every error is a plain exception with positional arguments only, so that it survives pickling between processes.
 """
@@ -48,3 +51,63 @@ class MissingExtraError(NetgainError):
 
     def __str__(self) -> str:
         return f"{self.feature} needs an optional dependency: pip install 'netgain[{self.extra}]'"
+
+
+@final
+class JournalError(NetgainError):
+    """A journal cannot be opened, written or trusted. ``where`` names the file (and row), ``problem`` what is wrong."""
+
+    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
+        super().__init__(where, problem, remedy)
+        self.where, self.problem, self.remedy = where, problem, remedy
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+        return " ".join(line.split())
+
+
+@final
+class BudgetExceeded(NetgainError):  # noqa: N818 - the state it reports, not a mistake
+    """A reservation does not fit into a budget; it was refused before anything ran.
+
+    ``owner`` is the account whose budget it is, which may be an ancestor of ``asker``. The amounts are in ``currency``;
+    ``asked`` is None where the quote does not know its own amount in a currency that the budget limits.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        currency: str,
+        budget: float,
+        spent: float,
+        reserved: float,
+        asked: float | None,
+        asker: str = "",
+    ) -> None:
+        super().__init__(owner, currency, budget, spent, reserved, asked, asker)
+        self.owner, self.currency, self.budget = owner, currency, budget
+        self.spent, self.reserved, self.asked, self.asker = spent, reserved, asked, asker
+
+    def __str__(self) -> str:
+        asked = "an unknown amount" if self.asked is None else f"{self.asked:.6g}"
+        by = f" by {self.asker}" if self.asker and self.asker != self.owner else ""
+        return (
+            f"budget of {self.owner}: {asked} {self.currency} asked{by}, but of {self.budget:.6g} "
+            f"{self.spent:.6g} are spent and {self.reserved:.6g} reserved"
+        )
+
+
+@final
+class OverrunError(NetgainError):
+    """Work cost more than its reservation: ``actual`` against ``reserved`` in ``currency``. The charge is booked."""
+
+    def __init__(self, account: str, operation: str, currency: str, reserved: float, actual: float) -> None:
+        super().__init__(account, operation, currency, reserved, actual)
+        self.account, self.operation, self.currency = account, operation, currency
+        self.reserved, self.actual = reserved, actual
+
+    def __str__(self) -> str:
+        return (
+            f"{self.account}: {self.operation} took {self.actual:.6g} {self.currency}, above the {self.reserved:.6g} "
+            "reserved for it; it is booked in full, and its quote must be corrected"
+        )

@@ -1,1 +1,1 @@
-"""What work costs and who may spend it: model shapes, the price formulas, folds over the ledger."""
+"""What work costs and who may spend it: model shapes, prices, budgets and accounts, folds over the ledger."""

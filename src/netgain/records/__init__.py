@@ -1,1 +1,1 @@
-"""What is written down: costs, sources, claims. Plain values without behaviour beyond their own arithmetic."""
+"""What is written down: costs, events, and the journal that holds them. Nothing here knows who may spend or why."""

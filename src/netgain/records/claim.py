@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
+from netgain.records.purpose import Purpose as Purpose
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
 
@@ -23,18 +24,6 @@ class Record(BaseModel):
     """Base of the records: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Purpose(StrEnum):
-    """Why work was done. ``evaluate`` is recorded but lies outside a matched budget."""
-
-    PROPOSE = "propose"
-    ADAPT = "adapt"
-    SCORE = "score"
-    LEARN = "learn"
-    TEACH = "teach"
-    TUNE = "tune"
-    EVALUATE = "evaluate"
 
 
 class Role(StrEnum):

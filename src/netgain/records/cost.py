@@ -106,13 +106,16 @@ def total(costs: Iterable[Cost]) -> Cost:
 def known_total(costs: Iterable[Cost]) -> tuple[Cost, tuple[Currency, ...]]:
     """A lower bound: per currency the sum of what is known, and the currencies of which some part was unknown.
 
-    A currency that no part knows is unknown in the sum as well.
+    A currency that no part knows is unknown in the sum as well. Padding only adds positions, so the bound on padded
+    tokens is never below that on real ones, also where only the latter are known of some part.
     """
     parts = list(costs)
     sums: dict[str, float | None] = {}
     for name in CURRENCIES:
         values = [value for part in parts if (value := getattr(part, name)) is not None]
         sums[name] = sum(values) if values else None
+    if sums["tokens_padded"] is not None:
+        sums["tokens_padded"] = max(sums["tokens_padded"], sums["tokens_real"] or 0.0)
     incomplete = tuple(currency for currency in Currency if any(part.amount(currency) is None for part in parts))
     return Cost(**sums), incomplete
 

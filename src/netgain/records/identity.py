@@ -1,11 +1,68 @@
-"""Identity is content: short hashes of it."""
+"""Identity is content: canonical JSON, and a tagged SHA-256 over it.
 
-import hashlib
+Canonical JSON is UTF-8 text with sorted keys, no spaces, no NaN or infinity, and one spelling for each number: a
+whole number below 2**53 is written without a fraction, so that ``1`` and ``1.0`` are the same value. Equal values
+therefore have equal bytes, and equal bytes equal identities, on every machine.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+WHOLE = 2.0**53
+
+
+def canonical(value: object) -> str:
+    """``value`` as canonical JSON: mappings with text keys, sequences, text, finite numbers, booleans and None.
+
+    Raises ValueError for a number that is not finite or text that is not valid Unicode, TypeError for anything else.
+    """
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text.encode("utf-8")
+    return text
+
+
+def identity(kind: str, value: object) -> str:
+    """``sha256:<64 hex digits>`` of ``value``; ``kind`` is hashed along, so that equal bytes of two kinds differ."""
+    return f"sha256:{digest(kind, canonical(value))}"
+
+
+def digest(kind: str, text: str) -> str:
+    """64 hex digits: SHA-256 over the tag ``netgain/<kind>``, a zero byte and the text in UTF-8."""
+    return sha256(b"netgain/" + kind.encode("utf-8") + b"\0" + text.encode("utf-8")).hexdigest()
 
 
 def short_hash(*parts: str) -> str:
     """The first 10 hexadecimal digits of the SHA-256 of the parts, each closed with a zero byte."""
-    digest = hashlib.sha256()
+    state = sha256()
     for part in parts:
-        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()[:10]
+        state.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    return state.hexdigest()[:10]
+
+
+def _plain(value: object) -> Any:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    raise TypeError(f"{type(value).__name__} has no canonical JSON; give text, numbers, lists and mappings")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"key {key!r}: the keys of canonical JSON are text")
+    return key
+
+
+def _number(value: float) -> float:
+    if isinstance(value, int):
+        return int(value)
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a finite number")
+    return int(value) if abs(value) < WHOLE and value.is_integer() else value

@@ -1,0 +1,138 @@
+"""From seconds and tokens to dollars and joules: device rates, API prices, a stopwatch, an energy counter.
+
+What is not known stays unknown: a model without a list price costs an unknown amount, never nothing.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Protocol, Self, final
+
+from netgain.errors import InputError, MissingExtraError
+from netgain.records.cost import Cost
+
+HOUR = 3600.0  # seconds
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DeviceRate:
+    """What an hour of one device costs, in dollars, and where that figure comes from."""
+
+    dollars_per_hour: float
+    source: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dollars_per_hour < float("inf"):
+            raise InputError(f"rate {self.dollars_per_hour!r}", "dollars per hour are a finite number of 0 or more")
+
+    def price(self, cost: Cost) -> Cost:
+        """``cost`` with the dollars that its device seconds take at this rate; unknown where the seconds are.
+
+        Raises ValueError where ``cost`` has dollars already: the same work is not paid twice.
+        """
+        if cost.dollars is not None:
+            raise ValueError(f"the cost has {cost.dollars} dollars already")
+        return replace(cost, dollars=None if cost.seconds is None else cost.seconds / HOUR * self.dollars_per_hour)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ApiPrice:
+    """Dollars for one call of a remote model, with the list that they are from; both unknown where none has it."""
+
+    dollars: float | None
+    source: str
+
+
+def api_price(
+    model: str, input_tokens: int, output_tokens: int, *, provider: str | None = None, at: datetime | None = None
+) -> ApiPrice:
+    """The list price of one API call, from the price list of the package ``genai-prices`` (an extra).
+
+    ``provider`` is that list's name for who serves the model; ``at`` picks the price of a day (None: today's).
+    A model that is not in the list, or has no price for its tokens, costs an unknown amount. Nothing is looked up
+    over the network. Raises MissingExtraError without the package.
+    """
+    try:
+        import genai_prices
+    except ImportError as missing:
+        raise MissingExtraError("the price of API calls", "prices") from missing
+    source = f"genai-prices {version('genai-prices')}"
+    usage = genai_prices.Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    moment = at or datetime.now(UTC)
+    try:
+        found = genai_prices.calc_price(usage, model, provider_id=provider, genai_request_timestamp=moment)
+    except LookupError:
+        return ApiPrice(None, f"{source}: {model} is not in it")
+    if _lacks_price(found.model_price, input_tokens, output_tokens):
+        return ApiPrice(None, f"{source}: it has no price for the tokens of {model}")
+    return ApiPrice(float(found.total_price), f"{source}: {found.provider.id}/{found.model.id}")
+
+
+def _lacks_price(price: object, input_tokens: int, output_tokens: int) -> bool:
+    asked = {"input_mtok": input_tokens, "output_mtok": output_tokens}
+    return any(tokens and getattr(price, name) is None for name, tokens in asked.items())
+
+
+class EnergyCounter(Protocol):
+    """Something that counts the joules a device has used since some moment."""
+
+    def joules(self) -> float:
+        """Joules since that moment; never falls."""
+
+
+@final
+class NvmlEnergy:
+    """The energy counter of an NVIDIA device, by NVML (the package ``nvidia-ml-py``, an extra)."""
+
+    def __init__(self, device: int = 0) -> None:
+        """Raises MissingExtraError without the package, InputError where this device has no such counter."""
+        try:
+            import pynvml
+        except ImportError as missing:
+            raise MissingExtraError("measuring energy", "energy") from missing
+        self._nvml = pynvml
+        try:
+            pynvml.nvmlInit()
+            self._handle = pynvml.nvmlDeviceGetHandleByIndex(device)
+            self.joules()
+        except pynvml.NVMLError as problem:
+            raise InputError(f"device {device}", f"its energy cannot be read ({problem})") from problem
+
+    def joules(self) -> float:
+        """Joules that the device has used since its driver was loaded (NVML counts millijoules)."""
+        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000.0
+
+
+@final
+class Stopwatch:
+    """Measures device seconds, and joules where there is a counter, of what runs in its ``with`` block.
+
+    ``devices`` are kept busy for as long as the block takes. ``clock`` is a monotonic clock in seconds; whoever
+    measures a device that works asynchronously waits for it before the block ends. The wall clock is never used: it
+    may jump.
+    """
+
+    def __init__(
+        self, *, devices: int = 1, energy: EnergyCounter | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._devices, self._energy, self._clock = devices, energy, clock
+        self._start, self._joules_before = 0.0, 0.0
+        self.seconds: float | None = None
+        self.joules: float | None = None
+
+    def __enter__(self) -> Self:
+        self._joules_before = self._energy.joules() if self._energy else 0.0
+        self._start = self._clock()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = max(0.0, self._clock() - self._start) * self._devices
+        self.joules = max(0.0, self._energy.joules() - self._joules_before) if self._energy else None
+
+    def measured(self, cost: Cost) -> Cost:
+        """``cost`` with the seconds and joules of this block, after it ended."""
+        return replace(cost, seconds=self.seconds, joules=self.joules)

@@ -1,0 +1,113 @@
+"""Verification: whether a journal can be believed, from its bytes up to its totals, and the first row that lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from netgain.errors import NetgainError
+from netgain.metering.budget import Charge, Standing
+from netgain.metering.statement import Totals, sum_up
+from netgain.records.events import Began
+from netgain.records.lock import writer_of
+from netgain.records.reading import Finding, Reading, read
+from netgain.records.rows import Record
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What :func:`verify` found. ``findings`` are lies, in order; ``ok`` says that there are none.
+
+    ``rows`` is how many rows are trusted, ``head`` the hash of the last of them: keep it elsewhere and give it to
+    ``verify(path, head=...)`` later, and not even a rewritten file passes. ``charges`` and ``totals`` are what the
+    trusted rows add up to. ``open`` are reservations without an end: running while there is a ``writer``, else left by
+    a dead one and charged at their quotes.
+    """
+
+    path: str
+    rows: int
+    head: str
+    findings: tuple[Finding, ...]
+    untrusted: int
+    charges: tuple[Charge, ...]
+    totals: Totals
+    open: tuple[Charge, ...]
+    writer: str | None
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    @property
+    def first_lie(self) -> Finding | None:
+        """The first finding in the order of the rows, None where all is well."""
+        return self.findings[0] if self.findings else None
+
+    def summary(self) -> dict[str, Any]:
+        """What was found, as plain JSON values; unknown amounts are left out."""
+        return {
+            "path": self.path,
+            "ok": self.ok,
+            "rows": self.rows,
+            "untrusted_rows": self.untrusted,
+            "head": self.head,
+            "findings": [{"row": finding.row, "problem": finding.problem} for finding in self.findings],
+            "writer": self.writer,
+            "charges": len(self.charges),
+            "open": len(self.open),
+            "spent": self.totals.spent.known(),
+            "spent_at_least": self.totals.at_least.known(),
+            "useful": self.totals.useful.known(),
+            "lost": self.totals.lost.known(),
+        }
+
+    def __str__(self) -> str:
+        if self.findings:
+            return f"{self.path}: not verified: {self.findings[0]} ({self.rows} rows before it hold)"
+        left = f", {len(self.open)} without an end ({self.writer or 'their writer is gone'})" if self.open else ""
+        return f"{self.path}: verified: {self.rows} rows, {len(self.charges)} charges{left}, head {self.head[:16]}"
+
+
+def verify(path: Path | str, *, head: str | None = None) -> Verification:
+    """Check every number, hash, event, budget and total of the journal at ``path``, from the first row to the last.
+
+    ``head`` is the hash of the last row as it was published before (the journal may have grown since). Never changes
+    the file and never raises for what is in it; raises OSError where it may not be read.
+
+    The ``-wal`` file that a killed writer leaves is part of the journal. Deleting it, or putting an older copy of the
+    whole journal in its place, gives a journal that was true once: only a published ``head`` tells.
+    """
+    reading = read(path)
+    standing, contradiction = _replay(reading.records)
+    if contradiction is not None and contradiction.row is not None:
+        rows = len(reading.records)
+        kept = reading.records[: contradiction.row]
+        reading = Reading(kept, (contradiction, *reading.findings), reading.untrusted + rows - len(kept))
+    findings = reading.findings
+    if head is not None and not any(record.hash == head for record in reading.records):
+        findings += (Finding(None, f"no row has the published hash {head}: the journal was rewritten or cut off"),)
+    charges = tuple(standing.charges.values())
+    return Verification(
+        path=str(path),
+        rows=len(reading.records),
+        head=reading.head,
+        findings=findings,
+        untrusted=reading.untrusted,
+        charges=charges,
+        totals=sum_up(charges),
+        open=standing.open_reservations(),
+        writer=writer_of(Path(path).resolve()),
+    )
+
+
+def _replay(records: tuple[Record, ...]) -> tuple[Standing, Finding | None]:
+    """The state after the rows that do not contradict those before them, and the first one that does."""
+    standing = Standing()
+    for record in records:
+        try:
+            if record.seq == 0 and not isinstance(record.event, Began):
+                return standing, Finding(0, "a journal begins with the writer that began it")
+            standing.apply(record.seq, record.event)
+        except (ValueError, NetgainError) as problem:
+            return standing, Finding(record.seq, str(problem))
+    return standing, None

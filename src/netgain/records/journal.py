@@ -1,0 +1,206 @@
+"""The journal: the one book of what was spent, append-only, hash-chained and durable.
+
+A row is on the disk before :meth:`Journal.append` returns (SQLite, write-ahead log, ``synchronous = FULL``); a
+killed writer loses nothing that was acknowledged. On a network file system, where a write-ahead log is unsafe, the
+rollback journal is used instead. One process writes to one file; anyone may read it meanwhile.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, final
+
+from netgain.errors import JournalError
+from netgain.records.events import Began, Event
+from netgain.records.lock import WriterLock
+from netgain.records.reading import read
+from netgain.records.rows import ROOT, TABLES, Record, chain, encode
+
+MOUNTS = Path("/proc/mounts")
+REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p", "afs", "fuse.sshfs")
+
+
+@final
+class Journal:
+    """The writing end of a journal file. Open it with :meth:`open`; use it as a context manager or close it.
+
+    Safe to share between threads; a process made by ``fork`` must not use its parent's.
+    """
+
+    def __init__(self, path: Path, lock: WriterLock, clock: Callable[[], float]) -> None:
+        self.path = path
+        self._lock, self._clock, self._pid = lock, clock, os.getpid()
+        self._threads = threading.Lock()
+        self._length, self._head, self._closed = 0, ROOT, False
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+
+    @classmethod
+    def open(
+        cls, path: Path | str, *, software: str = "netgain", clock: Callable[[], float] = time.time
+    ) -> tuple[Self, tuple[Record, ...]]:
+        """The journal at ``path``, made where there is none, and the rows that it held before this writer began.
+
+        Raises JournalError where another process writes to it, or where it does not verify: a file that lies is
+        not written on. ``clock`` gives seconds since 1970 and is only written down, never computed with.
+        """
+        path = Path(path).resolve()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = WriterLock(path)
+        except (OSError, sqlite3.Error) as problem:
+            raise JournalError(str(path), f"it cannot be opened for writing: {problem}") from problem
+        existing = path.is_file() and path.stat().st_size > 0
+        try:
+            journal = cls(path, lock, clock)
+        except sqlite3.Error as problem:
+            lock.release()
+            raise JournalError(str(path), f"it cannot be opened for writing: {problem}") from problem
+        try:
+            records = journal._prepare(existing)
+            began = journal.append(Began(software=software, host=socket.gethostname(), pid=os.getpid()))
+        except BaseException:
+            journal.close()
+            raise
+        return journal, records + began
+
+    def _prepare(self, existing: bool) -> tuple[Record, ...]:
+        records = self._check() if existing else ()
+        mode = "DELETE" if is_remote(self.path) else "WAL"
+        try:
+            self._connection.execute(f"PRAGMA journal_mode = {mode}")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            if not records:
+                self._create()
+        except sqlite3.Error as problem:
+            raise self._refusal(problem) from problem
+        if records:
+            self._length, self._head = len(records), records[-1].hash
+        return records
+
+    def _check(self) -> tuple[Record, ...]:
+        reading = read(self.path)
+        if not reading.findings or self._is_empty_shell():
+            return reading.records
+        raise JournalError(
+            str(self.path), str(reading.findings[0]), "keep it as evidence and write to a new file; read() salvages it"
+        )
+
+    def _is_empty_shell(self) -> bool:
+        """Whether the file is a database without tables: its writer died before it could create them."""
+        try:
+            return bool(self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,))
+        except sqlite3.Error:
+            return False
+
+    def _create(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        present = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master")}
+        for name, statement in TABLES.items():
+            if name not in present:
+                self._connection.execute(statement)
+        self._connection.execute("COMMIT")
+
+    @property
+    def length(self) -> int:
+        """How many rows there are: the number that the next one will have."""
+        return self._length
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more rows."""
+        return self._closed
+
+    def append(self, *events: Event) -> tuple[Record, ...]:
+        """Write these events, all or none; they are on the disk when this returns, with their row numbers.
+
+        Raises JournalError where they cannot be written (disk full, file taken over); then none of them is.
+        """
+        with self._threads:
+            self._require_open()
+            records, rows = self._chained(events)
+            try:
+                self._write(rows)
+            except sqlite3.Error as problem:
+                self._rollback()
+                raise self._refusal(problem) from problem
+            self._length, self._head = self._length + len(rows), records[-1].hash if records else self._head
+            return records
+
+    def _chained(self, events: tuple[Event, ...]) -> tuple[tuple[Record, ...], list[tuple[int, str, str]]]:
+        at, head = round(float(self._clock()), 6), self._head
+        records, rows = [], []
+        for seq, event in enumerate(events, start=self._length):
+            text = encode(seq, at, event)
+            head = chain(head, text)
+            records.append(Record(seq, at, event, head))
+            rows.append((seq, text, head))
+        return tuple(records), rows
+
+    def _write(self, rows: list[tuple[int, str, str]]) -> None:
+        if not rows:
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        newest = self._connection.execute("SELECT seq, hash FROM head").fetchall()
+        if newest != ([(self._length - 1, self._head)] if self._length else []):
+            raise sqlite3.IntegrityError("another process has written to it")
+        self._connection.executemany("INSERT INTO events VALUES (?, ?, ?)", rows)
+        self._connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?)", (rows[-1][0], rows[-1][2]))
+        self._connection.execute("COMMIT")
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise JournalError(str(self.path), "the journal is closed")
+        if os.getpid() != self._pid:
+            raise JournalError(
+                str(self.path), f"it belongs to process {self._pid}, which forked", "give each process its own journal"
+            )
+
+    def _refusal(self, problem: Exception) -> JournalError:
+        free = shutil.disk_usage(self.path.parent).free
+        return JournalError(str(self.path), f"it cannot be written ({problem}); {free} bytes are free on its disk")
+
+    def close(self) -> None:
+        """Let go of the file. Further appends are refused; closing twice does nothing.
+
+        A journal that was closed is one file without companions, readable where nothing can be written.
+        """
+        if not self._closed and os.getpid() == self._pid:
+            self._closed = True
+            with contextlib.suppress(sqlite3.Error):  # a reader holds it: the log stays beside the file, as valid
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.close()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_remote(path: Path, mounts: Path = MOUNTS) -> bool:
+    """Whether ``path`` lies on a network file system, as far as the table of mounts tells (Linux; elsewhere False)."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    resolved = path.resolve()
+    best, kind = Path("/"), ""
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        point = Path(fields[1].replace("\\040", " "))
+        if resolved.is_relative_to(point) and len(point.parts) >= len(best.parts):
+            best, kind = point, fields[2]
+    return kind.startswith(REMOTE)
