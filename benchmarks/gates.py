@@ -1,0 +1,100 @@
+"""The gates: what must hold before a speed counts. Small shapes, minutes at most; the tests check the same and more."""
+
+import random
+from typing import Any
+
+import torch
+from reference import adapter_weights, answer_reference, build_model, train_reference
+from torch import Tensor
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from netgain.model.answers import Request
+from netgain.model.decode import MultiLoraDecoder
+from netgain.model.jobs import InnerLoopJob
+from netgain.model.lora import Adapter, fresh
+from netgain.model.planned import PlannedBackend
+from netgain.model.trainer import MultiLoraTrainer
+
+LIMITS = {"fp64_max_weight_difference": 1e-10, "fp32_max_loss_difference": 1e-4, "answers_differing": 0.0}
+
+
+def _norm_in_own_precision(self: Any, x: Tensor) -> Tensor:
+    """HF's RMSNorm rounds to float32 even in a float64 model; the reference of the float64 gate must not."""
+    result: Tensor = self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
+    return result
+
+
+def _jobs(count: int, sequences: int, epochs: int) -> list[InnerLoopJob]:
+    rng = random.Random(5)  # noqa: S311
+    return [
+        InnerLoopJob(
+            key=str(i),
+            sequences=[[rng.randrange(2, 4096) for _ in range(rng.randrange(8, 60))] for _ in range(sequences)],
+            epochs=epochs,
+            learning_rate=1e-3,
+            seed=i,
+        )
+        for i in range(count)
+    ]
+
+
+def _compare(dtype: torch.dtype, jobs: list[InnerLoopJob], ask: int) -> tuple[float, float, int]:
+    """Largest difference of weights and of losses between packs and one-by-one, and how many answers differ.
+
+    An answer may differ only where the reference's two best logits are closer than 1e-3 at the first difference.
+    """
+    model = build_model("1M").to(dtype)
+    backend = PlannedBackend(model)
+    outcomes = {outcome.key: outcome for outcome in MultiLoraTrainer(backend, resident=4, budget=256).run(jobs)}
+    weights, losses, differing = 0.0, 0.0, 0
+    for job in jobs:
+        outcome = outcomes[job.key]
+        if outcome.adapter is None:
+            raise SystemExit(f"gate job {job.key} failed: {outcome.failure}")
+        first = fresh(outcome.adapter.layout, job.seed, dtype)
+        order = [list(job.sequences[step[0]]) for step in job.steps()]
+        run = train_reference(model, order, None, first=_named(first))
+        wanted = dict(run.model.named_parameters())
+        for name, weight in _named(outcome.adapter).items():
+            weights = max(weights, float((wanted[name].detach() - weight).abs().max()))
+        losses = max(losses, *(abs(a - b) for a, b in zip(run.losses, outcome.losses, strict=True)))
+        for i in range(ask):
+            prompt = tuple(job.sequences[i][:12])
+            got = MultiLoraDecoder(backend).generate([Request(prompt=prompt, adapter=0, max_new=32)], [outcome.adapter])
+            said = answer_reference(run.model, prompt, 32)
+            differing += _differs(run.model, prompt, said, list(got[0].tokens))
+        run.model.unload()
+    return weights, losses, differing
+
+
+def _differs(model: Any, prompt: tuple[int, ...], said: list[int], got: list[int]) -> int:
+    for i, (a, b) in enumerate(zip(said, got, strict=True)):
+        if a != b:
+            with torch.inference_mode():
+                top = model(input_ids=torch.tensor([[*prompt, *said[:i]]])).logits[0, -1].topk(2).values
+            return int(float(top[0] - top[1]) >= 1e-3)
+    return 0
+
+
+def _named(adapter: Adapter) -> dict[str, Tensor]:
+    return adapter_weights((t.path, adapter.a(t), adapter.b(t)) for t in adapter.layout.targets)
+
+
+def check_gates() -> dict[str, float]:
+    """The gates' figures. Ends the program where one is missed."""
+    usual = LlamaRMSNorm.forward
+    LlamaRMSNorm.forward = _norm_in_own_precision  # type: ignore[method-assign]
+    try:
+        exact, _, _ = _compare(torch.float64, _jobs(4, 6, 5), 0)
+    finally:
+        LlamaRMSNorm.forward = usual  # type: ignore[method-assign]
+    _, losses, differing = _compare(torch.float32, _jobs(3, 9, 10), 4)
+    figures = {
+        "fp64_max_weight_difference": exact,
+        "fp32_max_loss_difference": losses,
+        "answers_differing": float(differing),
+    }
+    missed = [f"{name} = {value:g}, limit {LIMITS[name]:g}" for name, value in figures.items() if value > LIMITS[name]]
+    if missed:
+        raise SystemExit("gate missed: " + "; ".join(missed))
+    return figures

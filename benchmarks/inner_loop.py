@@ -1,0 +1,263 @@
+"""How fast is the inner loop? Train one adapter and answer 5 questions, against the published way of doing it.
+
+Usage: python benchmarks/inner_loop.py --size 1M|8M|50M [--rounds 3] [--json] [--full-reference]
+
+One process, one thread. Every round runs, one after the other: the padded reference (HF Trainer + PEFT, 2048
+positions), the same Trainer without padding, our trainer on loops drawn from the published lengths, HF generate for one
+question (times five), our decoder, and the probes of the machine's matrix-product peak. One warm-up round is not
+counted; figures are medians over rounds. CPU-seconds come first, wall-clock beside. Our time includes drawing initial
+weights, scheduling, the optimizer and writing each adapter in PEFT's format. Before any speed, the gates are checked.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+from gates import check_gates
+from reference import PADDED, SIZES, Trained, answer_reference, build_model, train_reference
+
+from netgain.model.answers import Request
+from netgain.model.decode import MultiLoraDecoder
+from netgain.model.jobs import InnerLoopJob
+from netgain.model.kernels import NativeOps, library
+from netgain.model.lora import fresh
+from netgain.model.peft_files import save_adapter
+from netgain.model.planned import PlannedBackend
+from netgain.model.trainer import MultiLoraTrainer
+
+LENGTHS = Path(__file__).parent / "data" / "inner_loop_lengths.json"
+STEPS, TOKENS = 87.32, 4227.6  # one loop of the published round: 65,490 updates and 3,170,730 tokens over 750 loops
+ANSWERS, NEW, PROMPT, SHARED = 5, 64, 34, 17
+RANK = 32
+# loops trained at a time, epochs of each, rows of a pack, resident adapters, steps of the padded reference
+PLAN = {"1M": (64, 10, 1024, 32, 3), "8M": (32, 5, 1536, 32, 2), "50M": (16, 2, 1024, 16, 1)}
+GOALS = {"1M": (150, 9.0, 0.55), "8M": (120, 4.2, 0.75), "50M": (90, 3.0, 0.82)}
+CEILING = {"1M": 274, "8M": 162, "50M": 109}
+
+
+@dataclass
+class Clock:
+    """Seconds per canonical loop, (CPU, wall), one entry per counted round."""
+
+    held: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def add(self, name: str, cpu: float, wall: float) -> None:
+        """Book one round's figure."""
+        self.held.setdefault(name, []).append((cpu, wall))
+
+    def cpu(self, name: str) -> float:
+        """The median of the CPU figures."""
+        return statistics.median(cpu for cpu, _ in self.held[name])
+
+    def wall(self, name: str) -> float:
+        """The median of the wall figures."""
+        return statistics.median(wall for _, wall in self.held[name])
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """(CPU, wall) seconds of a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def gemm_peak() -> float:
+    """The best of several large single-precision products, torch's and ours, in GFLOP/s of CPU time."""
+    best = 0.0
+    for m, k, n in ((1024, 1024, 1024), (1024, 640, 1920), (1024, 384, 128), (1536, 320, 1728)):
+        x, w, out = torch.randn(m, k), torch.randn(n, k), torch.empty(m, n)
+        runs = [lambda x=x, w=w, out=out: torch.mm(x, w.t(), out=out)]
+        if library() is not None:
+            ops = NativeOps(torch.float32)
+            frozen = ops.freeze(w, None)
+            runs.append(lambda ops=ops, frozen=frozen, x=x, out=out: ops.linear(frozen, x, out))
+        for run in runs:
+            run()
+            repeats = max(1, int(1.2e10 / (2 * m * k * n)))
+            for _ in range(3):
+                cpu, _ = timed(lambda run=run, repeats=repeats: [run() for _ in range(repeats)])
+                best = max(best, 2 * m * k * n * repeats / cpu / 1e9)
+    return best
+
+
+def useful_gflop(size: str, loops: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """Operations that one loop cannot do without, (training, answering): forward, input gradients, adapters.
+
+    No weight gradients of the base, no pads, the head at labelled positions only, causal attention.
+    """
+    hidden, layers, vocabulary, feed_forward, _ = SIZES[size]
+    body, head = layers * (4 * hidden**2 + 3 * hidden * feed_forward), hidden * vocabulary
+    adapter = layers * 2 * RANK * 2 * hidden
+    lengths = [n for loop in loops for n in loop["sequences"]]
+    share = STEPS / len(lengths)
+    positions, labelled = TOKENS, TOKENS - STEPS
+    pairs = share * sum(n * (n + 1) / 2 for n in lengths)
+    train = 4 * body * positions + 4 * head * labelled + 6 * adapter * positions + 12 * layers * hidden * pairs
+    own = ANSWERS * (PROMPT - SHARED + NEW - 1)
+    pairs = SHARED * (SHARED + 1) / 2 + ANSWERS * sum(range(SHARED + 1, PROMPT + NEW))
+    answer = 2 * (body + adapter) * (SHARED + own) + 2 * head * ANSWERS * NEW + 4 * layers * hidden * pairs
+    return train / 1e9, answer / 1e9
+
+
+class Workload:
+    """The loops to run: lengths as published, tokens random."""
+
+    def __init__(self, size: str) -> None:
+        self.size, self.vocabulary = size, SIZES[size][2]
+        self.loops: list[dict[str, Any]] = json.loads(LENGTHS.read_text(encoding="utf-8"))["loops"]
+
+    def texts(self, lengths: Sequence[int], seed: int) -> list[list[int]]:
+        """Random sequences of these lengths."""
+        rng = random.Random(seed)  # noqa: S311 (a workload, not a secret)
+        return [[rng.randrange(2, self.vocabulary) for _ in range(n)] for n in lengths]
+
+    def typical(self) -> list[int]:
+        """The sequence lengths of the loop nearest to the mean one."""
+        near = min(self.loops, key=lambda x: abs(len(x["sequences"]) - STEPS / 10) * 50 + abs(sum(x["sequences"]) - TOKENS / 10))
+        return list(near["sequences"])
+
+    def jobs(self, count: int, epochs: int, seed: int) -> list[InnerLoopJob]:
+        """Jobs on loops drawn evenly from the whole round."""
+        rng = random.Random(seed)  # noqa: S311
+        ranked = sorted(self.loops, key=lambda loop: sum(loop["sequences"]))
+        drawn = [ranked[int((i + rng.random()) * len(ranked) / count)] for i in range(count)]
+        rng.shuffle(drawn)
+        return [
+            InnerLoopJob(
+                key=str(i), sequences=self.texts(loop["sequences"], seed + i), epochs=epochs, learning_rate=1e-3, seed=i, rank=RANK
+            )
+            for i, loop in enumerate(drawn)
+        ]
+
+
+def run_ours(backend: PlannedBackend, work: Workload, seed: int, clock: Clock) -> None:
+    """Train and export many loops, then answer; booked per canonical loop."""
+    count, epochs, budget, resident, _ = PLAN[work.size]
+    jobs = work.jobs(count, epochs, seed)
+    outcomes = []
+
+    def train() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for outcome in MultiLoraTrainer(backend, resident=resident, budget=budget).run(jobs):
+                outcomes.append(outcome)
+                if outcome.adapter is None:
+                    raise SystemExit(f"job {outcome.key} failed: {outcome.failure}")
+                save_adapter(outcome.adapter, Path(folder) / outcome.key)
+
+    cpu, wall = timed(train)
+    share = TOKENS / sum(outcome.work.real_positions for outcome in outcomes)
+    clock.add("ours_train", cpu * share, wall * share)
+    prompts = work.texts([PROMPT] * ANSWERS * 16, seed)
+    for i in range(0, len(prompts), ANSWERS):
+        for prompt in prompts[i : i + ANSWERS]:
+            prompt[:SHARED] = prompts[i][:SHARED]
+    adapters = [outcome.adapter for outcome in outcomes[:16] if outcome.adapter is not None]
+    asked = [Request(prompt=tuple(prompt), adapter=i // ANSWERS, max_new=NEW) for i, prompt in enumerate(prompts)]
+    cpu, wall = timed(lambda: MultiLoraDecoder(backend, rows=16 * ANSWERS).generate(asked, adapters))
+    clock.add("ours_answer", cpu / 16, wall / 16)
+
+
+def run_references(model: Any, work: Workload, seed: int, clock: Clock) -> None:
+    """Both references and HF generate; booked per canonical loop."""
+    lengths = work.typical()
+    texts = work.texts(lengths, seed)
+    steps = PLAN[work.size][4]
+    padded = train_reference(model, texts[: steps + 1], PADDED)
+    model = padded.model.unload()
+    clock.add("padded_train", *_loop(padded, 1, STEPS))
+    epoch = train_reference(model, [*texts, *texts], None)
+    clock.add("unpadded_train", *_loop(epoch, len(texts), STEPS))
+    prompt = work.texts([PROMPT], seed)[0]
+    cpu, wall = timed(lambda: answer_reference(epoch.model, prompt, NEW))
+    clock.add("reference_answer", cpu * ANSWERS, wall * ANSWERS)
+    epoch.model.unload()
+
+
+def _loop(run: Trained, warm: int, steps: float) -> tuple[float, float]:
+    """Seconds of a loop from the steps after ``warm`` ones: mean step times steps, plus what lies beside the steps."""
+    cpu, wall = statistics.mean(run.step_cpu[warm:]), statistics.mean(run.step_wall[warm:])
+    return cpu * steps + run.fixed_cpu, wall * steps + run.fixed_wall
+
+
+def summary(size: str, clock: Clock, peaks: Sequence[float], work: Workload, gates: dict[str, float]) -> dict[str, Any]:
+    """The figures that a reader wants, by the names that the JSON has."""
+    train, answer = useful_gflop(size, work.loops)
+    peak = statistics.median(peaks)
+    floor = (train + answer) / peak
+    result: dict[str, Any] = {"size": size, "rounds": len(peaks), "gates": gates, "gemm_peak_gflops": peak}
+    for kind, pick in (("", clock.cpu), ("_wall", clock.wall)):
+        ours = pick("ours_train") + pick("ours_answer")
+        result[f"ratio_padded{kind}"] = (pick("padded_train") + pick("reference_answer")) / ours
+        result[f"ratio_unpadded{kind}"] = (pick("unpadded_train") + pick("reference_answer")) / ours
+        result[f"fraction_of_floor{kind}"] = floor / ours
+        result[f"seconds_per_loop{kind}"] = {name: pick(name) for name in clock.held}
+    result |= {"floor_seconds": floor, "useful_gflop": {"train": train, "answer": answer}}
+    best_padded = (clock.cpu("padded_train") + clock.cpu("reference_answer")) / floor
+    best_unpadded = (clock.cpu("unpadded_train") + clock.cpu("reference_answer")) / floor
+    result["ceiling_here"] = {"padded": best_padded, "unpadded": best_unpadded}
+    result["goals"] = dict(zip(("ratio_padded", "ratio_unpadded", "fraction_of_floor"), GOALS[size], strict=True))
+    result["suspicious"] = result["fraction_of_floor"] > 1.0
+    return result
+
+
+def full_reference(model: Any, work: Workload) -> dict[str, float]:
+    """All steps of one padded loop, and what the extrapolation from a few of its steps would have said."""
+    texts = work.texts(work.typical(), 7) * 10
+    run = train_reference(model, texts, PADDED)
+    run.model.unload()
+    few = Trained(run.model, run.losses, run.step_cpu[:4], run.step_wall[:4], run.fixed_cpu, run.fixed_wall)
+    said, _ = _loop(few, 1, len(texts))
+    return {"steps": float(len(texts)), "cpu_seconds": sum(run.step_cpu) + run.fixed_cpu, "extrapolated": said}
+
+
+def main() -> None:
+    """Gates, rounds, figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=sorted(SIZES), default="1M")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--full-reference", action="store_true", help="also run one padded loop to its end")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    work, clock, peaks = Workload(options.size), Clock(), list[float]()
+    gates = check_gates()
+    model = build_model(options.size)
+    backend = PlannedBackend(model)
+    fresh(backend.layout(("q_proj", "v_proj"), RANK, 64.0), 0)
+    for number in range(options.rounds + 1):
+        with contextlib.redirect_stderr(sys.stderr):
+            run_references(model, work, number, clock)
+        run_ours(backend, work, 1000 * number, clock)
+        peaks.append(gemm_peak())
+        if number == 0:  # the warm-up is not counted
+            clock.held.clear()
+            peaks.clear()
+        print(f"round {number} of {options.rounds} done", file=sys.stderr)  # noqa: T201
+    result = summary(options.size, clock, peaks, work, gates)
+    if options.full_reference:
+        result["full_reference"] = full_reference(model, work)
+    if options.json:
+        print(json.dumps(result, indent=2))  # noqa: T201
+    else:
+        for name, value in result.items():
+            print(f"{name:24} {value}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

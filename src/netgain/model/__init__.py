@@ -1,0 +1,1 @@
+"""The language model: many adapters trained and examined at once. The only package that imports torch."""

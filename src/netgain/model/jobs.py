@@ -1,0 +1,151 @@
+"""One adapter's training as pure data: its sequences, its settings and its own order of steps. No torch here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal, final
+
+import numpy as np
+
+from netgain.errors import InputError
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PadLoss:
+    """What the pads of the reference protocol contribute to the loss.
+
+    ``masked``  nothing: pads have no loss and are not run
+    ``exact``   the reference as published: every sequence is padded to ``length`` with the end-of-text token, whose
+                labels stay in the loss. A pad attends to text only, so pads are run without a rectangle
+    ``probes``  ``probes`` pads at stratified positions, weighted to stand in for all of them
+    """
+
+    kind: Literal["masked", "probes", "exact"] = "masked"
+    probes: int = 16
+    length: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("masked", "probes", "exact"):
+            raise InputError(f"pad_loss {self.kind!r}", "is not a way to treat pads", "use masked, probes or exact")
+        if self.probes < 1 or self.length < 2:
+            raise InputError("pad_loss", f"probes = {self.probes}, length = {self.length}: at least 1 and 2 are needed")
+
+    def positions(self, text: int) -> tuple[list[int], float]:
+        """Positions of the pads to run after ``text`` real tokens, and the weight of each relative to a real label.
+
+        The pad queries of the reference are ``text .. length - 2`` (the last position has no label).
+        """
+        pads = self.length - 1 - text
+        if self.kind == "masked" or pads <= 0:
+            return [], 0.0
+        if self.kind == "exact" or pads <= self.probes:
+            return list(range(text, self.length - 1)), 1.0
+        chosen = [text + int((i + 0.5) * pads / self.probes) for i in range(self.probes)]
+        return chosen, pads / self.probes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One sequence as the model gets it: ``text`` real rows, then pads. Lists are per row; weights are unnormalised.
+
+    ``targets[i]`` is the label at row i; its weight is 0 where there is no loss.
+    """
+
+    tokens: list[int]
+    positions: list[int]
+    targets: list[int]
+    weights: list[float]
+    text: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerLoopJob:
+    """Train one LoRA adapter on ``sequences`` (token ids), as HF's Trainer does with its defaults.
+
+    AdamW (0.9, 0.999, 1e-8, no decay), linear schedule to 0 without warm-up, gradients clipped to ``max_grad_norm``,
+    loss = mean over a batch's labelled tokens. ``loss_masks`` marks per sequence which tokens are predicted (by their
+    own index). ``seed`` decides initial weights and order. ``pad_token`` is needed where pads have a loss.
+    """
+
+    key: str
+    sequences: Sequence[Sequence[int]]
+    epochs: int
+    learning_rate: float
+    seed: int
+    rank: int = 32
+    alpha: float = 64.0
+    target_modules: tuple[str, ...] = ("q_proj", "v_proj")
+    max_grad_norm: float = 1.0
+    batch_size: int = 1
+    pad_loss: PadLoss = PadLoss()  # noqa: RUF009 (frozen)
+    pad_token: int = 0
+    loss_masks: Sequence[Sequence[bool]] | None = None
+
+    def __post_init__(self) -> None:
+        where = f"job {self.key!r}"
+        if self.epochs < 0 or self.batch_size < 1 or self.rank < 1:
+            raise InputError(where, f"epochs {self.epochs}, batch size {self.batch_size}, rank {self.rank}: too small")
+        if not (isfinite(self.learning_rate) and isfinite(self.alpha) and self.max_grad_norm > 0):
+            raise InputError(where, "learning rate and alpha must be finite, the gradient limit above 0")
+        if not self.target_modules:
+            raise InputError(where, "target_modules is empty", "name at least one projection, such as q_proj")
+        if self.loss_masks is not None:
+            lengths = [len(mask) for mask in self.loss_masks]
+            if lengths != [len(sequence) for sequence in self.sequences]:
+                raise InputError(where, "loss_masks and sequences differ in length")
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole job."""
+        return self.epochs * -(-len(self.sequences) // self.batch_size)
+
+    def steps(self) -> Iterator[tuple[int, ...]]:
+        """The sequences of each step, in order: a fresh permutation every epoch, from the job's own generator."""
+        order = np.random.default_rng(self.seed)
+        for _ in range(self.epochs):
+            shuffled = [int(i) for i in order.permutation(len(self.sequences))]
+            for first in range(0, len(shuffled), self.batch_size):
+                yield tuple(shuffled[first : first + self.batch_size])
+
+    def example(self, index: int) -> Example:
+        """Rows of one sequence, pads included, with labels shifted by one."""
+        tokens = [int(token) for token in self.sequences[index]]
+        text = len(tokens)
+        mask = [True] * text if self.loss_masks is None else [bool(m) for m in self.loss_masks[index]]
+        pads, weight = self.pad_loss.positions(text)
+        closing = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
+        return Example(
+            tokens=tokens + [self.pad_token] * len(pads),
+            positions=[*range(text), *pads],
+            targets=tokens[1:] + [self.pad_token] * (1 + len(pads)),
+            weights=[float(m) for m in mask[1:]] + [closing] + [weight] * len(pads),
+            text=text,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one adapter's job ended early. The rest of its pack is unharmed."""
+
+    kind: Literal["empty", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
+    detail: str
+    step: int
+
+
+def check(job: InnerLoopJob, context: int, vocabulary: int) -> Failure | None:
+    """What makes a job impossible before its first step, as data; ``context`` is the model's longest sequence."""
+    if not job.sequences or job.epochs == 0:
+        return Failure("empty", f"job {job.key!r} has no training steps", 0)
+    for i, sequence in enumerate(job.sequences):
+        longest = max(len(sequence), job.pad_loss.length if job.pad_loss.kind != "masked" else 0)
+        if longest > context:
+            return Failure("too_long", f"sequence {i} needs {longest} positions; the model has {context}", 0)
+        if any(not 0 <= token < vocabulary for token in sequence):
+            return Failure("bad_token", f"sequence {i} has a token outside 0..{vocabulary - 1}", 0)
+        if not sequence or not any(job.example(i).weights):
+            return Failure("no_labels", f"sequence {i} ({len(sequence)} tokens) has no label to learn from", 0)
+    return None
