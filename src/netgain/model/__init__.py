@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netgain.model.hf import load_model
     from netgain.model.interface import Answered, Generate, Message, Result, Score, Scored, Train, Trained
     from netgain.model.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.metered import Model
     from netgain.model.scripted import scripted_model
+    from netgain.model.teacher import remote_model
 
 _HOMES = {
     "Answered": "interface",
@@ -25,6 +27,8 @@ _HOMES = {
     "Scored": "interface",
     "Train": "interface",
     "Trained": "interface",
+    "load_model": "hf",
+    "remote_model": "teacher",
     "scripted_model": "scripted",
 }
 
@@ -41,6 +45,8 @@ __all__ = [
     "Scored",
     "Train",
     "Trained",
+    "load_model",
+    "remote_model",
     "scripted_model",
 ]
 

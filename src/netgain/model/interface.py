@@ -65,7 +65,8 @@ class Generate:
             raise InputError(
                 f"temperature {self.temperature}, top_p {self.top_p}", "they must be >= 0 and within (0, 1]"
             )
-        if isinstance(self.stop, str) or not all(self.stop):
+        stop: object = self.stop
+        if isinstance(stop, str) or not all(self.stop):
             raise InputError(f"stop {self.stop!r}", "must be a tuple of texts, none of them empty")
 
 

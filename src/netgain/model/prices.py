@@ -71,7 +71,7 @@ class TokenPrices:
 
     def statement(self) -> dict[str, Any]:
         """The prices, and that FLOPs are declared where they are."""
-        known = {"dollars_per_million_in": self.dollars_in, "dollars_per_million_out": self.dollars_out}
+        known: dict[str, Any] = {"dollars_per_million_in": self.dollars_in, "dollars_per_million_out": self.dollars_out}
         if self.dollars_in is None and self.listed:
             known |= {"dollars": api_price(self.listed, 1, 1, provider=self.provider).source}
         declared = None if self.active_parameters is None else "declared: 2 x active parameters x tokens"
