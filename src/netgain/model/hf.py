@@ -13,7 +13,6 @@ from netgain.errors import InputError
 from netgain.metering import work as metering
 from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
-from netgain.model import jobs, peft_files
 from netgain.model.answers import Answer
 from netgain.model.answers import Request as Row
 from netgain.model.backend import backend_for
@@ -32,11 +31,12 @@ from netgain.model.interface import (
     Train,
     Trained,
 )
-from netgain.model.jobs import InnerLoopJob
+from netgain.model.jobs import InnerLoopJob, check
 from netgain.model.loading import Loaded, load_parts
 from netgain.model.lora import Adapter as LoraAdapter
 from netgain.model.lora import Layout
 from netgain.model.metered import Model
+from netgain.model.peft_files import load_adapter, read_config, save_adapter
 from netgain.model.planned import PlannedBackend
 from netgain.model.prices import ShapePrices
 from netgain.model.rectangle import Continuation, Rectangles
@@ -135,7 +135,7 @@ class _HuggingFace:
 
     def _train_bound(self, job: InnerLoopJob, longest: int) -> tuple[Part, ...]:
         lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
-        if jobs.check(job, self._engine.context, self._engine.vocabulary) is not None:
+        if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return ()
         whole = metering.Work()
         for index in range(len(job.sequences)):
@@ -153,7 +153,7 @@ class _HuggingFace:
         return (Part(job.epochs * whole + metering.Work(updates=job.total_steps), training=lora),)
 
     def _longest(self, job: InnerLoopJob) -> int:
-        if jobs.check(job, self._engine.context, self._engine.vocabulary) is not None:
+        if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return 0
         return max(len(job.example(i).tokens) for i in range(len(job.sequences)))
 
@@ -297,12 +297,12 @@ class _HuggingFace:
         own = self._own(adapter)
         if own is None:
             raise InputError("adapter", "there is none to save")
-        peft_files.save_adapter(own, folder, self.name)
+        save_adapter(own, folder, self.name)
 
     def load_adapter(self, folder: Path) -> Adapter:
         """From PEFT's format."""
-        rank, alpha, names = peft_files.read_config(folder)
-        return peft_files.load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
+        rank, alpha, names = read_config(folder)
+        return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
 
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:
