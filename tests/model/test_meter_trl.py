@@ -15,18 +15,18 @@ torch = pytest.importorskip("torch", reason="the models need torch")
 peft = pytest.importorskip("peft", reason="the adapters are PEFT's")
 trl = pytest.importorskip("trl", reason="the trainers are TRL's: pip install trl")
 
-import datasets
-import transformers
-from torch.utils.flop_counter import FlopCounterMode
+import datasets  # noqa: E402
+import transformers  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-import netgain
-from netgain.metering.account import Account, Book
-from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT
-from netgain.metering.shape import ModelShape
-from netgain.metering.verification import verify
-from netgain.model.trained import describe
-from netgain.records.cost import Cost
-from netgain.records.purpose import Purpose
+import netgain  # noqa: E402
+from netgain.metering.account import Account, Book  # noqa: E402
+from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
+from netgain.metering.shape import ModelShape  # noqa: E402
+from netgain.metering.verification import verify  # noqa: E402
+from netgain.model.trained import describe  # noqa: E402
+from netgain.records.cost import Cost  # noqa: E402
+from netgain.records.purpose import Purpose  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
 TEXTS = ["The river is wide.", "A market by the river", "boats", "Seven boats went by the old market place."]

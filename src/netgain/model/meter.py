@@ -26,7 +26,7 @@ rectangle (packed sequences without a mask are charged as one), second forward p
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -41,7 +41,7 @@ from netgain.metering.shape import ModelShape
 from netgain.metering.work import Work
 from netgain.metering.work import generate as decoding
 from netgain.model.calls import Call, CallPrices
-from netgain.model.trained import Setup, causal_lm, describe, fingerprint, is_checkpointed
+from netgain.model.trained import Setup, Survey, causal_lm, describe, survey
 from netgain.records.cost import Cost
 
 PROBED = 1 << 16  # larger trained weights are not looked at one by one for a gradient that is not finite
@@ -57,7 +57,13 @@ class _Generation:
     reservation: Reservation
     setup: Setup
     started: float
-    passes: Work = field(default_factory=Work)
+    positions: int = 0
+    context: int = 0
+    heads: int = 0
+
+    def work(self) -> Work:
+        """The passes so far. How many positions have text is known at the end."""
+        return Work(positions=float(self.positions), context=float(self.context), head_positions=float(self.heads))
 
 
 @final
@@ -73,7 +79,8 @@ class Meter:
         self._model: Any = causal_lm(model)
         self.shape = shape or ModelShape.from_config(self._model.config.to_dict())
         self._prices = CallPrices(self.shape, self._model)
-        self._setup, self._seen = Setup(None, None), tuple[object, ...]()
+        self._setup, self._seen = Setup(None, None), Survey(-1, 0, (), checkpointed=False)
+        self._stepped: dict[int, list[nn.Parameter]] = {}
         self._pending: Call | None = None
         self._generation: _Generation | None = None
         self._asked: dict[str, Any] = {}
@@ -138,8 +145,8 @@ class Meter:
         cache = named.get("past_key_values")
         past = 0 if cache is None else int(cache.get_seq_length())
         if self._generation is not None:
-            positions = float(rows * columns)
-            self._generation.passes += Work(positions=positions, context=positions * (past + columns))
+            self._generation.positions += rows * columns
+            self._generation.context += rows * columns * (past + columns)
             return
         self.flush()
         setup = self._current_setup()
@@ -148,7 +155,7 @@ class Meter:
         reservation = self._account.reserve("train" if graded else "forward", quote)
         real = _real(named.get("attention_mask"), rows, columns)
         call = Call(reservation, setup, rows, columns, past, real, time.perf_counter())
-        call.checkpointed = graded and is_checkpointed(self._model)
+        call.checkpointed = graded and self._seen.checkpointed
         self._note_asked(call, given.device)
         self._pending = call
 
@@ -176,9 +183,9 @@ class Meter:
             hidden.register_hook(lambda gradient: self._on_gradient(call, gradient))
 
     def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
-        positions = float(output.shape[:-1].numel())
+        positions = output.numel() // output.shape[-1]
         if self._generation is not None:
-            self._generation.passes += Work(head_positions=positions)
+            self._generation.heads += positions
         elif self._pending is not None and self._pending.forwarded:
             self._pending.heads += positions
 
@@ -204,7 +211,8 @@ class Meter:
             reservation = self._account.reserve("update", self._prices.update(setup))
             self._pending = Call(reservation, setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
         gradients = [weight.grad for weight in mine if weight.grad is not None and weight.numel() <= PROBED]
-        self._pending.probes += [gradient.detach().abs().amax() for gradient in gradients]
+        if gradients:
+            self._pending.probes.append(torch.nn.utils.get_total_norm(gradients, float("inf")))
 
     def _on_step_end(self, optimizer: torch.optim.Optimizer, arguments: object, named: object) -> None:
         if self._pending is not None and self._trained_in(optimizer):
@@ -212,8 +220,13 @@ class Meter:
             self.flush()
 
     def _trained_in(self, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-        stepped = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-        return [weight for weight in self._model.parameters() if id(weight) in stepped]
+        """The weights of this model that this optimizer steps."""
+        groups = optimizer.param_groups
+        key = hash((id(optimizer), *(len(group["params"]) for group in groups)))
+        if key not in self._stepped:
+            stepped = {id(weight) for group in groups for weight in group["params"]}
+            self._stepped[key] = [weight for weight in self._model.parameters() if id(weight) in stepped]
+        return self._stepped[key]
 
     # -- generation
 
@@ -229,12 +242,12 @@ class Meter:
             try:
                 output = generate(*arguments, **named)
             except BaseException as error:
-                done = forward_cost(self.shape, running.passes, setup.adapter)
+                done = forward_cost(self.shape, running.work(), setup.adapter)
                 self._end(running.reservation, done, running.started, f"{type(error).__name__}: {error}")
                 raise
             finally:
                 self._generation = None
-            work = running.passes + self._generated(output, lengths, named)
+            work = running.work() + self._generated(output, lengths, named)
             self._end(running.reservation, forward_cost(self.shape, work, setup.adapter), running.started, "")
             return output
 
@@ -271,9 +284,10 @@ class Meter:
     # -- prices
 
     def _current_setup(self) -> Setup:
-        seen = fingerprint(self._model)
+        seen = survey(self._model)
         if seen != self._seen:
             self._setup, self._seen = describe(self._model, self.shape), seen
+            self._stepped.clear()
         return self._setup
 
     # -- booking

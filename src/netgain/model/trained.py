@@ -64,16 +64,32 @@ def describe(model: PreTrainedModel, shape: ModelShape) -> Setup:
     return Setup(adapter, _full(weights, whole) if whole else None)
 
 
-def fingerprint(model: nn.Module) -> tuple[object, ...]:
-    """Changes whenever :func:`describe` may say something else; cheap."""
-    flags = [weight.requires_grad for weight in model.parameters()]
-    switches = [getattr(module, "disable_adapters", None) for module in model.modules() if "lora_A" in module._modules]
-    return len(flags), sum(flags), tuple(switches)
+@final
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What may change between two calls: equal surveys have equal setups. Cheap."""
+
+    trained: int
+    weights: int
+    switches: tuple[object, ...]
+    checkpointed: bool
 
 
-def is_checkpointed(model: nn.Module) -> bool:
-    """Whether transformers' layers run a second time in the backward pass."""
-    return model.training and any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+def survey(model: nn.Module) -> Survey:
+    """Look over all modules once. ``checkpointed``: transformers' layers run a second time in the backward pass."""
+    trained = weights = 0
+    switches: list[object] = []
+    checkpointed = False
+    for module in model.modules():
+        for weight in module._parameters.values():
+            if weight is not None:
+                weights += 1
+                trained += weight.requires_grad
+        if "lora_A" in module._modules:
+            adapter: Any = module
+            switches += (adapter.disable_adapters, adapter.merged, *adapter.active_adapters)
+        checkpointed = checkpointed or bool(module.__dict__.get("gradient_checkpointing"))
+    return Survey(trained, weights, tuple(switches), checkpointed and model.training)
 
 
 def _is_used(module: Any, adapter: str) -> bool:
