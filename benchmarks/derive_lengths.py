@@ -60,7 +60,7 @@ def main() -> None:
     head = {key: value for key, value in figures.items() if key != "loops"}
     loops = ",\n".join("    " + json.dumps(loop) for loop in figures["loops"])
     target.write_text(json.dumps(head, indent=2)[:-2] + ',\n  "loops": [\n' + loops + "\n  ]\n}\n", encoding="utf-8")
-    print(json.dumps(figures["round"]))  # noqa: T201
+    print(json.dumps(figures["round"]))
 
 
 if __name__ == "__main__":

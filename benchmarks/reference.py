@@ -1,4 +1,4 @@
-"""The reference: one inner loop after another, with Hugging Face's Trainer and PEFT, as SEAL's published server does."""
+"""The reference: one inner loop after another, with HF's Trainer and PEFT, as SEAL's published server does."""
 
 import contextlib
 import io
@@ -111,14 +111,20 @@ class Trained:
 
 
 def train_reference(
-    base: LlamaForCausalLM, sequences: Sequence[Sequence[int]], padded: int | None, *, first: dict[str, Tensor] | None = None
+    base: LlamaForCausalLM,
+    sequences: Sequence[Sequence[int]],
+    padded: int | None,
+    *,
+    first: dict[str, Tensor] | None = None,
 ) -> Trained:
     """One inner loop (rank 32, alpha 64, q and v, rate 1e-3) over ``sequences``, one step each, in this order.
 
     ``first`` sets initial adapter weights. The adapter is taken off again by the caller (``model.unload()``).
     """
     cpu, wall = time.process_time(), time.perf_counter()
-    settings = LoraConfig(r=32, lora_alpha=64, lora_dropout=0.0, task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"])
+    settings = LoraConfig(
+        r=32, lora_alpha=64, lora_dropout=0.0, task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"]
+    )
     model = get_peft_model(base, settings)
     if first is not None:
         with torch.no_grad():
@@ -139,7 +145,9 @@ def train_reference(
             use_cpu=True,
             dataloader_num_workers=0,
         )
-        trainer = OrderedTrainer(model=model, args=arguments, train_dataset=Steps(sequences, padded), callbacks=[recorder])
+        trainer = OrderedTrainer(
+            model=model, args=arguments, train_dataset=Steps(sequences, padded), callbacks=[recorder]
+        )
         trainer.train()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     return Trained(

@@ -1,18 +1,13 @@
 """What trains a pack: the seam between the schedule and the two backends (``hooks`` and ``planned``)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import nn
 
-from netgain.errors import InputError
-from netgain.model.hooks import HooksBackend
 from netgain.model.lora import AdapterBank, Layout
 from netgain.model.ops import Ops
-from netgain.model.packs import Pack
-from netgain.model.plan import why_not
-from netgain.model.planned import PlannedBackend
+from netgain.model.packs import Extent, Footprint, Pack
 
 
 class Backend(Protocol):
@@ -45,17 +40,8 @@ class Backend(Protocol):
     def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
         """The layout of adapters for this model. Raises InputError for a name that fits no module."""
 
-    def footprint(self, lengths: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Per sequence of (rows, keys) in a pack: positions that run, and pairs (query, key) attended in a layer."""
+    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+        """What each of the sequences that share a pack makes this backend run."""
 
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots (overwriting); returns each step's loss, [G]."""
-
-
-def backend_for(model: nn.Module, wanted: Literal["auto", "hooks", "planned"] = "auto") -> Backend:
-    """The planned backend where the model allows it, else hooks; or the one asked for by name."""
-    if wanted not in ("auto", "hooks", "planned"):
-        raise InputError(f"backend {wanted!r}", "is unknown", "use auto, hooks or planned")
-    if wanted == "planned" or (wanted == "auto" and why_not(model) is None):
-        return PlannedBackend(model)
-    return HooksBackend(model)

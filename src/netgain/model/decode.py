@@ -5,84 +5,21 @@ Rows that finish leave the batch at once and the next adapter's prompts take the
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from os.path import commonprefix
-from typing import Any, Literal, final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor
 
 from netgain.errors import InputError
-from netgain.model.answers import Answer, Chooser, Request, choose
-from netgain.model.jobs import Failure
+from netgain.model.answers import Answer, Request, choose
 from netgain.model.lora import Adapter, AdapterBank
-from netgain.model.ops import Cache, Recall
+from netgain.model.memory import is_out_of_memory
+from netgain.model.ops import KEY_BLOCK, Cache, Recall
 from netgain.model.planned import STAGES, Hook, PlannedBackend, Workspace
-from netgain.model.trainer import is_out_of_memory
+from netgain.model.rows import Row, TextOf, common, families, prepare, restart
 from netgain.model.work import Work
-
-TextOf = Callable[[list[int]], str]
-
-
-@final
-@dataclass(slots=True, eq=False)
-class Row:
-    """A request on its way: its cache entry, the entry and length of the prefix it shares, what it has said so far."""
-
-    index: int
-    request: Request
-    chooser: Chooser
-    slot: int = -1
-    entry: int = -1
-    shared: int = 0
-    shared_length: int = 0
-    own_length: int = 0
-    tokens: list[int] = field(default_factory=list)
-    discarded: int = 0
-    work: Work = Work()  # noqa: RUF009 (frozen)
-    finish: Literal["eos", "stop", "length", "failed"] | None = None
-    failure: Failure | None = None
-
-    def take(self, token: int, room: int, text_of: TextOf | None) -> None:
-        """Book a chosen token and decide whether the answer ends with it; ``room`` is how many tokens it may have."""
-        if token < 0:
-            self.fail("not_finite", f"logits of answer token {len(self.tokens)} are not finite")
-            return
-        self.tokens.append(token)
-        if token in self.request.eos:
-            self.finish = "eos"
-        elif self.request.stop and text_of and any(stop in text_of(self.tokens) for stop in self.request.stop):
-            self.finish = "stop"
-        elif len(self.tokens) >= min(self.request.max_new, room):
-            self.finish = "length"
-
-    def fail(self, kind: Literal["too_long", "bad_token", "not_finite", "out_of_memory"], detail: str) -> None:
-        """End this request, and no other, as failed."""
-        self.finish, self.failure = "failed", Failure(kind, detail, len(self.tokens))
-
-    def answer(self) -> Answer:
-        """What became of it."""
-        work = self.work + Work(generated_tokens=self.discarded + len(self.tokens))
-        return Answer(tuple(self.tokens), self.finish or "length", work, self.failure)
-
-
-def prepare(requests: Sequence[Request], adapters: int, context: int, vocabulary: int, text_of: TextOf | None) -> list[Row]:
-    """Rows for requests; impossible ones are failed already. Raises InputError for an unknown adapter or a stop string
-    without a tokenizer."""
-    rows = []
-    for index, request in enumerate(requests):
-        if request.adapter is not None and not 0 <= request.adapter < adapters:
-            raise InputError(f"adapter {request.adapter}", f"there are {adapters} adapters")
-        if request.stop and text_of is None:
-            raise InputError("stop strings", "need a way to turn tokens into text", "pass text_of to the decoder")
-        row = Row(index, request, Chooser(request))
-        if len(request.prompt) >= context:
-            row.fail("too_long", f"a prompt of {len(request.prompt)} tokens leaves no room in a context of {context}")
-        elif any(not 0 <= token < vocabulary for token in request.prompt):
-            row.fail("bad_token", f"the prompt has a token outside 0..{vocabulary - 1}")
-        rows.append(row)
-    return rows
 
 
 @final
@@ -101,7 +38,7 @@ class MultiLoraDecoder:
     def generate(self, requests: Sequence[Request], adapters: Sequence[Adapter] = ()) -> list[Answer]:
         """Answers in the order of the requests. All adapters have one layout.
 
-        What cannot be answered (prompt too long, logits not finite, memory) is a failed answer; the others are unharmed.
+        What cannot be answered (prompt too long, logits not finite, memory) is a failed answer; the rest is unharmed.
         """
         rows = prepare(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
         with torch.inference_mode():
@@ -114,14 +51,10 @@ class MultiLoraDecoder:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            rest = [row for row in rows if row.finish is None]
+            rest = restart(rows)
             if len(rest) == 1:
                 rest[0].fail("out_of_memory", "this request does not fit into memory")
                 return
-            for row in rest:
-                row.discarded += len(row.tokens)
-                row.tokens.clear()
-                row.chooser = Chooser(row.request)
             self._run(rest[: len(rest) // 2], adapters)
             self._run(rest[len(rest) // 2 :], adapters)
 
@@ -141,9 +74,9 @@ class _Batch:
     ) -> None:
         self._backend, self._plan, self._ops, self._space = backend, backend.plan, backend.ops, space
         self._text_of = text_of
-        self._waiting = deque(_families(rows, limit))
+        self._waiting = deque(families(rows, limit))
         longest = max((min(len(r.request.prompt) + r.request.max_new, backend.context) for r in rows), default=1)
-        self._capacity = -(-longest // 16) * 16
+        self._capacity = -(-longest // KEY_BLOCK) * KEY_BLOCK
         widest = min(limit, len(rows))
         self._free = list(range(2 * widest))  # at worst every row has a prefix entry of its own
         heads = self._plan.heads
@@ -153,14 +86,19 @@ class _Batch:
             keys = space.rows(f"keys.{i}", 2 * widest * heads.kv * heads.size, self._capacity)
             values = space.rows(f"values.{i}", 2 * widest * heads.kv * self._capacity, heads.size)
             self._cache.append(
-                Cache(keys.view(*shape, heads.size, self._capacity), values.view(*shape, self._capacity, heads.size))
+                Cache(
+                    keys.view(*shape, self._capacity // KEY_BLOCK, heads.size, KEY_BLOCK),
+                    values.view(*shape, self._capacity, heads.size),
+                )
             )
         self._limit, self._active, self._families = widest, list[Row](), dict[int, int]()
         self._adapters = adapters
         self._bank: AdapterBank | None = None
         self._hooks: tuple[dict[str, Hook], ...] = tuple({} for _ in self._plan.layers)
         if adapters:
-            self._bank = AdapterBank(adapters[0].layout, widest, dtype=backend.dtype, device=backend.device, trained=False)
+            self._bank = AdapterBank(
+                adapters[0].layout, widest, dtype=backend.dtype, device=backend.device, trained=False
+            )
             self._hooks = backend.hooks(adapters[0].layout)
 
     def run(self) -> None:
@@ -180,7 +118,7 @@ class _Batch:
     def _admit(self, family: list[Row]) -> list[Row]:
         adapter = family[0].request.adapter
         slot = -1 if adapter is None or self._bank is None else self._bank.load(self._adapters[adapter])
-        length = _common(family)
+        length = common(family)
         shared = self._free.pop(0) if length else 0
         for row in family:
             row.slot, row.shared, row.shared_length, row.own_length = slot, shared, length, 0
@@ -268,7 +206,15 @@ class _Batch:
             self._adapt(at.get(STAGES[0]), batch, x, qkv)
             if layer.q_norm is not None and layer.k_norm is not None:
                 ops.head_norm(qkv, 0, heads.query, layer.q_norm, plan.eps, raw, norms)
-                ops.head_norm(qkv, heads.query, heads.kv, layer.k_norm, plan.eps, raw, norms.view(-1)[: count * heads.kv].view(count, -1))
+                ops.head_norm(
+                    qkv,
+                    heads.query,
+                    heads.kv,
+                    layer.k_norm,
+                    plan.eps,
+                    raw,
+                    norms.view(-1)[: count * heads.kv].view(count, -1),
+                )
             ops.rope(qkv, heads, batch.positions, plan.rotary, 1.0)
             ops.remember(cache, heads, qkv, batch.entry, batch.at)
             ops.recall(cache, heads, qkv, batch.where, out)
@@ -286,7 +232,7 @@ class _Batch:
         n = len(batch.last)
         tops = torch.index_select(hidden, 0, batch.last)
         tails = torch.index_select(delta, 0, batch.last)
-        ops.norm(tops, tails, plan.final_norm, plan.eps, tops, x[:n], rstd)
+        ops.norm(tops, tails, plan.final_norm, plan.eps, tops, x[:n], rstd[:n])
         scores = space.rows("scores", n, plan.vocabulary)
         ops.linear(plan.head, x[:n], scores)
         return scores
@@ -346,18 +292,3 @@ class _Rows:
         self.tokens.copy_(torch.tensor(tokens, dtype=torch.int64))
         for moving in (self.positions, self.at, self.where.own_length):
             moving += 1
-
-
-def _common(family: list[Row]) -> int:
-    """How many tokens all prompts of a family share, at least one of each left over; 0 for a single prompt."""
-    if len(family) < 2:
-        return 0
-    return min(len(commonprefix([row.request.prompt for row in family])), *(len(row.request.prompt) - 1 for row in family))
-
-
-def _families(rows: list[Row], limit: int) -> list[list[Row]]:
-    """Rows of one adapter together, in order of first appearance, at most ``limit`` each."""
-    found: dict[Any, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.request.adapter, []).append(row)
-    return [family[i : i + limit] for family in found.values() for i in range(0, len(family), limit)]

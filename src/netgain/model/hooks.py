@@ -1,6 +1,7 @@
-"""The hooks backend: any Hugging Face decoder, unmodified, with forward hooks and autograd. Slow, general, the oracle."""
+"""The hooks backend: any Hugging Face decoder, unmodified, by forward hooks and autograd. Slow, general, the oracle."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, final
 
 import torch
@@ -10,8 +11,8 @@ from transformers.pytorch_utils import Conv1D
 
 from netgain.errors import InputError
 from netgain.model.lora import AdapterBank, Layout, a_of, b_of
-from netgain.model.ops import TorchOps
-from netgain.model.packs import Pack
+from netgain.model.packs import Extent, Footprint, Pack
+from netgain.model.torch_ops import TorchOps
 
 
 @final
@@ -39,22 +40,19 @@ class HooksBackend:
         """The layout of adapters for this model."""
         return Layout.of(self._modules, names, rank, alpha)
 
-    def footprint(self, lengths: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Per sequence of (rows, keys) in a pack: positions run (a rectangle) and pairs attended (its full square)."""
-        longest = max((rows for rows, _ in lengths), default=0)
-        return [(longest, longest * longest)] * len(lengths)
+    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+        """What each sequence of a pack runs: a row of the rectangle, with logits everywhere and the full square."""
+        longest = max((x.rows for x in extents), default=0)
+        return [Footprint(longest, longest, longest * longest)] * len(extents)
 
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots; returns each step's loss (its weighted mean), [G]."""
-        inputs, where = _rectangle(pack)
         groups = _group_of_sequence(pack)
-        with AdapterHooks(self.model, bank, pack.slots, groups, trained=True) as hooks, torch.enable_grad():
-            output = self.model.base_model(**inputs, use_cache=False).last_hidden_state
-            rows = output[where[0][pack.label_rows], where[1][pack.label_rows]]
-            logits = self.model.get_output_embeddings()(rows).to(pack.weights.dtype)
-            losses = F.cross_entropy(logits, pack.targets, reduction="none") * pack.weights
+        rows, scale = bank.weights[pack.slots], bank.scale
+        with AdapterHooks(self.model, bank.layout, scale, rows, groups, trained=True) as hooks, torch.enable_grad():
+            losses = label_losses(self.model, pack)
             total = losses.new_zeros(len(pack.slots)).index_add(0, pack.label_group, losses)
-            hooks.backward(total.sum())
+            bank.gradients[pack.slots] = hooks.gradients(total.sum())
         return [float(loss) for loss in total.tolist()]
 
 
@@ -62,21 +60,20 @@ class HooksBackend:
 class AdapterHooks:
     """Forward hooks that add each row's own adapter to a model's projections, for as long as the context lasts.
 
-    ``groups[row]`` says which of ``slots`` serves a row of the rectangle.
+    ``rows`` [G, layout.width] are the adapters' weights, in the layout's order; ``groups`` [rows of the rectangle] says
+    which of them serves each row.
     """
 
-    def __init__(self, model: nn.Module, bank: AdapterBank, slots: Tensor, groups: Tensor, *, trained: bool) -> None:
-        self._bank, self._slots, self._trained = bank, slots, trained
-        layout = bank.layout
-        chosen = bank.weights[slots]
-        self._leaves: list[tuple[Tensor, Tensor]] = []
-        self._handles = []
+    def __init__(
+        self, model: nn.Module, layout: Layout, scale: float, rows: Tensor, groups: Tensor, *, trained: bool
+    ) -> None:
+        self._layout, self._like = layout, rows
+        self._additions, self._handles = [], []
         for target in layout.targets:
-            a = a_of(chosen, layout, target).detach().clone().requires_grad_(trained)
-            b = b_of(chosen, layout, target).detach().clone().requires_grad_(trained)
-            self._leaves.append((a, b))
-            hook = _Addition(a, b, groups, bank.scale)
-            self._handles.append(model.get_submodule(target.path).register_forward_hook(hook))
+            a = a_of(rows, layout, target).detach().clone().requires_grad_(trained)
+            b = b_of(rows, layout, target).detach().clone().requires_grad_(trained)
+            self._additions.append(_Addition(a, b, groups, scale))
+            self._handles.append(model.get_submodule(target.path).register_forward_hook(self._additions[-1]))
 
     def __enter__(self) -> "AdapterHooks":
         return self
@@ -85,28 +82,34 @@ class AdapterHooks:
         for handle in self._handles:
             handle.remove()
 
-    def backward(self, loss: Tensor) -> None:
-        """Gradients of the adapters alone, into the bank."""
-        flat = [leaf for pair in self._leaves for leaf in pair]
-        found = torch.autograd.grad(loss, flat)
-        layout, rows = self._bank.layout, self._bank.gradients.new_zeros(len(self._slots), self._bank.layout.width)
-        for i, target in enumerate(layout.targets):
-            a_of(rows, layout, target).copy_(found[2 * i])
-            b_of(rows, layout, target).copy_(found[2 * i + 1])
-        self._bank.gradients[self._slots] = rows
+    def serve(self, groups: Tensor) -> None:
+        """From now on the rectangle's rows belong to these groups."""
+        for addition in self._additions:
+            addition.groups = groups
+
+    def gradients(self, loss: Tensor) -> Tensor:
+        """Gradients of a loss with respect to the adapters' weights alone, [G, layout.width]."""
+        found = torch.autograd.grad(loss, [leaf for addition in self._additions for leaf in (addition.a, addition.b)])
+        rows = torch.zeros_like(self._like)
+        for i, target in enumerate(self._layout.targets):
+            a_of(rows, self._layout, target).copy_(found[2 * i])
+            b_of(rows, self._layout, target).copy_(found[2 * i + 1])
+        return rows
 
 
 @final
 class _Addition:
-    """y + scale (x A^T) B^T with every row's own A and B, in the bank's precision."""
+    """y + scale (x A^T) B^T with every row's own A and B, in the adapters' precision."""
 
     def __init__(self, a: Tensor, b: Tensor, groups: Tensor, scale: float) -> None:
-        self._a, self._b, self._groups, self._scale = a, b, groups, scale
+        self.a, self.b, self.groups, self._scale = a, b, groups, scale
 
     def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        x = inputs[0].to(self._a.dtype)
-        hidden = x @ self._a[self._groups].transpose(1, 2)
-        return output + (self._scale * (hidden @ self._b[self._groups].transpose(1, 2))).to(output.dtype)
+        x = inputs[0].to(self.a.dtype)
+        if x.dim() != 3 or len(x) != len(self.groups):
+            raise InputError("LoRA target", f"a projection gets {tuple(x.shape)} inputs, not one row per sequence")
+        hidden = x @ self.a[self.groups].transpose(1, 2)
+        return output + (self._scale * (hidden @ self.b[self.groups].transpose(1, 2))).to(output.dtype)
 
 
 def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
@@ -124,7 +127,25 @@ def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
     return found
 
 
-def _rectangle(pack: Pack) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+def takes_positions(model: Any) -> bool:  # noqa: ANN401 (HF models are untyped)
+    """Whether the model is told positions; a few old families count them from the mask."""
+    return "position_ids" in signature(model.forward).parameters
+
+
+def label_losses(model: Any, pack: Pack) -> Tensor:  # noqa: ANN401 (HF models are untyped)
+    """Weighted cross-entropy at every labelled row, [n], through the model's own forward pass."""
+    inputs, (sequence, place) = rectangle(pack)
+    if not takes_positions(model):
+        longest = inputs["position_ids"].max(0).values.tolist()
+        if longest != list(range(len(longest))):
+            raise InputError(type(model).__name__, "takes no positions", "use pad_loss masked or exact")
+        del inputs["position_ids"]
+    logits = model(**inputs, use_cache=False).logits
+    chosen = logits[sequence[pack.label_rows], place[pack.label_rows]].to(pack.weights.dtype)
+    return F.cross_entropy(chosen, pack.targets, reduction="none") * pack.weights
+
+
+def rectangle(pack: Pack) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
     """The pack as right-padded rows, and where each of its rows went (sequence, place)."""
     lengths = pack.start[1:] - pack.start[:-1]
     count, longest = len(lengths), int(lengths.max())

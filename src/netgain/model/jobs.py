@@ -80,7 +80,7 @@ class InnerLoopJob:
     target_modules: tuple[str, ...] = ("q_proj", "v_proj")
     max_grad_norm: float = 1.0
     batch_size: int = 1
-    pad_loss: PadLoss = PadLoss()  # noqa: RUF009 (frozen)
+    pad_loss: PadLoss = PadLoss()
     pad_token: int = 0
     loss_masks: Sequence[Sequence[bool]] | None = None
 

@@ -1,108 +1,21 @@
-"""The compiled kernels: built once per machine with the C++ compiler at hand, and left out where there is none.
-
-The library is kept in the user's cache folder under a hash of sources, compiler, flags and processor, so a change of
-any of them builds anew. Nothing is downloaded.
-"""
+"""The operations as compiled kernels: float32 or float64, on one core of a CPU."""
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from ctypes import c_double, c_int32, c_int64, c_long, c_void_p
+from ctypes import c_double, c_int32, c_int64, c_void_p
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from netgain.model.lora import AdapterBank, Block
-from netgain.model.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops, Recall, Rotary, TorchOps
+from netgain.model.native_build import SIGNATURES, library
+from netgain.model.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops, Recall, Rotary
 from netgain.model.packs import Pack
+from netgain.model.torch_ops import TorchOps
 
-SOURCES = Path(__file__).parent / "native"
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared", "-fPIC")
-# one letter per argument: i integer, p pointer, d double
-SIGNATURES = {
-    "pack_transposed": "iipp",
-    "pack_rows": "iipp",
-    "linear": "iiipippip",
-    "norm": "iipppdppp",
-    "norm_back": "iipppppi",
-    "head_norm": "iiipipdpip",
-    "head_norm_back": "iiipippip",
-    "rope": "iiipipppd",
-    "swiglu": "iipp",
-    "swiglu_back": "iipp",
-    "cross_entropy": "iipippp",
-    "attention": "ippiiipidpip",
-    "attention_back": "ippiiipidpipp",
-    "lora": "ippppdpppi",
-    "lora_read": "ippppdpppi",
-    "lora_back": "ipppppdpppip",
-    "remember": "iiiipippipp",
-    "recall": "iiiipippppippdpi",
-    "gradient_norms": "ipipp",
-    "adamw": "ipipppppddd",
-}
-KINDS = {"i": c_long, "p": c_void_p, "d": c_double}
-ROW_BLOCK = 48  # rows that the attention kernel takes at a time
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return "".join(sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))}))
-
-
-def _build(compiler: str) -> Path | None:
-    """Compile into the cache folder; None where the compiler cannot."""
-    sources = sorted(SOURCES.glob("*.[ch]pp"))
-    parts = [source.read_bytes() for source in sources]
-    parts += [" ".join((compiler, *FLAGS)).encode(), _processor().encode(), platform.machine().encode()]
-    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netgain"
-    library = root / f"kernels-{digest}.so"
-    if library.exists():
-        return library
-    try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=root) as folder:
-            built = Path(folder) / "kernels.so"
-            command = [compiler, *FLAGS, str(SOURCES / "kernels.cpp"), "-o", str(built)]
-            done = subprocess.run(command, capture_output=True, timeout=300, check=False)  # noqa: S603 (our own sources)
-            if done.returncode == 0:
-                built.replace(library)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return library if library.exists() else None
-
-
-@cache
-def library() -> ctypes.CDLL | None:
-    """The compiled kernels, or None where no C++ compiler works here (or ``NETGAIN_KERNELS=off``)."""
-    compiler = shutil.which(os.environ.get("CXX", "") or "c++") or shutil.which("g++")
-    if os.environ.get("NETGAIN_KERNELS") == "off" or compiler is None:
-        return None
-    path = _build(compiler)
-    if path is None:
-        return None
-    loaded = ctypes.CDLL(str(path))
-    for name, letters in SIGNATURES.items():
-        for kind in ("f32", "f64"):
-            function = getattr(loaded, f"{name}_{kind}")
-            function.argtypes, function.restype = [KINDS[letter] for letter in letters], None
-    for kind in ("f32", "f64"):
-        function = getattr(loaded, f"packed_size_{kind}")
-        function.argtypes, function.restype = [c_long, c_long], c_long
-    return loaded
+ROW_BLOCK = 12  # rows that the attention kernel takes at a time (BAND)
 
 
 class _Adapters(ctypes.Structure):
@@ -141,9 +54,7 @@ class NativeOps(Ops[Packed]):
             raise RuntimeError(f"no compiled kernels for {dtype} on this machine")
         kind = "f32" if dtype == torch.float32 else "f64"
         self._dtype = dtype
-        self._call: dict[str, Any] = {
-            name: getattr(found, f"{name}_{kind}") for name in (*SIGNATURES, "packed_size")
-        }
+        self._call: dict[str, Any] = {name: getattr(found, f"{name}_{kind}") for name in (*SIGNATURES, "packed_size")}
         self._blocks: dict[tuple[int, int], tuple[int, tuple[Any, ...]]] = {}
 
     def freeze(self, weight: Tensor, bias: Tensor | None) -> Packed:
@@ -159,44 +70,77 @@ class NativeOps(Ops[Packed]):
         bias = 0 if weight.bias is None else weight.bias.data_ptr()
         panels = weight.forward.data_ptr()
         self._call["linear"](
-            len(x), weight.outputs, weight.inputs, x.data_ptr(), x.stride(0), panels, out.data_ptr(), out.stride(0), bias
+            x.size(0),
+            weight.outputs,
+            weight.inputs,
+            x.data_ptr(),
+            x.stride(0),
+            panels,
+            out.data_ptr(),
+            out.stride(0),
+            bias,
         )
 
     def linear_back(self, weight: Packed, dy: Tensor, out: Tensor) -> None:
         panels = weight.back.data_ptr()
         self._call["linear"](
-            len(dy), weight.inputs, weight.outputs, dy.data_ptr(), dy.stride(0), panels, out.data_ptr(), out.stride(0), 0
+            dy.size(0),
+            weight.inputs,
+            weight.outputs,
+            dy.data_ptr(),
+            dy.stride(0),
+            panels,
+            out.data_ptr(),
+            out.stride(0),
+            0,
         )
 
     def norm(
         self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float, out: Tensor | None, y: Tensor, rstd: Tensor
     ) -> None:
         self._call["norm"](
-            len(x), x.shape[1], x.data_ptr(), _pointer(delta), weight.data_ptr(), eps, _pointer(out), y.data_ptr(), rstd.data_ptr()
+            x.size(0),
+            x.size(1),
+            x.data_ptr(),
+            _pointer(delta),
+            weight.data_ptr(),
+            eps,
+            _pointer(out),
+            y.data_ptr(),
+            rstd.data_ptr(),
         )
 
     def norm_back(self, dy: Tensor, x: Tensor, weight: Tensor, rstd: Tensor, dx: Tensor, accumulate: bool) -> None:
         self._call["norm_back"](
-            len(x), x.shape[1], dy.data_ptr(), x.data_ptr(), weight.data_ptr(), rstd.data_ptr(), dx.data_ptr(), int(accumulate)
+            x.size(0),
+            x.size(1),
+            dy.data_ptr(),
+            x.data_ptr(),
+            weight.data_ptr(),
+            rstd.data_ptr(),
+            dx.data_ptr(),
+            int(accumulate),
         )
 
-    def head_norm(self, x: Tensor, first: int, heads: int, weight: Tensor, eps: float, raw: Tensor, rstd: Tensor) -> None:
+    def head_norm(
+        self, x: Tensor, first: int, heads: int, weight: Tensor, eps: float, raw: Tensor, rstd: Tensor
+    ) -> None:
         size = len(weight)
         self._call["head_norm"](
-            len(x), heads, size, x[:, first * size :].data_ptr(), x.stride(0), weight.data_ptr(), eps,
+            x.size(0), heads, size, x[:, first * size :].data_ptr(), x.stride(0), weight.data_ptr(), eps,
             raw[:, first * size :].data_ptr(), raw.stride(0), rstd.data_ptr(),
         )  # fmt: skip
 
     def head_norm_back(self, dx: Tensor, first: int, heads: int, weight: Tensor, raw: Tensor, rstd: Tensor) -> None:
         size = len(weight)
         self._call["head_norm_back"](
-            len(dx), heads, size, dx[:, first * size :].data_ptr(), dx.stride(0), weight.data_ptr(),
+            dx.size(0), heads, size, dx[:, first * size :].data_ptr(), dx.stride(0), weight.data_ptr(),
             raw[:, first * size :].data_ptr(), raw.stride(0), rstd.data_ptr(),
         )  # fmt: skip
 
     def rope(self, x: Tensor, heads: Heads, positions: Tensor, table: Rotary, sign: float) -> None:
         self._call["rope"](
-            len(x), heads.query + heads.kv, heads.size, x.data_ptr(), x.stride(0),
+            x.size(0), heads.query + heads.kv, heads.size, x.data_ptr(), x.stride(0),
             positions.data_ptr(), table.cosine.data_ptr(), table.sine.data_ptr(), sign,
         )  # fmt: skip
 
@@ -209,7 +153,8 @@ class NativeOps(Ops[Packed]):
     def attention_back(self, pack: Pack, heads: Heads, qkv: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor) -> None:
         self._call["attention_back"](
             len(pack.keys), pack.start.data_ptr(), pack.keys.data_ptr(), heads.query, heads.kv, heads.size,
-            qkv.data_ptr(), qkv.stride(0), heads.scale, d_out.data_ptr(), d_out.stride(0), lse.data_ptr(), dqkv.data_ptr(),
+            qkv.data_ptr(), qkv.stride(0), heads.scale, d_out.data_ptr(), d_out.stride(0),
+            lse.data_ptr(), dqkv.data_ptr(),
         )  # fmt: skip
 
     def attended(self, lengths: Sequence[tuple[int, int]]) -> int:
@@ -221,14 +166,20 @@ class NativeOps(Ops[Packed]):
         return total
 
     def swiglu(self, gate_up: Tensor, out: Tensor) -> None:
-        self._call["swiglu"](len(out), out.shape[1], gate_up.data_ptr(), out.data_ptr())
+        self._call["swiglu"](out.size(0), out.size(1), gate_up.data_ptr(), out.data_ptr())
 
     def swiglu_back(self, gate_up: Tensor, d_out: Tensor) -> None:
-        self._call["swiglu_back"](len(d_out), d_out.shape[1], gate_up.data_ptr(), d_out.data_ptr())
+        self._call["swiglu_back"](d_out.size(0), d_out.size(1), gate_up.data_ptr(), d_out.data_ptr())
 
     def cross_entropy(self, logits: Tensor, targets: Tensor, weights: Tensor, losses: Tensor) -> None:
         self._call["cross_entropy"](
-            len(logits), logits.shape[1], logits.data_ptr(), logits.stride(0), targets.data_ptr(), weights.data_ptr(), losses.data_ptr()
+            logits.size(0),
+            logits.size(1),
+            logits.data_ptr(),
+            logits.stride(0),
+            targets.data_ptr(),
+            weights.data_ptr(),
+            losses.data_ptr(),
         )
 
     def _adapters(self, block: Block, columns: Sequence[int], bank: AdapterBank) -> int:
@@ -236,7 +187,11 @@ class NativeOps(Ops[Packed]):
         key = (id(block), bank.layout.width)
         if key not in self._blocks:
             count, array = len(block.targets), c_int64 * len(block.targets)
-            b, column, size = array(*(t.b for t in block.targets)), array(*columns), array(*(t.outputs for t in block.targets))
+            b, column, size = (
+                array(*(t.b for t in block.targets)),
+                array(*columns),
+                array(*(t.outputs for t in block.targets)),
+            )
             first = block.targets[0]
             addresses = [ctypes.addressof(part) for part in (b, column, size)]
             described = _Adapters(count, bank.layout.rank, first.inputs, 0, bank.layout.width, first.a, *addresses)
@@ -244,11 +199,19 @@ class NativeOps(Ops[Packed]):
         return self._blocks[key][0]
 
     def lora(
-        self, block: Block, columns: Sequence[int], start: Tensor, slots: Tensor, bank: AdapterBank, x: Tensor, hidden: Tensor, y: Tensor
+        self,
+        block: Block,
+        columns: Sequence[int],
+        start: Tensor,
+        slots: Tensor,
+        bank: AdapterBank,
+        x: Tensor,
+        hidden: Tensor,
+        y: Tensor,
     ) -> None:
         self._call["lora" if bank.trained else "lora_read"](
-            len(slots), start.data_ptr(), slots.data_ptr(), self._adapters(block, columns, bank), bank.weights.data_ptr(),
-            bank.scale, x.data_ptr(), hidden.data_ptr(), y.data_ptr(), y.stride(0),
+            len(slots), start.data_ptr(), slots.data_ptr(), self._adapters(block, columns, bank),
+            bank.weights.data_ptr(), bank.scale, x.data_ptr(), hidden.data_ptr(), y.data_ptr(), y.stride(0),
         )  # fmt: skip
 
     def lora_back(
@@ -264,19 +227,20 @@ class NativeOps(Ops[Packed]):
         dx: Tensor | None,
     ) -> None:
         self._call["lora_back"](
-            len(slots), start.data_ptr(), slots.data_ptr(), self._adapters(block, columns, bank), bank.weights.data_ptr(),
-            bank.gradients.data_ptr(), bank.scale, x.data_ptr(), hidden.data_ptr(), dy.data_ptr(), dy.stride(0), _pointer(dx),
+            len(slots), start.data_ptr(), slots.data_ptr(), self._adapters(block, columns, bank),
+            bank.weights.data_ptr(), bank.gradients.data_ptr(), bank.scale, x.data_ptr(), hidden.data_ptr(),
+            dy.data_ptr(), dy.stride(0), _pointer(dx),
         )  # fmt: skip
 
     def remember(self, cache: Cache, heads: Heads, qkv: Tensor, entry: Tensor, at: Tensor) -> None:
         self._call["remember"](
-            len(qkv), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0),
+            qkv.size(0), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0),
             entry.data_ptr(), at.data_ptr(), cache.capacity, cache.keys.data_ptr(), cache.values.data_ptr(),
         )  # fmt: skip
 
     def recall(self, cache: Cache, heads: Heads, qkv: Tensor, where: Recall, out: Tensor) -> None:
         self._call["recall"](
-            len(qkv), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0), where.shared.data_ptr(),
+            qkv.size(0), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0), where.shared.data_ptr(),
             where.shared_length.data_ptr(), where.own.data_ptr(), where.own_length.data_ptr(), cache.capacity,
             cache.keys.data_ptr(), cache.values.data_ptr(), heads.scale, out.data_ptr(), out.stride(0),
         )  # fmt: skip

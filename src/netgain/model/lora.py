@@ -118,13 +118,13 @@ class Adapter:
 def a_of(rows: torch.Tensor, layout: Layout, target: Target) -> torch.Tensor:
     """A of a target as a view of rows [..., width]: [..., rank, inputs]."""
     size = layout.rank * target.inputs
-    return rows[..., target.a : target.a + size].unflatten(-1, (layout.rank, target.inputs))
+    return rows[..., target.a : target.a + size].view(*rows.shape[:-1], layout.rank, target.inputs)
 
 
 def b_of(rows: torch.Tensor, layout: Layout, target: Target) -> torch.Tensor:
     """B of a target as a view of rows [..., width]: [..., outputs, rank]."""
     size = layout.rank * target.outputs
-    return rows[..., target.b : target.b + size].unflatten(-1, (target.outputs, layout.rank))
+    return rows[..., target.b : target.b + size].view(*rows.shape[:-1], target.outputs, layout.rank)
 
 
 def fresh(layout: Layout, seed: int, dtype: torch.dtype = torch.float32) -> Adapter:
@@ -182,7 +182,7 @@ class AdapterBank:
         return len(self._free)
 
     def load(self, adapter: Adapter) -> int:
-        """Put an adapter into the lowest free slot with a fresh optimizer state. Raises InputError where it cannot be."""
+        """Put an adapter into the lowest free slot with a fresh optimizer state. Raises InputError where none is."""
         if adapter.layout != self.layout:
             raise InputError("adapter", "its rank, alpha or targets differ from the bank's")
         if not self._free:

@@ -11,11 +11,39 @@ from netgain.model.jobs import Example
 
 @final
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """One sequence in a pack: its rows, how many of them others may attend to, how many have a label."""
+
+    rows: int
+    keys: int
+    labelled: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What one sequence makes a backend run: positions, those with logits, pairs (query, key) attended in a layer."""
+
+    positions: int
+    head_positions: int
+    pairs: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class SlotStep:
     """One step of one adapter: its slot and the sequences of the step (usually one)."""
 
     slot: int
     examples: tuple[Example, ...]
+
+    @property
+    def extents(self) -> list[Extent]:
+        """The step's sequences as a backend accounts for them."""
+        return [
+            Extent(len(example.tokens), example.text, sum(1 for weight in example.weights if weight))
+            for example in self.examples
+        ]
 
     @property
     def rows(self) -> int:

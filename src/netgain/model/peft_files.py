@@ -47,12 +47,19 @@ def read_config(folder: Path) -> tuple[int, float, tuple[str, ...]]:
     path = folder / CONFIG
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        kind, rank, alpha, names = config["peft_type"], int(config["r"]), float(config["lora_alpha"]), config["target_modules"]
+        kind, rank, alpha, names = (
+            config["peft_type"],
+            int(config["r"]),
+            float(config["lora_alpha"]),
+            config["target_modules"],
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(str(path), f"is no PEFT adapter configuration ({error})") from error
     odd = [name for name in UNSUPPORTED if config.get(name)]
     if kind != "LORA" or odd or config.get("bias", "none") != "none" or not isinstance(names, list):
-        raise InputError(str(path), f"only plain LoRA with a list of target modules is read, not {kind} {' '.join(odd)}")
+        raise InputError(
+            str(path), f"only plain LoRA with a list of target modules is read, not {kind} {' '.join(odd)}"
+        )
     return rank, alpha, tuple(sorted(str(name) for name in names))
 
 

@@ -1,4 +1,4 @@
-"""FrozenPlan: a Llama-, Qwen2- or Qwen3-like decoder taken apart into frozen weights, ready for hand-scheduled passes."""
+"""FrozenPlan: a Llama-, Qwen2- or Qwen3-like decoder as frozen weights, ready for hand-scheduled passes."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
@@ -86,7 +86,10 @@ def plan_model(model: nn.Module, ops: Ops[W]) -> FrozenPlan[W]:
     head: Any = model.get_submodule("lm_head")
     modules = []
     for i, layer in enumerate(decoder.layers):
-        for parent, names in (("self_attn", ("q_proj", "k_proj", "v_proj", "o_proj")), ("mlp", ("gate_proj", "up_proj", "down_proj"))):
+        for parent, names in (
+            ("self_attn", ("q_proj", "k_proj", "v_proj", "o_proj")),
+            ("mlp", ("gate_proj", "up_proj", "down_proj")),
+        ):
             for name in names:
                 linear = layer.get_submodule(f"{parent}.{name}")
                 modules.append((f"model.layers.{i}.{parent}.{name}", linear.in_features, linear.out_features))
@@ -106,7 +109,7 @@ def plan_model(model: nn.Module, ops: Ops[W]) -> FrozenPlan[W]:
     )
 
 
-def _layer(path: str, layer: Any, ops: Ops[W]) -> LayerPlan[W]:
+def _layer(path: str, layer: Any, ops: Ops[W]) -> LayerPlan[W]:  # noqa: ANN401 (HF modules are untyped)
     attention, mlp = layer.self_attn, layer.mlp
     queried = isinstance(getattr(attention, "q_norm", None), nn.Module)
     return LayerPlan(
@@ -131,7 +134,7 @@ def _joined(linears: list[nn.Linear], ops: Ops[W]) -> W:
     return ops.freeze(weight, torch.cat(rows))
 
 
-def _tables(rotary: Any, context: int, size: int, like: Tensor) -> Rotary:
+def _tables(rotary: Any, context: int, size: int, like: Tensor) -> Rotary:  # noqa: ANN401 (HF)
     """The model's own rotary module at every position of its context, halves only (both halves are equal)."""
     with torch.no_grad():
         positions = torch.arange(context, device=like.device)[None]

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from netgain.model.kernels import ops_for
 from netgain.model.lora import AdapterBank, Block, Layout
 from netgain.model.ops import Ops
-from netgain.model.packs import Pack
+from netgain.model.packs import Extent, Footprint, Pack
 from netgain.model.plan import FrozenPlan, LayerPlan, plan_model
 
 STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")  # the four inputs of a layer
+STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(
+    ("q_proj", "k_proj", "v_proj"), 0
+)
 HEAD_ROWS = 192  # labelled rows whose logits exist at the same time
 
 
@@ -46,11 +49,11 @@ class Workspace:
         if held is None or held.numel() < count * width:
             held = torch.empty(count * width, dtype=self._dtype, device=self._device)
             self._held[name] = held
-        return held[: count * width].view(count, width)
+        return held.as_strided((count, width), (width, 1))
 
     def row(self, name: str, count: int) -> Tensor:
         """A vector [count] with undefined contents."""
-        return self.rows(name, count, 1).view(count)
+        return self.rows(name, count, 1).view(-1)
 
 
 @final
@@ -90,9 +93,9 @@ class PlannedBackend:
         """The layout of adapters for this model."""
         return Layout.of(self.plan.modules, names, rank, alpha)
 
-    def footprint(self, lengths: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Per sequence of (rows, keys) in a pack: positions run (no rectangle is filled up) and pairs attended."""
-        return [(rows, self.ops.attended([(rows, keys)])) for rows, keys in lengths]
+    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+        """What each sequence of a pack runs: no rectangle is filled up, and the head sees labelled rows only."""
+        return [Footprint(x.rows, x.labelled, self.ops.attended([(x.rows, x.keys)])) for x in extents]
 
     def hooks(self, layout: Layout) -> tuple[dict[str, Hook], ...]:
         """Per layer the adapters at each of its four inputs."""
@@ -102,8 +105,8 @@ class PlannedBackend:
             column = {"k_proj": q, "v_proj": q + kv, "up_proj": plan.intermediate}
             found: list[dict[str, Hook]] = [{} for _ in plan.layers]
             for block in layout.blocks:
-                _, _, index, parent, last = block.targets[0].path.split(".")
-                stage = 0 if last in ("q_proj", "k_proj", "v_proj") else 2 if last in ("gate_proj", "up_proj") else 1 if last == "o_proj" else 3
+                _, _, index, _, last = block.targets[0].path.split(".")
+                stage = STAGE_OF[last]
                 columns = tuple(column.get(target.name, 0) for target in block.targets)
                 found[int(index)][STAGES[stage]] = Hook(block, columns, f"hidden.{index}.{stage}")
             self._hooks[layout] = tuple(found)
@@ -136,9 +139,9 @@ class _Pass:
     def _rows(self, name: str, width: int) -> Tensor:
         return self.space.rows(name, self.count, width)
 
-    def _linear(self, apply: Callable[[Any, Tensor, Tensor], None], weight: Any, x: Tensor, out: Tensor) -> None:
+    def _linear(self, apply: Callable[[Any, Tensor, Tensor], None], weight: Any, x: Tensor, out: Tensor) -> None:  # noqa: ANN401
         apply(weight, x, out)
-        self.flops += 2 * len(x) * x.shape[1] * out.shape[1]
+        self.flops += 2 * x.size(0) * x.size(1) * out.size(1)
 
     def _adapt(self, hook: Hook | None, x: Tensor, y: Tensor) -> None:
         if hook is not None:
@@ -148,7 +151,10 @@ class _Pass:
 
     def _adapt_back(self, hook: Hook | None, x: Tensor, dy: Tensor, dx: Tensor | None) -> None:
         if hook is not None:
-            hidden, start = self._rows(hook.name, len(hook.block.targets) * self.bank.layout.rank), self.pack.group_start
+            hidden, start = (
+                self._rows(hook.name, len(hook.block.targets) * self.bank.layout.rank),
+                self.pack.group_start,
+            )
             self.ops.lora_back(hook.block, hook.columns, start, self.pack.slots, self.bank, x, hidden, dy, dx)
             inputs = len(hook.block.targets) * self.bank.layout.rank * hook.block.targets[0].inputs
             self.flops += 4 * self.count * self._adapter_weights(hook) - (2 * self.count * inputs if dx is None else 0)
@@ -243,7 +249,9 @@ class _Pass:
             self._adapt_back(at.get(STAGES[2]), y, gate_up, None if stop == 2 else dy)
             if stop == 2:
                 return
-            ops.norm_back(dy, self._rows(f"m.{i}", plan.hidden), layer.mlp_norm, space.row(f"s.{i}", self.count), dh, True)
+            ops.norm_back(
+                dy, self._rows(f"m.{i}", plan.hidden), layer.mlp_norm, space.row(f"s.{i}", self.count), dh, True
+            )
             out, d_out = (self._rows(name, plan.heads.query * plan.heads.size) for name in (f"o.{i}", "d_out"))
             if stop < 1:
                 self._linear(ops.linear_back, layer.out, dh, d_out)
@@ -252,7 +260,9 @@ class _Pass:
                 return
             self._attend_back(i, layer, at, d_out, dh, stop == 0)
 
-    def _attend_back(self, i: int, layer: LayerPlan[Any], at: dict[str, Hook], d_out: Tensor, dh: Tensor, lowest: bool) -> None:
+    def _attend_back(
+        self, i: int, layer: LayerPlan[Any], at: dict[str, Hook], d_out: Tensor, dh: Tensor, lowest: bool
+    ) -> None:
         plan, ops, heads = self.plan, self.ops, self.plan.heads
         qkv, dqkv = self._rows(f"q.{i}", heads.columns), self._rows("dqkv", heads.columns)
         ops.attention_back(self.pack, heads, qkv, d_out, self._rows(f"lse.{i}", heads.query), dqkv)
@@ -267,4 +277,6 @@ class _Pass:
             self._linear(ops.linear_back, layer.qkv, dqkv, dx)
         self._adapt_back(at.get(STAGES[0]), x, dqkv, None if lowest else dx)
         if not lowest:
-            ops.norm_back(dx, self._rows(f"h.{i}", plan.hidden), layer.norm, self.space.row(f"r.{i}", self.count), dh, True)
+            ops.norm_back(
+                dx, self._rows(f"h.{i}", plan.hidden), layer.norm, self.space.row(f"r.{i}", self.count), dh, True
+            )

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from math import isfinite, sqrt
 from typing import final
 
-import torch
-
 from netgain.errors import InputError
 from netgain.model.backend import Backend
 from netgain.model.jobs import Failure, InnerLoopJob, check
 from netgain.model.lora import Adapter, AdapterBank, Layout
+from netgain.model.memory import is_out_of_memory
 from netgain.model.ops import BETA1, BETA2, Factors
 from netgain.model.packs import pack_steps
 from netgain.model.scheduler import Resident, StepScheduler
@@ -21,7 +20,7 @@ from netgain.model.work import Work
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class JobOutcome:
-    """What became of one job: its adapter, or why there is none; the loss of every step done; the work it really took."""
+    """What became of one job: its adapter, or why there is none; the loss of each step; the work it really took."""
 
     key: str
     adapter: Adapter | None
@@ -39,13 +38,6 @@ class _Running:
     losses: list[float] = field(default_factory=list)
     work: Work = Work()  # noqa: RUF009 (frozen)
     failure: Failure | None = None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out, on a GPU or in torch's CPU allocator."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 @final
@@ -100,19 +92,17 @@ class MultiLoraTrainer:
     def _step(self, bank: AdapterBank, members: Sequence[_Running]) -> None:
         """One pack: one step of each member, booked; halved and tried again where memory runs out."""
         steps = [member.resident.next for member in members]
-        lengths = [(len(example.tokens), example.text) for step in steps for example in step.examples]
-        feet = deque(self._backend.footprint(lengths))
+        feet = deque(self._backend.footprint([extent for step in steps for extent in step.extents]))
         for member, step in zip(members, steps, strict=True):
-            own = [feet.popleft() for _ in step.examples]
-            positions = sum(rows for rows, _ in own)
-            labelled = sum(1 for example in step.examples for weight in example.weights if weight)
+            extents, own = step.extents, [feet.popleft() for _ in step.examples]
+            positions = sum(foot.positions for foot in own)
             member.work += Work(
-                real_positions=sum(example.text for example in step.examples),
+                real_positions=sum(extent.keys for extent in extents),
                 padded_positions=positions,
                 backward_positions=positions,
-                labelled_positions=labelled,
-                head_positions=labelled,
-                attended_context=sum(pairs for _, pairs in own),
+                labelled_positions=sum(extent.labelled for extent in extents),
+                head_positions=sum(foot.head_positions for foot in own),
+                attended_context=sum(foot.pairs for foot in own),
             )
         try:
             losses = self._backend.gradients(pack_steps(steps, bank.weights.dtype, bank.weights.device), bank)
@@ -121,7 +111,9 @@ class MultiLoraTrainer:
                 raise
             if len(members) == 1:
                 resident = members[0].resident
-                members[0].failure = Failure("out_of_memory", f"a step of {resident.next.rows} rows does not fit", resident.done)
+                members[0].failure = Failure(
+                    "out_of_memory", f"a step of {resident.next.rows} rows does not fit", resident.done
+                )
                 return
             half = len(members) // 2
             self._step(bank, members[:half])

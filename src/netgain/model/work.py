@@ -35,7 +35,9 @@ class Work:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: work is never negative")
         if self.padded_positions < self.real_positions:
-            raise ValueError(f"padded_positions = {self.padded_positions} is below real_positions = {self.real_positions}")
+            raise ValueError(
+                f"padded_positions = {self.padded_positions} is below real_positions = {self.real_positions}"
+            )
 
     def __add__(self, other: Self) -> Self:
         return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in COUNTS})

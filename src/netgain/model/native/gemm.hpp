@@ -142,14 +142,14 @@ template <class T> static void pack_transposed(int K, int N, const T *B, long ld
     for (int n0 = 0; n0 < N; n0 += S::NR, out += (long)K * S::NR)
         for (int j = 0; j < S::NR; j += S::L) {
             int have = std::clamp(N - n0 - j, 0, S::L), k = 0;
+            if (!have) continue; // whole vectors past the end are never read
             const T *from = B + (long)(n0 + j) * ld;
-            if (have == S::L)
-                for (; k + S::L <= K; k += S::L) {
-                    typename S::V r[S::L];
-                    for (int i = 0; i < S::L; i++) r[i] = S::load(from + i * ld + k);
-                    butterfly<T, 1>(r);
-                    for (int i = 0; i < S::L; i++) S::store(out + (long)(k + i) * S::NR + j, r[i]);
-                }
+            for (; k + S::L <= K; k += S::L) {
+                typename S::V r[S::L];
+                for (int i = 0; i < S::L; i++) r[i] = i < have ? S::load(from + i * ld + k) : S::splat(0);
+                butterfly<T, 1>(r);
+                for (int i = 0; i < S::L; i++) S::store(out + (long)(k + i) * S::NR + j, r[i]);
+            }
             for (; k < K; k++)
                 for (int i = 0; i < S::L; i++) out[(long)k * S::NR + j + i] = i < have ? from[i * ld + k] : T(0);
         }

@@ -190,7 +190,7 @@ template <class T>
 static void cross_entropy(long n, int vocabulary, T *logits, long ld, const int64_t *target, const T *weight, T *losses) {
     for (long t = 0; t < n; t++, logits += ld) {
         T top, wanted = logits[target[t]], sum = softmax_row<T>(logits, vocabulary, (int)ld, top);
-        losses[t] = std::log(sum) + top - wanted;
+        losses[t] = std::log(sum) + (top - wanted);
         scale_row<T>(logits, (int)ld, weight[t] / sum);
         logits[target[t]] -= weight[t];
     }
@@ -200,31 +200,40 @@ struct Heads {
     int32_t heads, kv_heads, size;
 };
 
+// Calls f(first, count, seen, wide) for runs of BAND rows of a block: such rows see `seen` keys, or `wide` in whole vectors.
+constexpr int BAND = 2 * MR, BLOCK = 4 * BAND;
+template <class T, class F> static inline void bands(int i0, int rows, int text, F f) {
+    for (int i = 0; i < rows; i += BAND) {
+        int count = std::min(BAND, rows - i), seen = std::min(i0 + i + count, text);
+        f(i, count, seen, (seen + Simd<T>::L - 1) / Simd<T>::L * Simd<T>::L);
+    }
+}
+
 // Variable-length attention. Sequence s owns rows [start[s], start[s+1]) of qkv ([query heads | key heads | value heads],
 // row stride ld); its first keys[s] rows are text, later rows are probes that see all the text and nobody sees.
 template <class T>
 static void attention(int sequences, const int64_t *start, const int64_t *keys, Heads z, const T *qkv, long ld, T scale, T *out,
                       long ldo, T *lse) {
-    constexpr int NR = Simd<T>::NR, MB = MR * 8;
+    constexpr int NR = Simd<T>::NR;
+    const T *none = nullptr;
     int group = z.heads / z.kv_heads, hd = z.size;
     for (int s = 0; s < sequences; s++) {
-        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], wide = (text + NR - 1) / NR * NR;
+        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], ldp = (text + NR - 1) / NR * NR;
         const T *base = qkv + start[s] * ld;
-        T *kt = scratch<T, 2>((long)wide * hd), *score = scratch<T, 4>((long)MB * wide);
+        T *kt = scratch<T, 2>((long)ldp * hd), *p = scratch<T, 4>((long)BLOCK * ldp);
         for (int kh = 0; kh < z.kv_heads; kh++) {
             const T *k = base + (z.heads + kh) * hd, *v = base + (z.heads + z.kv_heads + kh) * hd;
             pack_transposed<T>(hd, text, k, ld, kt);
             for (int h = kh * group; h < (kh + 1) * group; h++)
-                for (int i0 = 0; i0 < n; i0 += MB) {
-                    int m = std::min(MB, n - i0), seen = std::min(i0 + m, text), w = (seen + NR - 1) / NR * NR;
-                    product_packed<T>(m, w, hd, base + i0 * ld + h * hd, ld, 1, kt, score, wide, scale, false, (const T *)nullptr);
-                    for (int i = 0; i < m; i++) {
-                        T top, sum = softmax_row<T>(score + i * wide, std::min(i0 + i + 1, text), w, top);
-                        scale_row<T>(score + i * wide, w, T(1) / sum);
-                        lse[(start[s] + i0 + i) * z.heads + h] = top + std::log(sum);
+                bands<T>(0, n, text, [&](int i, int m, int seen, int wide) {
+                    product_packed<T>(m, wide, hd, base + i * ld + h * hd, ld, 1, kt, p, ldp, scale, false, none);
+                    for (int a = 0; a < m; a++) {
+                        T top, sum = softmax_row<T>(p + a * ldp, std::min(i + a + 1, text), wide, top);
+                        scale_row<T>(p + a * ldp, wide, T(1) / sum);
+                        lse[(start[s] + i + a) * z.heads + h] = top + std::log(sum);
                     }
-                    product<T>(m, hd, seen, score, wide, 1, v, ld, out + (start[s] + i0) * ldo + h * hd, ldo, T(1), false);
-                }
+                    product<T>(m, hd, seen, p, ldp, 1, v, ld, out + (start[s] + i) * ldo + h * hd, ldo, T(1), false);
+                });
         }
     }
 }
@@ -233,13 +242,14 @@ template <class T>
 static void attention_back(int sequences, const int64_t *start, const int64_t *keys, Heads z, const T *qkv, long ld, T scale,
                            const T *d_out, long ldo, const T *lse, T *dqkv) {
     using S = Simd<T>;
-    constexpr int NR = S::NR, MB = MR * 8;
+    constexpr int NR = S::NR;
+    const T *none = nullptr;
     int group = z.heads / z.kv_heads, hd = z.size;
     for (int s = 0; s < sequences; s++) {
-        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], wide = (text + NR - 1) / NR * NR;
+        int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], ldp = (text + NR - 1) / NR * NR;
         const T *base = qkv + start[s] * ld;
-        T *to = dqkv + start[s] * ld, *kt = scratch<T, 2>((long)wide * hd), *vt = scratch<T, 3>((long)wide * hd);
-        T *p = scratch<T, 4>((long)MB * wide), *dp = scratch<T, 5>((long)MB * wide);
+        T *to = dqkv + start[s] * ld, *kt = scratch<T, 2>((long)ldp * hd), *vt = scratch<T, 3>((long)ldp * hd);
+        T *p = scratch<T, 4>((long)BLOCK * ldp), *dp = scratch<T, 5>((long)BLOCK * ldp);
         for (int kh = 0; kh < z.kv_heads; kh++) {
             int kc = (z.heads + kh) * hd, vc = kc + z.kv_heads * hd;
             pack_transposed<T>(hd, text, base + kc, ld, kt);
@@ -249,28 +259,35 @@ static void attention_back(int sequences, const int64_t *start, const int64_t *k
                 std::fill(to + i * ld + vc, to + i * ld + vc + hd, T(0));
             }
             for (int h = kh * group; h < (kh + 1) * group; h++)
-                for (int i0 = 0; i0 < n; i0 += MB) {
-                    int m = std::min(MB, n - i0), seen = std::min(i0 + m, text), w = (seen + NR - 1) / NR * NR;
+                for (int i0 = 0; i0 < n; i0 += BLOCK) {
+                    int rows = std::min(BLOCK, n - i0);
                     const T *q = base + i0 * ld + h * hd, *g = d_out + (start[s] + i0) * ldo + h * hd;
-                    product_packed<T>(m, w, hd, q, ld, 1, kt, p, wide, scale, false, (const T *)nullptr);
-                    product_packed<T>(m, w, hd, g, ldo, 1, vt, dp, wide, T(1), false, (const T *)nullptr);
-                    for (int i = 0; i < m; i++) {
-                        T *pr = p + i * wide, *dr = dp + i * wide, norm = lse[(start[s] + i0 + i) * z.heads + h];
-                        int limit = std::min(i0 + i + 1, text);
-                        typename S::V mean{};
-                        for (int j = 0; j < w; j += S::L) {
-                            typename S::V e = exp_v<T>(S::load(pr + j) - norm);
-                            e = S::iota() < (typename S::I)(limit - j) ? e : S::splat(0);
-                            S::store(pr + j, e);
-                            mean += e * S::load(dr + j);
+                    bands<T>(i0, rows, text, [&](int i, int m, int seen, int wide) {
+                        T *pb = p + i * ldp, *db = dp + i * ldp;
+                        product_packed<T>(m, wide, hd, q + i * ld, ld, 1, kt, pb, ldp, scale, false, none);
+                        product_packed<T>(m, wide, hd, g + i * ldo, ldo, 1, vt, db, ldp, T(1), false, none);
+                        for (int a = 0; a < m; a++) {
+                            T *pr = pb + a * ldp, *dr = db + a * ldp, norm = lse[(start[s] + i0 + i + a) * z.heads + h];
+                            int limit = std::min(i0 + i + a + 1, text);
+                            typename S::V mean{};
+                            for (int j = 0; j < wide; j += S::L) {
+                                typename S::V e = exp_v<T>(S::load(pr + j) - norm);
+                                e = S::iota() < (typename S::I)(limit - j) ? e : S::splat(0);
+                                S::store(pr + j, e);
+                                mean += e * S::load(dr + j);
+                            }
+                            T delta = S::sum(mean);
+                            for (int j = 0; j < wide; j += S::L)
+                                S::store(dr + j, S::load(pr + j) * (S::load(dr + j) - delta) * scale);
                         }
-                        T delta = S::sum(mean);
-                        for (int j = 0; j < w; j += S::L)
-                            S::store(dr + j, S::load(pr + j) * (S::load(dr + j) - delta) * scale);
+                        product<T>(m, hd, seen, db, ldp, 1, base + kc, ld, to + (i0 + i) * ld + h * hd, ld, T(1), false);
+                    });
+                    // keys [j, j + BAND) get their gradients from the block's rows that see them: from `first` on
+                    for (int j = 0, seen = std::min(i0 + rows, text); j < seen; j += BAND) {
+                        int m = std::min(BAND, seen - j), first = std::max(0, (j - i0) / BAND * BAND), k = rows - first;
+                        product<T>(m, hd, k, dp + first * ldp + j, 1, ldp, q + first * ld, ld, to + j * ld + kc, ld, T(1), true);
+                        product<T>(m, hd, k, p + first * ldp + j, 1, ldp, g + first * ldo, ldo, to + j * ld + vc, ld, T(1), true);
                     }
-                    product<T>(m, hd, seen, dp, wide, 1, base + kc, ld, to + i0 * ld + h * hd, ld, T(1), false);
-                    product<T>(seen, hd, m, dp, 1, wide, q, ld, to + kc, ld, T(1), true);
-                    product<T>(seen, hd, m, p, 1, wide, g, ldo, to + vc, ld, T(1), true);
                 }
         }
     }
@@ -334,7 +351,9 @@ static void lora_back(int groups, const int64_t *start, const int64_t *slot, con
     }
 }
 
-// Keys (transposed: [entry][kv head][size][capacity]) and values ([entry][kv head][capacity][size]) of n new positions.
+// A cache entry holds, per kv head, keys in blocks of KEYS positions ([capacity / KEYS][size][KEYS]) and values
+// ([capacity][size]): both are read front to back.
+constexpr int KEYS = 16, ROWS = 5;
 template <class T>
 static void remember(long n, Heads z, const T *qkv, long ld, const int64_t *entry, const int64_t *at, long capacity, T *keys,
                      T *values) {
@@ -342,13 +361,67 @@ static void remember(long n, Heads z, const T *qkv, long ld, const int64_t *entr
     for (long t = 0; t < n; t++)
         for (int kh = 0; kh < z.kv_heads; kh++) {
             const T *k = qkv + t * ld + (z.heads + kh) * hd, *v = k + z.kv_heads * hd;
-            T *kt = keys + (entry[t] * z.kv_heads + kh) * hd * capacity + at[t];
-            for (int i = 0; i < hd; i++) kt[i * capacity] = k[i];
-            std::memcpy(values + ((entry[t] * z.kv_heads + kh) * capacity + at[t]) * hd, v, hd * sizeof(T));
+            long plane = (entry[t] * z.kv_heads + kh) * hd * capacity;
+            T *kt = keys + plane + at[t] / KEYS * KEYS * hd + at[t] % KEYS;
+            for (int i = 0; i < hd; i++) kt[i * KEYS] = k[i];
+            std::memcpy(values + plane + at[t] * hd, v, hd * sizeof(T));
         }
 }
 
-// One query row per entry of the arrays: it sees shared_length positions of arena entry `shared` and own_length of `own`.
+// out[r][0..count) = scale * q[r] . keys for R queries with row stride ld, whole vectors
+template <class T, int R> static void scores(int hd, int count, const T *q, long ld, const T *keys, T scale, T *out, long ldo) {
+    using S = Simd<T>;
+    constexpr int U = 4, C = KEYS / S::L;
+    for (int v = 0; v < (count + S::L - 1) / S::L; v += U) {
+        typename S::V acc[R][U];
+        const T *from[U];
+        for (int u = 0; u < U; u++) {
+            int w = std::min(v + u, (count - 1) / S::L); // past the end the last vector is computed again
+            from[u] = keys + (long)(w / C) * KEYS * hd + w % C * S::L;
+            for (int r = 0; r < R; r++) acc[r][u] = S::splat(0);
+        }
+        for (int k = 0; k < hd; k++)
+            for (int u = 0; u < U; u++) {
+                typename S::V b = S::load(from[u] + k * KEYS);
+                for (int r = 0; r < R; r++) acc[r][u] += q[r * ld + k] * b;
+            }
+        for (int u = 0; u < U && (v + u) * S::L < count; u++)
+            for (int r = 0; r < R; r++) S::store(out + r * ldo + (v + u) * S::L, acc[r][u] * scale);
+    }
+}
+
+template <class T>
+static void scores_of(int rows, int hd, int count, const T *q, long ld, const T *keys, T scale, T *out, long ldo) {
+    switch (rows) {
+    case 1: return scores<T, 1>(hd, count, q, ld, keys, scale, out, ldo);
+    case 2: return scores<T, 2>(hd, count, q, ld, keys, scale, out, ldo);
+    case 3: return scores<T, 3>(hd, count, q, ld, keys, scale, out, ldo);
+    case 4: return scores<T, 4>(hd, count, q, ld, keys, scale, out, ldo);
+    case 5: return scores<T, 5>(hd, count, q, ld, keys, scale, out, ldo);
+    }
+}
+
+// out[0..hd) += sum over t of s[t] * values[t], in four partial sums
+template <class T> static void weigh(int count, int hd, const T *s, const T *values, T *out) {
+    using S = Simd<T>;
+    int i = 0;
+    for (; i + 2 * S::L <= hd; i += 2 * S::L) {
+        typename S::V acc[4][2] = {};
+        int t = 0;
+        for (; t + 4 <= count; t += 4)
+            for (int u = 0; u < 4; u++)
+                for (int j = 0; j < 2; j++) acc[u][j] += s[t + u] * S::load(values + (long)(t + u) * hd + i + j * S::L);
+        for (; t < count; t++)
+            for (int j = 0; j < 2; j++) acc[0][j] += s[t] * S::load(values + (long)t * hd + i + j * S::L);
+        for (int j = 0; j < 2; j++)
+            S::store(out + i + j * S::L, S::load(out + i + j * S::L) + (acc[0][j] + acc[1][j]) + (acc[2][j] + acc[3][j]));
+    }
+    for (; i < hd; i++)
+        for (int t = 0; t < count; t++) out[i] += s[t] * values[(long)t * hd + i];
+}
+
+// Each query row sees shared_length positions of cache entry `shared` and own_length of `own`. Neighbours with the same
+// shared entry read it together.
 template <class T>
 static void recall(long n, Heads z, const T *qkv, long ld, const int64_t *shared, const int64_t *shared_length,
                    const int64_t *own, const int64_t *own_length, long capacity, const T *keys, const T *values, T scale, T *out,
@@ -356,26 +429,31 @@ static void recall(long n, Heads z, const T *qkv, long ld, const int64_t *shared
     using S = Simd<T>;
     int group = z.heads / z.kv_heads, hd = z.size;
     long plane = (long)hd * capacity;
-    for (long t = 0; t < n; t++) {
-        int a = (int)shared_length[t], b = (int)own_length[t];
-        int wa = (a + S::L - 1) / S::L * S::L, wb = (b + S::L - 1) / S::L * S::L, wide = wa + wb;
-        T *score = scratch<T, 4>((long)group * wide);
-        for (int kh = 0; kh < z.kv_heads; kh++) {
-            const T *q = qkv + t * ld + kh * group * hd, *ka = keys + (shared[t] * z.kv_heads + kh) * plane,
-                    *kb = keys + (own[t] * z.kv_heads + kh) * plane;
-            T *to = out + t * ldo + kh * group * hd;
-            product<T>(group, wa, hd, q, hd, 1, ka, capacity, score, wide, scale, false);
-            product<T>(group, wb, hd, q, hd, 1, kb, capacity, score + wa, wide, scale, false);
-            for (int h = 0; h < group; h++) {
-                T *s = score + h * wide, top;
+    for (long t = 0; t < n;) {
+        int a = (int)shared_length[t], wa = (a + S::L - 1) / S::L * S::L, m = 1, longest = (int)own_length[t];
+        while (m < ROWS && t + m < n && shared[t + m] == shared[t] && shared_length[t + m] == a)
+            longest = std::max(longest, (int)own_length[t + m++]);
+        int ldp = wa + (longest + KEYS - 1) / KEYS * KEYS;
+        T *p = scratch<T, 4>((long)m * ldp);
+        for (int h = 0; h < z.heads; h++) {
+            const T *q = qkv + t * ld + h * hd;
+            T *to = out + t * ldo + h * hd;
+            long common = (shared[t] * z.kv_heads + h / group) * plane;
+            if (a) scores_of<T>(m, hd, a, q, ld, keys + common, scale, p, ldp);
+            for (int r = 0; r < m; r++) {
+                int b = (int)own_length[t + r], wide = wa + (b + S::L - 1) / S::L * S::L;
+                T *s = p + r * ldp, top;
+                scores<T, 1>(hd, b, q + r * ld, ld, keys + (own[t + r] * z.kv_heads + h / group) * plane, scale, s + wa, ldp);
                 for (int j = a; j < wa; j++) s[j] = -INFINITY;
                 T sum = softmax_row<T>(s, wa + b, wide, top);
                 for (int j = a; j < wa; j++) s[j] = 0;
                 scale_row<T>(s, wide, T(1) / sum);
             }
-            product<T>(group, hd, a, score, wide, 1, values + (shared[t] * z.kv_heads + kh) * plane, hd, to, hd, T(1), false);
-            product<T>(group, hd, b, score + wa, wide, 1, values + (own[t] * z.kv_heads + kh) * plane, hd, to, hd, T(1), true);
+            product<T>(m, hd, a, p, ldp, 1, values + common, hd, to, ldo, T(1), false);
+            for (int r = 0; r < m; r++)
+                weigh<T>((int)own_length[t + r], hd, p + r * ldp + wa, values + (own[t + r] * z.kv_heads + h / group) * plane, to + r * ldo);
         }
+        t += m;
     }
 }
 
