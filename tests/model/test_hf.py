@@ -1,5 +1,6 @@
 """Real models through the one door: loading is safe, answers are Hugging Face's own, every bill is what was run."""
 
+import functools
 import json
 import pickle
 from collections.abc import Callable, Iterator
@@ -163,7 +164,7 @@ def test_the_planned_engine_is_billed_for_what_its_own_counter_saw(llama: Path, 
 
 
 def _pairs(engine: Any, text: str) -> int:
-    return int(engine.footprint([(len(text) + 1, len(text) + 1)])[0][1])
+    return int(engine.ops.attended([(len(text) + 1, len(text) + 1)]))
 
 
 def test_quotes_are_never_below_what_is_booked(served: tuple[str, Path, Model], account: Account, book: Book) -> None:
@@ -240,17 +241,18 @@ def test_memory_that_runs_out_is_charged_and_tried_again_in_halves(
     model = load_model(gpt2, device="cpu")
     asked = [Generate(account=account, prompt=prompt, max_new_tokens=4) for prompt in PROMPTS]
     wanted = [result.get().text for result in model.generate(asked)]
-    inner = model._Model__backend._rectangles  # type: ignore[attr-defined]
-    forward = inner._forward
+    inner = model._Model__backend._engine.model  # type: ignore[attr-defined]
+    forward = inner.forward
 
-    def cramped(tokens: Any, *rest: Any, **more: Any) -> Any:
-        if len(tokens) > 2:
+    @functools.wraps(forward)
+    def cramped(*given: Any, **named: Any) -> Any:
+        if len(named["input_ids"]) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(tokens, *rest, **more)
+        return forward(*given, **named)
 
-    monkeypatch.setattr(type(inner), "_forward", lambda _, *rest, **more: cramped(*rest, **more))
+    monkeypatch.setattr(inner, "forward", cramped)
     assert [result.get().text for result in model.generate(asked)] == wanted
-    monkeypatch.setattr(type(inner), "_forward", _no_memory)
+    monkeypatch.setattr(inner, "forward", _no_memory)
     results = model.generate(asked[:2]) + model.score([Score(account=account, prompt="a", continuation="b")])
     assert [result.failure.kind for result in results if result.failure] == ["out_of_memory"] * 3
 

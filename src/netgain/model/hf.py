@@ -15,8 +15,7 @@ from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.answers import Answer
 from netgain.model.answers import Request as Row
-from netgain.model.backend import backend_for
-from netgain.model.decode import MultiLoraDecoder
+from netgain.model.engine import backend_for, decoder_for
 from netgain.model.hooks import HooksBackend
 from netgain.model.interface import (
     Adapter,
@@ -36,10 +35,10 @@ from netgain.model.loading import Loaded, load_parts
 from netgain.model.lora import Adapter as LoraAdapter
 from netgain.model.lora import Layout
 from netgain.model.metered import Model
+from netgain.model.packs import Extent
 from netgain.model.peft_files import load_adapter, read_config, save_adapter
-from netgain.model.planned import PlannedBackend
 from netgain.model.prices import ShapePrices
-from netgain.model.rectangle import Continuation, Rectangles
+from netgain.model.scoring import Continuation, Scorer
 from netgain.model.trainer import MultiLoraTrainer
 from netgain.streams import stream
 
@@ -112,10 +111,8 @@ class _HuggingFace:
         self._engine = backend_for(loaded.model, engine)
         hooks = self._engine if isinstance(self._engine, HooksBackend) else HooksBackend(loaded.model)
         self._resident, self._trainer = resident, MultiLoraTrainer(self._engine, resident=resident, budget=positions)
-        self._rectangles = Rectangles(hooks, rows=rows, positions=8 * positions, text_of=self._text)
-        self._decoder: MultiLoraDecoder | None = None
-        if isinstance(self._engine, PlannedBackend):
-            self._decoder = MultiLoraDecoder(self._engine, rows=rows, text_of=self._text)
+        self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._text)
+        self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
         self._eos = _ends(loaded)
 
     # -- quotes
@@ -145,10 +142,15 @@ class _HuggingFace:
                 rows = longest  # whatever shares its rectangle
             elif isinstance(self._engine, HooksBackend) and job.batch_size > 1:
                 rows = self._longest(job)
-            ((positions, pairs),) = self._engine.footprint([(rows, min(rows, max(example.text, 1)))])
             labelled = sum(1 for weight in example.weights if weight)
+            extent = Extent(rows, min(rows, max(example.text, 1)), labelled)
+            (ran,) = self._engine.footprint([extent])
             whole += metering.Work(
-                positions=positions, real=example.text, context=pairs, head_positions=labelled, training=labelled
+                positions=ran.positions,
+                real=example.text,
+                context=ran.pairs,
+                head_positions=ran.head_positions,
+                training=labelled,
             )
         return (Part(job.epochs * whole + metering.Work(updates=job.total_steps), training=lora),)
 
@@ -160,10 +162,10 @@ class _HuggingFace:
     def _bounds(self, requests: Sequence[Request]) -> list[metering.Work]:
         """For requests of one kind and layout."""
         if isinstance(requests[0], Score):
-            return self._rectangles.score_bounds([self._continuation(r, 0) for r in requests if isinstance(r, Score)])
+            return self._scorer.score_bounds([self._continuation(r, 0) for r in requests if isinstance(r, Score)])
         rows = [self._row(request, 0) for request in requests if isinstance(request, Generate)]
-        if self._decoder is None:
-            return self._rectangles.generation_bounds(rows)
+        if isinstance(self._engine, HooksBackend):
+            return self._rectangle_bounds(rows)
         return [self._decoding_bound(row) for row in rows]
 
     def _decoding_bound(self, row: Row) -> metering.Work:
@@ -171,6 +173,18 @@ class _HuggingFace:
         if room <= 0:
             return metering.Work()
         return metering.generate([len(row.prompt)], [min(row.max_new, room)], kernel="causal")
+
+    def _rectangle_bounds(self, rows: Sequence[Row]) -> list[metering.Work]:
+        """As the decoder runs them: so many rows at a time, each padded to the longest prompt among them."""
+        sound = [place for place, row in enumerate(rows) if len(row.prompt) < self._engine.context]
+        bounds = [metering.Work()] * len(rows)
+        for first in range(0, len(sound), self._rows):
+            chunk = sound[first : first + self._rows]
+            width = max(len(rows[place].prompt) for place in chunk)
+            for place in chunk:
+                most = min(rows[place].max_new, self._engine.context - len(rows[place].prompt))
+                bounds[place] = replace(metering.generate([width], [most]), real=len(rows[place].prompt) + most - 1)
+        return bounds
 
     # -- runs
 
@@ -198,7 +212,7 @@ class _HuggingFace:
         self, places: list[int], requests: list[Generate], lora: Lora | None, adapters: list[LoraAdapter]
     ) -> Iterator[Done]:
         rows = [self._row(request, _index(adapters, request.adapter)) for request in requests]
-        answers = (self._decoder or self._rectangles).generate(rows, adapters)
+        answers = self._decoder.generate(rows, adapters)
         for place, request, answer in zip(places, requests, answers, strict=True):
             part = Part(answer.work.counted(), adapter=lora)
             yield Done(place, self._answered(request, answer), (part,), answer.failure)
@@ -207,7 +221,7 @@ class _HuggingFace:
         self, places: list[int], requests: list[Score], lora: Lora | None, adapters: list[LoraAdapter]
     ) -> Iterator[Done]:
         asked = [self._continuation(request, _index(adapters, request.adapter)) for request in requests]
-        for place, one, likelihood in zip(places, asked, self._rectangles.score(asked, adapters), strict=True):
+        for place, one, likelihood in zip(places, asked, self._scorer.score(asked, adapters), strict=True):
             product = Scored(likelihood.value, len(one.tokens), likelihood.greedy)
             part = Part(likelihood.work.counted(), adapter=lora)
             yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
