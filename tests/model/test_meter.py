@@ -354,6 +354,7 @@ def test_a_nan_that_the_trainer_logs_as_zero_is_a_failure_here(
     assert state.global_step == 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_trainer_spent_stays_spent_and_a_resumed_one_adds_to_it(llama: Path, tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import os, signal, sys, torch, transformers, netgain
