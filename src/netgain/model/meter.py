@@ -25,7 +25,7 @@ rectangle (packed sequences without a mask are charged as one), second forward p
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, final
@@ -131,7 +131,7 @@ class Meter:
     def _on_top_end(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         self._depth -= 1
         call = self._pending
-        if call is not None and output is not None and not isinstance(output, tuple):
+        if call is not None and isinstance(output, Mapping):
             call.loss = _detached(output.get("loss"))
         if self._depth == 0:
             self._asked = {}

@@ -80,7 +80,12 @@ def survey(model: nn.Module) -> Survey:
     trained = weights = 0
     switches: list[object] = []
     checkpointed = False
-    for module in model.modules():
+    left: list[nn.Module | None] = [model]  # not model.modules(), which spends its time on names
+    while left:
+        module = left.pop()
+        if module is None:
+            continue
+        left += module._modules.values()
         for weight in module._parameters.values():
             if weight is not None:
                 weights += 1
