@@ -1,6 +1,6 @@
 """What does the meter cost a training loop? The same loop with and without it, alternating in one process.
 
-Usage: python benchmarks/meter_overhead.py [--rounds 25] [--steps 2] [--json]
+Usage: python benchmarks/meter_overhead.py [--rounds 8] [--steps 8] [--json]
 
 A random Llama of 10 M weights, full fine-tuning and LoRA (PEFT), and generation; one thread. A round is the same steps
 once with the meter and once without, in random order. Two ratios metered / unmetered of CPU-seconds (the machine may be
@@ -130,8 +130,8 @@ def compare(model: Any, work: Callable[[], None], account: Any, rounds: int) -> 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -145,7 +145,7 @@ def main() -> None:
         account = book.account("overhead").under(Purpose.LEARN)
         for name, make in works.items():
             found[name] = compare(*make(320), account, options.rounds)
-            narrow = compare(*make(20), account, 2 * options.rounds)
+            narrow = compare(*make(20), account, 4 * options.rounds)
             found[name]["direct"] = 1 + narrow["added_cpu_seconds"] / found[name]["unmetered_cpu_seconds"]
         charges = len(book.charges())
     if options.json:
