@@ -1,6 +1,7 @@
 """The house keeps its plan: layers, no cycles, short files and functions, torch in one room only."""
 
 import ast
+import contextlib
 import pickle
 import subprocess
 import sys
@@ -108,7 +109,8 @@ def test_the_public_names_are_sorted_and_few_and_there() -> None:
     assert netgain.__all__ == sorted(netgain.__all__, key=lambda name: (name.startswith("_"), name))
     assert len(netgain.__all__) <= 30
     for name in netgain.__all__:
-        assert getattr(netgain, name) is not None
+        with contextlib.suppress(errors.MissingExtraError):  # which says how to get what it needs
+            assert getattr(netgain, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = netgain.nothing  # type: ignore[attr-defined]
 

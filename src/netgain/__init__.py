@@ -12,41 +12,54 @@ if TYPE_CHECKING:
     from netgain.audit.audit import audit as audit_claim
     from netgain.audit.audit import read_claim
     from netgain.errors import InputError, MissingExtraError, NetgainError
+    from netgain.metering.account import Book
     from netgain.metering.shape import ModelShape, find_shape
+    from netgain.model.callback import MeterCallback
+    from netgain.model.meter import meter
     from netgain.records.claim import Claim
     from netgain.records.cost import Cost, Currency
+    from netgain.records.purpose import Purpose
     from netgain.report.page import render
 
 __version__ = "0.1.0"
+TRAIN = ("torch", "transformers", "peft", "safetensors")
 
 _HOMES = {
+    "Book": ("netgain.metering.account", "Book"),
     "Claim": ("netgain.records.claim", "Claim"),
     "Cost": ("netgain.records.cost", "Cost"),
     "Currency": ("netgain.records.cost", "Currency"),
     "InputError": ("netgain.errors", "InputError"),
     "MissingExtraError": ("netgain.errors", "MissingExtraError"),
+    "MeterCallback": ("netgain.model.callback", "MeterCallback"),
     "ModelShape": ("netgain.metering.shape", "ModelShape"),
     "NetgainError": ("netgain.errors", "NetgainError"),
+    "Purpose": ("netgain.records.purpose", "Purpose"),
     "Verdict": ("netgain.analysis.verdict", "Verdict"),
     "audit_claim": ("netgain.audit.audit", "audit"),
     "find_shape": ("netgain.metering.shape", "find_shape"),
     "judge": ("netgain.analysis.judge", "judge"),
+    "meter": ("netgain.model.meter", "meter"),
     "read_claim": ("netgain.audit.audit", "read_claim"),
     "render": ("netgain.report.page", "render"),
 }
 
 __all__ = [  # noqa: RUF022 - sorted; the version last
+    "Book",
     "Claim",
     "Cost",
     "Currency",
     "InputError",
+    "MeterCallback",
     "MissingExtraError",
     "ModelShape",
     "NetgainError",
+    "Purpose",
     "Verdict",
     "audit_claim",
     "find_shape",
     "judge",
+    "meter",
     "read_claim",
     "render",
     "__version__",
@@ -57,4 +70,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'netgain' has no attribute {name!r}")
     module, attribute = _HOMES[name]
-    return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as missing:
+        if missing.name in TRAIN:
+            raise import_module("netgain.errors").MissingExtraError(f"netgain.{name}", "train") from missing
+        raise

@@ -62,11 +62,16 @@ HEAD = "lm_head"
 @final
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """A LoRA set-up: its rank, the matrices it adapts (PEFT's ``target_modules``) and the layers (None: all)."""
+    """A LoRA set-up: its rank, the matrices it adapts (PEFT's ``target_modules``) and the layers (None: all).
+
+    ``to_embedding`` says that the embedding's output is made to need a gradient (transformers'
+    ``enable_input_require_grads``), so that everything is back-propagated, though nothing is trained down there.
+    """
 
     rank: int
     targets: tuple[str, ...]
     layers: tuple[int, ...] | None = None
+    to_embedding: bool = False
 
     def weights(self, shape: ModelShape) -> int:
         """Trained weights over all layers of ``shape``. Raises InputError for a target that the shape lacks."""
@@ -102,16 +107,20 @@ class Lora:
 
     @property
     def trains_embedding(self) -> bool:
-        """No adapter on the embedding has a price."""
-        return False
+        """Whether the embedding's output needs a gradient. No adapter on the embedding itself has a price."""
+        return self.to_embedding
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Full:
-    """Full fine-tuning: every weight, embeddings and head too; or, with ``layers``, only all of those."""
+    """Full fine-tuning: every weight, embeddings and head too; or, with ``layers``, only all of those.
+
+    ``to_embedding`` as in :class:`Lora`.
+    """
 
     layers: tuple[int, ...] | None = None
+    to_embedding: bool = False
 
     def weights(self, shape: ModelShape) -> int:
         """Trained weights (norms and biases apart)."""
@@ -142,7 +151,7 @@ class Full:
     @property
     def trains_embedding(self) -> bool:
         """Whether the lowest weights of all are trained, so that every layer's input needs a gradient."""
-        return self.layers is None
+        return self.layers is None or self.to_embedding
 
 
 Training = Lora | Full

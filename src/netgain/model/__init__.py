@@ -1,1 +1,57 @@
-"""The language model: many adapters trained and examined at once. The only package that imports torch."""
+"""The language model. Its one door is :class:`Model`; nothing computes unmetered. The only package that imports torch.
+
+The public names below are imported when they are first used: requests, results and the scripted model need no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netgain.model.hf import load_model
+    from netgain.model.interface import Answered, Generate, Message, Result, Score, Scored, Train, Trained
+    from netgain.model.jobs import Failure, InnerLoopJob, PadLoss
+    from netgain.model.metered import Model
+    from netgain.model.scripted import scripted_model
+    from netgain.model.teacher import remote_model
+
+_HOMES = {
+    "Answered": "interface",
+    "Failure": "jobs",
+    "Generate": "interface",
+    "InnerLoopJob": "jobs",
+    "Message": "interface",
+    "Model": "metered",
+    "PadLoss": "jobs",
+    "Result": "interface",
+    "Score": "interface",
+    "Scored": "interface",
+    "Train": "interface",
+    "Trained": "interface",
+    "load_model": "hf",
+    "remote_model": "teacher",
+    "scripted_model": "scripted",
+}
+
+__all__ = [
+    "Answered",
+    "Failure",
+    "Generate",
+    "InnerLoopJob",
+    "Message",
+    "Model",
+    "PadLoss",
+    "Result",
+    "Score",
+    "Scored",
+    "Train",
+    "Trained",
+    "load_model",
+    "remote_model",
+    "scripted_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'netgain.model' has no attribute {name!r}")
+    return getattr(import_module(f"netgain.model.{_HOMES[name]}"), name)

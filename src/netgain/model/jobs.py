@@ -126,12 +126,20 @@ class InnerLoopJob:
         )
 
 
+LocalKind = Literal["empty", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
+RemoteKind = Literal["unreachable", "server", "timeout", "malformed", "refused"]
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one adapter's job ended early. The rest of its pack is unharmed."""
+    """Why one job or request ended early, after ``step`` steps, tokens or attempts. The rest of its pack is unharmed.
 
-    kind: Literal["empty", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
+    The remote kinds are those of models behind a network: not reached, an error of the server, no answer in time, an
+    answer that makes no sense, a request that the server does not take.
+    """
+
+    kind: LocalKind | RemoteKind
     detail: str
     step: int
 

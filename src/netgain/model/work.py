@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Self, final
 
+from netgain.metering import work as metering
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,18 @@ class Work:
 
     def __add__(self, other: Self) -> Self:
         return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in COUNTS})
+
+    def counted(self) -> metering.Work:
+        """The same counts in the words of the meter, which prices them."""
+        return metering.Work(
+            positions=self.padded_positions,
+            real=self.real_positions,
+            context=self.attended_context,
+            head_positions=self.head_positions,
+            training=self.labelled_positions,
+            generated=self.generated_tokens,
+            updates=self.updates,
+        )
 
 
 COUNTS = tuple(field.name for field in fields(Work))

@@ -1,0 +1,137 @@
+"""One call of a model under a meter: what was counted of it, and what that costs."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from netgain.metering.account import Reservation
+from netgain.metering.price import Training, coefficients, forward_cost, training_cost
+from netgain.metering.shape import ModelShape
+from netgain.metering.work import Work
+from netgain.model.trained import Setup
+from netgain.records.cost import Cost
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Call:
+    """One forward pass over ``rows`` x ``columns`` positions after ``past`` cached ones, and what followed from it.
+
+    ``real`` of the positions have text, ``heads`` of them went through the output head (``fused``: in TRL's way, which
+    forms the logits again in the backward pass). ``late`` says that only backward passes are charged here, the forward
+    pass having been settled before. ``probes`` are numbers that must be finite.
+    """
+
+    reservation: Reservation
+    setup: Setup
+    rows: int
+    columns: int
+    past: int
+    real: Tensor | float
+    started: float
+    heads: float = 0.0
+    fused: bool = False
+    labels: Tensor | float | None = None
+    checkpointed: bool = False
+    forwarded: bool = False
+    late: bool = False
+    backwards: int = 0
+    updates: int = 0
+    embedded: Tensor | None = None
+    loss: Tensor | None = None
+    probes: list[Tensor] = field(default_factory=list)
+    ended: bool = False
+
+    def work(self) -> Work:
+        """What the forward pass processed."""
+        positions = float(self.rows * self.columns)
+        return Work(
+            positions=positions,
+            real=min(positions, float(self.real)),
+            context=positions * (self.past + self.columns),
+            head_positions=self.heads,
+        )
+
+    def training(self) -> Training | None:
+        """What is trained; whether the embedding's output needs a gradient, it says itself."""
+        if self.setup.training is None or self.embedded is None or not self.embedded.requires_grad:
+            return self.setup.training
+        return replace(self.setup.training, to_embedding=True)
+
+    def trouble(self) -> str:
+        """What of a training step is not finite, in words; empty where all is well."""
+        if self.loss is not None and not bool(torch.isfinite(self.loss).all()):
+            return f"not_finite: the loss is {float(self.loss.float().mean())}"
+        if self.probes and not bool(torch.isfinite(torch.stack([probe.float() for probe in self.probes])).all()):
+            return "not_finite: a gradient is not finite"
+        return ""
+
+
+@final
+class CallPrices:
+    """Prices of calls of one model."""
+
+    def __init__(self, shape: ModelShape, model: Any) -> None:
+        self.shape, self._model = shape, model
+
+    def quote(self, setup: Setup, rows: int, columns: int, past: int, graded: bool) -> Cost:
+        """A bound on a call: logits everywhere; with a gradient, all back-propagated, repeated, and one update."""
+        positions = float(rows * columns)
+        work = Work(positions=positions, real=positions, context=positions * (past + columns), head_positions=positions)
+        forward = forward_cost(self.shape, work, setup.adapter)
+        if not graded or setup.training is None:
+            return forward
+        whole = replace(setup.training, to_embedding=True)
+        cost = training_cost(self.shape, work + Work(training=positions, updates=1), whole)
+        return replace(cost, flops=(cost.flops or 0.0) + (forward.flops or 0.0))
+
+    def cost(self, call: Call) -> Cost:
+        """What a call took. Training tokens are unknown where a loss was formed from labels that nobody showed."""
+        cost = replace(Cost.zero() if call.late else forward_cost(self.shape, call.work(), call.setup.adapter), **OPEN)
+        for _ in range(call.backwards):
+            cost += self.backward(call)
+        for _ in range(call.updates):
+            cost += self.update(call.setup)
+        return cost
+
+    def update(self, setup: Setup) -> Cost:
+        """One optimizer step."""
+        cost = Cost.zero() if setup.training is None else training_cost(self.shape, Work(updates=1), setup.training)
+        return replace(cost, **OPEN)
+
+    def backward(self, call: Call) -> Cost:
+        """One backward pass, with what it computes again. Its positions were counted with the forward pass."""
+        training = call.training()
+        if training is None:
+            return replace(Cost.zero(), **OPEN)
+        work, adapter = call.work(), call.setup.adapter
+        flops = _flops(training_cost(self.shape, work, training)) - _flops(forward_cost(self.shape, work, adapter))
+        if call.checkpointed:
+            flops += _flops(forward_cost(self.shape, replace(work, head_positions=0.0), adapter))
+            flops -= self._not_repeated(call) * work.positions
+        if call.fused:
+            flops += coefficients(self.shape).head * work.head_positions
+        labelled = None if call.labels is None else float(call.labels)
+        return replace(Cost.zero(), **OPEN, flops=flops, tokens_training=labelled)
+
+    def _not_repeated(self, call: Call) -> float:
+        """FLOPs a position of each checkpointed layer's last product, which torch does not form a second time."""
+        held = (getattr(module, "_gradient_checkpointing_func", None) for module in self._model.modules())
+        function: Any = next(found for found in held if found is not None)
+        if function.keywords.get("use_reentrant", True) or self.shape.experts:
+            return 0.0
+        adapter, skipped = call.setup.adapter, 0.0
+        for number in range(self.shape.layers):
+            last = self.shape.layer(number)[-1]
+            rank = adapter.rank_of(last, number) if adapter else 0
+            skipped += 2.0 * rank * last.outputs if rank else 2.0 * last.weights
+        return skipped
+
+
+OPEN: dict[str, Any] = {"seconds": None, "joules": None, "dollars": None}  # a clock knows the first, nobody the others
+
+
+def _flops(cost: Cost) -> float:
+    return cost.flops or 0.0

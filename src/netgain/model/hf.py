@@ -1,0 +1,330 @@
+"""Any Hugging Face causal language model behind the metered door: from a folder or by hub name, on CPU or CUDA.
+
+Training and answering use the planned backend where the architecture has one, and the model's own code with hooks
+elsewhere. Log-likelihoods always use the model's own code.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+from netgain.errors import InputError
+from netgain.metering import work as metering
+from netgain.metering.price import Lora
+from netgain.metering.shape import ModelShape
+from netgain.model.answers import Answer
+from netgain.model.answers import Request as Row
+from netgain.model.engine import backend_for, decoder_for
+from netgain.model.hooks import HooksBackend
+from netgain.model.interface import (
+    Adapter,
+    Answered,
+    Done,
+    Generate,
+    Part,
+    Prompt,
+    Request,
+    Score,
+    Scored,
+    Train,
+    Trained,
+)
+from netgain.model.jobs import InnerLoopJob, check
+from netgain.model.loading import Loaded, load_parts
+from netgain.model.lora import Adapter as LoraAdapter
+from netgain.model.lora import Layout
+from netgain.model.metered import Model
+from netgain.model.packs import Extent
+from netgain.model.peft_files import load_adapter, read_config, save_adapter
+from netgain.model.prices import ShapePrices
+from netgain.model.scoring import Continuation, Scorer
+from netgain.model.trainer import MultiLoraTrainer
+from netgain.streams import stream
+
+Chat = Literal["auto", "template", "base"]
+
+
+def load_model(
+    source: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    chat: Chat = "auto",
+    attention: str = "sdpa",
+    engine: Literal["auto", "hooks", "planned"] = "auto",
+    resident: int = 16,
+    rows: int = 80,
+    positions: int = 1024,
+    shape: ModelShape | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+) -> Model:
+    """The model in a folder or of a hub name, metered.
+
+    ``chat`` says how conversations become text: by the tokenizer's ``template``, as a ``base`` prompt (the contents one
+    below the other, with a blank line between them), or by the template where there is one (``auto``); texts are
+    always continued as they stand. ``engine`` chooses how adapters are trained and answer; up to ``resident`` adapters
+    are trained at a time in packs of up to ``positions`` tokens, and up to ``rows`` prompts are answered at a time.
+    ``shape`` prices an architecture that has no price formulas of its own.
+
+    Raises InputError for a folder that is no causal language model, for weights that are a pickle (unless
+    ``allow_pickle``), for a model with code of its own (unless ``trust_remote_code``) and for an architecture without
+    price formulas.
+    """
+    loaded = load_parts(
+        source,
+        device=device,
+        dtype=dtype,
+        attention=attention,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    return wrap_model(loaded, chat=chat, engine=engine, resident=resident, rows=rows, positions=positions, shape=shape)
+
+
+def wrap_model(
+    loaded: Loaded,
+    *,
+    chat: Chat = "auto",
+    engine: Literal["auto", "hooks", "planned"] = "auto",
+    resident: int = 16,
+    rows: int = 80,
+    positions: int = 1024,
+    shape: ModelShape | None = None,
+) -> Model:
+    """:func:`load_model` for a model that is in memory already. The model is left as it is, and must be left so."""
+    prices = ShapePrices(shape or ModelShape.from_config(loaded.model.config.to_dict(), loaded.name))
+    return Model(_HuggingFace(loaded, chat, engine, resident, rows, positions), prices)
+
+
+@final
+class _HuggingFace:
+    def __init__(self, loaded: Loaded, chat: Chat, engine: Any, resident: int, rows: int, positions: int) -> None:
+        self.name, self._tokenizer = loaded.name, loaded.tokenizer
+        templated = getattr(loaded.tokenizer, "chat_template", None) is not None
+        if chat == "template" and not templated:
+            raise InputError(f"chat {chat!r}", f"the tokenizer of {loaded.name} has no template", "use base")
+        self._templated = templated and chat != "base"
+        self._engine = backend_for(loaded.model, engine)
+        hooks = self._engine if isinstance(self._engine, HooksBackend) else HooksBackend(loaded.model)
+        self._resident, self._trainer = resident, MultiLoraTrainer(self._engine, resident=resident, budget=positions)
+        self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._text)
+        self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
+        self._eos = _ends(loaded)
+
+    # -- quotes
+
+    def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
+        """Upper bounds, from lengths alone."""
+        longest = max((self._longest(request.job) for request in requests if isinstance(request, Train)), default=0)
+        found: dict[int, tuple[Part, ...]] = {
+            place: self._train_bound(request.job, longest)
+            for place, request in enumerate(requests)
+            if isinstance(request, Train)
+        }
+        for places, lora, _ in self._groups(requests):
+            for place, work in zip(places, self._bounds([requests[i] for i in places]), strict=True):
+                found[place] = (Part(work, adapter=lora),)
+        return [found[place] for place in range(len(requests))]
+
+    def _train_bound(self, job: InnerLoopJob, longest: int) -> tuple[Part, ...]:
+        lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
+        if check(job, self._engine.context, self._engine.vocabulary) is not None:
+            return ()
+        whole = metering.Work()
+        for index in range(len(job.sequences)):
+            example = job.example(index)
+            rows = len(example.tokens)
+            if isinstance(self._engine, HooksBackend) and self._resident > 1:
+                rows = longest  # whatever shares its rectangle
+            elif isinstance(self._engine, HooksBackend) and job.batch_size > 1:
+                rows = self._longest(job)
+            labelled = sum(1 for weight in example.weights if weight)
+            extent = Extent(rows, min(rows, max(example.text, 1)), labelled)
+            (ran,) = self._engine.footprint([extent])
+            whole += metering.Work(
+                positions=ran.positions,
+                real=example.text,
+                context=ran.pairs,
+                head_positions=ran.head_positions,
+                training=labelled,
+            )
+        return (Part(job.epochs * whole + metering.Work(updates=job.total_steps), training=lora),)
+
+    def _longest(self, job: InnerLoopJob) -> int:
+        if check(job, self._engine.context, self._engine.vocabulary) is not None:
+            return 0
+        return max(len(job.example(i).tokens) for i in range(len(job.sequences)))
+
+    def _bounds(self, requests: Sequence[Request]) -> list[metering.Work]:
+        """For requests of one kind and layout."""
+        if isinstance(requests[0], Score):
+            return self._scorer.score_bounds([self._continuation(r, 0) for r in requests if isinstance(r, Score)])
+        rows = [self._row(request, 0) for request in requests if isinstance(request, Generate)]
+        if isinstance(self._engine, HooksBackend):
+            return self._rectangle_bounds(rows)
+        return [self._decoding_bound(row) for row in rows]
+
+    def _decoding_bound(self, row: Row) -> metering.Work:
+        room = self._engine.context - len(row.prompt)
+        if room <= 0:
+            return metering.Work()
+        return metering.generate([len(row.prompt)], [min(row.max_new, room)], kernel="causal")
+
+    def _rectangle_bounds(self, rows: Sequence[Row]) -> list[metering.Work]:
+        """As the decoder runs them: so many rows at a time, each padded to the longest prompt among them."""
+        sound = [place for place, row in enumerate(rows) if len(row.prompt) < self._engine.context]
+        bounds = [metering.Work()] * len(rows)
+        for first in range(0, len(sound), self._rows):
+            chunk = sound[first : first + self._rows]
+            width = max(len(rows[place].prompt) for place in chunk)
+            for place in chunk:
+                most = min(rows[place].max_new, self._engine.context - len(rows[place].prompt))
+                bounds[place] = replace(metering.generate([width], [most]), real=len(rows[place].prompt) + most - 1)
+        return bounds
+
+    # -- runs
+
+    def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
+        """One attempt is all that a local model needs."""
+        if requests and isinstance(requests[0], Train):
+            yield from self._train([request.job for request in requests if isinstance(request, Train)])
+        for places, lora, adapters in self._groups(requests):
+            chosen = [requests[place] for place in places]
+            if isinstance(chosen[0], Score):
+                yield from self._score(places, [r for r in chosen if isinstance(r, Score)], lora, adapters)
+            else:
+                yield from self._generate(places, [r for r in chosen if isinstance(r, Generate)], lora, adapters)
+
+    def _train(self, wanted: list[InnerLoopJob]) -> Iterator[Done]:
+        keyed = [replace(job, key=f"{place}:{job.key}") for place, job in enumerate(wanted)]
+        for outcome in self._trainer.run(keyed):
+            number, _, key = outcome.key.partition(":")
+            job = wanted[int(number)]
+            lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
+            part = Part(outcome.work.counted(), training=lora)
+            yield Done(int(number), Trained(key, outcome.adapter, outcome.losses), (part,), outcome.failure)
+
+    def _generate(
+        self, places: list[int], requests: list[Generate], lora: Lora | None, adapters: list[LoraAdapter]
+    ) -> Iterator[Done]:
+        rows = [self._row(request, _index(adapters, request.adapter)) for request in requests]
+        answers = self._decoder.generate(rows, adapters)
+        for place, request, answer in zip(places, requests, answers, strict=True):
+            part = Part(answer.work.counted(), adapter=lora)
+            yield Done(place, self._answered(request, answer), (part,), answer.failure)
+
+    def _score(
+        self, places: list[int], requests: list[Score], lora: Lora | None, adapters: list[LoraAdapter]
+    ) -> Iterator[Done]:
+        asked = [self._continuation(request, _index(adapters, request.adapter)) for request in requests]
+        for place, one, likelihood in zip(places, asked, self._scorer.score(asked, adapters), strict=True):
+            product = Scored(likelihood.value, len(one.tokens), likelihood.greedy)
+            part = Part(likelihood.work.counted(), adapter=lora)
+            yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
+
+    def _groups(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Lora | None, list[LoraAdapter]]]:
+        """Places of the requests whose adapters have one layout (or none), that adapter's price, and the adapters."""
+        found: dict[Layout | None, list[int]] = {}
+        for place, request in enumerate(requests):
+            if not isinstance(request, Train):
+                adapter = self._own(request.adapter)
+                found.setdefault(adapter.layout if adapter else None, []).append(place)
+        for layout, places in found.items():
+            used: dict[int, LoraAdapter] = {}
+            for place in places:
+                request = requests[place]
+                adapter = None if isinstance(request, Train) else self._own(request.adapter)
+                if adapter is not None:
+                    used[id(adapter)] = adapter
+            yield places, self._lora(layout) if layout else None, list(used.values())
+
+    def _own(self, adapter: Adapter | None) -> LoraAdapter | None:
+        if adapter is None or isinstance(adapter, LoraAdapter):
+            return adapter
+        raise InputError(
+            f"adapter of type {type(adapter).__name__}", f"{self.name} did not train it", "see load_adapter"
+        )
+
+    def _lora(self, layout: Layout) -> Lora:
+        return Lora(layout.rank, layout.names)
+
+    # -- text
+
+    def _row(self, request: Generate, index: int | None) -> Row:
+        prompt = self._prompt(request.prompt)
+        seed = int(stream(request.seed, "generate", self._rendered(request.prompt)).integers(2**63))
+        return Row(
+            prompt=prompt,
+            adapter=None if request.adapter is None else index,
+            max_new=request.max_new_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=seed,
+            eos=self._eos,
+            stop=request.stop,
+        )
+
+    def _continuation(self, request: Score, index: int | None) -> Continuation:
+        tokens = self.tokenize(request.continuation, special=False)
+        return Continuation(self._prompt(request.prompt), tokens, None if request.adapter is None else index)
+
+    def _answered(self, request: Generate, answer: Answer) -> Answered:
+        text = self._text([token for token in answer.tokens if token not in self._eos])
+        ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
+        return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish)
+
+    def _rendered(self, prompt: Prompt) -> str:
+        if isinstance(prompt, str):
+            return prompt
+        if not self._templated:
+            return "\n\n".join(message.content for message in prompt)
+        turns = [{"role": message.role, "content": message.content} for message in prompt]
+        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def _prompt(self, prompt: Prompt) -> tuple[int, ...]:
+        special = isinstance(prompt, str) or not self._templated  # a template brings its own special tokens
+        tokens = self.tokenize(self._rendered(prompt), special=special)
+        return tokens or (self._beginning(),)
+
+    def _beginning(self) -> int:
+        """What an empty prompt starts from."""
+        for token in (self._tokenizer.bos_token_id, *self._eos):
+            if token is not None:
+                return int(token)
+        raise InputError("prompt", f"it has no tokens, and {self.name} none to begin with", "give at least a character")
+
+    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+        """Token ids, of any length."""
+        return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    # -- adapters
+
+    def save_adapter(self, adapter: Adapter, folder: Path) -> None:
+        """In PEFT's format."""
+        own = self._own(adapter)
+        if own is None:
+            raise InputError("adapter", "there is none to save")
+        save_adapter(own, folder, self.name)
+
+    def load_adapter(self, folder: Path) -> Adapter:
+        """From PEFT's format."""
+        rank, alpha, names = read_config(folder)
+        return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
+
+
+def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:
+    return None if wanted is None else next(i for i, adapter in enumerate(adapters) if adapter is wanted)
+
+
+def _ends(loaded: Loaded) -> tuple[int, ...]:
+    """The tokens that end an answer, as the model's generation settings or its tokenizer name them."""
+    named = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
+    named = loaded.tokenizer.eos_token_id if named is None else named
+    return () if named is None else tuple(named) if isinstance(named, (list, tuple)) else (int(named),)

@@ -1,0 +1,226 @@
+"""What may be asked of a language model, what comes back, and what a model must be able to do. Pure data, no torch.
+
+Every request carries the account that pays for it, so a batch may serve many problems, arms and budgets at once.
+Whatever goes wrong with one request is its own :class:`~netgain.model.jobs.Failure`; the rest of the batch is unharmed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar, final
+
+from netgain.errors import InputError
+from netgain.metering.account import Account
+from netgain.metering.price import Lora, Training
+from netgain.metering.work import Work
+from netgain.model.jobs import Failure, InnerLoopJob
+from netgain.records.cost import Cost, Currency
+
+Adapter = object  # belongs to the model that trained it; nobody else looks inside
+Finish = Literal["eos", "stop", "length", "failed"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | tuple[Message, ...]  # a text that is continued as it stands, or a conversation for the model's template
+
+
+def _check_account(account: object) -> None:
+    if not isinstance(account, Account):
+        raise TypeError(f"account = {account!r}: every request is paid for by an Account; nothing computes without one")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """Continue ``prompt`` by up to ``max_new_tokens`` tokens, with one adapter or none.
+
+    ``temperature`` 0 takes the likeliest token; above 0 tokens are drawn from the smallest set whose probability
+    reaches ``top_p``, by a stream of this request's own, named by ``seed`` and the prompt: what is drawn does not
+    depend on the rest of the batch. The answer ends before the first of the ``stop`` strings.
+    """
+
+    account: Account
+    prompt: Prompt
+    adapter: Adapter | None = None
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_account(self.account)
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens {self.max_new_tokens}", "at least one token is needed")
+        if not (isfinite(self.temperature) and self.temperature >= 0 and 0 < self.top_p <= 1):
+            raise InputError(
+                f"temperature {self.temperature}, top_p {self.top_p}", "they must be >= 0 and within (0, 1]"
+            )
+        stop: object = self.stop
+        if isinstance(stop, str) or not all(self.stop):
+            raise InputError(f"stop {self.stop!r}", "must be a tuple of texts, none of them empty")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How likely ``continuation`` is after ``prompt``, under one adapter or none."""
+
+    account: Account
+    prompt: Prompt
+    continuation: str
+    adapter: Adapter | None = None
+
+    def __post_init__(self) -> None:
+        _check_account(self.account)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Train one LoRA adapter as ``job`` says; its sequences are token ids, see :meth:`Backend.tokenize`."""
+
+    account: Account
+    job: InnerLoopJob
+
+    def __post_init__(self) -> None:
+        _check_account(self.account)
+
+
+Request = Generate | Score | Train
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Work of one kind within a request: plain, with an adapter beside the weights, or with training."""
+
+    work: Work
+    adapter: Lora | None = None
+    training: Training | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A generation: its text up to the first stop string, and how many tokens it has."""
+
+    text: str
+    tokens: int
+    finish: Finish
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The natural logarithm of a continuation's probability, how many tokens it has, whether greedy choice gives it."""
+
+    log_likelihood: float
+    tokens: int
+    greedy: bool
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """An adapter and the loss of each step; ``adapter`` is None where training failed."""
+
+    key: str
+    adapter: Adapter | None
+    losses: tuple[float, ...]
+
+
+Product = Answered | Scored | Trained
+P = TypeVar("P", bound=Product, covariant=True)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """What a backend says of one request when it has ended: what came of it, the work it really took, why it failed.
+
+    ``request`` is its place in the batch. ``parts`` None means that nobody knows how much was done: the whole quote is
+    then charged. ``estimated`` says how counts in ``parts`` were estimated where nobody counted them. ``again`` says
+    that another attempt may succeed.
+    """
+
+    request: int
+    product: Product | None
+    parts: tuple[Part, ...] | None
+    failure: Failure | None = None
+    estimated: str = ""
+    again: bool = False
+
+
+class Prices(Protocol):
+    """Turns counted work into a cost."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether the model runs on devices of this process, so that its seconds are measured and booked."""
+
+    def cost(self, part: Part) -> Cost:
+        """The cost of this work; what nobody knows is None."""
+
+    def statement(self) -> dict[str, Any]:
+        """Where these prices are from, for the record: plain JSON values."""
+
+
+class Backend(Protocol):
+    """A model without a meter. Private to this package: :class:`~netgain.model.metered.Model` is the way to one."""
+
+    @property
+    def name(self) -> str:
+        """How records name the model."""
+
+    def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
+        """Upper bounds on the work of each request, run together as one batch. Nothing is run.
+
+        Raises InputError for a request that makes no sense to this model (an unknown adapter or LoRA target).
+        """
+
+    def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
+        """Do what is asked, all of one kind; every request is reported once, as soon as it has ended."""
+
+    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+        """Token ids of a text, with the special tokens that the model puts around one where ``special``."""
+
+    def save_adapter(self, adapter: Adapter, folder: Path) -> None:
+        """Write an adapter in PEFT's format."""
+
+    def load_adapter(self, folder: Path) -> Adapter:
+        """Read an adapter in PEFT's format."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Result(Generic[P]):
+    """One request's outcome. ``product`` is what came of it (None where it failed before there was anything).
+
+    ``charges`` are the journal's rows that paid for it, one for each attempt: give them to ``Book.discard`` to throw
+    the result away. ``cost`` is what the last attempt took, ``overrun`` the currencies in which that was above its
+    quote (booked in full all the same), ``estimated`` how its tokens were estimated where nobody counted them.
+    """
+
+    product: P | None
+    failure: Failure | None
+    charges: tuple[int, ...]
+    cost: Cost
+    overrun: tuple[Currency, ...] = ()
+    estimated: str = ""
+
+    def get(self) -> P:
+        """The product. Raises ValueError, with the reason, where the request failed."""
+        if self.failure is not None or self.product is None:
+            reason = "nothing came of it" if self.failure is None else f"{self.failure.kind}: {self.failure.detail}"
+            raise ValueError(f"the request failed ({reason})")
+        return self.product

@@ -1,0 +1,99 @@
+"""Weights, configuration and tokenizer of a Hugging Face causal LM, from a folder or by hub name, and only safely.
+
+Pickled weights can run code when they are loaded, and so can a model folder's own Python files. Neither is done unless
+it is asked for by name.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, TypeVar, final
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from netgain.errors import InputError
+from netgain.words import nearest
+
+T = TypeVar("T")
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@final
+class Loaded:
+    """A model in evaluation mode on its device, its tokenizer, and the name that records give it (never a path)."""
+
+    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
+        self.name, self.model, self.tokenizer = name, model, tokenizer
+
+
+def load_parts(
+    source: str | Path,
+    *,
+    device: str,
+    dtype: str,
+    attention: str,
+    revision: str | None,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+) -> Loaded:
+    """Load a model as :func:`netgain.model.hf.load_model` describes. Raises InputError where it cannot be loaded."""
+    place = Path(source)
+    local = place.is_dir()
+    if local and not allow_pickle:
+        _refuse_pickles(place)
+    where = str(place) if local else str(source)
+    common: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    config = _attempt(where, lambda: AutoConfig.from_pretrained(source, **common))
+    weights = common | {"use_safetensors": None if allow_pickle else True, "attn_implementation": attention}
+    model: Any = _attempt(
+        where, lambda: AutoModelForCausalLM.from_pretrained(source, config=config, dtype=_dtype(dtype), **weights)
+    )
+    tokenizer = _attempt(where, lambda: AutoTokenizer.from_pretrained(source, **common))
+    return Loaded(place.name if local else str(source), model.to(_device(device)).eval(), tokenizer)
+
+
+def _attempt(where: str, load: Callable[[], T]) -> T:
+    try:
+        return load()
+    except (OSError, ValueError, KeyError, ImportError, UnpicklingError) as problem:
+        text = str(problem)
+        if "trust_remote_code" in text:
+            problem_is = "it brings its own code, which is not run"
+            raise InputError(where, problem_is, "read that code, then pass trust_remote_code=True") from problem
+        if "safetensors" in text:
+            raise InputError(
+                where, "it has no weights as safetensors", "convert them, or pass allow_pickle=True"
+            ) from problem
+        raise InputError(where, f"it cannot be loaded as a causal language model ({text[:300]})") from problem
+
+
+def _refuse_pickles(folder: Path) -> None:
+    if any(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise InputError(
+            str(folder / pickles[0]),
+            "these weights are a pickle, which can run code when it is loaded",
+            "convert them to safetensors, or pass allow_pickle=True",
+        )
+
+
+def _dtype(name: str) -> torch.dtype | str:
+    if name != "auto" and name not in DTYPES:
+        raise InputError(f"dtype {name!r}", "is none that can be loaded", nearest(name, ["auto", *DTYPES]))
+    return DTYPES.get(name, "auto")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as problem:
+        raise InputError(f"device {name!r}", "is none that torch knows", "use auto, cpu or cuda") from problem
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r}", "torch sees no GPU here", "use auto or cpu")
+    return device

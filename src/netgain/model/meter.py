@@ -1,0 +1,350 @@
+"""A meter for other people's training: charges any loop on a Hugging Face causal LM, step by step, as it happens.
+
+::
+
+    with netgain.meter(model, account):
+        trainer.train()          # HF Trainer, TRL, or a loop of your own
+
+What is charged, from the shapes of what the model is really given:
+
+- every forward pass, padding included, over the full rectangle of its batch and its cached context
+- the output head at the positions where it ran
+- a backward pass for each forward pass that gets a gradient, down to the lowest trained weight (LoRA or full)
+- with gradient checkpointing, the layers' second forward pass
+- every optimizer step on weights of this model
+- ``generate``, as one charge a call
+
+A call is reserved before it runs, so an exhausted budget stops the loop, and settled when its end is noticed: at the
+optimizer's step, at the next call, or when the meter is taken off. What a killed process had settled stays spent, its
+open call is charged in full, and a resumed run on the same account adds to it. A loss, gradient or step that is not
+finite is booked as a failure, whatever the loop shows for it.
+
+Not seen: other models (put a meter on each), generation in other processes (vLLM), kernels that attend to less than the
+rectangle (packed sequences without a mask are charged as one), second forward passes other than transformers' own.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from netgain.errors import OverrunError
+from netgain.metering.account import Account, Reservation
+from netgain.metering.price import forward_cost
+from netgain.metering.shape import ModelShape
+from netgain.metering.work import Work
+from netgain.metering.work import generate as decoding
+from netgain.model.calls import Call, CallPrices
+from netgain.model.trained import Setup, Survey, causal_lm, describe, survey
+from netgain.records.cost import Cost
+
+PROBED = 1 << 16  # larger trained weights are not looked at one by one for a gradient that is not finite
+FRESH: dict[str, Any] = {"ended": False, "backwards": 0, "updates": 0, "probes": []}
+HEAD_UNSEEN = "the output head was not called as a module; it is charged at every position"
+
+
+@final
+@dataclass(slots=True, eq=False)
+class _Generation:
+    """A running ``generate``: its reservation and the passes so far."""
+
+    reservation: Reservation
+    setup: Setup
+    started: float
+    positions: int = 0
+    context: int = 0
+    heads: int = 0
+
+    def work(self) -> Work:
+        """The passes so far. How many positions have text is known at the end."""
+        return Work(positions=float(self.positions), context=float(self.context), head_positions=float(self.heads))
+
+
+@final
+class Meter:
+    """Charges what happens to one model for as long as its ``with`` block lasts. See :func:`meter`."""
+
+    def __init__(self, model: nn.Module, account: Account, *, shape: ModelShape | None = None) -> None:
+        if not isinstance(account, Account):
+            raise TypeError(
+                f"account = {account!r}: a meter needs an Account; nothing is measured that nobody pays for"
+            )
+        self._outer, self._account = model, account
+        self._model: Any = causal_lm(model)
+        self.shape = shape or ModelShape.from_config(self._model.config.to_dict())
+        self._prices = CallPrices(self.shape, self._model)
+        self._setup, self._seen = Setup(None, None), Survey(-1, 0, (), checkpointed=False)
+        self._stepped: dict[int, list[nn.Parameter]] = {}
+        self._pending: Call | None = None
+        self._generation: _Generation | None = None
+        self._asked: dict[str, Any] = {}
+        self._depth = 0
+        self._handles: list[Any] = []
+        self._noted = False
+        self.last_trouble = ""  # why the newest call failed; empty where it did not
+
+    def __enter__(self) -> Self:
+        decoder, head = self._model.base_model, self._model.get_output_embeddings()
+        for top in dict.fromkeys((self._outer, self._model)):
+            self._handles.append(top.register_forward_pre_hook(self._on_top, with_kwargs=True))
+            self._handles.append(top.register_forward_hook(self._on_top_end, always_call=True))
+        self._handles.append(decoder.register_forward_pre_hook(self._on_decoder, with_kwargs=True))
+        self._handles.append(decoder.register_forward_hook(self._on_decoder_end))
+        self._handles.append(head.register_forward_hook(self._on_head))
+        self._handles.append(self._model.get_input_embeddings().register_forward_hook(self._on_embedding))
+        self._handles.append(register_optimizer_step_pre_hook(self._on_step))
+        self._handles.append(register_optimizer_step_post_hook(self._on_step_end))
+        self._plain_generate = self._model.__dict__.get("generate")
+        self._model.generate = self._metered_generate(self._model.generate)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.flush(error)
+        finally:
+            self.remove()
+
+    def remove(self) -> None:
+        """Take the meter off the model; what is open stays open. Use the ``with`` block or :meth:`flush` before."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        if self._plain_generate is None:
+            self._model.__dict__.pop("generate", None)
+        else:
+            self._model.generate = self._plain_generate
+
+    # -- what the model is asked and does
+
+    def _on_top(self, _: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self._depth += 1
+        self._asked = named
+
+    def _on_top_end(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        self._depth -= 1
+        call = self._pending
+        if call is not None and isinstance(output, Mapping):
+            call.loss = _detached(output.get("loss"))
+        if self._depth == 0:
+            self._asked = {}
+            if call is not None and not torch.is_grad_enabled() and call.forwarded:
+                self.flush()
+
+    def _on_decoder(self, _: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given = arguments[0] if arguments else named.get("input_ids")
+        given = named["inputs_embeds"] if given is None else given
+        rows, columns = int(given.shape[0]), int(given.shape[1])
+        cache = named.get("past_key_values")
+        past = 0 if cache is None else int(cache.get_seq_length())
+        if self._generation is not None:
+            self._generation.positions += rows * columns
+            self._generation.context += rows * columns * (past + columns)
+            return
+        self.flush()
+        setup = self._current_setup()
+        graded = torch.is_grad_enabled() and setup.training is not None
+        quote = self._prices.quote(setup, rows, columns, past, graded)
+        reservation = self._account.reserve("train" if graded else "forward", quote)
+        real = _real(named.get("attention_mask"), rows, columns)
+        call = Call(reservation, setup, rows, columns, past, real, time.perf_counter())
+        call.checkpointed = graded and self._seen.checkpointed
+        self._note_asked(call, given.device)
+        self._pending = call
+
+    def _note_asked(self, call: Call, device: torch.device) -> None:
+        """What the outermost call says of labels and head. ``fused_lm_head`` is TRL's way past the head as a module."""
+        labels = self._asked.get("labels")
+        if isinstance(labels, Tensor) and labels.dim() == 2:
+            call.labels = (labels[:, 1:] != -100).sum()
+        call.fused = bool(self._asked.get("fused_lm_head"))
+        if call.fused:  # on a GPU it projects labelled positions only, elsewhere all but the last
+            everywhere = float(call.rows * (call.columns - 1))
+            call.heads = float(call.labels) if device.type == "cuda" and call.labels is not None else everywhere
+
+    def _on_embedding(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
+        if self._pending is not None and self._generation is None and not self._pending.forwarded:
+            self._pending.embedded = output
+
+    def _on_decoder_end(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        call = self._pending
+        if self._generation is not None or call is None:
+            return
+        call.forwarded = True
+        hidden = output[0]
+        if hidden.requires_grad:
+            hidden.register_hook(lambda gradient: self._on_gradient(call, gradient))
+
+    def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
+        positions = output.numel() // output.shape[-1]
+        if self._generation is not None:
+            self._generation.heads += positions
+        elif self._pending is not None and self._pending.forwarded:
+            self._pending.heads += positions
+
+    def _on_gradient(self, call: Call, gradient: Tensor) -> None:
+        """A backward pass through this call begins; one that was settled already is charged for it apart."""
+        if call.ended or call.backwards:
+            self.flush()
+            quote = self._prices.backward(call) + self._prices.update(call.setup)
+            reservation = self._account.reserve("backward", quote)
+            call = replace(call, reservation=reservation, late=True, started=time.perf_counter(), **FRESH)
+            self._pending = call
+        call.probes = [*call.probes, gradient.detach().abs().amax()]
+        call.backwards += 1
+
+    # -- the optimizer
+
+    def _on_step(self, optimizer: torch.optim.Optimizer, arguments: object, named: object) -> None:
+        mine = self._trained_in(optimizer)
+        if not mine:
+            return
+        if self._pending is None:
+            setup = self._current_setup()
+            reservation = self._account.reserve("update", self._prices.update(setup))
+            self._pending = Call(reservation, setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
+        gradients = [weight.grad for weight in mine if weight.grad is not None and weight.numel() <= PROBED]
+        if gradients:
+            self._pending.probes.append(torch.nn.utils.get_total_norm(gradients, float("inf")))
+
+    def _on_step_end(self, optimizer: torch.optim.Optimizer, arguments: object, named: object) -> None:
+        if self._pending is not None and self._trained_in(optimizer):
+            self._pending.updates += 1
+            self.flush()
+
+    def _trained_in(self, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+        """The weights of this model that this optimizer steps."""
+        groups = optimizer.param_groups
+        key = hash((id(optimizer), *(len(group["params"]) for group in groups)))
+        if key not in self._stepped:
+            stepped = {id(weight) for group in groups for weight in group["params"]}
+            self._stepped[key] = [weight for weight in self._model.parameters() if id(weight) in stepped]
+        return self._stepped[key]
+
+    # -- generation
+
+    def _metered_generate(self, generate: Callable[..., Any]) -> Callable[..., Any]:
+        def metered(*arguments: Any, **named: Any) -> Any:
+            if self._generation is not None:  # generate calls itself for some strategies
+                return generate(*arguments, **named)
+            self.flush()
+            setup, (quote, lengths) = self._current_setup(), self._generation_bound(arguments, named)
+            cost = forward_cost(self.shape, quote, setup.adapter)
+            running = _Generation(self._account.reserve("generate", cost), setup, time.perf_counter())
+            self._generation = running
+            try:
+                output = generate(*arguments, **named)
+            except BaseException as error:
+                done = forward_cost(self.shape, running.work(), setup.adapter)
+                self._end(running.reservation, done, running.started, f"{type(error).__name__}: {error}")
+                raise
+            finally:
+                self._generation = None
+            work = running.work() + self._generated(output, lengths, named)
+            self._end(running.reservation, forward_cost(self.shape, work, setup.adapter), running.started, "")
+            return output
+
+        return metered
+
+    def _generation_bound(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Work, tuple[int, float]]:
+        """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens)."""
+        given = arguments[0] if arguments else named.get("input_ids", named.get("inputs", named.get("inputs_embeds")))
+        rows, columns = (1, 1) if given is None else (int(given.shape[0]), int(given.shape[1]))
+        settings = named.get("generation_config") or self._model.generation_config
+        many = [named.get(key) or getattr(settings, key, None) or 1 for key in ("num_return_sequences", "num_beams")]
+        rows *= max(many)
+        most = named.get("max_new_tokens") or settings.max_new_tokens
+        if most is None:
+            longest = named.get("max_length") or settings.max_length or self._model.config.max_position_embeddings
+            most = max(1, longest - columns)
+        work = decoding([columns] * rows, [most] * rows)
+        real = float(_real(named.get("attention_mask"), rows // max(many), columns)) * max(many)
+        return replace(work, head_positions=float(rows * (columns + most))), (columns, real)
+
+    def _generated(self, output: Any, prompt: tuple[int, float], named: dict[str, Any]) -> Work:
+        """Tokens that were generated, up to each row's end, and the positions with text."""
+        columns, real = prompt
+        tokens = output if isinstance(output, Tensor) else output.sequences
+        new = tokens[:, columns:] if "inputs_embeds" not in named else tokens
+        settings = named.get("generation_config") or self._model.generation_config
+        ends = named.get("eos_token_id", settings.eos_token_id)
+        over = torch.zeros_like(new, dtype=torch.bool)
+        for end in [] if ends is None else ends if isinstance(ends, list) else [ends]:
+            over |= new == end
+        lengths = (over.cumsum(1) - over.long() == 0).sum(1)
+        return Work(real=real + float((lengths - 1).clamp(min=0).sum()), generated=float(lengths.sum()))
+
+    # -- prices
+
+    def _current_setup(self) -> Setup:
+        seen = survey(self._model)
+        if seen != self._seen:
+            self._setup, self._seen = describe(self._model, self.shape), seen
+            self._stepped.clear()
+        return self._setup
+
+    # -- booking
+
+    def flush(self, error: BaseException | None = None) -> None:
+        """Book the call that is open, if any: as settled, or as failed where it is not finite or ``error`` ended it."""
+        call, self._pending = self._pending, None
+        if call is None:
+            return
+        call.ended = True
+        if not call.forwarded:
+            with contextlib.suppress(OverrunError):
+                call.reservation.fail(error or "the forward pass did not end")
+            return
+        self._check_head(call)
+        trouble = call.trouble() if call.backwards or call.updates else ""
+        if error is not None:
+            trouble = trouble or f"{type(error).__name__}: {error}"
+        cost = self._prices.cost(call)
+        self._end(call.reservation, cost, call.started, trouble)
+        call.loss, call.embedded = None, None
+
+    def _check_head(self, call: Call) -> None:
+        if call.backwards and not call.heads:
+            call.heads = float(call.rows * call.columns)
+            if not self._noted:
+                self._account.book.note(HEAD_UNSEEN)
+                self._noted = True
+
+    def _end(self, reservation: Reservation, cost: Cost, started: float, trouble: str) -> None:
+        self.last_trouble = trouble
+        cost = replace(cost, seconds=time.perf_counter() - started, joules=None, dollars=None)
+        with contextlib.suppress(OverrunError):  # the row is marked
+            if trouble:
+                reservation.fail(trouble, cost)
+            else:
+                reservation.settle(cost)
+
+
+def meter(model: nn.Module, account: Account, *, shape: ModelShape | None = None) -> Meter:
+    """A meter on ``model`` (a Hugging Face causal LM, or PEFT's wrapper of one), to be used in a ``with`` block.
+
+    Everything that happens to the model inside is charged to ``account``, which has a purpose. Put it on when the model
+    is complete: after PEFT or TRL have wrapped it. ``shape`` prices an architecture without price formulas.
+
+    Raises TypeError without an account, InputError for a model that cannot be priced, and, inside the block,
+    BudgetExceeded in place of the call that the budget does not allow.
+    """
+    return Meter(model, account, shape=shape)
+
+
+def _real(mask: Any, rows: int, columns: int) -> Tensor | float:
+    """Positions with text among the last ``columns`` of a mask [rows, keys]; all where there is none of that form."""
+    if isinstance(mask, Tensor) and mask.dim() == 2 and mask.shape[1] >= columns:
+        return mask[:, -columns:].sum()
+    return float(rows * columns)
+
+
+def _detached(loss: Any) -> Tensor | None:
+    return loss.detach() if isinstance(loss, Tensor) else None

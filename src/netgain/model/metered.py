@@ -1,0 +1,219 @@
+"""Model: the one public door to a language model. Every operation is quoted, reserved, run and settled on an account.
+
+There is no other way in: the backend is held privately, requests cannot be made without an account, and nothing runs
+before all of a batch is reserved. What fails is booked with the part that was done; what is tried again is paid again.
+"""
+
+import contextlib
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+from netgain.errors import BudgetExceeded, OverrunError
+from netgain.metering.account import Book, Reservation
+from netgain.metering.budget import overruns
+from netgain.model.interface import (
+    Adapter,
+    Answered,
+    Backend,
+    Done,
+    Generate,
+    Part,
+    Prices,
+    Product,
+    Request,
+    Result,
+    Score,
+    Scored,
+    Train,
+    Trained,
+)
+from netgain.records.cost import Cost, total
+
+P = TypeVar("P", bound=Product)
+NOT_RUN = "not run: another request of its batch was refused"
+
+
+@final
+class Model:
+    """A language model that is paid for.
+
+    ``attempts`` is how often a request is tried in all where the backend says that another attempt may succeed;
+    ``pause`` waits between them (its argument is the number of attempts so far). ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        prices: Prices,
+        *,
+        attempts: int = 1,
+        pause: Callable[[int], None] = lambda _: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.__backend, self.__prices = backend, prices
+        self._attempts, self._pause, self._clock = attempts, pause, clock
+        self._introduced: weakref.WeakSet[Book] = weakref.WeakSet()
+
+    @property
+    def name(self) -> str:
+        """How records name the model."""
+        return self.__backend.name
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r})"
+
+    def generate(self, requests: Sequence[Generate]) -> list[Result[Answered]]:
+        """Answers, in the order of the requests.
+
+        Raises BudgetExceeded where a budget does not allow one of the quotes; then nothing of the batch has run.
+        Raises InputError for an adapter that is not this model's. All else that goes wrong is in the results.
+        """
+        return self._do("generate", Generate, requests)
+
+    def score(self, requests: Sequence[Score]) -> list[Result[Scored]]:
+        """Log-likelihoods, in the order of the requests. Raises as :meth:`generate` does."""
+        return self._do("score", Score, requests)
+
+    def train(self, requests: Sequence[Train]) -> list[Result[Trained]]:
+        """Adapters, in the order of the requests, each settled when its own training ends. Raises as :meth:`generate`.
+
+        A job that fails (nothing to train on, too long, NaN, memory) has a failure as its result and keeps the losses
+        of its steps; the others are unharmed.
+        """
+        return self._do("train", Train, requests)
+
+    def quote(self, requests: Sequence[Request]) -> list[Cost]:
+        """What each request would be reserved at, run together as one batch. Nothing is run and nothing reserved."""
+        return [self._cost(parts) for parts in self.__backend.quote(list(requests))]
+
+    def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """Token ids of a text, with the special tokens that the model puts around one where ``special``. Free."""
+        return self.__backend.tokenize(text, special=special)
+
+    def save_adapter(self, adapter: Adapter, folder: Path | str) -> None:
+        """Write an adapter of this model in PEFT's format. Free."""
+        self.__backend.save_adapter(adapter, Path(folder))
+
+    def load_adapter(self, folder: Path | str) -> Adapter:
+        """Read an adapter in PEFT's format. Free. Raises InputError where it does not fit the model."""
+        return self.__backend.load_adapter(Path(folder))
+
+    def _cost(self, parts: Sequence[Part]) -> Cost:
+        return total(self.__prices.cost(part) for part in parts)
+
+    def _do(self, operation: str, kind: type, requests: Sequence[Request]) -> list[Result[Any]]:
+        for request in requests:
+            if not isinstance(request, kind):
+                raise TypeError(f"{operation} takes {kind.__name__} requests, not {type(request).__name__}")
+        results: dict[int, Result[Any]] = {}
+        waiting = list(range(len(requests)))
+        for attempt in range(1, self._attempts + 1):
+            if not waiting:
+                break
+            if attempt > 1:
+                self._pause(attempt - 1)
+            chosen = [requests[place] for place in waiting]
+            try:
+                reservations = self._reserve(operation, chosen)
+            except BudgetExceeded:
+                if attempt == 1:
+                    raise
+                break  # what was tried before stands
+            again = []
+            for done, reservation, cost in self._run(chosen, reservations, attempt):
+                place = waiting[done.request]
+                results[place] = self._result(done, reservation, cost, results.get(place))
+                if done.again:
+                    again.append(place)
+            waiting = sorted(again)
+        return [results[place] for place in range(len(requests))]
+
+    def _reserve(self, operation: str, requests: Sequence[Request]) -> list[Reservation]:
+        """All of the batch, or nothing."""
+        held: list[Reservation] = []
+        try:
+            for request, quote in zip(requests, self.quote(requests), strict=True):
+                self._introduce(request.account.book)
+                held.append(request.account.reserve(operation, quote))
+        except BaseException:
+            for reservation in held:
+                reservation.fail(NOT_RUN, Cost.zero())
+            raise
+        return held
+
+    def _introduce(self, book: Book) -> None:
+        """Note once in every book by what prices this model is charged."""
+        if book not in self._introduced:
+            book.note(f"model {self.name}", self.__prices.statement())
+            self._introduced.add(book)
+
+    def _run(
+        self, requests: Sequence[Request], reservations: Sequence[Reservation], attempt: int
+    ) -> Iterator[tuple[Done, Reservation, Cost]]:
+        """Run reserved requests; each is booked as soon as its end is reported."""
+        unended = dict(enumerate(reservations))
+        shares = _Shares([reservation.quote for reservation in reservations], self._clock)
+        try:
+            for done in self.__backend.run(requests, attempt):
+                reservation = unended.pop(done.request)
+                cost = reservation.quote if done.parts is None else self._cost(done.parts)
+                if self.__prices.timed:
+                    cost = replace(cost, seconds=shares.take(done.request))
+                self._book(done, reservation, cost)
+                yield done, reservation, cost
+            _require_all_ended(self.name, len(unended))
+        except BaseException as error:
+            for reservation in unended.values():
+                with contextlib.suppress(OverrunError):
+                    reservation.fail(error)
+            raise
+
+    def _book(self, done: Done, reservation: Reservation, cost: Cost) -> None:
+        with contextlib.suppress(OverrunError):  # the row is marked, and so is the result
+            if done.failure is None:
+                reservation.settle(cost)
+            else:
+                reservation.fail(f"{done.failure.kind}: {done.failure.detail}", cost)
+        if done.estimated:
+            reservation.account.book.note("tokens estimated", {"charge": reservation.row, "how": done.estimated})
+
+    def _result(self, done: Done, reservation: Reservation, cost: Cost, before: Result[P] | None) -> Result[Any]:
+        return Result(
+            product=done.product,
+            failure=done.failure,
+            charges=(*(before.charges if before else ()), reservation.row),
+            cost=cost,
+            overrun=overruns(reservation.quote, cost),
+            estimated=done.estimated,
+        )
+
+
+def _require_all_ended(name: str, left: int) -> None:
+    if left:
+        raise RuntimeError(f"{name} did not say what became of {left} requests")
+
+
+@final
+class _Shares:
+    """Divides the measured seconds of a batch among its requests, in proportion to their quotes.
+
+    The seconds up to each end are shared out as they pass and the last one takes what is left, so they always add up.
+    """
+
+    def __init__(self, quotes: Sequence[Cost], clock: Callable[[], float]) -> None:
+        weights = [quote.flops or 0.0 for quote in quotes]
+        whole = sum(weights)
+        self._shares = [weight / whole if whole else 1 / len(weights) for weight in weights]
+        self._clock, self._start, self._left, self._given = clock, clock(), len(weights), 0.0
+
+    def take(self, place: int) -> float:
+        """The seconds of the request that has just ended."""
+        elapsed, self._left = self._clock() - self._start, self._left - 1
+        share = elapsed * self._shares[place] if self._left else elapsed
+        taken = max(0.0, min(share, elapsed - self._given) if self._left else elapsed - self._given)
+        self._given += taken
+        return taken

@@ -1,0 +1,138 @@
+"""A scripted model: answers come from a function or a table, and every call costs exactly one unit.
+
+This is the test seam of netgain and of whoever builds on it: arithmetic on costs and budgets can be checked by hand.
+One call, whatever is asked in it, costs 1 in every currency that it has:
+
+========  ==========================================================================================
+every     1 FLOP, 1 real token (= 1 padded), 1 second, 1 joule, 1 dollar
+generate  1 generated token more
+train     1 update and 1 training token more; the loss is 0.5 in each of the job's steps
+========  ==========================================================================================
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from netgain.errors import InputError
+from netgain.metering.work import Work
+from netgain.model.interface import (
+    Adapter,
+    Answered,
+    Done,
+    Generate,
+    Message,
+    Part,
+    Product,
+    Prompt,
+    Request,
+    Score,
+    Scored,
+    Train,
+    Trained,
+)
+from netgain.model.jobs import Failure
+from netgain.model.metered import Model
+from netgain.model.prices import UnitPrices
+from netgain.words import nearest
+
+Script = Mapping[str, str] | Callable[[Generate], str]
+Scores = Callable[[Score], float]
+FILE = "scripted_adapter.json"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ScriptedAdapter:
+    """What training yields here: the key of its job and the sequences it has seen."""
+
+    key: str
+    sequences: tuple[tuple[int, ...], ...] = ()
+
+
+def scripted_model(answers: Script, *, scores: Scores = lambda _: -1.0, name: str = "scripted") -> Model:
+    """A metered model that answers by ``answers``: a table from prompts (their text) to answers, or a function.
+
+    ``scores`` gives log-likelihoods. A prompt that the table lacks, and whatever the functions raise as ValueError, is
+    a failed result of that request, at its whole cost. Prompts and answers have one token a byte.
+    """
+    return Model(_Scripted(answers, scores, name), UnitPrices())
+
+
+def text_of(prompt: Prompt) -> str:
+    """A prompt as one text: the contents of a conversation, one below the other."""
+    return prompt if isinstance(prompt, str) else "\n\n".join(_content(message) for message in prompt)
+
+
+def _content(message: Message) -> str:
+    return message.content
+
+
+@final
+class _Scripted:
+    def __init__(self, answers: Script, scores: Scores, name: str) -> None:
+        self._answers, self._scores, self.name = answers, scores, name
+
+    def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
+        for request in requests:
+            adapter = None if isinstance(request, Train) else request.adapter
+            if adapter is not None and not isinstance(adapter, ScriptedAdapter):
+                raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")
+        return [(_unit(request),) for request in requests]
+
+    def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
+        for place, request in enumerate(requests):
+            try:
+                yield Done(place, self._answer(request), (_unit(request),))
+            except ValueError as problem:
+                yield Done(place, None, (_unit(request),), Failure("malformed", str(problem), attempt))
+
+    def _answer(self, request: Request) -> Product:
+        if isinstance(request, Train):
+            if request.job.total_steps == 0:
+                raise ValueError(f"job {request.job.key!r} has no training steps")
+            adapter = ScriptedAdapter(request.job.key, tuple(tuple(map(int, one)) for one in request.job.sequences))
+            return Trained(request.job.key, adapter, (0.5,) * request.job.total_steps)
+        if isinstance(request, Score):
+            return Scored(self._scores(request), len(request.continuation.encode()), True)
+        text = self._look_up(request)
+        return Answered(text, len(text.encode()), "eos")
+
+    def _look_up(self, request: Generate) -> str:
+        if not isinstance(self._answers, Mapping):
+            return self._answers(request)
+        prompt = text_of(request.prompt)
+        if prompt not in self._answers:
+            raise ValueError(f"no answer to {prompt!r} is scripted; {nearest(prompt, self._answers)}")
+        return self._answers[prompt]
+
+    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+        return tuple(text.encode())
+
+    def save_adapter(self, adapter: Adapter, folder: Path) -> None:
+        if not isinstance(adapter, ScriptedAdapter):
+            raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")
+        folder.mkdir(parents=True, exist_ok=True)
+        fields = {"key": adapter.key, "sequences": adapter.sequences}
+        (folder / FILE).write_text(json.dumps(fields), encoding="utf-8")
+
+    def load_adapter(self, folder: Path) -> Adapter:
+        try:
+            fields = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            return ScriptedAdapter(fields["key"], tuple(tuple(one) for one in fields["sequences"]))
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise InputError(str(folder / FILE), f"is no scripted adapter ({problem})") from problem
+
+
+def _unit(request: Request) -> Part:
+    return Part(
+        Work(
+            positions=1,
+            real=1,
+            generated=float(isinstance(request, Generate)),
+            training=float(isinstance(request, Train)),
+            updates=float(isinstance(request, Train)),
+        )
+    )

@@ -1,0 +1,274 @@
+"""Any OpenAI-compatible server behind the metered door, through the package ``openai`` (the extra ``teacher``).
+
+Every attempt is reserved and booked on its own: the client's silent retries are off. What an attempt cost:
+
+- an answer with a usage count: those tokens
+- an answer without one (or with one that makes no sense): tokens estimated from the texts, marked as estimated
+- no connection, or a request that the server does not take (4xx): nothing
+- an error of the server (5xx), no answer in time, an answer that cannot be read: nobody says how much was done, so the
+  whole quote. It bounds the prompt by its bytes (a token has at least one) and the answer by ``max_new_tokens``
+
+The key comes from an environment variable only. It is kept in the client, and taken out of every text that comes back.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+from urllib.parse import urlsplit
+
+from netgain.errors import InputError, MissingExtraError
+from netgain.metering.work import Work
+from netgain.model.interface import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
+from netgain.model.jobs import Failure, RemoteKind
+from netgain.model.metered import Model
+from netgain.model.prices import TokenPrices
+from netgain.streams import stream
+from netgain.tokens import Estimate, TokenCounter
+
+TURN = 16  # tokens that a server's template may add to a turn of a conversation
+LONGEST_DETAIL = 500
+REDACTED = "[key]"
+HINT = "give the name of the variable, never the key itself"
+
+
+def remote_model(
+    model: str,
+    *,
+    base_url: str,
+    api_key_env: str | None = None,
+    prices: TokenPrices | None = None,
+    api: Literal["chat", "completions"] = "chat",
+    timeout: float = 60.0,
+    attempts: int = 3,
+    concurrency: int = 8,
+    counter: TokenCounter | None = None,
+    backoff: float = 0.5,
+) -> Model:
+    """The model called ``model`` at the server ``base_url`` (such as ``http://127.0.0.1:8000/v1``), metered.
+
+    ``api_key_env`` names the environment variable that holds the key (None: the server wants none). A request is tried
+    up to ``attempts`` times where another attempt may help, ``backoff`` seconds apart, doubling; each attempt may take
+    ``timeout`` seconds. Up to ``concurrency`` requests run at a time. ``prices`` gives dollars and, as a declaration,
+    FLOPs; both are unknown without it. ``counter`` counts tokens where the server does not (None: by estimate).
+
+    It generates; it neither scores nor trains. Raises MissingExtraError without the package, InputError for a variable
+    that is not set, an address that is none, or counts that make no sense.
+    """
+    try:
+        import openai
+    except ImportError as missing:
+        raise MissingExtraError("a model behind an OpenAI-compatible server", "teacher") from missing
+    if urlsplit(base_url).scheme not in ("http", "https") or urlsplit(base_url).username:
+        raise InputError("base_url", "is no http(s) address without a name and password in it", HINT)
+    if attempts < 1 or concurrency < 1 or not timeout > 0:
+        raise InputError(f"attempts {attempts}, concurrency {concurrency}, timeout {timeout}", "all must be above 0")
+    key = _key(api_key_env)
+    client = openai.OpenAI(base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout)
+    backend = _Remote(model, openai, client, key, api, attempts, concurrency, counter or Estimate())
+    return Model(backend, prices or TokenPrices(), attempts=attempts, pause=_pause(backoff))
+
+
+def _key(variable: str | None) -> str:
+    if variable is None:
+        return ""
+    key = os.environ.get(variable, "")
+    if not key:
+        shown = variable if variable.isidentifier() else "api_key_env"
+        raise InputError(f"environment variable {shown}", "is not set", HINT)
+    return key
+
+
+def _pause(backoff: float) -> Callable[[int], None]:
+    def pause(attempts: int) -> None:
+        time.sleep(backoff * 2 ** (attempts - 1) * (1 + random.random() / 4))  # noqa: S311 - no secret
+
+    return pause
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the server said, before it is told from what it should have said."""
+
+    text: object
+    finish: object
+    tokens_in: object
+    tokens_out: object
+
+
+@final
+class _Remote:
+    def __init__(
+        self,
+        model: str,
+        library: Any,
+        client: Any,
+        key: str,
+        api: Literal["chat", "completions"],
+        attempts: int,
+        concurrency: int,
+        counter: TokenCounter,
+    ) -> None:
+        self.name, self._library, self._client, self._api = model, library, client, api
+        self._hide: Callable[[str], str] = lambda text: text.replace(key, REDACTED) if key else text
+        self._attempts, self._concurrency, self._counter = attempts, concurrency, counter
+
+    def __repr__(self) -> str:
+        return f"remote model {self.name!r}"
+
+    def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
+        """Bounds on one attempt at each request."""
+        return [(_part(_bytes(_checked(request).prompt), _checked(request).max_new_tokens),) for request in requests]
+
+    def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
+        """All requests once, several at a time."""
+        with ThreadPoolExecutor(min(self._concurrency, max(1, len(requests)))) as pool:
+            asked = [pool.submit(self._try, place, _checked(one), attempt) for place, one in enumerate(requests)]
+            try:
+                for ended in as_completed(asked):
+                    yield ended.result()
+            finally:
+                for one in asked:
+                    one.cancel()
+
+    def _try(self, place: int, request: Generate, attempt: int) -> Done:
+        library = self._library
+        try:
+            said = self._ask(request)
+        except library.APITimeoutError as error:
+            if _never_connected(error):
+                return self._failed(place, attempt, "unreachable", "no connection in time", parts=(), again=True)
+            return self._failed(place, attempt, "timeout", "no answer in time", again=True)
+        except library.APIStatusError as error:
+            status, detail = error.status_code, f"HTTP {error.status_code}: {error.message}"
+            if status in (408, 409, 429):
+                return self._failed(place, attempt, "refused", detail, parts=(), again=True)
+            if status < 500:
+                return self._failed(place, attempt, "refused", detail, parts=())
+            return self._failed(place, attempt, "server", detail, again=True)
+        except library.APIResponseValidationError as error:
+            return self._failed(place, attempt, "malformed", error.message, again=True)
+        except library.APIConnectionError as error:
+            if _never_connected(error):
+                return self._failed(place, attempt, "unreachable", "the server cannot be reached", parts=(), again=True)
+            return self._failed(place, attempt, "server", "the connection broke", again=True)
+        except Exception as error:  # whatever a body that is no JSON or no object makes the client raise
+            detail = f"the answer cannot be read ({type(error).__name__}: {error})"
+            return self._failed(place, attempt, "malformed", detail, again=True)
+        return self._answered(place, request, said, attempt)
+
+    def _failed(
+        self,
+        place: int,
+        attempt: int,
+        kind: RemoteKind,
+        detail: str,
+        *,
+        parts: tuple[Part, ...] | None = None,
+        estimated: str = "",
+        again: bool = False,
+    ) -> Done:
+        failure = Failure(kind, self._hide(detail)[:LONGEST_DETAIL], attempt)
+        estimated = estimated or ("bounded by its quote" if parts is None else "")
+        return Done(place, None, parts, failure, estimated, again and attempt < self._attempts)
+
+    def _ask(self, request: Generate) -> _Said:
+        settings: dict[str, Any] = {
+            "model": self.name,
+            "max_tokens": request.max_new_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": int(stream(request.seed, "remote", _text(request.prompt)).integers(2**31)),
+        }
+        if request.stop:
+            settings["stop"] = list(request.stop)
+        if self._api == "completions":
+            answer = self._client.completions.create(prompt=_text(request.prompt), **settings)
+            text = answer.choices[0].text
+        else:
+            answer = self._client.chat.completions.create(messages=_turns(request.prompt), **settings)
+            text = answer.choices[0].message.content
+        usage = answer.usage
+        counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        return _Said(text, answer.choices[0].finish_reason, *counts)
+
+    def _answered(self, place: int, request: Generate, said: _Said, attempt: int) -> Done:
+        """A sound answer; tokens that nobody counted, or miscounted, are counted here."""
+        text = said.text if isinstance(said.text, str) else ""
+        part, estimated = self._usage(request, said, text)
+        if not isinstance(said.text, str):
+            detail = f"the answer has no text but {type(said.text).__name__}"
+            return self._failed(place, attempt, "malformed", detail, parts=(part,), estimated=estimated, again=True)
+        ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
+        text = self._hide(text[: min(ends)] if ends else text)
+        finish: Finish = "length" if said.finish == "length" else "stop" if ends else "eos"
+        return Done(place, Answered(text, round(part.work.generated), finish), (part,), estimated=estimated)
+
+    def _usage(self, request: Generate, said: _Said, text: str) -> tuple[Part, str]:
+        tokens_in, tokens_out = said.tokens_in, said.tokens_out
+        if _is_count(tokens_in) and _is_count(tokens_out) and (tokens_out or not text):
+            return _part(int(str(tokens_in)), int(str(tokens_out))), ""
+        counted = self._counter.count([_text(request.prompt), text])
+        how = f"the server gave no usage: {self._counter.how}"
+        return _part(max(1.0, counted[0]), max(float(bool(text)), counted[1])), how
+
+    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+        """Unknown here."""
+        raise InputError(f"model {self.name}", "its tokens are known to its server only", "use a local model")
+
+    def save_adapter(self, adapter: Adapter, folder: Path) -> None:
+        """It has none."""
+        raise InputError(f"model {self.name}", "a remote model has no adapters", "use a local model")
+
+    def load_adapter(self, folder: Path) -> Adapter:
+        """It takes none."""
+        raise InputError(f"model {self.name}", "a remote model takes no adapters", "use a local model")
+
+
+def _checked(request: Request) -> Generate:
+    if not isinstance(request, Generate):
+        raise InputError(
+            f"{type(request).__name__.lower()} request", "a remote model generates only", "use a local one"
+        )
+    if request.adapter is not None:
+        raise InputError("adapter", "a remote model takes none", "use a local model")
+    return request
+
+
+def _part(tokens_in: float, tokens_out: float) -> Part:
+    return Part(Work(positions=tokens_in, real=tokens_in, generated=tokens_out))
+
+
+def _text(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
+
+
+def _turns(prompt: Prompt) -> list[dict[str, str]]:
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    return [{"role": message.role, "content": message.content} for message in prompt]
+
+
+def _bytes(prompt: Prompt) -> int:
+    """No fewer than the prompt's tokens under any byte-level vocabulary, template included."""
+    turns = 1 if isinstance(prompt, str) else len(prompt)
+    return len(_text(prompt).encode("utf-8", "replace")) + TURN * (turns + 2)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether not even a connection was made, so that the server cannot have worked."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ in ("ConnectError", "ConnectTimeout", "UnsupportedProtocol"):
+            return True
+        cause = cause.__cause__
+    return False
