@@ -13,11 +13,11 @@ from netgain.errors import BudgetExceeded, InputError
 from netgain.metering.account import Account, Book
 from netgain.metering.verification import verify
 from netgain.metering.work import Work
-from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, Score, Train, scripted_model
+from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadLoss, Score, Train, scripted_model
 from netgain.model.interface import Backend, Done, Part, Request
 from netgain.model.prices import UNIT, UnitPrices
 from netgain.records.cost import Cost
-from netgain.records.events import Noted
+from netgain.records.events import Noted, Reserved
 from netgain.records.purpose import Purpose
 from netgain.records.reading import read
 
@@ -220,3 +220,17 @@ def test_the_journal_says_by_what_prices_a_model_was_charged(account: Account, t
     account.book.close()
     notes = [record.event.text for record in read(tmp_path / "journal").records if isinstance(record.event, Noted)]
     assert notes == ["model scripted"]
+
+
+def test_how_work_was_asked_for_stands_in_the_journal(book: Book) -> None:
+    account = book.account("a", purpose=Purpose.ADAPT)
+    model = scripted_model({"p": "yes"})
+    job = InnerLoopJob(
+        key="j", sequences=[[1, 2]], epochs=3, learning_rate=1e-3, seed=7, pad_loss=PadLoss("probes", probes=4)
+    )
+    model.train([Train(account=account, job=job)])
+    model.generate([Generate(account=account, prompt="p", temperature=0.5, seed=11)])
+    asked = [record.event.settings for record in read(book.journal.path).records if isinstance(record.event, Reserved)]
+    assert asked[0]["pad_loss"] == "probes(4 of 2048)"
+    assert (asked[0]["seed"], asked[0]["epochs"], asked[0]["target_modules"]) == (7, 3, "q_proj,v_proj")
+    assert (asked[1]["temperature"], asked[1]["seed"], asked[1]["adapter"]) == (0.5, 11, False)

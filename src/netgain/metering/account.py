@@ -22,7 +22,7 @@ from typing import Any, Self, final
 from netgain.errors import InputError, JournalError, OverrunError
 from netgain.metering.budget import Charge, Standing, fold, overruns
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Noted, Opened, Reserved, Settled
+from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Noted, Opened, Reserved, Setting, Settled
 from netgain.records.journal import Journal
 from netgain.records.purpose import Purpose
 from netgain.records.rows import Record, encode
@@ -189,8 +189,8 @@ class Account:
         """The child for one purpose, named after it and without a limit of its own."""
         return self.child(purpose.value, purpose=purpose)
 
-    def reserve(self, operation: str, quote: Cost) -> "Reservation":
-        """Promise at most ``quote`` to ``operation`` before it runs.
+    def reserve(self, operation: str, quote: Cost, settings: Mapping[str, Setting] | None = None) -> "Reservation":
+        """Promise at most ``quote`` to ``operation`` before it runs; ``settings`` are written down beside it.
 
         Raises BudgetExceeded where this budget or one above it does not allow it; then nothing is promised. Raises
         InputError on an account without a purpose, which only groups others.
@@ -199,7 +199,8 @@ class Account:
             raise InputError(
                 f"account {self.title!r}", "it has no purpose", "reserve on a child made by under(purpose)"
             )
-        (record,) = self.book._record(Reserved(account=self.row, operation=operation, quote=quote))
+        event = Reserved(account=self.row, operation=operation, quote=quote, settings=dict(settings or {}))
+        (record,) = self.book._record(event)
         return Reservation(self, record.seq, operation, quote)
 
     def spent(self, currency: Currency) -> float:

@@ -16,6 +16,7 @@ from netgain.metering.price import Lora, Training
 from netgain.metering.work import Work
 from netgain.model.jobs import Failure, InnerLoopJob
 from netgain.records.cost import Cost, Currency
+from netgain.records.events import Setting
 
 Adapter = object  # belongs to the model that trained it; nobody else looks inside
 Finish = Literal["eos", "stop", "length", "failed"]
@@ -97,6 +98,34 @@ class Train:
 
 
 Request = Generate | Score | Train
+
+
+def recorded(request: Request) -> dict[str, Setting]:
+    """The settings of a request that decide what its result means, for the journal; no text, no token."""
+    if isinstance(request, Generate):
+        return {
+            "adapter": request.adapter is not None,
+            "max_new_tokens": request.max_new_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed,
+        }
+    if isinstance(request, Score):
+        return {"adapter": request.adapter is not None}
+    job = request.job
+    return {
+        "key": job.key,
+        "pad_loss": str(job.pad_loss),
+        "sequences": len(job.sequences),
+        "epochs": job.epochs,
+        "batch_size": job.batch_size,
+        "learning_rate": job.learning_rate,
+        "max_grad_norm": job.max_grad_norm,
+        "rank": job.rank,
+        "alpha": job.alpha,
+        "target_modules": ",".join(job.target_modules),
+        "seed": job.seed,
+    }
 
 
 @final

@@ -31,6 +31,12 @@ class PadLoss:
         if self.probes < 1 or self.length < 2:
             raise InputError("pad_loss", f"probes = {self.probes}, length = {self.length}: at least 1 and 2 are needed")
 
+    def __str__(self) -> str:
+        """As it stands in records: ``masked``, ``exact(2048)`` or ``probes(16 of 2048)``."""
+        if self.kind == "masked":
+            return self.kind
+        return f"exact({self.length})" if self.kind == "exact" else f"probes({self.probes} of {self.length})"
+
     def positions(self, text: int) -> tuple[list[int], float]:
         """Positions of the pads to run after ``text`` real tokens, and the weight of each relative to a real label.
 

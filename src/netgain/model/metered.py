@@ -30,6 +30,7 @@ from netgain.model.interface import (
     Scored,
     Train,
     Trained,
+    recorded,
 )
 from netgain.records.cost import Cost, total
 
@@ -138,7 +139,7 @@ class Model:
         try:
             for request, quote in zip(requests, self.quote(requests), strict=True):
                 self._introduce(request.account.book)
-                held.append(request.account.reserve(operation, quote))
+                held.append(request.account.reserve(operation, quote, recorded(request)))
         except BaseException:
             for reservation in held:
                 reservation.fail(NOT_RUN, Cost.zero())

@@ -42,6 +42,7 @@ def _cost_of(amounts: Mapping[Any, Any]) -> Cost:
 Amounts = Annotated[Cost, PlainValidator(_read_cost), PlainSerializer(lambda cost: cost.known())]
 Row = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
+Setting = str | int | float | bool | None
 
 
 class _Event(BaseModel):
@@ -78,12 +79,16 @@ class Opened(_Event):
 
 @final
 class Reserved(_Event):
-    """The right to spend at most ``quote`` on one operation was given to an account, before the work ran."""
+    """The right to spend at most ``quote`` on one operation was given to an account, before the work ran.
+
+    ``settings`` is how the work was asked for, where that decides what its result means (``pad_loss``, a seed, a rate).
+    """
 
     kind: Literal["reserved"] = "reserved"
     account: Row
     operation: Name
     quote: Amounts
+    settings: dict[str, Setting] = Field(default_factory=dict)
 
 
 @final
