@@ -69,6 +69,26 @@ def _questions(rng: random.Random, index: int, repeats: int, right: float) -> li
     ]
 
 
+@pytest.fixture(scope="session")
+def invented() -> dict[str, Any]:
+    """One invented file of every kind that SEAL published, by its path."""
+    corpus = {"overall": {"baseline_accuracy": 0.3, "adapter_accuracy": 0.4}, "n_articles": 12, "k_completions": 5}
+    corpus |= {"lora_params": LORA, "train_sequences": 100, "eval_questions": 36}
+    texts = [f"untrained answer {index % 3}" for index in range(36)]
+    corpus["server_reply"] = {"baseline_texts": texts, "baseline_correct": [True] * 36, "adapter_correct": [False] * 36}
+    stream = {"mean_over_sequences": [[0.3, 0.3], [0.4, 0], [0.2, 0.4]], "n_sequences": 4, "n_datapoints": 2}
+    return {
+        "eval/naive.json": passage_file(1, text=""),
+        "eval/base.json": passage_file(2),
+        "eval/gpt4_1.json": passage_file(3),
+        "eval/iter1.json": passage_file(4, right=0.8),
+        "train/rank_iter0.json": passage_file(5, edits=3, repeats=3),
+        "cpt/cpt_base.json": corpus,
+        "continual_self_edits/overall_results.json": stream,
+        "few-shot/final_results.json": {"0": {"task_id": {"0": "a", "1": "b"}, "correct": {"0": False, "1": True}}},
+    }
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A small published-results folder: four arms, one reward run, one continued-pretraining file."""

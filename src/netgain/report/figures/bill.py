@@ -17,6 +17,8 @@ def amortisation(row: AmortisationRow, arms: Sequence[ArmRow], examined: int | N
         return None
     labels = {arm.name: arm.label for arm in arms}
     x = svg.Axis(1, MOST, LEFT, WIDTH - RIGHT, log=True)
+    if row.adapt_per_problem <= 0 or (row.rival_per_problem is not None and row.rival_per_problem <= 0):
+        return None  # a logarithmic axis has no place for free work
     tops = [row.adapt_per_problem + row.bill, row.rival_per_problem or row.adapt_per_problem]
     lows = [row.adapt_per_problem, row.rival_per_problem or row.adapt_per_problem]
     y = svg.Axis(min(lows) / 1.6, max(tops) * 1.3, HEIGHT - BOTTOM, TOP, log=True)
