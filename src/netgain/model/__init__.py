@@ -7,21 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netgain.model.engine.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.hf import load_model
     from netgain.model.interface import Answered, Generate, Message, Result, Score, Scored, Train, Trained
-    from netgain.model.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.metered import Model
     from netgain.model.scripted import scripted_model
     from netgain.model.teacher import remote_model
 
 _HOMES = {
     "Answered": "interface",
-    "Failure": "jobs",
+    "Failure": "engine.jobs",
     "Generate": "interface",
-    "InnerLoopJob": "jobs",
+    "InnerLoopJob": "engine.jobs",
     "Message": "interface",
     "Model": "metered",
-    "PadLoss": "jobs",
+    "PadLoss": "engine.jobs",
     "Result": "interface",
     "Score": "interface",
     "Scored": "interface",

@@ -13,10 +13,16 @@ from netgain.errors import InputError
 from netgain.metering import work as metering
 from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
-from netgain.model.answers import Answer
-from netgain.model.answers import Request as Row
-from netgain.model.engine import backend_for, decoder_for
-from netgain.model.hooks import HooksBackend
+from netgain.model.engine.answers import Answer
+from netgain.model.engine.answers import Request as Row
+from netgain.model.engine.choose import backend_for, decoder_for
+from netgain.model.engine.hooks import HooksBackend
+from netgain.model.engine.jobs import InnerLoopJob, check
+from netgain.model.engine.lora import Adapter as LoraAdapter
+from netgain.model.engine.lora import Layout
+from netgain.model.engine.packs import Extent
+from netgain.model.engine.peft_files import load_adapter, read_config, save_adapter
+from netgain.model.engine.trainer import MultiLoraTrainer
 from netgain.model.interface import (
     Adapter,
     Answered,
@@ -30,16 +36,10 @@ from netgain.model.interface import (
     Train,
     Trained,
 )
-from netgain.model.jobs import InnerLoopJob, check
 from netgain.model.loading import Loaded, load_parts
-from netgain.model.lora import Adapter as LoraAdapter
-from netgain.model.lora import Layout
 from netgain.model.metered import Model
-from netgain.model.packs import Extent
-from netgain.model.peft_files import load_adapter, read_config, save_adapter
 from netgain.model.prices import ShapePrices
 from netgain.model.scoring import Continuation, Scorer
-from netgain.model.trainer import MultiLoraTrainer
 from netgain.streams import stream
 
 Chat = Literal["auto", "template", "base"]

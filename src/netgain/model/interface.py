@@ -1,7 +1,7 @@
 """What may be asked of a language model, what comes back, and what a model must be able to do. Pure data, no torch.
 
 Every request carries the account that pays for it, so a batch may serve many problems, arms and budgets at once.
-Whatever goes wrong with one request is its own :class:`~netgain.model.jobs.Failure`; the rest of the batch is unharmed.
+Whatever goes wrong with one request is its own ``Failure`` (engine.jobs); the rest of the batch is unharmed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from netgain.errors import InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training
 from netgain.metering.work import Work
-from netgain.model.jobs import Failure, InnerLoopJob
+from netgain.model.engine.jobs import Failure, InnerLoopJob
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Setting
 

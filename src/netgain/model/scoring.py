@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from netgain.metering import work as metering
-from netgain.model.hooks import AdapterHooks, HooksBackend, takes_positions
-from netgain.model.jobs import Failure
-from netgain.model.lora import Adapter
-from netgain.model.memory import is_out_of_memory
-from netgain.model.work import Work
+from netgain.model.engine.hooks import AdapterHooks, HooksBackend, takes_positions
+from netgain.model.engine.jobs import Failure
+from netgain.model.engine.lora import Adapter
+from netgain.model.engine.memory import is_out_of_memory
+from netgain.model.engine.work import Work
 
 
 @final

@@ -18,6 +18,7 @@ from typing import final
 
 from netgain.errors import InputError
 from netgain.metering.work import Work
+from netgain.model.engine.jobs import Failure
 from netgain.model.interface import (
     Adapter,
     Answered,
@@ -33,7 +34,6 @@ from netgain.model.interface import (
     Train,
     Trained,
 )
-from netgain.model.jobs import Failure
 from netgain.model.metered import Model
 from netgain.model.prices import UnitPrices
 from netgain.words import nearest

@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from netgain.errors import InputError, MissingExtraError
 from netgain.metering.work import Work
+from netgain.model.engine.jobs import Failure, RemoteKind
 from netgain.model.interface import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
-from netgain.model.jobs import Failure, RemoteKind
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
 from netgain.streams import stream

@@ -1,0 +1,87 @@
+import pytest
+
+from netgain.errors import InputError
+from netgain.model.engine.jobs import InnerLoopJob, PadLoss, check
+
+
+def _job(**settings: object) -> InnerLoopJob:
+    defaults = {"key": "a", "sequences": [[5, 6, 7], [8, 9]], "epochs": 3, "learning_rate": 1e-3, "seed": 4}
+    return InnerLoopJob(**(defaults | settings))  # type: ignore[arg-type]
+
+
+def test_every_epoch_visits_every_sequence_once_in_an_order_of_the_jobs_own() -> None:
+    steps = list(_job(sequences=[[1, 2]] * 9).steps())
+    epochs = [[step[0] for step in steps[i : i + 9]] for i in (0, 9, 18)]
+    assert all(sorted(epoch) == list(range(9)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    assert steps == list(_job(sequences=[[1, 2]] * 9).steps())
+    assert steps != list(_job(sequences=[[1, 2]] * 9, seed=5).steps())
+
+
+def test_the_last_batch_of_an_epoch_may_be_short() -> None:
+    job = _job(sequences=[[1, 2]] * 5, batch_size=2, epochs=2)
+    assert [len(step) for step in job.steps()] == [2, 2, 1, 2, 2, 1]
+    assert job.total_steps == 6
+
+
+def test_masked_pads_leave_only_the_text() -> None:
+    example = _job().example(0)
+    assert (example.tokens, example.targets, example.weights) == ([5, 6, 7], [6, 7, 0], [1.0, 1.0, 0.0])
+
+
+def test_exact_pads_are_the_references_labels() -> None:
+    example = _job(pad_loss=PadLoss("exact", length=6)).example(0)
+    assert example.tokens == [5, 6, 7, 0, 0]  # the sixth position has no label and is not run
+    assert example.targets == [6, 7, 0, 0, 0]
+    assert example.weights == [1.0] * 5
+    assert example.text == 3
+
+
+def test_probes_weigh_as_much_as_the_pads_they_stand_for() -> None:
+    exact = _job(pad_loss=PadLoss("exact", length=2048)).example(0)
+    probed = _job(pad_loss=PadLoss("probes", 16, 2048)).example(0)
+    assert sum(probed.weights) == pytest.approx(sum(exact.weights))
+    assert len(probed.tokens) == 3 + 16
+    assert probed.positions[3] > 3
+    assert probed.positions[-1] < 2047
+    assert sorted(set(probed.positions)) == probed.positions
+
+
+def test_a_loss_mask_takes_labels_away() -> None:
+    assert _job(loss_masks=[[False, False, True], [True, True]]).example(0).weights == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"sequences": []}, "empty"),
+        ({"epochs": 0}, "empty"),
+        ({"sequences": [[1] * 11]}, "too_long"),
+        ({"pad_loss": PadLoss("exact", length=12)}, "too_long"),
+        ({"sequences": [[1, 99]]}, "bad_token"),
+        ({"sequences": [[1]]}, "no_labels"),
+        ({"sequences": [[1, 2], []]}, "no_labels"),
+    ],
+)
+def test_an_impossible_job_is_told_before_its_first_step(settings: dict[str, object], kind: str) -> None:
+    failure = check(_job(**settings), context=10, vocabulary=50)
+    assert failure is not None
+    assert failure.kind == kind
+
+
+def test_a_possible_job_passes() -> None:
+    assert check(_job(), context=10, vocabulary=50) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"epochs": -1}, {"rank": 0}, {"learning_rate": float("nan")}, {"target_modules": ()}, {"loss_masks": [[True]]}],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        _job(**settings)
+
+
+def test_an_unknown_pad_loss_is_refused() -> None:
+    with pytest.raises(InputError, match="masked, probes or exact"):
+        PadLoss("none")  # type: ignore[arg-type]
