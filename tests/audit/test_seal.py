@@ -235,6 +235,21 @@ def test_a_part_of_the_repository_is_enough(published: Path) -> None:
     assert next(row for row in verdict.decomposition if row.basis == "with outer loop").budget_incomplete
 
 
+@pytest.mark.parametrize(
+    ("part", "kind", "words"),
+    [
+        ("knowledge-incorporation/results/cpt", "nothing left", "SEAL implications R2 (CPT)"),
+        ("knowledge-incorporation/results/query_server/alternate_prompts", "unmatched", "at most 19% of the FLOPs"),
+        ("knowledge-incorporation/results/query_server/train", "cannot tell", "holds no arm"),
+        ("few-shot", "cannot tell", "holds a single arm"),
+    ],
+)
+def test_each_part_supports_what_it_holds_and_no_more(published: Path, part: str, kind: str, words: str) -> None:
+    headline = audit(read_claim(published / part)).headline
+    assert headline.kind == kind
+    assert words in headline.sentence
+
+
 # -- a small tree of the same shape --------------------------------------------------------------------------------
 
 

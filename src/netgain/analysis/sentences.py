@@ -136,7 +136,8 @@ def _unknown(
 ) -> str:
     lead = next((row for row in comparisons if row.a == name), None)
     if lead is None:
-        return f"The {len(arms)} arms hold no comparison with a headline arm that could be judged: cannot tell."
+        held = {0: "no arm", 1: "a single arm"}.get(len(arms), f"{len(arms)} arms, but no headline arm with a rival")
+        return f"There is no comparison to judge: the claim holds {held}. Cannot tell."
     difference = f"{points(lead.difference)} points from {labels.get(lead.b, lead.b)}"
     return f"{labels[lead.a]} is {difference}, but the arms cannot be matched in any currency: cannot tell."
 

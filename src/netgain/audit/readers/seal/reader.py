@@ -269,8 +269,10 @@ def _named(arms: list[Arm], name: str) -> str | None:
 
 
 def _last_round(arms: list[Arm]) -> str | None:
-    trained = [arm for arm in arms if arm.role == "self_improving" and arm.setting == "single passage"]
-    return max(trained, key=lambda arm: (arm.round or 0, arm.accuracy or 0)).name if trained else None
+    """Without the authors' headline arm: the best of the last round, single passages before anything else."""
+    trained = [arm for arm in arms if arm.role == "self_improving"]
+    order = {arm.name: (arm.setting == "single passage", arm.round or 0, arm.accuracy or 0.0) for arm in trained}
+    return max(order, key=lambda name: order[name], default=None)
 
 
 def _reported(files: SealFiles) -> dict[str, Source | None]:
