@@ -139,6 +139,7 @@ def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:
     assert amortisation.break_even(bill=101, adapt=4, rival_adapt=14) == 11
     assert amortisation.break_even(bill=100, adapt=4, rival_adapt=4) is None
     assert amortisation.break_even(bill=0, adapt=4, rival_adapt=4) == 0
+    assert amortisation.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
     assert amortisation.per_problem(adapt=4, bill=100, deployments=50) == 6
     with pytest.raises(ValueError, match="at least one"):
         amortisation.per_problem(1, 1, 0)
