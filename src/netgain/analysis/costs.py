@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import final
 
+from netgain.analysis import amortisation
 from netgain.metering import ledger
 from netgain.records.claim import Arm, Claim, Purpose
 from netgain.records.cost import Cost, Currency
 
 MATCHING_CURRENCIES = (Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.FLOPS)
-
-
 TRAINING = (Purpose.ADAPT, Purpose.LEARN)
 
 
@@ -40,7 +39,9 @@ class ArmCost:
         adapt = self.adapt_per_problem(currency)
         if not self.invested or adapt is None:
             return adapt
-        return adapt + (self.bill.amount(currency) or 0.0) / self.deployments if self.deployments else None
+        if not self.deployments:
+            return None
+        return amortisation.per_problem(adapt, self.bill.amount(currency) or 0.0, self.deployments)
 
 
 def arm_cost(claim: Claim, arm: Arm) -> ArmCost:

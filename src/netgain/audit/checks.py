@@ -6,11 +6,14 @@ for information. A check that has nothing to work on says nothing.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
+from typing import TypeVar
 
+from netgain.analysis.evidence import ENOUGH_OVERLAP
 from netgain.analysis.sentences import number, points, span
 from netgain.analysis.verdict import ArmRow, RewardRow, Verdict
 from netgain.records.claim import Arm, Claim, Finding, Role, Severity, Training
 
+_A = TypeVar("_A", Arm, ArmRow)
 Check = Callable[[Claim, Verdict], Iterator[Finding]]
 
 RELIABLE = 0.7
@@ -21,7 +24,7 @@ _COMPARED = ("learning_rate", "epochs", "batch_size", "grad_accumulation", "rank
 
 def unequal_training(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
     """Arms of one setting that were trained for different amounts of work."""
-    for setting, arms in _by_setting(verdict):
+    for setting, arms in _by_setting(verdict.arms):
         trained = [arm for arm in arms if arm.role != Role.FROZEN and arm.updates_per_problem]
         if len(trained) < 2:
             continue
@@ -76,7 +79,7 @@ def bill_left_out(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
 
 def hyperparameters_differ(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
     """Arms of one setting that were trained with different settings."""
-    for setting, arms in _claim_settings(claim):
+    for setting, arms in _by_setting(claim.arms):
         trainings = [(arm, arm.training) for arm in arms if arm.training is not None]
         for field in _COMPARED:
             values = {arm.label: getattr(training, field) for arm, training in trainings}
@@ -97,7 +100,7 @@ def _ratio(values: set[float]) -> str:
 
 def baseline_drifts(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
     """The untouched model scoring differently from file to file."""
-    for setting, arms in _by_setting(verdict):
+    for setting, arms in _by_setting(verdict.arms):
         seen = [(arm.frozen_accuracy, arm.label) for arm in arms if arm.frozen_accuracy is not None]
         if len(seen) > 1 and max(seen)[0] - min(seen)[0] > DRIFT:
             low, high = min(seen), max(seen)
@@ -119,7 +122,11 @@ def little_overlap(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
     asked = next(iter(matched), None)
     rows = {row.b: row.n_questions for row in verdict.comparisons if row.a == arm.name}
     labels = {other.name: other.label for other in verdict.arms if other.setting == arm.setting}
-    few = [f"{labels[b]}: {n} of {asked}" for b, n in rows.items() if b in labels and n and asked and n < 0.9 * asked]
+    few = [
+        f"{labels[b]}: {n} of {asked}"
+        for b, n in rows.items()
+        if b in labels and n and asked and n < ENOUGH_OVERLAP * asked
+    ]
     if few:
         yield _finding(
             "questions-differ",
@@ -350,14 +357,9 @@ def _finding(check: str, severity: Severity, message: str, evidence: Sequence[st
     return Finding(check=check, severity=severity, message=message, evidence=tuple(line for line in evidence if line))
 
 
-def _by_setting(verdict: Verdict) -> list[tuple[str, list[ArmRow]]]:
-    settings = dict.fromkeys(arm.setting for arm in verdict.arms)
-    return [(setting, [arm for arm in verdict.arms if arm.setting == setting]) for setting in settings]
-
-
-def _claim_settings(claim: Claim) -> list[tuple[str, list[Arm]]]:
-    settings = dict.fromkeys(arm.setting for arm in claim.arms)
-    return [(setting, [arm for arm in claim.arms if arm.setting == setting]) for setting in settings]
+def _by_setting(arms: Sequence[_A]) -> list[tuple[str, list[_A]]]:
+    settings = dict.fromkeys(arm.setting for arm in arms)
+    return [(setting, [arm for arm in arms if arm.setting == setting]) for setting in settings]
 
 
 def _amount(value: float | None) -> str:

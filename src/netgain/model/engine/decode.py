@@ -15,10 +15,9 @@ from torch import Tensor
 from netgain.errors import InputError
 from netgain.model.engine.answers import Answer, Request, choose
 from netgain.model.engine.lora import Adapter, AdapterBank
-from netgain.model.engine.memory import is_out_of_memory
 from netgain.model.engine.ops import KEY_BLOCK, Cache, Recall
 from netgain.model.engine.planned import STAGES, Hook, PlannedBackend, Workspace
-from netgain.model.engine.rows import Row, TextOf, common, families, prepare, restart
+from netgain.model.engine.rows import Row, TextOf, common, families, prepare, run_in_halves
 from netgain.model.engine.work import Work
 
 
@@ -42,21 +41,12 @@ class MultiLoraDecoder:
         """
         rows = prepare(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
         with torch.inference_mode():
-            self._run([row for row in rows if row.finish is None], adapters)
+            sound = [row for row in rows if row.finish is None]
+            run_in_halves(sound, lambda some: self._run(some, adapters))
         return [row.answer() for row in rows]
 
     def _run(self, rows: list[Row], adapters: Sequence[Adapter]) -> None:
-        try:
-            _Batch(self._backend, self._space, self._rows, self._text_of, rows, adapters).run()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            rest = restart(rows)
-            if len(rest) == 1:
-                rest[0].fail("out_of_memory", "this request does not fit into memory")
-                return
-            self._run(rest[: len(rest) // 2], adapters)
-            self._run(rest[len(rest) // 2 :], adapters)
+        _Batch(self._backend, self._space, self._rows, self._text_of, rows, adapters).run()
 
 
 @final

@@ -11,8 +11,7 @@ from netgain.errors import InputError
 from netgain.model.engine.answers import Answer, Request, choose
 from netgain.model.engine.hooks import AdapterHooks, HooksBackend, takes_positions
 from netgain.model.engine.lora import Adapter
-from netgain.model.engine.memory import is_out_of_memory
-from netgain.model.engine.rows import Row, TextOf, prepare, restart
+from netgain.model.engine.rows import Row, TextOf, prepare, run_in_halves
 from netgain.model.engine.work import Work
 
 
@@ -31,21 +30,8 @@ class HooksDecoder:
         sound = [row for row in rows if row.finish is None]
         with torch.inference_mode():
             for first in range(0, len(sound), self._rows):
-                self._run(sound[first : first + self._rows], adapters)
+                run_in_halves(sound[first : first + self._rows], lambda some: self._batch(some, adapters))
         return [row.answer() for row in rows]
-
-    def _run(self, rows: list[Row], adapters: Sequence[Adapter]) -> None:
-        try:
-            self._batch(rows, adapters)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            rest = restart(rows)
-            if len(rest) == 1:
-                rest[0].fail("out_of_memory", "this request does not fit into memory")
-                return
-            self._run(rest[: len(rest) // 2], adapters)
-            self._run(rest[len(rest) // 2 :], adapters)
 
     def _batch(self, rows: list[Row], adapters: Sequence[Adapter]) -> None:
         if not adapters:

@@ -7,6 +7,7 @@ from typing import Literal, final
 from netgain.errors import InputError
 from netgain.model.engine.answers import Answer, Chooser, Request
 from netgain.model.engine.jobs import Failure
+from netgain.model.engine.memory import is_out_of_memory
 from netgain.model.engine.work import Work
 
 TextOf = Callable[[list[int]], str]
@@ -82,6 +83,21 @@ def restart(rows: Sequence[Row]) -> list[Row]:
         row.tokens.clear()
         row.chooser = Chooser(row.request)
     return rest
+
+
+def run_in_halves(rows: list[Row], run: Callable[[list[Row]], None]) -> None:
+    """Run these rows; where memory runs out, unfinished ones start again in halves, down to one that fails alone."""
+    try:
+        run(rows)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        rest = restart(rows)
+        if len(rest) == 1:
+            rest[0].fail("out_of_memory", "this request does not fit into memory")
+            return
+        run_in_halves(rest[: len(rest) // 2], run)
+        run_in_halves(rest[len(rest) // 2 :], run)
 
 
 def common(family: list[Row]) -> int:

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from statistics import fmean
 
 from netgain.audit.readers.seal import rules
-from netgain.audit.readers.seal.bill import Bill, training_record
+from netgain.audit.readers.seal.bill import Bill, training_record, training_texts
 from netgain.audit.readers.seal.files import Completion, ContinualFile, CorpusFile, GridTable, PassageFile, Question
 from netgain.records.claim import Arm, Charge, Continual, Exam, Problem, Purpose, Role
 from netgain.records.cost import Cost
@@ -18,14 +18,15 @@ def exam_of(data: PassageFile) -> Exam:
     problems = tuple(
         Problem(
             id=short_hash(article.title, article.context),
-            questions=tuple(short_hash(q.question) for q in _first_pass(article.completions[:1])),
+            questions=tuple(short_hash(q.question) for q in first_pass(article.completions[:1])),
         )
         for article in data.articles
     )
     return Exam(name=f"passages-{short_hash(*(p.id + ''.join(p.questions) for p in problems))}", problems=problems)
 
 
-def _first_pass(completions: Iterable[Completion]) -> list[Question]:
+def first_pass(completions: Iterable[Completion]) -> list[Question]:
+    """The questions as they were asked in the first repeat."""
     return [q for completion in completions for q in completion.questions if q.rep == 0]
 
 
@@ -33,8 +34,9 @@ def single_passage_arm(name: str, file: str, data: PassageFile, exam: Exam, bill
     """One adapter a passage: verdicts of the frozen and the adapted model, and what the arm's training took."""
     has_edits = any(completion.text.strip() for article in data.articles for completion in article.completions)
     identity = rules.identify(PurePosixPath(file).stem, has_edits=has_edits)
-    questions = [_first_pass(article.completions[:1]) for article in data.articles]
+    questions = [first_pass(article.completions[:1]) for article in data.articles]
     local = identity.role is not Role.TEACHER
+    texts = training_texts(data)
     arm = Arm(
         name=name,
         label=identity.label,
@@ -57,11 +59,11 @@ def single_passage_arm(name: str, file: str, data: PassageFile, exam: Exam, bill
             data.lora_params,
             split_newlines=data.split_newlines,
             completions=data.k_completions,
-            sequences=bill.sequences(data),
+            sequences=None if texts is None else len(texts),
         ),
         sources=(Source(file=file, field="articles[].completions[0].questions[].adapter_correct"),),
     )
-    charges = [bill.inner_loops(name, file, data, repeats=1)]
+    charges = [bill.inner_loops(name, file, data, texts, repeats=1)]
     written = bill.proposals(name, file, data, local=local, purpose=Purpose.PROPOSE if local else Purpose.TEACH)
     charges += [written] if written else []
     return arm, charges + bill.answers(name, file, data, Purpose.EVALUATE)

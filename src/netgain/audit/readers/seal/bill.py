@@ -27,36 +27,19 @@ class Bill:
     shape: ModelShape
     tokens: TokenCounter
 
-    def inner_loops(self, name: str, file: str, data: PassageFile, repeats: int) -> Charge:
+    def inner_loops(self, name: str, file: str, data: PassageFile, texts: Sequence[str] | None, repeats: int) -> Charge:
         """All LoRA inner loops of a result file: every edit of every passage, trained ``repeats`` times.
 
-        The released code pads every sequence to 2,048 and leaves the padding in the loss, with batches of one. Where
-        the file does not say how edits are split into sequences, their cost is unknown.
+        The released code pads every sequence to 2,048 and leaves the padding in the loss, with batches of one.
+        ``texts`` are the training sequences, each once; None leaves the cost unknown.
         """
         loops = sum(len(article.completions) for article in data.articles) * repeats
         source = Source(file=file, field="articles[].completions[].text, lora_params, split_newlines, eval_times")
-        sequences = self._texts(data)
-        if sequences is None:
+        if texts is None:
             return self._charge(name, Purpose.ADAPT, "train a LoRA adapter", loops, Cost(), source)
-        lengths = [min(length, rules.MAX_LENGTH) for length in self.tokens.count(sequences)]
+        lengths = [min(length, rules.MAX_LENGTH) for length in self.tokens.count(texts)]
         cost, unpadded = self._training(lengths, data.lora_params, times=repeats)
         return self._charge(name, Purpose.ADAPT, "train a LoRA adapter", loops, cost, source, unpadded)
-
-    def sequences(self, data: PassageFile) -> int | None:
-        """How many training sequences the file's edits make, each counted once; None where the rule is not stated."""
-        texts = self._texts(data)
-        return None if texts is None else len(texts)
-
-    def _texts(self, data: PassageFile) -> list[str] | None:
-        split = data.split_newlines
-        if split is None:
-            return None
-        return [
-            text
-            for article in data.articles
-            for completion in article.completions
-            for text in rules.training_sequences(completion.text, article.context, article.title, split_newlines=split)
-        ]
 
     def _training(self, lengths: Sequence[float], lora: LoraParams, times: int) -> tuple[Cost, float | None]:
         """The cost of LoRA training on sequences of these lengths, padded; and its FLOPs without the padding."""
@@ -168,3 +151,16 @@ def training_record(lora: LoraParams, **more: object) -> Training:
         "max_length": rules.MAX_LENGTH,
     }
     return Training.model_validate(known | more)
+
+
+def training_texts(data: PassageFile) -> list[str] | None:
+    """The training sequences that the file's edits make, each once; None where the rule for them is not stated."""
+    split = data.split_newlines
+    if split is None:
+        return None
+    return [
+        text
+        for article in data.articles
+        for completion in article.completions
+        for text in rules.training_sequences(completion.text, article.context, article.title, split_newlines=split)
+    ]

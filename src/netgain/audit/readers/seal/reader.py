@@ -8,7 +8,15 @@ from typing import final
 
 from netgain import __version__
 from netgain.audit.readers.seal import frozen, rules
-from netgain.audit.readers.seal.arms import continual_of, corpus_arm, exam_of, frozen_arm, grid_arm, single_passage_arm
+from netgain.audit.readers.seal.arms import (
+    continual_of,
+    corpus_arm,
+    exam_of,
+    first_pass,
+    frozen_arm,
+    grid_arm,
+    single_passage_arm,
+)
 from netgain.audit.readers.seal.bill import Bill
 from netgain.audit.readers.seal.files import (
     ContinualFile,
@@ -147,7 +155,7 @@ def _add_frozen(draft: _Draft) -> None:
 
 
 def _frozen_answers(data: PassageFile) -> FrozenAnswers:
-    rows = [q for article in data.articles for c in article.completions[:1] for q in c.questions if q.rep == 0]
+    rows = [question for article in data.articles for question in first_pass(article.completions[:1])]
     return FrozenAnswers(tuple(q.baseline_answer for q in rows), tuple(q.baseline_correct for q in rows))
 
 

@@ -6,7 +6,7 @@ from re import search
 from statistics import fmean
 
 from netgain.audit.readers.seal import rules
-from netgain.audit.readers.seal.bill import Bill, training_record
+from netgain.audit.readers.seal.bill import Bill, training_record, training_texts
 from netgain.audit.readers.seal.files import Article, Completion, PassageFile
 from netgain.records.claim import Charge, Purpose, RewardRun
 from netgain.records.provenance import Source
@@ -17,7 +17,8 @@ def reward_run(name: str, file: str, data: PassageFile, bill: Bill) -> tuple[Rew
     repeats = max(1, data.eval_times)
     counts = [[_counts(completion, repeats) for completion in article.completions] for article in data.articles]
     complete = all(rows and all(row is not None for row in rows) for rows in counts) and bool(counts)
-    loops = bill.inner_loops(name, file, data, repeats)
+    texts = training_texts(data)
+    loops = bill.inner_loops(name, file, data, texts, repeats)
     edits = bill.proposals(name, file, data, local=True, purpose=Purpose.PROPOSE)
     kept = [(article.prompt, _best(article).text) for article in data.articles if article.completions]
     charges = [loops, *([edits] if edits else []), *bill.answers(name, file, data, Purpose.SCORE)]
@@ -39,7 +40,7 @@ def reward_run(name: str, file: str, data: PassageFile, bill: Bill) -> tuple[Rew
             data.lora_params,
             split_newlines=data.split_newlines,
             completions=data.k_completions,
-            sequences=bill.sequences(data),
+            sequences=None if texts is None else len(texts),
         ),
         updates=loops.cost.updates,
         verdicts_stored=2 * sum(len(c.questions) for article in data.articles for c in article.completions),
