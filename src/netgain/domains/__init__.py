@@ -1,0 +1,1 @@
+"""Domains: families of problems with their grading."""
