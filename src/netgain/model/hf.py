@@ -4,7 +4,8 @@ Training and answering use the planned backend where the architecture has one, a
 elsewhere. Log-likelihoods always use the model's own code.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
@@ -17,7 +18,7 @@ from netgain.model.engine.answers import Answer
 from netgain.model.engine.answers import Request as Row
 from netgain.model.engine.choose import backend_for, decoder_for
 from netgain.model.engine.hooks import HooksBackend
-from netgain.model.engine.jobs import InnerLoopJob, check
+from netgain.model.engine.jobs import InnerLoopJob, Size, check
 from netgain.model.engine.lora import Adapter as LoraAdapter
 from netgain.model.engine.lora import Layout
 from netgain.model.engine.packs import Extent
@@ -134,30 +135,25 @@ class _HuggingFace:
         lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return ()
-        whole = metering.Work()
-        for index in range(len(job.sequences)):
-            example = job.example(index)
-            rows = len(example.tokens)
-            if isinstance(self._engine, HooksBackend) and self._resident > 1:
-                rows = longest  # whatever shares its rectangle
-            elif isinstance(self._engine, HooksBackend) and job.batch_size > 1:
-                rows = self._longest(job)
-            labelled = sum(1 for weight in example.weights if weight)
-            extent = Extent(rows, min(rows, max(example.text, 1)), labelled)
-            (ran,) = self._engine.footprint([extent])
-            whole += metering.Work(
-                positions=ran.positions,
-                real=example.text,
-                context=ran.pairs,
-                head_positions=ran.head_positions,
-                training=labelled,
-            )
-        return (Part(job.epochs * whole + metering.Work(updates=job.total_steps), training=lora),)
+        sizes = [job.size(index) for index in range(len(job.sequences))]
+        times: Counter[Size] = Counter()
+        for size, visits in zip(sizes, job.visits(), strict=True):
+            times[size] += visits
+        if isinstance(self._engine, HooksBackend):  # whatever shares its rectangle
+            rows = Counter({longest: sum(times.values())}) if self._resident > 1 else job.widths()
+            ran = rectangles(rows)
+        else:
+            ran = sum((count * self._alone(size) for size, count in times.items()), metering.Work())
+        return (Part(ran + learnt(times) + metering.Work(updates=job.total_steps), training=lora),)
+
+    def _alone(self, size: Size) -> metering.Work:
+        (ran,) = self._engine.footprint([Extent(size.rows, max(size.text, 1), size.labelled)])
+        return metering.Work(positions=ran.positions, context=ran.pairs, head_positions=ran.head_positions)
 
     def _longest(self, job: InnerLoopJob) -> int:
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return 0
-        return max(len(job.example(i).tokens) for i in range(len(job.sequences)))
+        return max(job.size(index).rows for index in range(len(job.sequences)))
 
     def _bounds(self, requests: Sequence[Request]) -> list[metering.Work]:
         """For requests of one kind and layout."""
@@ -328,3 +324,16 @@ def _ends(loaded: Loaded) -> tuple[int, ...]:
     named = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
     named = loaded.tokenizer.eos_token_id if named is None else named
     return () if named is None else tuple(named) if isinstance(named, (list, tuple)) else (int(named),)
+
+
+def rectangles(widths: Mapping[int, int]) -> metering.Work:
+    """What a model without shortcuts runs: so many rows of each width, logits everywhere, the full square."""
+    rows = [float(width) * count for width, count in widths.items()]
+    squares = sum(width * row for width, row in zip(widths, rows, strict=True))
+    return metering.Work(positions=sum(rows), context=squares, head_positions=sum(rows))
+
+
+def learnt(times: Mapping[Size, int]) -> metering.Work:
+    """The text and the labels in sequences of these sizes."""
+    text = sum(size.text * count for size, count in times.items())
+    return metering.Work(real=text, training=sum(size.labelled * count for size, count in times.items()))
