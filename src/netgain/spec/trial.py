@@ -36,8 +36,7 @@ class DomainSpec(BaseModel):
 class ArmSpec(BaseModel):
     """A method by name, perhaps with a preset; all other fields are settings of that method.
 
-    ``invests`` False keeps the arm from a learn stage. ``tune`` replaces the method's own search: for each setting the
-    values to try.
+    ``label`` is how pages call the arm. ``tune`` replaces the method's own search: for each setting the values to try.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -66,9 +65,10 @@ class ProblemCounts(_Spec):
 class BudgetSpec(_Spec):
     """What an arm may spend: ``per_problem`` on each problem in ``currency``, times each rung of the ``ladder``.
 
-    An arm that learns invests ``learn`` x ``per_problem`` x ``deployments`` beforehand (deployments: the number of test
-    problems unless stated), so that at rung r it has spent (r + learn) x ``per_problem`` a problem; it is held against
-    arms without an investment at that rung.
+    ``deployments`` says over how many problems an investment is spread (the test problems, unless stated; an outer loop
+    is meant for more than the exam's sample). An arm that learns invests ``learn`` x ``per_problem`` x ``deployments``
+    beforehand, so that at rung r it has spent (r + learn) x ``per_problem`` a problem; it is held against arms without
+    an investment at that rung.
     """
 
     currency: Currency = Currency.FLOPS
@@ -127,7 +127,7 @@ class ComparisonSpec(_Spec):
 
 @final
 class TrialSpec(_Spec):
-    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``teacher`` is ``oracle``, another model, or none."""
+    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``teacher`` is ``oracle``, a model, or none."""
 
     name: Identifier
     question: str = ""
