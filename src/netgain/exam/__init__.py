@@ -1,0 +1,1 @@
+"""Exam: the one way anything is scored."""

@@ -1,0 +1,121 @@
+"""Exam: the one way anything is scored. Questions are put to a model with its adapter or context, answers graded.
+
+Whoever sits an exam hands in an :class:`Answerer`: what an adaptation ended in. The exam never tells a method what was
+asked. Answering is booked under the account that is given (``evaluate`` for the trial's exams, ``score`` where a method
+scores itself on training problems); the extra votes of a majority are paid by the answerer's own account.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from netgain.domains.problem import Grade, Material, Prompts, Question
+from netgain.metering.account import Account
+from netgain.model.interface import Adapter, Answered, Generate, Result
+from netgain.model.lockstep import Steps, ask
+from netgain.model.metered import Model
+from netgain.records.cost import Currency
+
+Grader = Callable[[Question, str], Grade]
+VOTE_TEMPERATURE = 1.0
+MOST_VOTES = 64
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Answerer:
+    """What answers the questions in the end: a model, perhaps with an adapter, perhaps with passages before it.
+
+    ``voter`` pays for further answers at temperature 1, as many for each question as ``currency`` left on it allows;
+    the commonest answer counts (Wang et al. 2022, self-consistency). None: one greedy answer.
+    """
+
+    model: Model
+    adapter: Adapter | None = None
+    context: tuple[Material, ...] = ()
+    voter: Account | None = None
+    currency: Currency = Currency.FLOPS
+    seed: int = 0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An answer as it was given, and its grade. ``failed`` is why there is none; it counts as wrong."""
+
+    question: Question
+    answer: str
+    grade: Grade
+    failed: str = ""
+    votes: int = 1
+
+
+def sit(
+    answerer: Answerer, questions: Sequence[Question], prompts: Prompts, account: Account, grade: Grader
+) -> Steps[tuple[Marked, ...]]:
+    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay."""
+    requests = [_request(answerer, question, prompts, account) for question in questions]
+    results = yield from ask(answerer.model, requests)
+    given = [[_text(result)] for result in results]
+    if answerer.voter is not None and questions:
+        votes = yield from _votes(answerer, requests, answerer.voter)
+        given = [[*first, *more] for first, more in zip(given, votes, strict=True)]
+    return tuple(
+        _mark(question, answers, result, grade)
+        for question, answers, result in zip(questions, given, results, strict=True)
+    )
+
+
+def _request(answerer: Answerer, question: Question, prompts: Prompts, account: Account) -> Generate:
+    return Generate(
+        account=account,
+        prompt=prompts.ask(question.text, answerer.context),
+        adapter=answerer.adapter,
+        max_new_tokens=prompts.max_new_tokens,
+        stop=prompts.stop,
+    )
+
+
+def _votes(answerer: Answerer, requests: Sequence[Generate], voter: Account) -> Steps[list[list[str]]]:
+    """As many further answers to each question as the voter can pay for, round after round."""
+    given: list[list[str]] = [[] for _ in requests]
+    for number in range(MOST_VOTES):
+        drawn = [
+            Generate(
+                account=voter,
+                prompt=request.prompt,
+                adapter=request.adapter,
+                max_new_tokens=request.max_new_tokens,
+                stop=request.stop,
+                temperature=VOTE_TEMPERATURE,
+                seed=answerer.seed + number,
+            )
+            for request in requests
+        ]
+        quoted = [quote.amount(answerer.currency) or 0.0 for quote in answerer.model.quote(drawn)]
+        left = voter.remaining().get(answerer.currency)
+        if left is None or sum(quoted) > left:
+            break
+        results = yield from ask(answerer.model, drawn)
+        for answers, result in zip(given, results, strict=True):
+            answers.append(_text(result))
+    return given
+
+
+def _text(result: Result[Answered]) -> str:
+    return result.product.text.strip() if result.product is not None and result.failure is None else ""
+
+
+def _mark(question: Question, answers: list[str], result: Result[Answered], grade: Grader) -> Marked:
+    counted = Counter(answer.lower() for answer in answers)
+    chosen = max(answers, key=lambda answer: counted[answer.lower()])  # the first given among equals
+    failed = f"{result.failure.kind}: {result.failure.detail}" if result.failure is not None else ""
+    return Marked(question, chosen, grade(question, chosen), failed, len(answers))
+
+
+def accuracy(marked: Sequence[Marked]) -> float:
+    """The share of right answers. Raises ValueError without any."""
+    if not marked:
+        raise ValueError("an exam without questions has no accuracy")
+    return sum(mark.grade.correct for mark in marked) / len(marked)

@@ -1,0 +1,1 @@
+"""Methods: ways to improve, each in one file over shared steps."""
