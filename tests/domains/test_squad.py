@@ -135,7 +135,7 @@ def test_controls_are_answered_from_a_passage_that_is_told(seal_file: Path) -> N
         ("7", "holds a int without passages"),
         ('[{"title": "a"}]', r"\[0\]: context = None is not a text"),
         ('[{"title": "a", "context": "b", "questions": {}}]', r"\[0\]: questions = {} is not a list"),
-        ('[{"title": "a", "context": "b", "questions": [{"question": "q", "answer": 7}]}]', r"questions\[0\]: answer = 7"),
+        ('[{"title": "a", "context": "b", "questions": [{"question": "q"}]}]', r"questions\[0\]: answer = None"),
         ('{"data": [{"title": "a", "paragraphs": [{"context": "", "qas": []}]}]}', r"paragraphs\[0\]: context = ''"),
         ('{"data": [3]}', r"data\[0\]: title = None"),
     ],
