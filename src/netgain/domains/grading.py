@@ -1,4 +1,9 @@
-"""Grading an answer as SQuAD v1.1 does: exact match and F1 over words, after both sides are normalised."""
+"""Grading an answer as SQuAD v1.1 does: exact match and F1 over words, after both sides are normalised.
+
+The definition is that of Rajpurkar et al. 2016 (arXiv 1606.05250), section 6.1, and of their evaluation script: lower
+case, no punctuation, no articles, single spaces; the best over all reference answers. Two empty answers agree, as in
+SQuAD 2.0's script.
+"""
 
 import re
 import string
