@@ -72,7 +72,8 @@ def _between(first: str, ones: Sequence[Problem], second: str, others: Sequence[
     titles = {plain(problem.material.title): problem for problem in others}
     passages = {plain(problem.material.text): problem for problem in others}
     asked = {plain(question.text): (problem, question) for problem in others for question in problem.questions}
-    runs = {run: problem for problem in others for size in _sizes(ones) for run in _runs(problem.material.text, size)}
+    sizes = {_size(problem.material.text) for problem in ones}
+    runs = {run: problem for problem in others for size in sizes for run in _runs(problem.material.text, size)}
     for problem in ones:
         here = f"{first}:{problem.id}"
         title, text = plain(problem.material.title), plain(problem.material.text)
@@ -91,10 +92,6 @@ def _between(first: str, ones: Sequence[Problem], second: str, others: Sequence[
                 both = {plain(answer) for answer in question.answers} & {plain(answer) for answer in twin[1].answers}
                 more = " (with its answer)" if both else ""
                 yield Leak("question", here, f"{second}:{twin[0].id}", f"{question.text}{more}")
-
-
-def _sizes(problems: Sequence[Problem]) -> set[int]:
-    return {_size(problem.material.text) for problem in problems}
 
 
 def _size(text: str) -> int:
