@@ -118,6 +118,7 @@ def recorded(request: Request) -> dict[str, Setting]:
         "pad_loss": str(job.pad_loss),
         "sequences": len(job.sequences),
         "epochs": job.epochs,
+        "max_steps": job.max_steps,
         "batch_size": job.batch_size,
         "learning_rate": job.learning_rate,
         "max_grad_norm": job.max_grad_norm,

@@ -7,7 +7,7 @@ before all of a batch is reserved. What fails is booked with the part that was d
 import contextlib
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -32,7 +32,7 @@ from netgain.model.interface import (
     Trained,
     recorded,
 )
-from netgain.records.cost import Cost, total
+from netgain.records.cost import Cost, Currency, total
 
 P = TypeVar("P", bound=Product)
 NOT_RUN = "not run: another request of its batch was refused"
@@ -90,6 +90,33 @@ class Model:
     def quote(self, requests: Sequence[Request]) -> list[Cost]:
         """What each request would be reserved at, run together as one batch. Nothing is run and nothing reserved."""
         return [self._cost(parts) for parts in self.__backend.quote(list(requests))]
+
+    def steps_within(
+        self,
+        request: Train,
+        amounts: Mapping[Currency, float] | None = None,
+        *,
+        beside: Sequence[Request] = (),
+    ) -> int:
+        """The largest ``max_steps`` with which a job's quote is within ``amounts`` in every currency that they name.
+
+        0 where not even one step is; never more than the job's own steps. ``amounts`` None means what the request's
+        account may still reserve. ``beside`` are the other requests of the batch that it will run in. Nothing is run.
+        """
+        slack = 0.0 if amounts is not None else 1e-12  # what is left of a budget is a difference, and so is rounded
+        limits = request.account.remaining() if amounts is None else amounts
+
+        def fits(steps: int) -> bool:
+            job = replace(request.job, max_steps=steps)
+            quote = self.quote([replace(request, job=job), *beside])[0]
+            asked = {currency: quote.amount(currency) for currency in limits}
+            return all(cost is not None and cost <= limits[name] * (1 - slack) for name, cost in asked.items())
+
+        low, high = 0, request.job.total_steps
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle - 1)
+        return low
 
     def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
         """Token ids of a text, with the special tokens that the model puts around one where ``special``. Free."""
