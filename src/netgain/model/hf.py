@@ -128,7 +128,7 @@ class _HuggingFace:
         lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return ()
-        sizes = [job.size(index) for index in range(len(job.sequences))]
+        sizes = [job.size(index) for index in range(job.count)]
         times: Counter[Size] = Counter()
         for size, visits in zip(sizes, job.visits(), strict=True):
             times[size] += visits
@@ -146,7 +146,7 @@ class _HuggingFace:
     def _longest(self, job: InnerLoopJob) -> int:
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return 0
-        return max(job.size(index).rows for index in range(len(job.sequences)))
+        return max(job.size(index).rows for index in range(job.count))
 
     def _bounds(self, requests: Sequence[Request]) -> list[metering.Work]:
         """For requests of one kind and layout."""

@@ -119,6 +119,7 @@ def recorded(request: Request) -> dict[str, Setting]:
         "sequences": len(job.sequences),
         "epochs": job.epochs,
         "max_steps": job.max_steps,
+        "closing": len(job.closing),
         "batch_size": job.batch_size,
         "learning_rate": job.learning_rate,
         "max_grad_norm": job.max_grad_norm,
