@@ -12,29 +12,34 @@ from typing import Any, Literal, final
 
 from netgain.errors import InputError
 from netgain.metering import work as metering
-from netgain.metering.price import Lora
+from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
+from netgain.model.derived import merge, tune
 from netgain.model.engine.answers import Answer
 from netgain.model.engine.answers import Request as Row
 from netgain.model.engine.choose import backend_for, decoder_for
 from netgain.model.engine.hooks import HooksBackend
-from netgain.model.engine.jobs import InnerLoopJob, Size, check
+from netgain.model.engine.jobs import Failure, InnerLoopJob, Size, check
 from netgain.model.engine.lora import Adapter as LoraAdapter
 from netgain.model.engine.lora import Layout
+from netgain.model.engine.memory import is_out_of_memory
 from netgain.model.engine.packs import Extent
 from netgain.model.engine.peft_files import load_adapter, read_config, save_adapter
 from netgain.model.engine.trainer import MultiLoraTrainer
 from netgain.model.interface import (
     Adapter,
     Answered,
+    Derived,
     Done,
     Generate,
+    Merge,
     Part,
     Request,
     Score,
     Scored,
     Train,
     Trained,
+    TrainFull,
 )
 from netgain.model.loading import Loaded, load_parts
 from netgain.model.metered import Model
@@ -102,12 +107,21 @@ def wrap_model(
 @final
 class _HuggingFace:
     def __init__(self, loaded: Loaded, chat: Chat, engine: Any, resident: int, rows: int, positions: int) -> None:
+        self._loaded, self._settings = loaded, (chat, engine, resident, rows, positions)
         self.name, self._texts = loaded.name, Texts(loaded, chat)
         self._engine = backend_for(loaded.model, engine)
         hooks = self._engine if isinstance(self._engine, HooksBackend) else HooksBackend(loaded.model)
         self._resident, self._trainer = resident, MultiLoraTrainer(self._engine, resident=resident, budget=positions)
         self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._texts.text)
         self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
+
+    @property
+    def digest(self) -> str:
+        """By content of the folder, or by commit."""
+        return self._loaded.digest()
+
+    def _with(self, loaded: Loaded) -> "_HuggingFace":
+        return _HuggingFace(loaded, *self._settings)
 
     # -- quotes
 
@@ -119,6 +133,11 @@ class _HuggingFace:
             for place, request in enumerate(requests)
             if isinstance(request, Train)
         }
+        for place, request in enumerate(requests):
+            if isinstance(request, TrainFull):
+                found[place] = self._full_bound(request.job)
+            elif isinstance(request, Merge):
+                found[place] = (self._merging(request.adapter),)
         for places, lora, _ in self._groups(requests):
             for place, work in zip(places, self._bounds([requests[i] for i in places]), strict=True):
                 found[place] = (Part(work, adapter=lora),)
@@ -138,6 +157,22 @@ class _HuggingFace:
         else:
             ran = sum((count * self._alone(size) for size, count in times.items()), metering.Work())
         return (Part(ran + learnt(times) + metering.Work(updates=job.total_steps), training=lora),)
+
+    def _full_bound(self, job: InnerLoopJob) -> tuple[Part, ...]:
+        if check(job, self._engine.context, self._engine.vocabulary) is not None:
+            return ()
+        sizes = Counter[Size]()
+        for index, visits in enumerate(job.visits()):
+            sizes[job.size(index)] += visits
+        updates = metering.Work(updates=job.total_steps)
+        return (Part(rectangles(job.widths()) + learnt(sizes) + updates, training=Full()),)
+
+    def _merging(self, adapter: Adapter) -> Part:
+        own = self._own(adapter)
+        layout = own.layout if own else None
+        if layout is None or self._engine.layout(layout.names, layout.rank, layout.alpha) != layout:
+            raise InputError("adapter", f"it has no place in {self.name}", "merge one that was trained or loaded here")
+        return Part(metering.Work(), merged=self._lora(layout))
 
     def _alone(self, size: Size) -> metering.Work:
         (ran,) = self._engine.footprint([Extent(size.rows, max(size.text, 1), size.labelled)])
@@ -181,6 +216,11 @@ class _HuggingFace:
         """One attempt is all that a local model needs."""
         if requests and isinstance(requests[0], Train):
             yield from self._train([request.job for request in requests if isinstance(request, Train)])
+        for place, request in enumerate(requests):
+            if isinstance(request, TrainFull):
+                yield self._train_full(place, request)
+            elif isinstance(request, Merge):
+                yield self._merge(place, request.adapter)
         for places, lora, adapters in self._groups(requests):
             chosen = [requests[place] for place in places]
             if isinstance(chosen[0], Score):
@@ -196,6 +236,24 @@ class _HuggingFace:
             lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
             part = Part(outcome.work.counted(), training=lora)
             yield Done(int(number), Trained(key, outcome.adapter, outcome.losses), (part,), outcome.failure)
+
+    def _train_full(self, place: int, request: TrainFull) -> Done:
+        parts: tuple[Part, ...] = ()
+        losses: tuple[float, ...] = ()
+        try:
+            loaded, outcome = tune(self._loaded, request.job)
+            parts, losses = (Part(outcome.work.counted(), training=Full()),), outcome.losses
+            backend = None if outcome.failure else self._with(loaded)
+        except (RuntimeError, MemoryError) as error:
+            return Done(place, Derived(request.key, None, losses), parts, _no_room(error))
+        return Done(place, Derived(request.key, backend, losses), parts, outcome.failure)
+
+    def _merge(self, place: int, adapter: Adapter) -> Done:
+        part, own = self._merging(adapter), self._own(adapter)
+        try:
+            return Done(place, Derived("", self._with(merge(self._loaded, own)) if own else None), (part,))
+        except (RuntimeError, MemoryError) as error:
+            return Done(place, None, (part,), _no_room(error))
 
     def _generate(
         self, places: list[int], requests: list[Generate], lora: Lora | None, adapters: list[LoraAdapter]
@@ -219,14 +277,14 @@ class _HuggingFace:
         """Places of the requests whose adapters have one layout (or none), that adapter's price, and the adapters."""
         found: dict[Layout | None, list[int]] = {}
         for place, request in enumerate(requests):
-            if not isinstance(request, Train):
+            if isinstance(request, Generate | Score):
                 adapter = self._own(request.adapter)
                 found.setdefault(adapter.layout if adapter else None, []).append(place)
         for layout, places in found.items():
             used: dict[int, LoraAdapter] = {}
             for place in places:
                 request = requests[place]
-                adapter = None if isinstance(request, Train) else self._own(request.adapter)
+                adapter = self._own(request.adapter) if isinstance(request, Generate | Score) else None
                 if adapter is not None:
                     used[id(adapter)] = adapter
             yield places, self._lora(layout) if layout else None, list(used.values())
@@ -283,6 +341,13 @@ class _HuggingFace:
         """From PEFT's format."""
         rank, alpha, names = read_config(folder)
         return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
+
+
+def _no_room(error: RuntimeError | MemoryError) -> Failure:
+    """Raises the error again where it is about anything but memory."""
+    if not is_out_of_memory(error):
+        raise error
+    return Failure("out_of_memory", "another copy of the model does not fit into memory", 0)
 
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:

@@ -12,7 +12,7 @@ Chat = Literal["auto", "template", "base"]
 
 @final
 class Texts:
-    """One model's tokenizer. ``chat`` says how conversations become text, ``ends`` are the tokens that end an answer."""
+    """One model's tokenizer. ``chat`` is how conversations become text, ``ends`` are the tokens that end an answer."""
 
     def __init__(self, loaded: Loaded, chat: Chat) -> None:
         self._name, self._tokenizer = loaded.name, loaded.tokenizer
@@ -42,7 +42,9 @@ class Texts:
         for token in (self._tokenizer.bos_token_id, *self.ends):
             if token is not None:
                 return int(token)
-        raise InputError("prompt", f"it has no tokens, and {self._name} none to begin with", "give at least a character")
+        raise InputError(
+            "prompt", f"it has no tokens, and {self._name} none to begin with", "give at least a character"
+        )
 
     def tokens(self, text: str, *, special: bool) -> tuple[int, ...]:
         """Token ids, of any length."""

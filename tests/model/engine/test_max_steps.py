@@ -46,6 +46,7 @@ def hugging_face(model: Any, wanted: InnerLoopJob, folder: Path) -> list[float]:
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=wanted.max_steps or -1,
+        num_train_epochs=1,
         per_device_train_batch_size=1,
         learning_rate=wanted.learning_rate,
         max_grad_norm=wanted.max_grad_norm,
@@ -57,7 +58,10 @@ def hugging_face(model: Any, wanted: InnerLoopJob, folder: Path) -> list[float]:
     )
 
     def join(one: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"input_ids": one[0]["input_ids"][None], "labels": one[0]["input_ids"][None]}
+        row = one[0]["input_ids"][None]
+        labels = row.clone()
+        labels[:, 0] = -100  # nothing predicts it, and some families count it in the mean
+        return {"input_ids": row, "labels": labels}
 
     trainer = _Ordered(model, arguments, train_dataset=rows, data_collator=join)
     trainer.train()
