@@ -120,6 +120,11 @@ class _HuggingFace:
         """By content of the folder, or by commit."""
         return self._loaded.digest()
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """As its generation settings or its tokenizer name them."""
+        return self._texts.ends
+
     def _with(self, loaded: Loaded) -> "_HuggingFace":
         return _HuggingFace(loaded, *self._settings)
 
