@@ -14,6 +14,8 @@ from netgain.model.lockstep import Steps, run
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
 
+from ..model.conftest import save_model
+
 PROMPTS = Prompts(
     closed="Q: {question}\nA:",
     open_book="{text}\nQ: {question}\nA:",
@@ -66,10 +68,11 @@ def make_desk(book: Book) -> Any:
 
 
 @pytest.fixture(scope="session")
-def tiny(llama: Path) -> Model:
-    """A random Llama of three layers."""
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A random Llama of three layers, with one token a byte."""
+    folder = save_model(tmp_path_factory.mktemp("models") / "tiny", max_position_embeddings=256)
     load = pytest.importorskip("netgain.model.hf").load_model
-    model: Model = load(llama, device="cpu")
+    model: Model = load(folder, device="cpu")
     return model
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import final
 
+from netgain.domains.edits import sequences
 from netgain.domains.problem import EditFormat, Material
 from netgain.errors import InputError
 from netgain.methods.method import Desk
@@ -30,11 +31,11 @@ class Ask:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
-    """A text that was written: ``raw`` as generated, ``text`` the part to train on, ``charges`` what paid for it."""
+    """A text that was written: ``raw`` as generated, ``texts`` to train on (at least one), ``charges`` that paid."""
 
     ask: Ask
     raw: str
-    text: str
+    texts: tuple[str, ...]
     charges: tuple[int, ...]
 
 
@@ -84,17 +85,13 @@ def write(
     paid for; where not even one is, a shorter one. The last of these is noted in the journal.
     """
     requests = within(
-        desk, [_request(desk, one, place, temperature, top_p, purpose) for place, one in _numbered(wanted)], share
+        desk, [_request(desk, one, place, temperature, top_p, purpose) for place, one in enumerate(wanted)], share
     )
     results = yield from ask(desk.model, requests)
-    found = [_edit(one, result) for one, result in zip(wanted, results, strict=False)]
+    found = [_edit(desk, one, result) for one, result in zip(wanted, results, strict=False)]
     rejected = [row for edit, result in zip(found, results, strict=True) if edit is None for row in result.charges]
     desk.account.book.discard(rejected, REJECTED)
     return [*found, *[None] * (len(wanted) - len(found))]
-
-
-def _numbered(wanted: Sequence[Ask]) -> list[tuple[int, Ask]]:
-    return list(enumerate(wanted))
 
 
 def _request(desk: Desk, one: Ask, place: int, temperature: float, top_p: float, purpose: Purpose) -> Generate:
@@ -131,11 +128,9 @@ def _shortened(desk: Desk, request: Generate, left: float) -> list[Generate]:
     return []
 
 
-def _edit(one: Ask, result: Result[Answered]) -> Edit | None:
+def _edit(desk: Desk, one: Ask, result: Result[Answered]) -> Edit | None:
     if result.failure is not None or result.product is None:
         return None
-    raw, marker = result.product.text, one.format.begins_after
-    if marker and marker not in raw:
-        return None
-    text = raw.partition(marker)[2].strip() if marker else raw.strip()
-    return Edit(one, raw, text, result.charges) if text else None
+    raw = result.product.text
+    texts = sequences(one.material, raw, one.format, desk.prompts)
+    return Edit(one, raw, texts, result.charges) if texts else None

@@ -16,7 +16,7 @@ from netgain.methods.method import Desk
 from netgain.methods.propose import Edit
 from netgain.methods.score import examine
 from netgain.methods.selection import Rule, Tally
-from netgain.methods.synthetic import cut
+from netgain.methods.synthetic import texts_of
 from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Generate, Train
 from netgain.model.lockstep import Steps
@@ -109,7 +109,7 @@ def _runs(desk: Desk, wanted: Sequence[tuple[Context, int]], trial: Trial) -> li
         coming[key] = coming.get(key, 0) + 1
         own = desk.at(context.name, f"edit {edit}", f"repeat {repeat}")
         if key not in texts:
-            written = cut(own, context.edits[edit], with_passage=trial.with_passage)
+            written = texts_of(own, [context.problem.material], [context.edits[edit]], trial.with_passage)
             texts[key] = job_of(own, written, trial.inner, epochs=trial.epochs)
         found.append(_Run(context, edit, replace(texts[key], key="/".join(own.names), seed=own.draw("fit"))))
     return found
