@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from netgain.domains.edits import sequences
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
 from netgain.methods.fit import Count, Inner, fit
@@ -50,13 +49,8 @@ class Synthetic(Method):
 
 def texts_of(desk: Desk, materials: Sequence[Material], edits: Sequence[Edit], with_passage: bool) -> list[str]:
     """The training texts of these edits, and each passage once."""
-    found = [text for edit in edits for text in cut(desk, edit)]
+    found = [text for edit in edits for text in edit.texts]
     return [*found, *passages(desk, materials)] if with_passage else found
-
-
-def cut(desk: Desk, edit: Edit, *, with_passage: bool = False) -> tuple[str, ...]:
-    """The training texts that one edit becomes."""
-    return tuple(sequences(edit.ask.material, edit.text, edit.ask.format, desk.prompts, with_passage))
 
 
 def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:
