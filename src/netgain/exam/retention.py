@@ -1,4 +1,4 @@
-"""Retention: what is left of earlier adaptations after later ones on the same weights, as in SEAL's continual experiment.
+"""Retention: what is left of earlier adaptations after later ones on the same weights (SEAL's continual experiment).
 
 A model adapts to problem 1, the adapter is merged into its weights, it adapts to problem 2, and so on; after each the
 questions of all the problems are asked. What is kept outside the weights (passages before the question) stays with its

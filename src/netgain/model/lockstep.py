@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
 from netgain.errors import NetgainError
-from netgain.model.interface import Generate, Request, Result, Score, Train
+from netgain.model.interface import Generate, Request, Result, Score, Train, TrainFull
 from netgain.model.metered import Model
 
 T = TypeVar("T")
@@ -186,4 +186,6 @@ def _do(model: Model, requests: Sequence[Any]) -> list[Result[Any]]:
         return list(model.score(requests))
     if isinstance(first, Train):
         return list(model.train(requests))
-    raise TypeError(f"a call holds Generate, Score or Train requests, not {type(first).__name__}")
+    if isinstance(first, TrainFull):
+        return list(model.train_full(requests))
+    raise TypeError(f"a call holds Generate, Score, Train or TrainFull requests, not {type(first).__name__}")

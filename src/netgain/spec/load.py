@@ -99,6 +99,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
+
 def _parse(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
     try:
         aliases = sum(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=_Loader))

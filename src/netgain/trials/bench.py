@@ -1,17 +1,16 @@
 """A bench: what one unit of work is done with. It opens the accounts, sets the desks, and adapts and examines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 from netgain.domains.problem import Domain, Material, Problem, Question
 from netgain.exam.drift import Continuation, divergence
-from netgain.exam.exam import Answerer, Grader, Marked, sit
-from netgain.methods.method import Desk, Method, Teacher
+from netgain.exam.exam import Marked, sit
 from netgain.metering.account import Account, Book
+from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
-from netgain.records.cost import Cost
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
 from netgain.trials.unit import Unit, adapt_limit, compared_rung
@@ -45,7 +44,9 @@ class Bench:
         """The account above all others of this attempt; an earlier attempt, cut off, has its own."""
         unit = self.unit
         run = f"{unit.name}#{self.attempt}"
-        return self.book.account(unit.domain, run=run, arm=unit.arm, seed=self.spec.seed if unit.seed is None else unit.seed)
+        return self.book.account(
+            unit.domain, run=run, arm=unit.arm, seed=self.spec.seed if unit.seed is None else unit.seed
+        )
 
     def problems(self, split: Any, count: int) -> tuple[Problem, ...]:
         """Problems of a split: the same ones for every arm and seed."""
@@ -101,7 +102,7 @@ class Sitting:
 @final
 @dataclass(slots=True, eq=False)
 class Sat:
-    """What came of a sitting. ``error`` says why the method failed: then there are no answers, and all count as wrong."""
+    """What came of a sitting. ``error`` says why the method failed: all its answers then count as wrong."""
 
     witness: Witness
     marked: tuple[Marked, ...] = ()
@@ -110,7 +111,9 @@ class Sat:
     exposed: tuple[str, ...] = field(default=())
 
 
-def sitting(bench: Bench, rung: float, group: tuple[Problem, ...], purpose: Purpose | None = None, **more: Any) -> Sitting:
+def sitting(
+    bench: Bench, rung: float, group: tuple[Problem, ...], purpose: Purpose | None = None, **more: Any
+) -> Sitting:
     """A sitting with its accounts: a budget for the rung, and evaluation beside it.
 
     With a ``purpose`` (tuning) both the adaptation and its exam are work of that purpose.

@@ -67,7 +67,9 @@ def with_methods(spec: TrialSpec, methods: Sequence[str]) -> TrialSpec:
     for method in methods:
         name = method.rpartition(":")[2].lower()
         if name in arms:
-            raise InputError(f"--method {method}", f"the trial has an arm {name!r} already", "give the class another name")
+            raise InputError(
+                f"--method {method}", f"the trial has an arm {name!r} already", "give the class another name"
+            )
         arms[name] = ArmSpec(method=method)
     try:
         return TrialSpec.model_validate(spec.model_dump() | {"arms": {k: v.model_dump() for k, v in arms.items()}})

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, final
 from netgain.domains.problem import Problem
 from netgain.exam.drift import Continuation, sample
 from netgain.exam.exam import Answerer
-from netgain.exam.retention import stream
+from netgain.exam.retention import Matrix, stream
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
@@ -99,7 +99,7 @@ def _invest(bench: Bench, method: Method, tests: Sequence[Problem]) -> Invested:
         **bill.fields(charges, bench.spec.budget.currency),
     )
     exposed = witness.exposed([question for problem in tests for question in problem.questions], desk)
-    return Invested(ended.value, row, tuple([*given, *witness.texts]), frozenset(exposed), error)
+    return Invested(ended.value, row, (*given, *witness.texts), frozenset(exposed), error)
 
 
 def _texts(problem: Problem) -> Iterator[str]:
@@ -160,11 +160,14 @@ def _rows(bench: Bench, what: Sitting, sat: Sat | None, charges: bill.Bill, inve
 
 
 def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
-    """The answers of each problem of the group, in the exam's order; controls are the first problem's."""
+    """The answers of each problem of the group, in the exam's order; controls are the first problem's.
+
+    Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
+    """
     marked = {id(mark.question): mark for mark in (sat.marked if sat else ())}
     found = []
     for number, problem in enumerate(what.group):
-        asked = (*problem.questions, *(what.controls if number == 0 else ()))
+        asked = (*problem.questions, *(what.controls if number == 0 and marked else ()))
         rows = []
         for question in asked:
             mark = marked.get(id(question))
@@ -176,7 +179,7 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
                     correct=mark.grade.correct if mark else False,
                     f1=mark.grade.f1 if mark else 0.0,
                     votes=mark.votes if mark else 1,
-                    judged=mark.judged if mark else None,
+                    judged=None,
                 )
             )
         found.append(tuple(rows))
@@ -201,11 +204,11 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
         if answerer.adapter is None:
             return answerer.model
         paid = bench.root.child(f"stream {number + 1}: merge", purpose=Purpose.ADAPT)
-        return answerer.model.merged(answerer.adapter, paid)
+        return answerer.model.merged(paid, answerer.adapter)
 
-    if invested.error:
-        matrix, error = (), invested.error
-    else:
+    matrix: Matrix = ()
+    error = invested.error
+    if not error:
         grade, prompts = bench.domain.grade, bench.domain.prompts
         matrix, error = _alone(stream(adapt, merge, bench.model, chosen, prompts, account, grade))
     return Retention(

@@ -13,15 +13,15 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from inspect import isgenerator
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar, cast, final
 
 from netgain.domains.problem import Grade, Material, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, Grader
-from netgain.methods.method import Desk, Teacher
 from netgain.metering.account import Account
 from netgain.metering.budget import Charge
-from netgain.model.interface import Generate, Train
+from netgain.methods.method import Desk, Teacher
+from netgain.model.interface import Generate, Train, TrainFull
 from netgain.model.lockstep import Call, Steps
 from netgain.model.metered import Model
 from netgain.records.identity import short_hash
@@ -29,7 +29,7 @@ from netgain.records.outcome import Edit
 from netgain.records.purpose import Purpose
 
 T = TypeVar("T")
-OF_THE_DOOR = ("generate", "score", "train")
+OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
 FREE_SECONDS, FREE_SHARE = 2.0, 0.25
@@ -132,8 +132,10 @@ class Witness:
                 self._check_account(request.account)
 
     def _check_model(self, model: Model) -> None:
-        if not any(known in self._models for known in lineage(model)):
-            raise InputError(f"model {model.name!r}", "is none that this arm was given", "use desk.model or its teacher")
+        if model.origin not in self._models:
+            raise InputError(
+                f"model {model.name!r}", "is none that this arm was given", "use desk.model or its teacher"
+            )
 
     def _check_account(self, account: Account) -> None:
         if not self._account.holds(account):
@@ -146,20 +148,15 @@ class Witness:
             for request, result in zip(call.requests, given, strict=True):
                 if isinstance(request, Generate) and result.product is not None:
                     self.wrote([result.product.text], request.account.opened.purpose or Purpose.ADAPT)
-                elif isinstance(request, Train):
+                elif isinstance(request, Train | TrainFull):
                     self._trained.update(dict.fromkeys(tuple(map(int, one)) for one in request.job.sequences))
 
 
-def lineage(model: Model) -> tuple[Model, ...]:
-    """A model and those that it was merged from."""
-    return (model,)
-
-
 def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
-    steps = start()
+    steps: Any = start()
     if not isgenerator(steps):
         raise InputError("method", f"gave {type(steps).__name__}, not a program in steps", "write it with yield from")
-    return steps
+    return cast("Steps[T]", steps)
 
 
 @final
