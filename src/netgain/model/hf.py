@@ -316,13 +316,14 @@ class _HuggingFace:
         )
 
     def _continuation(self, request: Score, index: int | None) -> Continuation:
-        tokens = self.tokenize(request.continuation, special=False)
+        wanted = request.continuation
+        tokens = self.tokenize(wanted, special=False) if isinstance(wanted, str) else wanted
         return Continuation(self._texts.prompt(request.prompt), tokens, None if request.adapter is None else index)
 
     def _answered(self, request: Generate, answer: Answer) -> Answered:
         text = self._texts.text([token for token in answer.tokens if token not in self._texts.ends])
         ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
-        return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish)
+        return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish, answer.tokens)
 
     def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
         """Token ids, of any length."""

@@ -75,11 +75,16 @@ class Generate:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How likely ``continuation`` is after ``prompt``, under one adapter or none."""
+    """How likely ``continuation`` is after ``prompt``, under one adapter or none.
+
+    A continuation is a text, or the very tokens of an answer (:attr:`Answered.ids`), which a text of theirs may be cut
+    into otherwise: with answers drawn at temperature 1 and ``top_p`` 1, the mean difference of their scores under two
+    adapters estimates the Kullback-Leibler divergence of the one that drew them from the other.
+    """
 
     account: Account
     prompt: Prompt
-    continuation: str
+    continuation: str | tuple[int, ...]
     adapter: Adapter | None = None
 
     def __post_init__(self) -> None:
@@ -198,11 +203,16 @@ class Part:
 @final
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A generation: its text up to the first stop string, and how many tokens it has."""
+    """A generation: its text up to the first stop string, and how many tokens it has.
+
+    ``ids`` are those tokens, an end-of-text token and what belongs to the stop string included; a remote model tells
+    none.
+    """
 
     text: str
     tokens: int
     finish: Finish
+    ids: tuple[int, ...] = ()
 
 
 @final

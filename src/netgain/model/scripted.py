@@ -113,9 +113,10 @@ class _Scripted:
             return Trained(request.job.key, adapter, losses)
         request = replace(request, adapter=self._joined(request.adapter))
         if isinstance(request, Score):
-            return Scored(self._scores(request), len(request.continuation.encode()), True)
+            wanted = request.continuation
+            return Scored(self._scores(request), len(wanted.encode() if isinstance(wanted, str) else wanted), True)
         text = self._look_up(request)
-        return Answered(text, len(text.encode()), "eos")
+        return Answered(text, len(text.encode()), "eos", tuple(text.encode()))
 
     def _joined(self, adapter: Adapter | None) -> ScriptedAdapter | None:
         both = [one for one in (self._merged, adapter) if isinstance(one, ScriptedAdapter)]
