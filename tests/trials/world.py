@@ -171,10 +171,19 @@ def find_method(name: str) -> type[Method]:
     return METHODS[name]
 
 
-def find_domain(name: str, kind: str, settings: Mapping[str, Any]) -> Towns:
+class TownsKind:
+    """What a kind of domain is to a trial: settings, and how they make it."""
+
+    Settings = TownSettings
+
+    def __call__(self, settings: TownSettings) -> Towns:
+        return Towns(rivers=settings.rivers)
+
+
+def find_domain(kind: str) -> TownsKind:
     if kind != "towns":
         raise InputError(f"domain {kind!r}", "is none")
-    return Towns(name, **TownSettings.model_validate(dict(settings)).model_dump())
+    return TownsKind()
 
 
 ARMS: dict[str, Any] = {

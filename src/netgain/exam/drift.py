@@ -22,7 +22,7 @@ class Continuation:
     """What the base model went on with, and how likely that was to itself."""
 
     prompt: str
-    text: str
+    ids: tuple[int, ...]
     log_likelihood: float
     tokens: int
 
@@ -36,15 +36,15 @@ def sample(
         for number, prompt in enumerate(prompts)
     ]
     answers = yield from ask(model, drawn)
-    texts = [
-        (prompt, answer.product.text)
+    given = [
+        (prompt, answer.product.ids)
         for prompt, answer in zip(prompts, answers, strict=True)
-        if answer.failure is None and answer.product is not None and answer.product.text
+        if answer.failure is None and answer.product is not None and answer.product.ids
     ]
-    scores = yield from ask(model, [Score(account=account, prompt=p, continuation=text) for p, text in texts])
+    scores = yield from ask(model, [Score(account=account, prompt=p, continuation=ids) for p, ids in given])
     return tuple(
-        Continuation(prompt, text, score.product.log_likelihood, score.product.tokens)
-        for (prompt, text), score in zip(texts, scores, strict=True)
+        Continuation(prompt, ids, score.product.log_likelihood, score.product.tokens)
+        for (prompt, ids), score in zip(given, scores, strict=True)
         if score.failure is None and score.product is not None and score.product.tokens
     )
 
@@ -54,7 +54,7 @@ def divergence(answerer: Answerer, drawn: Sequence[Continuation], account: Accou
     if answerer.adapter is None and answerer.model is base:
         return 0.0 if drawn else None
     requests = [
-        Score(account=account, prompt=one.prompt, continuation=one.text, adapter=answerer.adapter) for one in drawn
+        Score(account=account, prompt=one.prompt, continuation=one.ids, adapter=answerer.adapter) for one in drawn
     ]
     results = yield from ask(answerer.model, requests)
     pairs = [

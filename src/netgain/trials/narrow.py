@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Protocol, TypeVar, final
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,8 +18,20 @@ from netgain.spec.load import Place, Places, read_yaml
 from netgain.spec.trial import BEST_CONVENTIONAL, ArmSpec, DomainSpec, TrialSpec
 from netgain.words import nearest
 
+S = TypeVar("S", bound=BaseModel)
+
+
+class DomainKind(Protocol):
+    """What a kind of domain is: its settings' class, and how settings make it."""
+
+    Settings: Any
+
+    def __call__(self, settings: Any) -> Domain:
+        """The domain. Raises InputError where its data cannot be read."""
+
+
 FindMethod = Callable[[str], type[Method]]
-FindDomain = Callable[[str, str, Mapping[str, Any]], Domain]
+FindDomain = Callable[[str], Any]  # a DomainKind
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 
 
@@ -77,11 +89,16 @@ def with_methods(spec: TrialSpec, methods: Sequence[str]) -> TrialSpec:
         raise Places("--method").invalid(error, TrialSpec) from None
 
 
-def narrow(spec: TrialSpec, places: Places, find_method: FindMethod, find_domain: FindDomain) -> Trial:
-    """Every word and setting checked. Raises InputError with the line of the first that means nothing."""
+def narrow(
+    spec: TrialSpec, places: Places, find_method: FindMethod, find_domain: FindDomain, *, data: bool = True
+) -> Trial:
+    """Every word and setting checked. Raises InputError with the line of the first that means nothing.
+
+    Without ``data`` the domains' settings are checked and nothing is read: a plan can do without.
+    """
     arms = {name: _arm(name, arm, places, find_method) for name, arm in spec.arms.items()}
-    domains = {name: _domain(name, domain, places, find_domain) for name, domain in spec.domains.items()}
-    trial = Trial(spec, arms, domains)
+    made = {name: _domain(name, domain, places, find_domain, data=data) for name, domain in spec.domains.items()}
+    trial = Trial(spec, arms, {name: domain for name, domain in made.items() if domain is not None})
     _check_comparison(trial, places)
     return trial
 
@@ -107,7 +124,7 @@ def _settings(spec: ArmSpec, method: type[Method], places: Places, place: Place)
     return _validated(method.Settings, preset | spec.settings, places, place)
 
 
-def _validated(shape: type[Settings], values: dict[str, Any], places: Places, place: Place) -> Settings:
+def _validated(shape: type[S], values: dict[str, Any], places: Places, place: Place) -> S:
     try:
         return shape.model_validate(values)
     except ValidationError as error:
@@ -131,15 +148,17 @@ def _grid(spec: ArmSpec, settings: Settings, places: Places, place: Place) -> tu
     return tuple(combinations)
 
 
-def _domain(name: str, spec: DomainSpec, places: Places, find_domain: FindDomain) -> Domain:
+def _domain(name: str, spec: DomainSpec, places: Places, find_domain: FindDomain, *, data: bool) -> Domain | None:
     place: Place = ("domains", name)
     try:
-        return find_domain(name, spec.kind, spec.settings)
-    except ValidationError as error:
-        shape: type[BaseModel] = BaseModel
-        raise places.invalid(error, shape, place) from None
+        kind: DomainKind = find_domain(spec.kind)
     except InputError as error:
         raise places.error((*place, "kind"), f"{error.where}: {error.problem}", error.remedy) from None
+    settings = _validated(kind.Settings, spec.settings, places, place)
+    try:
+        return kind(settings) if data else None
+    except InputError as error:
+        raise places.error(place, f"{error.where}: {error.problem}", error.remedy) from None
 
 
 def _check_comparison(trial: Trial, places: Places) -> None:
