@@ -8,7 +8,7 @@ common, whatever their seeds; within a split, every seed begins at another place
 
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -97,6 +97,8 @@ def seen() -> tuple[Person, ...]:
 @final
 class People:
     """The domain; see the module. Two of them with other styles hold the same people with the same facts."""
+
+    Settings: ClassVar[type[PeopleSettings]] = PeopleSettings
 
     def __init__(self, settings: PeopleSettings | None = None) -> None:
         self.settings = settings or PeopleSettings()

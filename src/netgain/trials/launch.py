@@ -6,7 +6,7 @@ next one goes on where it was.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -50,10 +50,11 @@ class Plant:
     find_domain: FindDomain
     device: str = "auto"
     load: Load = load
+    places: Places = field(default_factory=lambda: Places("trial"))
 
     def open(self) -> Workshop:
         """The workshop of this process."""
-        trial = narrow(self.spec, Places(self.spec.name), self.find_method, self.find_domain)
+        trial = narrow(self.spec, self.places, self.find_method, self.find_domain)
         return open_shop(trial, Store(self.folder), self.device, self.load)
 
 
@@ -63,7 +64,7 @@ def launch(plant: Plant, *, jobs: int = 1, show: Show = lambda progress: None) -
     Raises InputError where another trial was begun in the folder; KeyboardInterrupt passes through, and what is done
     stays.
     """
-    trial = narrow(plant.spec, Places(plant.spec.name), plant.find_method, plant.find_domain)
+    trial = narrow(plant.spec, plant.places, plant.find_method, plant.find_domain)
     ledger = _Ledger(trial, Store(plant.folder), show)
     before = ledger.store.locked()
     if before is not None:
@@ -214,6 +215,7 @@ class _InProcess:
         """Nothing is held."""
 
 
-def cores() -> int:
-    """How many processes suit this machine."""
-    return os.cpu_count() or 1
+def suited(device: str) -> int:
+    """How many processes suit a device: one a core, one alone on a GPU."""
+    gpu = device.startswith("cuda") or (device == "auto" and Path("/proc/driver/nvidia").is_dir())
+    return 1 if gpu else os.cpu_count() or 1
