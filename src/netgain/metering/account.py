@@ -15,6 +15,7 @@ account with everything that it has spent.
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -108,10 +109,16 @@ class Book:
         """Keep something beside the charges. ``data`` is plain JSON values and holds no secrets."""
         self._record(Noted(text=text, data=dict(data or {})))
 
-    def charges(self) -> tuple[Charge, ...]:
-        """Every reservation so far and what became of it, in order."""
+    def charges(self, since: int = 0) -> tuple[Charge, ...]:
+        """Every reservation from row ``since`` on and what became of it, in order."""
         with self._lock:
-            return tuple(self._standing.charges.values())
+            found = takewhile(lambda charge: charge.reservation >= since, reversed(self._standing.charges.values()))
+            return tuple(found)[::-1]
+
+    def lineage(self, charge: Charge) -> tuple[int, ...]:
+        """The rows of the accounts that a charge stands under, its own first."""
+        with self._lock:
+            return tuple(self._standing.path(charge.account))
 
     def _record(self, *events: Event) -> tuple[Record, ...]:
         """Check these events against the state, write them, take them in: in this order, as one step.
@@ -184,6 +191,13 @@ class Account:
             limit=limit,
         )
         return self.book._open_account(wanted)
+
+    def holds(self, other: "Account | Charge") -> bool:
+        """Whether an account or a charge is this one or stands below it, in the same book."""
+        if isinstance(other, Charge):
+            return self.row in self.book.lineage(other)
+        with self.book._lock:
+            return other.book is self.book and self.row in self.book._standing.path(other.row)
 
     def under(self, purpose: Purpose) -> "Account":
         """The child for one purpose, named after it and without a limit of its own."""

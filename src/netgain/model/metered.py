@@ -62,6 +62,12 @@ class Model:
         self.__backend, self.__prices = backend, prices
         self._attempts, self._pause, self._clock = attempts, pause, clock
         self._introduced: weakref.WeakSet[Book] = weakref.WeakSet()
+        self.__origin: Model = self
+
+    @property
+    def origin(self) -> "Model":
+        """The model that this one was made from, by however many merges and trainings; itself where it was loaded."""
+        return self.__origin
 
     @property
     def name(self) -> str:
@@ -256,6 +262,7 @@ class Model:
         model = None
         if product.backend is not None:
             model = Model(product.backend, self.__prices, attempts=self._attempts, pause=self._pause, clock=self._clock)
+            model.__origin = self.__origin
         return Tuned(product.key, model, product.losses)
 
     def _result(self, done: Done, reservation: Reservation, cost: Cost, before: Result[P] | None) -> Result[Any]:
