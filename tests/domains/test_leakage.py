@@ -1,14 +1,17 @@
 """What two splits share is found, and so is an exam's question in what a method trained on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from netgain.domains.leakage import Exposure, exposed, leaks
+from netgain.domains.people import People, PeopleSettings
 from netgain.domains.problem import Material, Problem, Question
 from netgain.domains.splits import Shares
 from netgain.domains.squad import Squad, SquadSettings
 
+SPLITS: Any = ("train", "development", "test")
 LONG = "the mill on the river was built by monks in the year of the great flood and burnt twice"
 
 
@@ -52,6 +55,9 @@ def test_thirteen_words_of_a_test_passage_in_a_training_passage_are_a_leak_and_t
     thirteen, twelve = " ".join(words[:13]), " ".join(words[:12])
     assert kinds([problem("One", f"They say, {thirteen}, so far")], [], [problem("Two", LONG)]) == ["overlap"]
     assert kinds([problem("One", f"They say {twelve} so far")], [], [problem("Two", LONG)]) == []
+    rest = " It has three floors and a yellow door and stands on a hill among apple trees"
+    assert kinds([problem("One", thirteen)], [], [problem("Two", LONG + rest)]) == []  # less than half of it
+    assert kinds([problem("One", thirteen)], [], [problem("Two mill", LONG + rest, answer="monks")]) == ["overlap"]
     short = " ".join(words[:9])
     assert kinds([problem("One", f"They say {short} so far")], [], [problem("Two", short)]) == ["overlap"]
 
@@ -79,10 +85,16 @@ def test_a_very_short_question_counts_only_with_its_answer() -> None:
     assert exposed(["And why so? For the rain."], exam) == (Exposure("one", "Why so?", 0),)
 
 
+@pytest.mark.parametrize("style", ["plain", "narrative"])
+def test_the_people_world_does_not_leak(style: Any) -> None:
+    people = People(PeopleSettings(style=style))
+    for seed in range(3):
+        train, development, test = (people.problems(split, 48, seed) for split in SPLITS)
+        assert leaks(train, development, test, people.controls(200, seed)) == ()
+
+
 def test_the_real_passages_do_not_leak_between_splits(real_squad: Path) -> None:
     squad = Squad(SquadSettings(path=real_squad, shares=Shares(train=0.4, development=0.1, test=0.4)))
-    train, development, test = (
-        squad.problems(split, count, 0) for split, count in (("train", 200), ("development", 20), ("test", 200))
-    )  # type: ignore[arg-type]
+    train, development, test = (squad.problems(split, 20 if split == "development" else 200, 0) for split in SPLITS)
     assert leaks(train, development, test, squad.controls(20, 0)) == ()
     assert len(leaks(test, development, test)) >= 200

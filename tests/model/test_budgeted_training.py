@@ -54,6 +54,17 @@ def test_a_job_cut_short_is_charged_exactly_its_quote(
         assert result.cost.amount(currency) == pytest.approx(quote.amount(currency), rel=1e-12)
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_closing_step_is_charged_as_quoted_and_trains(model: Model, account: Account, batch_size: int) -> None:
+    settings: dict[str, Any] = {"max_steps": 3, "batch_size": batch_size}
+    requests = [Train(account=account, job=job(**settings, closing=closing)) for closing in ((), (5, 6, 7, 8, 9))]
+    plain, closed = (model.train([request])[0] for request in requests)
+    assert len(closed.get().losses) == len(plain.get().losses) + 1
+    for currency in COUNTED:
+        assert closed.cost.amount(currency) == pytest.approx(model.quote(requests)[1].amount(currency), rel=1e-12)
+    assert (closed.cost.flops or 0) > (plain.cost.flops or 0)
+
+
 @pytest.mark.parametrize("currency", [Currency.FLOPS, Currency.TOKENS_TRAINING, Currency.UPDATES])
 def test_the_steps_within_an_amount_are_the_most_that_fit(model: Model, account: Account, currency: Currency) -> None:
     request = Train(account=account, job=job())

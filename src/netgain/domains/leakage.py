@@ -13,6 +13,7 @@ from netgain.domains.problem import Problem, Question
 
 LONGEST, SHORTEST = 13, 8
 FEW_WORDS = 4
+HALF = 0.5
 Kind = Literal["title", "passage", "question", "overlap", "name"]
 _WORD = re.compile(r"\w+")
 
@@ -51,9 +52,10 @@ def leaks(
 ) -> tuple[Leak, ...]:
     """Everything that two of the three splits share, the graver split first; nothing where they are clean.
 
-    Passages overlap where a run of 13 words of the one stands in the other, as in the contamination study of GPT-3
-    (Brown et al. 2020, arXiv 2005.14165, appendix C); a shorter passage counts whole, from 8 words on. ``controls`` of
-    the kind ``seen`` must not name anything that a problem is about.
+    Runs of 13 words are compared, as in the contamination study of GPT-3 (Brown et al. 2020, arXiv 2005.14165,
+    appendix C); a shorter passage is one run, from 8 words on. As a world's own turns of phrase are no leak, passages
+    overlap where shared runs cover half of the words, or where one tells an answer with a word of the title beside it.
+    ``controls`` of the kind ``seen`` must not name anything that a problem is about.
     """
     splits = {"test": test, "development": development, "train": train}
     found: list[Leak] = []
@@ -82,10 +84,10 @@ def _between(first: str, ones: Sequence[Problem], second: str, others: Sequence[
         if text in passages:
             yield Leak("passage", here, f"{second}:{passages[text].id}", problem.material.text[:80])
         else:
-            size = _size(problem.material.text)
-            shared = next((run for run in _runs(problem.material.text, size) if run in runs), None)
-            if shared is not None:
-                yield Leak("overlap", here, f"{second}:{runs[shared].id}", shared)
+            shared = [run for run in _runs(problem.material.text, _size(problem.material.text)) if run in runs]
+            told = next((run for run in shared if _tells(run, problem)), None)
+            if told or (shared and _covered(text.split(), shared) >= HALF):
+                yield Leak("overlap", here, f"{second}:{runs[told or shared[0]].id}", told or shared[0])
         for question in problem.questions:
             twin = asked.get(plain(question.text))
             if twin is not None:
@@ -104,6 +106,27 @@ def _runs(text: str, size: int) -> Iterator[str]:
     words = plain(text).split()
     if size:
         yield from (" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
+
+
+def _covered(words: list[str], shared: Sequence[str]) -> float:
+    """The share of the words that lie in one of these runs."""
+    size, wanted = len(shared[0].split()), set(shared)
+    inside: set[int] = set()
+    for start in range(len(words) - size + 1):
+        if " ".join(words[start : start + size]) in wanted:
+            inside |= set(range(start, start + size))
+    return len(inside) / len(words)
+
+
+def _tells(run: str, problem: Problem) -> bool:
+    """Whether a run of words holds an answer to one of the problem's questions and a word of its title beside it."""
+    answers = {plain(answer) for question in problem.questions for answer in question.answers}
+    for answer in answers - {""}:
+        before, found, after = f" {run} ".partition(f" {answer} ")
+        beside = {*before.split(), *after.split()}
+        if found and any(word in beside for word in plain(problem.material.title).split() if len(word) > 3):
+            return True
+    return False
 
 
 def exposed(texts: Sequence[str], problems: Iterable[Problem], known: Iterable[str] = ()) -> tuple[Exposure, ...]:

@@ -50,6 +50,7 @@ def tune(loaded: Loaded, job: InnerLoopJob) -> tuple[Loaded, FullOutcome]:
         "sequences": [[int(token) for token in sequence] for sequence in job.sequences],
         "loss_masks": job.loss_masks and [[bool(m) for m in mask] for mask in job.loss_masks],
         **{"epochs": job.epochs, "max_steps": job.max_steps, "batch_size": job.batch_size, "seed": job.seed},
+        **{"closing": [int(token) for token in job.closing]},
         **{"learning_rate": job.learning_rate, "max_grad_norm": job.max_grad_norm},
     }
     return _named(loaded, model, "trained", settings), outcome

@@ -120,6 +120,11 @@ class _HuggingFace:
         """By content of the folder, or by commit."""
         return self._loaded.digest()
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """As its generation settings or its tokenizer name them."""
+        return self._texts.ends
+
     def _with(self, loaded: Loaded) -> "_HuggingFace":
         return _HuggingFace(loaded, *self._settings)
 
@@ -147,7 +152,7 @@ class _HuggingFace:
         lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return ()
-        sizes = [job.size(index) for index in range(len(job.sequences))]
+        sizes = [job.size(index) for index in range(job.count)]
         times: Counter[Size] = Counter()
         for size, visits in zip(sizes, job.visits(), strict=True):
             times[size] += visits
@@ -181,7 +186,7 @@ class _HuggingFace:
     def _longest(self, job: InnerLoopJob) -> int:
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return 0
-        return max(job.size(index).rows for index in range(len(job.sequences)))
+        return max(job.size(index).rows for index in range(job.count))
 
     def _bounds(self, requests: Sequence[Request]) -> list[metering.Work]:
         """For requests of one kind and layout."""

@@ -122,6 +122,7 @@ class TrainFull:
     max_grad_norm: float = 1.0
     loss_masks: Sequence[Sequence[bool]] | None = None
     max_steps: int | None = None
+    closing: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         _check_account(self.account)
@@ -140,6 +141,7 @@ class TrainFull:
             max_grad_norm=self.max_grad_norm,
             loss_masks=self.loss_masks,
             max_steps=self.max_steps,
+            closing=self.closing,
         )
 
 
@@ -182,6 +184,7 @@ def recorded(request: Request) -> dict[str, Setting]:
         "sequences": len(job.sequences),
         "epochs": job.epochs,
         "max_steps": job.max_steps,
+        "closing": len(job.closing),
         "batch_size": job.batch_size,
         "learning_rate": job.learning_rate,
         "max_grad_norm": job.max_grad_norm,
@@ -295,6 +298,10 @@ class Backend(Protocol):
     @property
     def digest(self) -> str:
         """Which model it is, by content: ``sha256:...``."""
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end an answer; none where they are not known."""
 
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         """Upper bounds on the work of each request, run together as one batch. Nothing is run.

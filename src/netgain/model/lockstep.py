@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
 from netgain.errors import NetgainError
-from netgain.model.interface import Generate, Request, Result, Score, Train, TrainFull
+from netgain.model.interface import Generate, Merge, Request, Result, Score, Train, TrainFull
 from netgain.model.metered import Model
+from netgain.records.cost import Cost
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -171,6 +172,9 @@ def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]
         for member in members:
             yield from _batch([member])
         return
+    except Exception as broken:  # something has run, and is booked: it is not run again
+        yield from ((member, broken) for member in members)
+        return
     for member, call in zip(members, calls, strict=True):
         yield member, results[: len(call.requests)]
         results = results[len(call.requests) :]
@@ -188,4 +192,10 @@ def _do(model: Model, requests: Sequence[Any]) -> list[Result[Any]]:
         return list(model.train(requests))
     if isinstance(first, TrainFull):
         return list(model.train_full(requests))
-    raise TypeError(f"a call holds Generate, Score, Train or TrainFull requests, not {type(first).__name__}")
+    if isinstance(first, Merge):
+        return [_merged(model, request) for request in requests]
+    raise TypeError(f"a call holds requests of the model's door, not {type(first).__name__}")
+
+
+def _merged(model: Model, request: Merge) -> Result[Any]:
+    return Result(model.merged(request.account, request.adapter), None, (), Cost())

@@ -88,6 +88,11 @@ class Model:
         """The dimensions by which its work is priced; None for a remote or a scripted model."""
         return self.__prices.shape
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end an answer; none where only a server knows them."""
+        return self.__backend.ends
+
     def __repr__(self) -> str:
         return f"Model({self.name!r})"
 

@@ -86,6 +86,10 @@ class _Scripted:
     def digest(self) -> str:
         return identity("model", {"scripted": self.name})
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        return ()
+
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         for request in requests:
             adapter = None if isinstance(request, Train | TrainFull) else request.adapter

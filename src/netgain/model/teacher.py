@@ -127,6 +127,11 @@ class _Remote:
         """By name: nobody but its server knows its weights."""
         return identity("model", {"remote": self.name})
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Unknown here."""
+        return ()
+
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         """Bounds on one attempt at each request."""
         return [(_part(_bytes(_checked(request).prompt), _checked(request).max_new_tokens),) for request in requests]

@@ -52,6 +52,24 @@ def test_visits_widths_and_sizes_are_those_of_the_steps(max_steps: int | None, p
         assert job.widths() == widths
 
 
+@pytest.mark.parametrize("pad_loss", [PadLoss(), PadLoss("probes", 2, 9)])
+@pytest.mark.parametrize("max_steps", [None, 0, 5])
+def test_a_closing_sequence_has_one_step_of_its_own_and_it_is_the_last(
+    max_steps: int | None, pad_loss: PadLoss
+) -> None:
+    plain = _job(batch_size=2, max_steps=max_steps, pad_loss=pad_loss)
+    closed = _job(batch_size=2, max_steps=max_steps, pad_loss=pad_loss, closing=[5, 6, 7, 8])
+    last = len(plain.sequences)
+    assert list(closed.steps()) == [*plain.steps(), (last,)]
+    assert (closed.total_steps, closed.count) == (plain.total_steps + 1, plain.count + 1)
+    assert closed.visits() == [*plain.visits(), 1]
+    assert closed.widths() == plain.widths() + Counter([closed.size(last).rows])
+    assert closed.example(last).tokens[:4] == [5, 6, 7, 8]
+    assert closed.size(last).labelled == sum(1 for weight in closed.example(last).weights if weight)
+    assert check(closed, 10, 50) is None
+    assert check(_job(closing=[5, 99]), 10, 50) is not None
+
+
 def test_masked_pads_leave_only_the_text() -> None:
     example = _job().example(0)
     assert (example.tokens, example.targets, example.weights) == ([5, 6, 7], [6, 7, 0], [1.0, 1.0, 0.0])

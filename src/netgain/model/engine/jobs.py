@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from typing import Literal, final
 
@@ -91,7 +91,8 @@ class InnerLoopJob:
     AdamW (0.9, 0.999, 1e-8, no decay), linear schedule to 0 without warm-up, gradients clipped to ``max_grad_norm``,
     loss = mean over a batch's labelled tokens. ``loss_masks`` marks per sequence which tokens are predicted (by their
     own index). ``seed`` decides initial weights and order. ``pad_token`` is needed where pads have a loss.
-    ``max_steps`` ends the job after so many steps, as in HF's Trainer: the schedule reaches 0 there.
+    ``max_steps`` ends the job after so many steps, as in HF's Trainer: the schedule reaches 0 there. ``closing`` is one
+    more sequence with one more step, the last: it uses up what is left of a budget.
     """
 
     key: str
@@ -108,6 +109,7 @@ class InnerLoopJob:
     pad_token: int = 0
     loss_masks: Sequence[Sequence[bool]] | None = None
     max_steps: int | None = None
+    closing: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         where = f"job {self.key!r}"
@@ -127,6 +129,19 @@ class InnerLoopJob:
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole job."""
+        return self._steps_before_closing + bool(self.closing)
+
+    @property
+    def count(self) -> int:
+        """How many sequences there are, the closing one (the last) included."""
+        return len(self.sequences) + bool(self.closing)
+
+    def sequence(self, index: int) -> Sequence[int]:
+        """The sequence of this number below :attr:`count`."""
+        return self.sequences[index] if index < len(self.sequences) else self.closing
+
+    @property
+    def _steps_before_closing(self) -> int:
         whole = self.epochs * self._epoch_steps
         return whole if self.max_steps is None else min(whole, self.max_steps)
 
@@ -145,22 +160,23 @@ class InnerLoopJob:
         size = self.batch_size
         shuffled = ([int(i) for i in order] for order in self.orders())
         batches = (tuple(epoch[i : i + size]) for epoch in shuffled for i in range(0, len(epoch), size))
-        return islice(batches, self.total_steps)
+        last = [(len(self.sequences),)] if self.closing else []
+        return chain(islice(batches, self._steps_before_closing), last)
 
     def visits(self) -> list[int]:
         """How often each sequence is trained on, without going through the steps."""
-        epochs, rest = divmod(self.total_steps, self._epoch_steps) if self.sequences else (0, 0)
+        epochs, rest = divmod(self._steps_before_closing, self._epoch_steps) if self.sequences else (0, 0)
         times = [epochs] * len(self.sequences)
         if rest:
             for index in next(islice(self.orders(), epochs, None))[: rest * self.batch_size]:
                 times[index] += 1
-        return times
+        return times + [1] * bool(self.closing)
 
     def widths(self) -> Counter[int]:
         """How many rows of each width are run where every step is a rectangle as wide as its longest sequence."""
         rows = np.array([self.size(index).rows for index in range(len(self.sequences))], dtype=np.int64)
-        found: Counter[int] = Counter()
-        left, size = self.total_steps, self.batch_size
+        found: Counter[int] = Counter([self.size(len(self.sequences)).rows] if self.closing else [])
+        left, size = self._steps_before_closing, self.batch_size
         for order in self.orders() if left else ():
             epoch = rows[order[: left * size]]
             firsts = np.arange(0, len(epoch), size)
@@ -174,24 +190,29 @@ class InnerLoopJob:
 
     def size(self, index: int) -> Size:
         """The size of :meth:`example`, without making it."""
-        text = len(self.sequences[index])
+        text = len(self.sequence(index))
         pads = self.pad_loss.pads(text)
-        closing = bool(pads) or (self.pad_loss.kind != "masked" and text < self.pad_loss.length)
-        labels = max(0, text - 1) if self.loss_masks is None else sum(bool(m) for m in self.loss_masks[index][1:])
-        return Size(text + pads, text, labels + closing + pads)
+        ended = bool(pads) or (self.pad_loss.kind != "masked" and text < self.pad_loss.length)
+        mask = self._mask(index)
+        labels = max(0, text - 1) if mask is None else sum(bool(m) for m in mask[1:])
+        return Size(text + pads, text, labels + ended + pads)
+
+    def _mask(self, index: int) -> Sequence[bool] | None:
+        return None if self.loss_masks is None or index == len(self.sequences) else self.loss_masks[index]
 
     def example(self, index: int) -> Example:
         """Rows of one sequence, pads included, with labels shifted by one."""
-        tokens = [int(token) for token in self.sequences[index]]
+        tokens = [int(token) for token in self.sequence(index)]
         text = len(tokens)
-        mask = [True] * text if self.loss_masks is None else [bool(m) for m in self.loss_masks[index]]
+        marked = self._mask(index)
+        mask = [True] * text if marked is None else [bool(m) for m in marked]
         pads, weight = self.pad_loss.positions(text)
-        closing = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
+        ended = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
         return Example(
             tokens=tokens + [self.pad_token] * len(pads),
             positions=[*range(text), *pads],
             targets=tokens[1:] + [self.pad_token] * (1 + len(pads)),
-            weights=[float(m) for m in mask[1:]] + [closing] + [weight] * len(pads),
+            weights=[float(m) for m in mask[1:]] + [ended] + [weight] * len(pads),
             text=text,
         )
 
@@ -218,7 +239,7 @@ def check(job: InnerLoopJob, context: int, vocabulary: int) -> Failure | None:
     """What makes a job impossible before its first step, as data; ``context`` is the model's longest sequence."""
     if job.total_steps == 0:
         return Failure("empty", f"job {job.key!r} has no training steps", 0)
-    for i, sequence in enumerate(job.sequences):
+    for i, sequence in ((i, job.sequence(i)) for i in range(job.count)):
         longest = max(len(sequence), job.pad_loss.length if job.pad_loss.kind != "masked" else 0)
         if longest > context:
             return Failure("too_long", f"sequence {i} needs {longest} positions; the model has {context}", 0)
