@@ -39,6 +39,7 @@ from netgain.model.interface import (
 from netgain.records.cost import Cost, Currency, total
 
 P = TypeVar("P")
+AT_ONCE = ("generate", "score")  # many small results: booked as they end, written when their batch has ended
 NOT_RUN = "not run: another request of its batch was refused"
 
 
@@ -214,11 +215,13 @@ class Model:
         try:
             for request, quote in zip(requests, self.quote(requests), strict=True):
                 self._introduce(request.account.book)
-                held.append(request.account.reserve(operation, quote, recorded(request)))
+                held.append(request.account.reserve(operation, quote, recorded(request), later=True))
         except BaseException:
             for reservation in held:
-                reservation.fail(NOT_RUN, Cost.zero())
+                reservation.fail(NOT_RUN, Cost.zero(), later=True)
+            _flush(held)
             raise
+        _flush(held)
         return held
 
     def _introduce(self, book: Book) -> None:
@@ -245,15 +248,18 @@ class Model:
         except BaseException as error:
             for reservation in unended.values():
                 with contextlib.suppress(OverrunError):
-                    reservation.fail(error)
+                    reservation.fail(error, later=True)
             raise
+        finally:
+            _flush(reservations)
 
     def _book(self, done: Done, reservation: Reservation, cost: Cost) -> None:
+        later = reservation.operation in AT_ONCE
         with contextlib.suppress(OverrunError):  # the row is marked, and so is the result
             if done.failure is None:
-                reservation.settle(cost)
+                reservation.settle(cost, later=later)
             else:
-                reservation.fail(f"{done.failure.kind}: {done.failure.detail}", cost)
+                reservation.fail(f"{done.failure.kind}: {done.failure.detail}", cost, later=later)
         if done.estimated:
             reservation.account.book.note("tokens estimated", {"charge": reservation.row, "how": done.estimated})
 
@@ -285,6 +291,11 @@ class Tuned:
     key: str
     model: Model | None
     losses: tuple[float, ...]
+
+
+def _flush(reservations: Sequence[Reservation]) -> None:
+    for book in {id(one.account.book): one.account.book for one in reservations}.values():
+        book.flush()
 
 
 def _require_all_ended(name: str, left: int) -> None:

@@ -12,6 +12,7 @@ REWARDS = "rewards"
 
 def rewards(book: Book, root: Account) -> tuple[RewardRun, ...]:
     """The rewards that a method noted in this attempt, under the word ``rewards``; what is none is left out."""
+    book.flush()
     found = []
     for record in read(book.journal.path).records:
         if record.seq > root.row and isinstance(record.event, Noted) and record.event.text == REWARDS:

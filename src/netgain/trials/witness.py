@@ -109,7 +109,7 @@ class Witness:
 
     def _advance(self, step: Callable[[], Any]) -> Any:
         """One step of the method's own, with the work that it had done behind the harness's back refused."""
-        before, started = self._account.book.journal.length, time.process_time()
+        before, started = self._account.book.length, time.process_time()
         try:
             return step()
         finally:

@@ -70,7 +70,8 @@ def load_teacher(spec: TrialSpec, device: str) -> Model | None:
 
 def open_shop(trial: Trial, store: Store, device: str, load: Load = load) -> Workshop:
     """Load what the trial needs. Arithmetic runs on one thread of a CPU, so that the same work gives the same bytes."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TQDM_DISABLE"):
+        os.environ.setdefault(name, "1")
     return Workshop(trial, store, load(trial.spec, device), load_teacher(trial.spec, device))
 
 

@@ -4,6 +4,7 @@ A worker whose parent is gone ends at once, in the middle of whatever it does: i
 the next launch finds nobody writing to it.
 """
 
+import contextlib
 import os
 import signal
 import threading
@@ -66,8 +67,11 @@ class Workers:
             take(told)
 
     def close(self) -> None:
-        """End all processes, whatever they do."""
-        for worker in [*self._idle, *self._active.values()]:
+        """End all processes: those without an order on their own, the others in the middle of what they do."""
+        for worker in self._idle:
+            with contextlib.suppress(OSError):
+                worker.pipe.send(None)
+        for worker in self._active.values():
             worker.process.terminate()
         for worker in [*self._idle, *self._active.values()]:
             worker.process.join(10)
