@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.trials import world
 
 from netgain.errors import InputError
 from netgain.metering.statement import load as load_charges
@@ -18,6 +17,7 @@ from netgain.spec.trial import TrialSpec
 from netgain.trials.launch import Launched, launch
 from netgain.trials.store import LOCK, SAMPLES, read_rows
 from netgain.trials.unit import units
+from tests.trials import world
 
 
 def rows_of(folder: Path, **changes: Any) -> list[Row]:

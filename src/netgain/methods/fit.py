@@ -82,20 +82,32 @@ def fit(
     ``spare`` is in the trial's currency. With nothing to train on, or less left than the smallest step takes, the model
     answers as it is. Raises ValueError where training fails.
     """
+    answerer, _ = yield from fit_and_tell(desk, texts, settings, share=share, spare=spare, purpose=purpose)
+    return answerer
+
+
+def fit_and_tell(
+    desk: Desk,
+    texts: Sequence[str],
+    settings: Inner,
+    *,
+    share: float = 1.0,
+    spare: float = 0.0,
+    purpose: Purpose = Purpose.ADAPT,
+) -> Steps[tuple[Answerer, tuple[int, ...]]]:
+    """:func:`fit`, with the rows that paid for it: for a training that may be thrown away."""
     epochs = settings.max_epochs or EPOCHS
     request = _request(desk, job_of(desk, texts, settings, epochs=epochs), settings.kind, purpose)
-    if not request.job.sequences:
-        return Answerer(model=desk.model)
     amounts = within(desk, share, spare)
-    if amounts:
+    if amounts and request.job.sequences:
         request = filled(desk, request, amounts, settings.max_epochs)
     if not request.job.total_steps:
-        return Answerer(model=desk.model)
+        return Answerer(model=desk.model), ()
     (result,) = yield from ask(desk.model, [request])
     product = result.get()
     if isinstance(product, Tuned):
-        return Answerer(model=product.model or desk.model)
-    return Answerer(model=desk.model, adapter=product.adapter)
+        return Answerer(model=product.model or desk.model), result.charges
+    return Answerer(model=desk.model, adapter=product.adapter), result.charges
 
 
 def _request(desk: Desk, job: InnerLoopJob, kind: str, purpose: Purpose) -> Training:

@@ -16,7 +16,7 @@ from netgain.records.purpose import Purpose
 def policy_job(desk: Desk, kept: Sequence[Edit], settings: Inner) -> InnerLoopJob:
     """The training of the policy's adapter; every edit ends in the token that ends an answer, where one is known."""
     ends = desk.model.ends[:1]
-    prompts = [desk.model.tokenize(edit.ask.prompt) for edit in kept]
+    prompts = [desk.model.tokenize(edit.ask.format.prompt(edit.ask.material)) for edit in kept]
     edits = [(*desk.model.tokenize(edit.raw, special=False), *ends) for edit in kept]
     pairs = [(prompt, edit) for prompt, edit in zip(prompts, edits, strict=True) if edit]
     return replace(

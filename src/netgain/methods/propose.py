@@ -9,7 +9,7 @@ from netgain.domains.edits import sequences
 from netgain.domains.problem import EditFormat, Material
 from netgain.errors import InputError
 from netgain.methods.method import Desk
-from netgain.model.interface import Answered, Generate, Result
+from netgain.model.interface import Answered, Generate, Prompt, Result
 from netgain.model.lockstep import Steps, ask
 from netgain.records.purpose import Purpose
 from netgain.words import nearest
@@ -25,7 +25,7 @@ class Ask:
 
     material: Material
     format: EditFormat
-    prompt: str
+    prompt: Prompt
 
 
 @final

@@ -161,7 +161,7 @@ Member = tuple[_Running[Any], int]
 
 
 def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]] | Exception]]:
-    """The results of some calls of one kind to one model. A batch that is refused is tried again call by call."""
+    """The results of some calls of one kind to one model. A batch that is refused is tried again in halves."""
     calls = [runner.calls[place] for runner, place in members]
     try:
         results = _do(calls[0].model, [request for call in calls for request in call.requests])
@@ -169,8 +169,8 @@ def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]
         if len(members) == 1:
             yield members[0], refused
             return
-        for member in members:
-            yield from _batch([member])
+        for half in (members[: len(members) // 2], members[len(members) // 2 :]):
+            yield from _batch(half)
         return
     except Exception as broken:  # something has run, and is booked: it is not run again
         yield from ((member, broken) for member in members)
