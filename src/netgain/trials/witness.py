@@ -10,14 +10,14 @@ in memory will: then it has to train on them to gain anything, and that is seen.
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import isgenerator
 from typing import Any, TypeVar, cast, final
 
-from netgain.domains.problem import Grade, Material, Question
+from netgain.domains.problem import Material, Question
 from netgain.errors import InputError
-from netgain.exam.exam import Answerer, Grader
+from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.metering.budget import Charge
 from netgain.methods.method import Desk, Teacher
@@ -29,6 +29,9 @@ from netgain.records.outcome import Edit
 from netgain.records.purpose import Purpose
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+R = TypeVar("R")
 OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
@@ -185,28 +188,35 @@ def hashed(question: str) -> str:
     return short_hash(question)
 
 
-def sealed(grade: Grader) -> Grader:
-    """The same grading, which nothing that holds it leads beyond: neither attributes nor closures reach the domain."""
+def sealed(function: Callable[[A, B], R]) -> Callable[[A, B], R]:
+    """The same function of two arguments, which nothing that holds it leads beyond: neither attributes nor closures
+    reach what it belongs to (a domain, and through that the questions)."""
 
-    def server() -> Generator[Grade | Exception, tuple[Question, str], None]:
+    def server() -> Generator[Any, tuple[A, B], None]:
         answer: Any = None
         while True:
-            question, text = yield answer
+            first, second = yield answer
             try:
-                answer = grade(question, text)
+                answer = function(first, second)
             except Exception as error:
-                answer = error
+                answer = _Raised(error)
 
-    ask = server()
-    next(ask)
+    running = server()
+    next(running)
 
-    def graded(question: Question, answer: str) -> Grade:
-        given = ask.send((question, answer))
-        if isinstance(given, Exception):
-            raise given
-        return given
+    def asked(first: A, second: B) -> R:
+        given = running.send((first, second))
+        if isinstance(given, _Raised):
+            raise given.error
+        return cast("R", given)
 
-    return graded
+    return asked
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: Exception
 
 
 def _core(text: str, model: Model) -> str:

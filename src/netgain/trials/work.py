@@ -13,6 +13,7 @@ from netgain.domains.problem import Domain
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
+from netgain.methods.teacher import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
 from netgain.records.identity import identity
@@ -25,6 +26,7 @@ from netgain.trials.run import run_arm
 from netgain.trials.store import Finished, Store
 from netgain.trials.tune import tune_arm
 from netgain.trials.unit import Unit
+from netgain.trials.witness import sealed
 
 SHIPPED = "shipped"
 ORACLE = "oracle"
@@ -77,9 +79,11 @@ def open_shop(trial: Trial, store: Store, device: str, load: Load = load) -> Wor
 
 def _teacher(shop: Workshop, domain: Domain) -> Teacher | None:
     """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
-    if shop.trial.spec.teacher is None:
-        return None
-    raise NotImplementedError
+    if shop.taught_by is not None:
+        fields = shop.trial.spec.teacher
+        chat = isinstance(fields, dict) and "url" in fields
+        return ModelTeacher(shop.taught_by, chat=chat)
+    return OracleTeacher(sealed(domain.oracle)) if shop.trial.spec.teacher == ORACLE else None
 
 
 def settings_of(trial: Trial, unit: Unit, tuned: Mapping[str, Any] | None) -> Settings:
