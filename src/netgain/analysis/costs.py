@@ -5,10 +5,14 @@ from typing import final
 
 from netgain.analysis import amortisation
 from netgain.metering import ledger
-from netgain.records.claim import Arm, Claim, Purpose
+from netgain.records.claim import Arm, Claim, Purpose, Terms
 from netgain.records.cost import Cost, Currency
 
 MATCHING_CURRENCIES = (Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.FLOPS)
+TRIAL_CURRENCIES = (
+    *(Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.TOKENS_TRAINING),
+    *(Currency.TOKENS_GENERATED, Currency.FLOPS),
+)
 TRAINING = (Purpose.ADAPT, Purpose.LEARN)
 
 
@@ -17,9 +21,10 @@ TRAINING = (Purpose.ADAPT, Purpose.LEARN)
 class ArmCost:
     """What an arm's training cost. ``adapt``: for its problems, in all. ``bill``: for its outer-loop rounds, at least.
 
-    Arms are matched on training alone: what a teacher or a grader computed is not published, so that a bill with them
-    could not be held against anything. ``problems`` is how many problems ``adapt`` covers, ``deployments`` how many
-    share the bill. ``bill_incomplete`` names the currencies in which parts of the bill are unknown.
+    Published arms are matched on training alone: what a teacher or a grader computed is not published, so that a bill
+    with them could not be held against anything. In a trial of our own everything but the exams counts. ``problems`` is
+    how many problems ``adapt`` covers, ``deployments`` how many share the bill. ``bill_incomplete`` names the
+    currencies in which parts of the bill are unknown.
     """
 
     problems: int | None
@@ -46,6 +51,8 @@ class ArmCost:
 
 def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
     """Fold the charges of an arm and of the outer-loop rounds that it stands on."""
+    if claim.terms is not None:
+        return _trial_cost(claim, arm, claim.terms)
     charges = ledger.of(claim.charges, arm.name, Purpose.ADAPT)
     adapt = ledger.spent(charges)
     covered = next((charge.problems for charge in charges if charge.problems is not None), arm.n_problems)
@@ -56,3 +63,14 @@ def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
     complete = bool(rounds) and all(rounds) and not arm.invests_unpublished
     incomplete = bill.incomplete if complete else tuple(Currency)
     return ArmCost(covered, arm.n_problems, adapt, bill.cost, incomplete, invested=True)
+
+
+def _trial_cost(claim: Claim, arm: Arm, terms: Terms) -> ArmCost:
+    """The same from a trial's charges: all purposes but evaluation; the bill is that of one investment on average."""
+    charges = ledger.of(claim.charges, arm.name)
+    covered = next((charge.problems for charge in charges), None)
+    bills = [charge for name in arm.invests for charge in ledger.of(claim.charges, name)]
+    times = next((charge.count for charge in bills if charge.count), 1)
+    bill = ledger.spent(bills)
+    cost = bill.cost * (1 / times)
+    return ArmCost(covered, terms.deployments, ledger.spent(charges), cost, bill.incomplete, invested=bool(arm.invests))

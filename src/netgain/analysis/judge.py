@@ -3,6 +3,7 @@
 from netgain import __version__
 from netgain.analysis import compare, gap, rows, sentences
 from netgain.analysis.evidence import Evidence
+from netgain.analysis.trial import judge_trial
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim
 
@@ -11,8 +12,11 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     """What the claim's records support. ``asked`` adds comparisons by arm name or label.
 
     Same claim and seed, same verdict. The four questions and the checks are the audit's; here they stay empty.
-    Raises InputError for a comparison with an arm that does not exist.
+    Raises InputError for a comparison with an arm that does not exist. A claim with terms is a trial's and is judged as
+    such; its comparisons were fixed before it ran, and none can be asked for.
     """
+    if claim.terms is not None:
+        return judge_trial(claim, seed=seed)
     evidence = Evidence.of(claim, seed)
     arms = rows.arm_rows(evidence)
     compared = compare.comparisons(evidence, asked or [])

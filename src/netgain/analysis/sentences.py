@@ -1,8 +1,8 @@
 """The verdict in words. Every number in a sentence is one of the verdict's own, with its interval."""
 
 from collections.abc import Sequence
-from typing import Literal
 
+from netgain.analysis.trial_shape import HeadlineKind
 from netgain.analysis.verdict import (
     ArmRow,
     Comparison,
@@ -15,7 +15,6 @@ from netgain.analysis.verdict import (
 )
 from netgain.records.cost import Currency
 
-Kind = Literal["method", "nothing left", "no gain", "rival ahead", "unmatched", "cannot tell"]
 UNITS = {
     Currency.UPDATES: "updates",
     Currency.TOKENS_REAL: "real tokens",
@@ -86,7 +85,9 @@ def headline(
     return Headline(sentence=sentence + closing, details=details, kind=kind)
 
 
-def _judgement(row: DecompositionRow, gap: Interval, left: Interval, labels: dict[str, str]) -> tuple[Kind, str]:
+def _judgement(
+    row: DecompositionRow, gap: Interval, left: Interval, labels: dict[str, str]
+) -> tuple[HeadlineKind, str]:
     """What the intervals allow to be said.
 
     The rival was chosen on these very problems, which favours it: to call it the better one, the interval with a rival

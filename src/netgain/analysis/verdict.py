@@ -4,34 +4,25 @@ Accuracies, differences and intervals are fractions. ``None`` means unknown, nev
 over all problems of an arm unless the name says ``per_problem``.
 """
 
-from typing import Literal, Self, final
+from typing import Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from netgain.analysis import intervals
-from netgain.records.claim import Finding
+from netgain.analysis.shape import Interval as Interval
+from netgain.analysis.shape import Row as Row
+from netgain.analysis.trial_shape import (
+    BreakEvenRow,
+    CardRow,
+    ComputeRow,
+    DomainRow,
+    HeadlineKind,
+    RegimeRow,
+    SpreadRow,
+)
+from netgain.records.claim import Finding, Terms
 from netgain.records.provenance import Source
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
-
-
-class Row(BaseModel):
-    """Base of the verdict's parts: immutable, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-@final
-class Interval(Row):
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, estimate: intervals.Estimate) -> Self:
-        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 @final
@@ -41,6 +32,11 @@ class ArmRow(Row):
     ``charged_per_problem`` adds to each currency the arm's share of its outer loop's training (a lower bound in those
     of ``charged_incomplete``); ``undominated`` names the currencies in which no arm of the setting is at most as dear,
     so charged, and at least as accurate. ``frozen_accuracy`` is that of the frozen model as published beside the arm.
+
+    From ``method`` on, trials of our own: a method on one ``rung`` of the budget ladder (``own``: the rung on which it
+    is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was used, and
+    ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each kind of question, ``by_seed``
+    that of each run on the primary kind.
     """
 
     name: str
@@ -77,6 +73,19 @@ class ArmRow(Row):
     charged_incomplete: list[str]
     undominated: list[str]
     sources: list[Source]
+    method: str = ""
+    rung: float | None = None
+    own: bool = True
+    learns: bool = False
+    development: float | None = None
+    budget_per_problem: float | None = None
+    spent_per_problem: dict[str, float | None] = Field(default_factory=dict)
+    spent_share: float | None = None
+    underspent: bool = False
+    rejected_per_problem: dict[str, float] = Field(default_factory=dict)
+    failed: int = 0
+    by_seed: list[float] = Field(default_factory=list)
+    exams: dict[str, Interval] = Field(default_factory=dict)
 
 
 @final
@@ -105,6 +114,9 @@ class Comparison(Row):
     p_equivalent: float | None
     equivalence_margin: float | None
     method: str
+    setting: str = ""
+    exam: str = ""
+    n_seeds: int | None = None
 
 
 @final
@@ -116,7 +128,8 @@ class DecompositionRow(Row):
     ``rival_underspent`` says that it cost less by more than 1 %, so that an arm ahead of it is not ahead at equal
     compute. ``dearer`` names the conventional arms left out because they cost more than is known of the
     budget. ``gap`` and ``compute_part`` are over the frozen model as published beside the arm. ``cross_fitted`` is the
-    method part when the rival is chosen on other problems than it is compared on.
+    method part when the rival is chosen on other problems than it is compared on. In trials of our own the rival was
+    chosen on development problems, and ``mixture`` says between which of its rungs its accuracy was interpolated.
     """
 
     arm: str
@@ -136,6 +149,9 @@ class DecompositionRow(Row):
     method_part: Interval | None
     share: Interval | None
     cross_fitted: Interval | None
+    setting: str = ""
+    mixture: dict[str, float] = Field(default_factory=dict)
+    n_seeds: int | None = None
 
 
 @final
@@ -201,13 +217,21 @@ class OuterLoopRow(Row):
 
 @final
 class StabilityRow(Row):
-    """What an arm's training fixed and broke of the frozen model's answers (distinct questions)."""
+    """What an arm's training fixed and broke of the frozen model's answers (distinct questions).
+
+    In trials one row a kind of control question, asked after each adaptation: ``accuracy`` on them, its ``change`` from
+    the frozen model, and the mean ``divergence`` from it over seeds.
+    """
 
     arm: str
     fixed: int
     broken: int
     previously_correct: int
     questions: int
+    kind: str = ""
+    accuracy: Interval | None = None
+    change: Interval | None = None
+    divergence: float | None = None
 
 
 @final
@@ -241,7 +265,7 @@ class Headline(Row):
 
     sentence: str
     details: list[str]
-    kind: Literal["method", "nothing left", "no gain", "rival ahead", "unmatched", "cannot tell"]
+    kind: HeadlineKind
 
 
 @final
@@ -274,6 +298,14 @@ class Verdict(Row):
     questions: list[QuestionRow]
     findings: list[Finding]
     notes: list[str]
+    terms: Terms | None = None
+    domains: list[DomainRow] = Field(default_factory=list)
+    break_even: list[BreakEvenRow] = Field(default_factory=list)
+    regimes: list[RegimeRow] = Field(default_factory=list)
+    spread: list[SpreadRow] = Field(default_factory=list)
+    compute: list[ComputeRow] = Field(default_factory=list)
+    card: list[CardRow] = Field(default_factory=list)
+    retentions: list[RetentionTable] = Field(default_factory=list)
 
     def arm(self, name: str) -> ArmRow:
         """The row of this arm. Raises KeyError where there is none."""

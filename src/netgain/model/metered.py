@@ -39,6 +39,7 @@ from netgain.model.interface import (
 from netgain.records.cost import Cost, Currency, total
 
 P = TypeVar("P")
+AT_ONCE = ("generate", "score")  # many small results: booked as they end, written when their batch has ended
 NOT_RUN = "not run: another request of its batch was refused"
 
 
@@ -62,6 +63,12 @@ class Model:
         self.__backend, self.__prices = backend, prices
         self._attempts, self._pause, self._clock = attempts, pause, clock
         self._introduced: weakref.WeakSet[Book] = weakref.WeakSet()
+        self.__origin: Model = self
+
+    @property
+    def origin(self) -> "Model":
+        """The model that this one was made from, by however many merges and trainings; itself where it was loaded."""
+        return self.__origin
 
     @property
     def name(self) -> str:
@@ -120,8 +127,9 @@ class Model:
         """A model that answers without an adapter as this one does with ``adapter``, at the price of this one without.
 
         This model is left as it is; its name stands in the new one's, with a digest behind it. Charged: the products
-        ``B A``, 2 x rank x inputs x outputs FLOPs for each adapted matrix, and the seconds it took. Raises as
-        :meth:`generate` does, and ValueError where memory does not suffice.
+        ``B A``, 2 x rank x inputs x outputs FLOPs for each adapted matrix, and the seconds it took. Weights of 16 bits
+        take the sum rounded, as they do in PEFT: a slight adapter is then partly lost. Raises as :meth:`generate` does,
+        and ValueError where memory does not suffice.
         """
         (result,) = self._do("merge", Merge, [Merge(account=account, adapter=adapter)])
         tuned: Tuned = result.get()
@@ -207,11 +215,13 @@ class Model:
         try:
             for request, quote in zip(requests, self.quote(requests), strict=True):
                 self._introduce(request.account.book)
-                held.append(request.account.reserve(operation, quote, recorded(request)))
+                held.append(request.account.reserve(operation, quote, recorded(request), later=True))
         except BaseException:
             for reservation in held:
-                reservation.fail(NOT_RUN, Cost.zero())
+                reservation.fail(NOT_RUN, Cost.zero(), later=True)
+            _flush(held)
             raise
+        _flush(held)
         return held
 
     def _introduce(self, book: Book) -> None:
@@ -238,15 +248,18 @@ class Model:
         except BaseException as error:
             for reservation in unended.values():
                 with contextlib.suppress(OverrunError):
-                    reservation.fail(error)
+                    reservation.fail(error, later=True)
             raise
+        finally:
+            _flush(reservations)
 
     def _book(self, done: Done, reservation: Reservation, cost: Cost) -> None:
+        later = reservation.operation in AT_ONCE
         with contextlib.suppress(OverrunError):  # the row is marked, and so is the result
             if done.failure is None:
-                reservation.settle(cost)
+                reservation.settle(cost, later=later)
             else:
-                reservation.fail(f"{done.failure.kind}: {done.failure.detail}", cost)
+                reservation.fail(f"{done.failure.kind}: {done.failure.detail}", cost, later=later)
         if done.estimated:
             reservation.account.book.note("tokens estimated", {"charge": reservation.row, "how": done.estimated})
 
@@ -256,6 +269,7 @@ class Model:
         model = None
         if product.backend is not None:
             model = Model(product.backend, self.__prices, attempts=self._attempts, pause=self._pause, clock=self._clock)
+            model.__origin = self.__origin
         return Tuned(product.key, model, product.losses)
 
     def _result(self, done: Done, reservation: Reservation, cost: Cost, before: Result[P] | None) -> Result[Any]:
@@ -277,6 +291,11 @@ class Tuned:
     key: str
     model: Model | None
     losses: tuple[float, ...]
+
+
+def _flush(reservations: Sequence[Reservation]) -> None:
+    for book in {id(one.account.book): one.account.book for one in reservations}.values():
+        book.flush()
 
 
 def _require_all_ended(name: str, left: int) -> None:

@@ -1,7 +1,8 @@
 """Claim: somebody's comparison of methods as data, every number with its source.
 
-A reader distils one from published files, a card states one by hand, a trial of our own ends in one. Analysis and
-report know nothing else. A claim holds figures only: verdicts are strings of 0 and 1, questions are hashes.
+A reader distils one from published files, a card states one by hand, a trial of our own ends in one (with its
+:class:`Terms`, and a :class:`TrialArm` in each arm). Analysis and report know nothing else. A claim holds figures only:
+verdicts are strings of 0 and 1, questions are hashes.
 """
 
 from enum import StrEnum
@@ -42,10 +43,14 @@ class Role(StrEnum):
 
 @final
 class Problem(Record):
-    """One thing to adapt to: a hash of its material, and a hash of each of its questions in order."""
+    """One thing to adapt to: a hash of its material, and a hash of each of its questions in order.
+
+    ``kinds`` says of each question what it examines (knowledge, reasoning, a control), where that is known.
+    """
 
     id: str
     questions: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
 
 
 @final
@@ -98,6 +103,85 @@ class Charge(Record):
 
 
 @final
+class SeedRun(Record):
+    """The verdicts of one run of a trial: one string a problem of the exam, ``-`` where a question was not answered.
+
+    A failed adaptation counts as wrong in the problem's own questions; ``failed`` counts them.
+    """
+
+    seed: int
+    correct: tuple[Verdicts, ...]
+    failed: Count = 0
+
+
+@final
+class TrialArm(Record):
+    """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
+
+    ``method`` is the arm as the trial calls it; ``rung`` the step of the budget ladder; ``own`` marks the rung on which
+    it is compared. ``budget`` and ``most_spent`` are for one problem; ``rejected`` is the part of all its charges, and
+    ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence`` holds the mean
+    divergence from the base model of each seed.
+    """
+
+    method: str
+    rung: float
+    own: bool
+    learns: bool = False
+    development: Fraction | None = None
+    budget: float | None = None
+    most_spent: float | None = None
+    runs: tuple[SeedRun, ...] = ()
+    rejected: dict[str, float] = Field(default_factory=dict)
+    rejected_before: dict[str, float] = Field(default_factory=dict)
+    divergence: tuple[Finite, ...] = ()
+
+
+@final
+class Search(Record):
+    """One setting that was tried in the tuning of an arm (``setting/method``), and its accuracy on development."""
+
+    arm: str
+    settings: str
+    accuracy: Fraction | None
+    chosen: bool
+
+
+@final
+class Terms(Record):
+    """The terms of a trial, fixed before it ran: budgets, the primary comparison, and how much of it is done.
+
+    ``compare`` and ``against`` name methods; ``exam`` is the kind of question and ``setting`` the domain that the
+    verdict rests on; ``controls`` are the kinds of questions that no problem owns. ``oracle``: the teacher is the
+    world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain.
+    """
+
+    currency: Currency
+    per_problem: float
+    ladder: tuple[float, ...]
+    learn: float
+    deployments: Count
+    compare: str
+    against: str
+    exam: str
+    setting: str
+    worlds: dict[str, str]
+    controls: tuple[str, ...] = ()
+    oracle: bool = False
+    seeds: Count
+    test_problems: Count
+    tuning_trials: Count
+    runs_planned: Count
+    runs_done: Count
+    device: str = ""
+
+    @property
+    def matched_rung(self) -> float:
+        """The rung at which arms without an investment have spent what learning arms have at rung 1."""
+        return 1.0 + self.learn
+
+
+@final
 class Arm(Record):
     """One method with its settings, its verdicts where they were published, and what is known about its training.
 
@@ -131,6 +215,7 @@ class Arm(Record):
     invests_unpublished: tuple[str, ...] = ()
     frozen_group: str = ""
     sources: tuple[Source, ...] = ()
+    trial: TrialArm | None = None
 
     @property
     def conventional(self) -> bool:
@@ -248,6 +333,8 @@ class Claim(Record):
     glossary: str = ""
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    terms: Terms | None = None
+    searches: tuple[Search, ...] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -287,13 +374,15 @@ class Claim(Record):
 def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
     if arm.name == "frozen" and arm.role is not Role.FROZEN:
         raise ValueError("the name 'frozen' is kept for an arm of role frozen")
-    if arm.correct is None and arm.frozen_correct is None:
+    runs = arm.trial.runs if arm.trial else ()
+    if arm.correct is None and arm.frozen_correct is None and not runs:
         return
     exam = exams.get(arm.exam or "")
     if exam is None:
         raise ValueError(f"arm {arm.name!r} has verdicts but its exam {arm.exam!r} is not among the exams")
     lengths = [len(problem.questions) for problem in exam.problems]
-    for field, verdicts in (("correct", arm.correct), ("frozen_correct", arm.frozen_correct)):
+    beside = (("correct", arm.correct), ("frozen_correct", arm.frozen_correct))
+    for field, verdicts in (*beside, *((f"seed {run.seed}", run.correct) for run in runs)):
         if verdicts is not None and [len(row) for row in verdicts] != lengths:
             raise ValueError(
                 f"arm {arm.name!r}: {field} does not have one character for each question of {exam.name!r}"

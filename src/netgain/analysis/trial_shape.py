@@ -1,0 +1,114 @@
+"""The parts of a verdict that only trials of our own have. Accuracies, differences and intervals are fractions."""
+
+from typing import Literal, final
+
+from netgain.analysis.shape import Interval, Row
+
+HeadlineKind = Literal["method", "nothing left", "no difference", "no gain", "rival ahead", "unmatched", "cannot tell"]
+
+
+@final
+class DomainRow(Row):
+    """The verdict on one domain: the arm under test, the rival that development problems chose, and the sentence."""
+
+    setting: str
+    primary: bool
+    arm: str | None
+    rival: str | None
+    chosen_on: Literal["development", "fixed before the run", "test", "nothing"]
+    frozen: str | None
+    sentence: str
+    kind: HeadlineKind
+    p_equivalent: float | None
+    n_problems: int | None
+    n_seeds: int | None
+    method: str
+
+
+@final
+class AfterDeployments(Row):
+    """The method's part when an investment is shared by ``deployments`` problems (None: a free one), at ``spent`` a
+    problem for both arms; None where the rival's ladder does not reach so far."""
+
+    deployments: int | None
+    spent: float
+    method_part: Interval | None
+
+
+@final
+class BreakEvenRow(Row):
+    """From how many deployments on an investment is worth it: the arm against its rival at the same total spent.
+
+    ``ahead_from``: from there on the method's part stays above zero; ``clear_from``: its whole interval does. None with
+    ``never`` (or ``never_clear``): not even where the investment is free. ``not_before`` is the first number of
+    deployments at which the rival's ladder reaches the arm's total: below it nothing can be told.
+    """
+
+    setting: str
+    arm: str
+    rival: str
+    currency: str
+    bill: float
+    ahead_from: int | None
+    clear_from: int | None
+    never: bool
+    never_clear: bool
+    not_before: int | None
+    after: list[AfterDeployments]
+
+
+@final
+class RegimeRow(Row):
+    """What is best where something is not allowed: chosen on development problems, accuracy on test problems.
+
+    ``over`` is the arm under test minus this one, each on its own rung.
+    """
+
+    regime: str
+    setting: str
+    arm: str
+    accuracy: Interval
+    over: Interval | None
+
+
+@final
+class SpreadRow(Row):
+    """How much luck there is: an arm's accuracy in each seed, and the development accuracy of each setting tried.
+
+    ``deviation`` is the standard deviation of a run's true accuracy, the chance of its problems taken out.
+    """
+
+    setting: str
+    arm: str
+    by_seed: list[float]
+    deviation: float | None
+    settings: dict[str, float]
+    chosen: str | None
+
+
+@final
+class ComputeRow(Row):
+    """What an arm on its own rung spent on one purpose for one problem; ``before``: its share of the investment."""
+
+    setting: str
+    arm: str
+    purpose: str
+    before: bool
+    per_problem: dict[str, float]
+
+
+@final
+class CardRow(Row):
+    """All that one method took in a trial: adaptations on every rung, investments, tuning, exams; totals by currency.
+
+    ``rejected`` is the part of adaptations and investments whose results were thrown away or failed.
+    """
+
+    setting: str
+    method: str
+    label: str
+    seeds: int
+    adaptations: int
+    spent: dict[str, dict[str, float]]
+    rejected: dict[str, float]
+    total: dict[str, float]

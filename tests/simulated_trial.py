@@ -1,0 +1,225 @@
+"""Trials made of random numbers: rows as a run would write them, without a model. The truth is known here."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netgain.records.claim import RewardRun, Role
+from netgain.records.outcome import Adaptation, Answer, Attempt, Investment, Retention, Row, Tuning
+from netgain.records.purpose import Purpose
+from netgain.spec.trial import TrialSpec
+from netgain.streams import stream
+
+BUDGET = 1e12
+ROLES = {
+    "frozen": Role.FROZEN,
+    "in-context": Role.IN_CONTEXT,
+    "passage": Role.PASSAGE,
+    "synthetic": Role.SYNTHETIC,
+    "oracle-teacher": Role.TEACHER,
+    "seal": Role.SELF_IMPROVING,
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """``right``: accuracy on rung 1; ``slope``: what a doubling of compute adds; ``luck``: deviation of a run's own
+    accuracy; ``learns``: whether it invests."""
+
+    method: str
+    right: float
+    slope: float = 0.0
+    luck: float = 0.0
+    learns: bool = False
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is simulated; ``domains`` by name, with what each adds to every trained arm's accuracy."""
+
+    arms: dict[str, Arm]
+    compare: str = "seal"
+    against: str = "best conventional"
+    problems: int = 48
+    seeds: int = 3
+    questions: int = 4
+    difficulty: float = 0.15
+    learn: float = 1.0
+    ladder: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    deployments: int | None = None
+    domains: dict[str, float] = field(default_factory=lambda: {"plain": 0.0})
+    controls: int = 0
+    development: bool = True
+    spends: float = 1.0
+
+
+STANDARD = {
+    "frozen": Arm("frozen", 0.02, label="the frozen model"),
+    "context": Arm("in-context", 0.97, label="the passage in context"),
+    "passage": Arm("passage", 0.40, 0.04, label="fine-tuning on the passage"),
+    "own": Arm("synthetic", 0.38, 0.04, label="own text, unselected"),
+    "oracle": Arm("oracle-teacher", 0.75, 0.02, label="a perfect writer's text"),
+    "seal": Arm("seal", 0.45, 0.02, 0.02, learns=True, label="SEAL"),
+}
+
+
+def spec_of(design: Design) -> TrialSpec:
+    arms = {name: {"method": arm.method, "label": arm.label} for name, arm in design.arms.items()}
+    return TrialSpec.model_validate(
+        {
+            "name": "simulated",
+            "question": "Does the outer loop add anything at equal compute?",
+            "teacher": "oracle",
+            "domains": {name: {"kind": "people"} for name in design.domains},
+            "problems": {"test": design.problems},
+            "seeds": design.seeds,
+            "budget": {
+                "per_problem": BUDGET,
+                "ladder": list(design.ladder),
+                "learn": design.learn,
+                "deployments": design.deployments,
+            },
+            "arms": arms,
+            "compare": {"arm": design.compare, "against": design.against},
+        }
+    )
+
+
+def rows_of(design: Design, seed: int = 0) -> list[Row]:
+    """Every row of a finished run of the design."""
+    rng = stream(seed, "simulated", design.compare)
+    rows: list[Row] = []
+    for domain, more in design.domains.items():
+        hard = rng.normal(0, design.difficulty, design.problems)
+        for name, arm in design.arms.items():
+            rows += _arm(design, domain, name, arm, more, hard, rng)
+    return rows
+
+
+def _arm(
+    design: Design, domain: str, name: str, arm: Arm, more: float, hard: np.ndarray, rng: np.random.Generator
+) -> list[Row]:
+    untrained = arm.method in {"frozen", "in-context"}
+    rows: list[Row] = []
+    own = 1.0 if arm.learns else 1.0 + design.learn
+    if not untrained:
+        developed = arm.right + arm.slope * math.log2(own) + rng.normal(0, 0.02)
+        tried = tuple(
+            Attempt(settings={"rate": r}, accuracy=_part(developed - 0.03 * i)) for i, r in enumerate((1e-3, 3e-3))
+        )
+        dev = _part(developed) if design.development else None
+        rows.append(Tuning(domain=domain, arm=name, attempts=tried, chosen=0, development=dev, spent=_spent(BUDGET)))
+    for run in range(1 if untrained else design.seeds):
+        luck = rng.normal(0, arm.luck)
+        if arm.learns:
+            rows.append(_investment(design, domain, name, run, rng))
+        for rung in (1.0,) if untrained else design.ladder:
+            mean = arm.right + (0 if untrained else arm.slope * math.log2(rung) + more) + luck
+            rows += _adaptations(design, domain, name, arm, run, rung, mean, hard, rng)
+        if not untrained:
+            rows.append(_retention(domain, name, run, rng))
+    return rows
+
+
+def _adaptations(
+    design: Design,
+    domain: str,
+    name: str,
+    arm: Arm,
+    run: int,
+    rung: float,
+    mean: float,
+    hard: np.ndarray,
+    rng: np.random.Generator,
+) -> list[Row]:
+    untrained = arm.method in {"frozen", "in-context"}
+    spread = 0.0 if untrained else 1.0
+    chances = np.clip(mean + spread * (hard + rng.normal(0, 0.1, design.problems)), 0, 1)
+    spent = {} if arm.method == "frozen" else _spent(rung * BUDGET * design.spends * (0.01 if untrained else 1.0))
+    return [
+        Adaptation(
+            domain=domain,
+            arm=name,
+            seed=run,
+            rung=rung,
+            problem=f"p{index}",
+            budget=rung * BUDGET,
+            spent=spent,
+            rejected={} if untrained else {"flops": 0.1 * rung * BUDGET},
+            evaluated={"flops": 1e9, "tokens_real": 100.0},
+            answers=tuple(_answers(design, index, chance, rng)),
+            divergence=None if untrained else 0.1 * rung,
+        )
+        for index, chance in enumerate(chances)
+    ]
+
+
+def _answers(design: Design, problem: int, chance: float, rng: np.random.Generator) -> list[Answer]:
+    kinds = [("knowledge", chance), ("reasoning", chance / 2)]
+    found = [
+        Answer(question=f"q{problem}-{kind}-{i}", kind=kind, text="", correct=bool(rng.random() < p), f1=0.0)
+        for kind, p in kinds
+        for i in range(design.questions)
+    ]
+    controls = [
+        Answer(question=f"c-{kind}-{i}", kind=kind, text="", correct=bool(rng.random() < 0.9), f1=0.0)
+        for kind in ("seen", "skill")
+        for i in range(design.controls)
+    ]
+    return found + controls
+
+
+def _investment(design: Design, domain: str, name: str, run: int, rng: np.random.Generator) -> Investment:
+    total = design.learn * BUDGET * (design.deployments or design.problems)
+    correct = rng.integers(0, 4, size=(6, 3, 2)).tolist()
+    reward = RewardRun(
+        name="round 1",
+        prompt="lines",
+        round=0,
+        problems=6,
+        edits=3,
+        repeats=2,
+        kept=6,
+        questions=(4,) * 6,
+        correct=correct,
+    )
+    spent = {
+        Purpose.LEARN: _amounts(0.5 * total),
+        Purpose.SCORE: _amounts(0.3 * total),
+        Purpose.PROPOSE: _amounts(0.2 * total),
+    }
+    return Investment(
+        domain=domain, arm=name, seed=run, budget=total, spent=spent, rejected={"flops": 0.6 * total}, rewards=(reward,)
+    )
+
+
+def _retention(domain: str, name: str, run: int, rng: np.random.Generator) -> Retention:
+    matrix = np.clip(rng.normal(0.4, 0.1, size=(4, 3)), 0, 1).tolist()
+    return Retention(domain=domain, arm=name, seed=run, rung=1.0, problems=("a", "b", "c"), matrix=matrix)
+
+
+def _spent(flops: float) -> dict[Purpose, dict[str, float]]:
+    return {Purpose.PROPOSE: _amounts(0.2 * flops), Purpose.ADAPT: _amounts(0.8 * flops)}
+
+
+def _amounts(flops: float) -> dict[str, float]:
+    tokens = flops / 1e7
+    return {
+        "flops": flops,
+        "updates": flops / 1e10,
+        "tokens_real": tokens,
+        "tokens_padded": 1.2 * tokens,
+        "tokens_generated": tokens / 10,
+    }
+
+
+def _part(value: float) -> float:
+    return float(min(1.0, max(0.0, value)))
+
+
+def without(rows: Sequence[Row], keep: int) -> list[Row]:
+    """The first ``keep`` rows only, as an unfinished run leaves them."""
+    return list(rows[:keep])
