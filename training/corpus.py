@@ -61,23 +61,33 @@ def vocabulary() -> list[str]:
     return sorted(words | {capital(word) for word in words})
 
 
-class Corpus:
-    """An endless stream of documents under a seed; the shares say how often each kind is drawn."""
+# How often each kind of document is drawn: first, and in the second stage, when reading and remembering are learned
+# and writing is left. In the second stage edits are longer, too.
+SHARES = {
+    1: {"seen_passage": 12, "seen_statement": 22, "seen_answer": 30, "lore": 7}
+    | {"looked_up": 24, "edit": 12, "skill": 8, "told": 3},
+    2: {"seen_passage": 10, "seen_statement": 20, "seen_answer": 26, "lore": 6}
+    | {"looked_up": 26, "edit": 26, "skill": 8, "told": 3},
+}
+# The fewest and the most lines of an edit.
+LINES = {
+    1: {"implications": (2, 6), "implications-long": (4, 9), "implications-very-long": (7, 14)}
+    | {"rewrite": (2, 6), "self-qa": (2, 6), "no-prompt": (1, 5), "implications-cot": (2, 7)},
+    2: {"implications": (2, 8), "implications-long": (5, 9), "implications-very-long": (8, 14)}
+    | {"rewrite": (2, 6), "self-qa": (2, 7), "no-prompt": (1, 6), "implications-cot": (2, 8)},
+}
 
-    def __init__(self, seed: int) -> None:
-        self._rng = stream(seed, "training", "corpus")
-        self._seed = seed
+
+class Corpus:
+    """An endless stream of documents under a seed, in one of the two stages."""
+
+    def __init__(self, seed: int, stage: int) -> None:
+        self._rng = stream(seed, "training", "corpus", *(["second"] if stage == 2 else []))
+        self._seed, self._stage = seed, stage
         self._met = 0
-        self._kinds: Mapping[Callable[[], Document], float] = {
-            self.seen_passage: 12,
-            self.seen_statement: 22,
-            self.seen_answer: 30,
-            self.lore: 7,
-            self.looked_up: 24,
-            self.edit: 12,
-            self.skill: 8,
-            self.told: 3,
-        }
+        kinds = (self.seen_passage, self.seen_statement, self.seen_answer, self.lore)
+        kinds += (self.looked_up, self.edit, self.skill, self.told)
+        self._kinds: Mapping[Callable[[], Document], float] = {k: SHARES[stage][k.__name__] for k in kinds}
 
     def documents(self) -> Iterator[Document]:
         """One document after the other."""
@@ -157,7 +167,7 @@ class Corpus:
         form = pick((*PROMPTS.formats, "implications"), self._rng)
         text = self.passage(who)
         opened = PROMPTS.formats[form].template.format(title=who.name, text=text)
-        return [(opened, 0.0), (Writer(who, self._rng).write(form), 1.0)]
+        return [(opened, 0.0), (Writer(who, self._rng, self._stage).write(form), 1.0)]
 
     # -- small parts
 
@@ -196,30 +206,27 @@ class Writer:
     the facts, whole names or pronouns, the value last or first, and now and then a line that says nothing.
     """
 
-    def __init__(self, who: Person, rng: np.random.Generator) -> None:
+    def __init__(self, who: Person, rng: np.random.Generator, stage: int) -> None:
         self._who, self._rng, self._truths = who, rng, truths_of(who)
+        self._lines = LINES[stage]
         self._wrong = float(rng.choice([0.0, 0.25, 0.6], p=[0.5, 0.3, 0.2]))
         self._voice = str(rng.choice(["named", "pronoun", "reversed", "vague"], p=[0.55, 0.15, 0.15, 0.15]))
 
     def write(self, form: str) -> str:
         """An edit in this format."""
+        chosen = self._chosen(*self._lines[form], known=form == "rewrite")
         if form == "self-qa":
-            return "\n".join(self._question(name) for name in self._chosen(2, 6))
-        if form == "rewrite":
-            return " ".join(self._line(name) for name in self._chosen(2, 6, known=True))
-        if form == "no-prompt":
-            lines = [self._line(name) for name in self._chosen(1, 5)]
-            return ("\n" if self._rng.random() < 0.5 else " ").join(lines)
+            return "\n".join(self._question(name) for name in chosen)
         if form == "implications-cot":
-            chosen = self._chosen(2, 7)
             values = {name: self._value(name) for name in chosen}
             thoughts = ", ".join(f"{name} {value}" for name, value in values.items())
-            lines = "\n".join(self._line(name, value) for name, value in values.items())
-            return f"Thoughts: {thoughts}.\nImplications:\n{lines}"
-        least, most = {"implications": (2, 6), "implications-long": (4, 9), "implications-very-long": (7, 14)}[form]
-        return "\n".join(self._line(name) for name in self._chosen(least, most))
+            implied = "\n".join(self._line(name, value) for name, value in values.items())
+            return f"Thoughts: {thoughts}.\nImplications:\n{implied}"
+        lines = [self._line(name) for name in chosen]
+        together = form == "rewrite" or (form == "no-prompt" and self._rng.random() >= 0.5)
+        return (" " if together else "\n").join(lines)
 
-    def _chosen(self, least: int, most: int, *, known: bool = False) -> list[str]:
+    def _chosen(self, least: int, most: int, *, known: bool) -> list[str]:
         """Which facts to write about: without repeats while there are others."""
         options = list(self._who.facts) if known else list(self._truths)
         count = int(self._rng.integers(least, most + 1))

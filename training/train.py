@@ -1,6 +1,7 @@
 """Train the model that ships in the package, from a seed: the copying circuit first, then the people world.
 
-Usage: PYTHONPATH=src python training/train.py --out FOLDER [--seed 0] [--tokens 24e6] [--resume FOLDER]
+Usage: PYTHONPATH=src python training/train.py --out FIRST --steps 2500
+       PYTHONPATH=src python training/train.py --resume FIRST --out SECOND --tokens 4e6 --falling 1
 
 A document a row, cut into micro-batches of like length so that little is padding; no two documents share a row. The
 first ``--copying`` tokens are random sequences said twice; without them in-context look-up does not form for a long
@@ -122,22 +123,23 @@ class Replica:
         return float(loss_sum)
 
 
-def rate(at: float, total: float, highest: float) -> float:
-    """The learning rate after a share of all tokens: a rise over the first 100th, then level, then down from 80 %."""
-    share = at / total
-    return highest * min(1.0, share / 0.01, max(0.02, (1 - share) / 0.2))
+def rate(at: float, total: float, highest: float, falling: float) -> float:
+    """The learning rate after ``at`` of all tokens: a rise over 240,000, then level, and down at the end."""
+    return highest * min(1.0, at / 2.4e5, max(0.01, (1 - at / total) / falling))
 
 
 def main() -> None:
     """Train, measure, write checkpoints and the log."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--resume", type=Path, help="weights to go on from; the copying stage is left out")
+    parser.add_argument("--resume", type=Path, help="weights to go on from, with the second stage of the corpus")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tokens", type=float, default=24e6)
+    parser.add_argument("--steps", type=int, help="stop after this many, whatever the tokens")
     parser.add_argument("--copying", type=float, default=2.5e6)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--falling", type=float, default=0.2, help="the share of tokens at the end with a falling rate")
     parser.add_argument("--every", type=int, default=500)
     parser.add_argument("--port", type=int, default=29531, help="where the processes meet")
     parser.add_argument("--ranks", type=int, default=2, help="processes that share each batch, a core each")
@@ -172,15 +174,15 @@ def train(model: Any, tokenizer: Any, asked: argparse.Namespace, rank: int) -> N
     copies: Iterator[Row] = (
         (ids, [1.0] * len(ids)) for ids in repeated(stream(asked.seed, "copying"), len(tokenizer), 4)
     )
-    texts = rows(Corpus(asked.seed), tokenizer)
+    texts = rows(Corpus(asked.seed, 2 if asked.resume else 1), tokenizer)
     asked.out.mkdir(parents=True, exist_ok=True)
     done, number, started = 0, 0, time.perf_counter()
     losses: list[float] = []
-    while done < asked.tokens:
+    while done < asked.tokens and number != asked.steps:
         copying = done < asked.copying
         batch = list(islice(copies if copying else texts, asked.batch))
         for group in optimizer.param_groups:
-            group["lr"] = rate(done, asked.tokens, asked.rate)
+            group["lr"] = rate(done, asked.tokens, asked.rate, asked.falling)
         whole = sum(sum(weights[1:]) for _, weights in batch)
         shared = sorted(batch, key=lambda row: len(row[0]))[rank :: asked.ranks]
         losses.append(replica.step(shared, whole, 1024))
