@@ -96,3 +96,9 @@ def test_a_method_without_a_role_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="has no role"):
         find_method(f"{tmp_path}/own.py:Mine")
+
+
+def test_every_method_has_a_row_in_the_documentation() -> None:
+    rows = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
+    named = {row.split("`")[1] for row in rows if row.startswith("| `")}
+    assert set(BUILT_IN) <= named
