@@ -112,26 +112,162 @@ def audit(
         _show(verdict, html or DEFAULT_PAGE)
 
 
+TRIAL = typer.Argument(help="The YAML file of a trial. Without it: the demo, packaged.", show_default=False)
+METHOD = typer.Option(
+    metavar="FILE.py:CLASS", help="Add an arm: a method of your own. Can be repeated.", show_default=False
+)
+
+
+@app.command()
+def plan(
+    trial: Annotated[Path | None, TRIAL] = None,
+    method: Annotated[list[str] | None, METHOD] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="H200, H100, A100, L40S, RTX 4090, or cpu for this machine.", show_default=False
+        ),
+    ] = None,
+    dollars_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="What an hour of the device costs you.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Say what a trial would take and what it could see. No weights are needed, and nothing is spent."""
+    from netgain.trials.prepare import make_plan
+
+    found = make_plan(_ask(trial, method or []), device, dollars_per_hour)
+    if json:
+        typer.echo(_dump(found.dump()).rstrip())
+        return
+    from netgain.report.trial import plan_page
+
+    _console().print(plan_page(found))
+
+
+@app.command()
+def run(
+    trial: Annotated[Path | None, TRIAL] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where records go (default runs/NAME). Run again to go on.", show_default=False
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: one a core; one on a GPU).", show_default=False)
+    ] = None,
+    method: Annotated[list[str] | None, METHOD] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Run a trial at equal compute, or go on with it, and judge it."""
+    from netgain.trials.launch import Plant, launch, suited
+
+    asked = _ask(trial, method or [])
+    folder = out or Path("runs") / asked.spec.name
+    plant = Plant(
+        spec=asked.spec,
+        folder=folder,
+        find_method=asked.find_method,
+        find_domain=asked.find_domain,
+        device=device,
+        places=asked.places,
+    )
+    with _Shown(quiet=quiet, dollars_per_hour=dollars_per_hour) as shown:
+        done = launch(plant, jobs=jobs or suited(device), show=shown.show)
+    for name, error in done.failed.items():
+        typer.echo(f"netgain: unit {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
+    if done.finished:
+        _judge(folder, quiet=quiet)
+    if not done.complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Judge a run again from its records, and write its page."""
+    if not (folder / "samples.jsonl").is_file():
+        raise InputError(str(folder), "holds no samples.jsonl", "give the folder of a run")
+    _judge(folder, quiet=quiet)
+
+
 @app.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="A journal that netgain wrote.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(help="A journal that netgain wrote, or the folder of a run.", show_default=False)
+    ],
     head: Annotated[
         str | None,
         typer.Option(metavar="HASH", help="Hash of the last row as it was published before.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
-    """Re-derive every number, hash and total of a journal and name the first row that lies."""
+    """Re-derive every number, hash and total of a journal (or of all journals of a run) and name the first row that lies."""
     from netgain.metering.verification import verify as verify_journal
 
-    if not path.is_file():
-        raise InputError(str(path), "there is no such file", "give the journal of a run")
-    try:
-        found = verify_journal(path, head=head)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
-    typer.echo(_dump(found.summary()).rstrip() if json else str(found))
-    raise typer.Exit(0 if found.ok else 1)
+    journals = sorted(path.glob("units/*/journal")) if path.is_dir() else [path]
+    if not journals or not all(journal.is_file() for journal in journals):
+        raise InputError(str(path), "there is no such file", "give the journal of a run, or the folder of a run")
+    if head is not None and len(journals) > 1:
+        raise InputError("--head", "belongs to one journal", "give the journal itself")
+    ok = True
+    for journal in journals:
+        try:
+            found = verify_journal(journal, head=head)
+        except OSError as error:
+            raise InputError(str(journal), f"cannot be read: {error.strerror}") from None
+        typer.echo(_dump(found.summary()).rstrip() if json else str(found))
+        ok = ok and found.ok
+    raise typer.Exit(0 if ok else 1)
+
+
+def _ask(trial: Path | None, methods: list[str]) -> Any:
+    from netgain.domains.find import find_domain
+    from netgain.methods.find import find_method
+    from netgain.trials.prepare import ask
+
+    return ask(trial, methods, find_method, find_domain)
+
+
+def _judge(folder: Path, *, quiet: bool) -> None:
+    """Verdict and page of a run, from its records alone."""
+    if not quiet:
+        typer.echo(f"records: {folder / 'samples.jsonl'}")
+
+
+class _Shown:
+    """Progress on the terminal: a table that is drawn anew, or a line for each unit where nobody watches."""
+
+    def __init__(self, *, quiet: bool, dollars_per_hour: float) -> None:
+        self._quiet, self._rate, self._units = quiet, dollars_per_hour, -1
+        self._live: Any = None
+
+    def __enter__(self) -> "_Shown":
+        if not self._quiet and sys.stdout.isatty():
+            from rich.live import Live
+
+            self._live = Live(console=_console(), refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, progress: Any) -> None:
+        """Take in how far everything is."""
+        from netgain.report.trial import progress_line, progress_page
+
+        if self._live is not None:
+            self._live.update(progress_page(progress, self._rate))
+        elif not self._quiet and progress.finished != self._units:
+            self._units = progress.finished
+            typer.echo(progress_line(progress, self._rate))
 
 
 def _pairs(names: list[str]) -> list[tuple[str, str]]:
@@ -146,13 +282,17 @@ def _two_arms() -> InputError:
 
 
 def _show(verdict: Any, page: Path) -> None:
-    from rich.console import Console
-
     from netgain.report.terminal import show
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = _console()
     show(verdict, console)
     console.print(f"\npage: {page}", markup=False)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def _dump(data: dict[str, Any]) -> str:

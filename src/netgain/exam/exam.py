@@ -7,7 +7,7 @@ scores itself on training problems); the extra votes of a majority are paid by t
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from netgain.domains.problem import Grade, Material, Prompts, Question
@@ -19,7 +19,7 @@ from netgain.records.cost import Currency
 
 Grader = Callable[[Question, str], Grade]
 VOTE_TEMPERATURE = 1.0
-MOST_VOTES = 64
+MOST_VOTES = 1024  # for each question
 
 
 @final
@@ -27,8 +27,9 @@ MOST_VOTES = 64
 class Answerer:
     """What answers the questions in the end: a model, perhaps with an adapter, perhaps with passages before it.
 
-    ``voter`` pays for further answers at temperature 1, as many for each question as ``currency`` left on it allows;
-    the commonest answer counts (Wang et al. 2022, self-consistency). None: one greedy answer.
+    ``voter`` pays for further answers at temperature 1, as many as ``currency`` left on it allows, question after
+    question and round after round; the commonest answer counts (Wang et al. 2022, self-consistency). None: one greedy
+    answer.
     """
 
     model: Model
@@ -78,29 +79,40 @@ def _request(answerer: Answerer, question: Question, prompts: Prompts, account: 
 
 
 def _votes(answerer: Answerer, requests: Sequence[Generate], voter: Account) -> Steps[list[list[str]]]:
-    """As many further answers to each question as the voter can pay for, round after round."""
+    """As many further answers as the voter can pay for, as evenly over the questions as that comes out.
+
+    Quotes are upper bounds, so what is left of them buys further rounds; the last one may not reach every question.
+    """
     given: list[list[str]] = [[] for _ in requests]
-    for number in range(MOST_VOTES):
-        drawn = [
-            Generate(
-                account=voter,
-                prompt=request.prompt,
-                adapter=request.adapter,
-                max_new_tokens=request.max_new_tokens,
-                stop=request.stop,
-                temperature=VOTE_TEMPERATURE,
-                seed=answerer.seed + number,
-            )
-            for request in requests
-        ]
-        quoted = [quote.amount(answerer.currency) or 0.0 for quote in answerer.model.quote(drawn)]
-        left = voter.remaining().get(answerer.currency)
-        if left is None or sum(quoted) > left:
-            break
+    while sum(map(len, given)) < MOST_VOTES * len(requests):
+        drawn = _affordable(answerer, requests, voter, sum(map(len, given)))
         results = yield from ask(answerer.model, drawn)
-        for answers, result in zip(given, results, strict=True):
-            answers.append(_text(result))
+        for number, result in enumerate(results, start=sum(map(len, given))):
+            given[number % len(requests)].append(_text(result))
+        if not drawn:
+            break
     return given
+
+
+def _affordable(answerer: Answerer, requests: Sequence[Generate], voter: Account, given: int) -> list[Generate]:
+    """The next votes, in the order of the questions and round after round, whose quotes fit what the voter has left."""
+    left = voter.remaining().get(answerer.currency)
+    if left is None:
+        return []
+    once = [_vote(answerer, request, voter, 0) for request in requests]
+    quotes = [quote.amount(answerer.currency) or 0.0 for quote in answerer.model.quote(once)]
+    drawn: list[Generate] = []
+    while given + len(drawn) < MOST_VOTES * len(requests):
+        number, place = divmod(given + len(drawn), len(requests))
+        left -= quotes[place]
+        if left < 0:
+            break
+        drawn.append(replace(once[place], seed=answerer.seed + number))
+    return drawn
+
+
+def _vote(answerer: Answerer, request: Generate, voter: Account, number: int) -> Generate:
+    return replace(request, account=voter, temperature=VOTE_TEMPERATURE, seed=answerer.seed + number)
 
 
 def _text(result: Result[Answered]) -> str:

@@ -15,6 +15,7 @@ account with everything that it has spent.
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -25,7 +26,7 @@ from netgain.records.cost import Cost, Currency
 from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Noted, Opened, Reserved, Setting, Settled
 from netgain.records.journal import Journal
 from netgain.records.purpose import Purpose
-from netgain.records.rows import Record, encode
+from netgain.records.rows import encode
 
 LONGEST_ERROR = 2000
 UNLIMITED = Cost()
@@ -39,6 +40,7 @@ class Book:
         self.journal = journal
         self._standing = standing
         self._lock = threading.RLock()
+        self._pending: list[Event] = []
 
     @classmethod
     def open(cls, path: Path | str, *, software: str = "netgain") -> Self:
@@ -85,8 +87,8 @@ class Book:
             row = self._standing.find(wanted)
             if row is not None:
                 return Account(self, row, self._same_limit(row, wanted))
-            (record,) = self._record(wanted)
-            return Account(self, record.seq, wanted)
+            (row,) = self._record(wanted, later=True)
+            return Account(self, row, wanted)
 
     def _same_limit(self, row: int, wanted: Opened) -> Opened:
         opened = self._standing.accounts[row]
@@ -106,29 +108,53 @@ class Book:
 
     def note(self, text: str, data: Mapping[str, Any] | None = None) -> None:
         """Keep something beside the charges. ``data`` is plain JSON values and holds no secrets."""
-        self._record(Noted(text=text, data=dict(data or {})))
+        self._record(Noted(text=text, data=dict(data or {})), later=True)
 
-    def charges(self) -> tuple[Charge, ...]:
-        """Every reservation so far and what became of it, in order."""
+    @property
+    def length(self) -> int:
+        """How many rows there are, those included that wait to be written with the next charge."""
         with self._lock:
-            return tuple(self._standing.charges.values())
+            return self.journal.length + len(self._pending)
 
-    def _record(self, *events: Event) -> tuple[Record, ...]:
-        """Check these events against the state, write them, take them in: in this order, as one step.
+    def flush(self) -> None:
+        """Write what waits: accounts that were opened, notes, and charges that were booked for later."""
+        with self._lock:
+            pending, self._pending = tuple(self._pending), []
+            try:
+                if pending:
+                    self.journal.append(*pending)
+            except BaseException:
+                self.journal.close()
+                raise
 
-        A journal that cannot be written leaves the state unusable on purpose: the book then only refuses.
+    def charges(self, since: int = 0) -> tuple[Charge, ...]:
+        """Every reservation from row ``since`` on and what became of it, in order."""
+        with self._lock:
+            found = takewhile(lambda charge: charge.reservation >= since, reversed(self._standing.charges.values()))
+            return tuple(found)[::-1]
+
+    def lineage(self, charge: Charge) -> tuple[int, ...]:
+        """The rows of the accounts that a charge stands under, its own first."""
+        with self._lock:
+            return tuple(self._standing.path(charge.account))
+
+    def _record(self, *events: Event, later: bool = False) -> range:
+        """Check these events against the state, take them in, write them: in this order, as one step.
+
+        With ``later`` they are written together with the next ones that are not: what was promised or spent is on the
+        disk before anything runs on it, and many small rows cost one write. A journal that cannot be written leaves the
+        state unusable on purpose: the book then only refuses.
         """
         for event in events:
             encode(0, 0.0, event)
         with self._lock:
-            start = self.journal.length
+            start = self.length
             for number, event in enumerate(events):
                 self._standing.apply(start + number, event)
-            try:
-                return self.journal.append(*events)
-            except BaseException:
-                self.journal.close()
-                raise
+                self._pending.append(event)
+            if not later or self.journal.closed:
+                self.flush()
+            return range(start, start + len(events))
 
     def close(self) -> None:
         """Restate the totals in the journal and let go of it. Open reservations stay open, to be charged as lost."""
@@ -185,12 +211,23 @@ class Account:
         )
         return self.book._open_account(wanted)
 
+    def holds(self, other: "Account | Charge") -> bool:
+        """Whether an account or a charge is this one or stands below it, in the same book."""
+        if isinstance(other, Charge):
+            return self.row in self.book.lineage(other)
+        with self.book._lock:
+            return other.book is self.book and self.row in self.book._standing.path(other.row)
+
     def under(self, purpose: Purpose) -> "Account":
         """The child for one purpose, named after it and without a limit of its own."""
         return self.child(purpose.value, purpose=purpose)
 
-    def reserve(self, operation: str, quote: Cost, settings: Mapping[str, Setting] | None = None) -> "Reservation":
+    def reserve(
+        self, operation: str, quote: Cost, settings: Mapping[str, Setting] | None = None, *, later: bool = False
+    ) -> "Reservation":
         """Promise at most ``quote`` to ``operation`` before it runs; ``settings`` are written down beside it.
+
+        With ``later`` whoever runs a whole batch calls :meth:`Book.flush` before the first of it runs.
 
         Raises BudgetExceeded where this budget or one above it does not allow it; then nothing is promised. Raises
         InputError on an account without a purpose, which only groups others.
@@ -200,8 +237,8 @@ class Account:
                 f"account {self.title!r}", "it has no purpose", "reserve on a child made by under(purpose)"
             )
         event = Reserved(account=self.row, operation=operation, quote=quote, settings=dict(settings or {}))
-        (record,) = self.book._record(event)
-        return Reservation(self, record.seq, operation, quote)
+        (row,) = self.book._record(event, later=later)
+        return Reservation(self, row, operation, quote)
 
     def spent(self, currency: Currency) -> float:
         """What this account and those below it have spent, as its budget counts it (evaluation apart)."""
@@ -231,31 +268,32 @@ class Reservation:
         self._done: Cost | None = None
         self._ended = False
 
-    def settle(self, actual: Cost) -> None:
-        """Book that the work is done and took ``actual``.
+    def settle(self, actual: Cost, *, later: bool = False) -> None:
+        """Book that the work is done and took ``actual``. With ``later``, see :meth:`Book.flush`: until then a death
+        of the process leaves it charged at its whole quote.
 
         Raises OverrunError where that is above the quote; the charge is booked in full nevertheless.
         """
         over = overruns(self.quote, actual)
-        self._end(Settled(reservation=self.row, cost=actual, overrun=over), actual)
+        self._end(Settled(reservation=self.row, cost=actual, overrun=over), actual, later=later)
 
-    def fail(self, error: BaseException | str, done: Cost | None = None) -> None:
+    def fail(self, error: BaseException | str, done: Cost | None = None, *, later: bool = False) -> None:
         """Book that the work failed after ``done``; where that is None, its whole quote is charged."""
         charged = done if done is not None else self._done if self._done is not None else self.quote
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         text = text.encode("utf-8", "replace").decode("utf-8")[:LONGEST_ERROR]
         over = overruns(self.quote, charged)
-        self._end(Failed(reservation=self.row, cost=charged, error=text, overrun=over), charged)
+        self._end(Failed(reservation=self.row, cost=charged, error=text, overrun=over), charged, later=later)
 
     def did(self, part: Cost) -> None:
         """Add to what is done so far, for the case that the work fails later on. Nothing is booked yet."""
         self._done = part if self._done is None else self._done + part
 
-    def _end(self, event: Settled | Failed, actual: Cost) -> None:
+    def _end(self, event: Settled | Failed, actual: Cost, *, later: bool) -> None:
         with self.account.book._lock:
             if self._ended:
                 raise ValueError(f"{self.operation} (row {self.row}) is already settled; a charge is booked once")
-            self.account.book._record(event)
+            self.account.book._record(event, later=later)
             self._ended = True
         if event.overrun:
             currency = event.overrun[0]

@@ -50,6 +50,8 @@ __all__ = [
     "forward_cost",
     "forward_flops",
     "lora_step_flops",
+    "merging_cost",
+    "merging_flops",
     "rough_training_flops",
     "training_cost",
     "training_flops",
@@ -281,6 +283,13 @@ def all_linear(shape: ModelShape, rank: int) -> Lora:
     return Lora(rank, tuple(dict.fromkeys(part.name for _, part in _parts(shape) if part.adaptable)))
 
 
+def merging_flops(shape: ModelShape, lora: Lora) -> float:
+    """FLOPs of forming ``B A`` of every adapted matrix, to be added to its weights."""
+    lora.check(shape)
+    body = sum(2.0 * lora.rank_of(part, number) * part.inputs * part.outputs for number, part in _parts(shape))
+    return body + 2.0 * lora.head_rank * shape.head_weights
+
+
 def attention_flops(shape: ModelShape, context: float) -> float:
     """FLOPs of scores and weighted values for ``context`` attended positions, all layers, forward only."""
     return coefficients(shape).context * context
@@ -326,6 +335,11 @@ def forward_cost(shape: ModelShape, work: Work, adapter: Lora | None = None) -> 
 def training_cost(shape: ModelShape, work: Work, training: Training) -> Cost:
     """The cost of training; seconds, joules and dollars are unknown until they are measured."""
     return _cost(work, training_coefficients(shape, training).flops(work))
+
+
+def merging_cost(shape: ModelShape, lora: Lora) -> Cost:
+    """The cost of merging an adapter into the weights: no tokens and no updates, a few FLOPs."""
+    return _cost(Work(), merging_flops(shape, lora))
 
 
 def _cost(work: Work, flops: float) -> Cost:

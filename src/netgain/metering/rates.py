@@ -38,6 +38,13 @@ class DeviceRate:
         return replace(cost, dollars=None if cost.seconds is None else cost.seconds / HOUR * self.dollars_per_hour)
 
 
+TYPICAL = "typical on-demand price in 2025, an assumption; state your own"
+DEVICE_RATES = {
+    name: DeviceRate(dollars, TYPICAL)
+    for name, dollars in {"H200": 3.99, "H100": 2.99, "A100": 1.79, "L40S": 0.86, "RTX 4090": 0.69}.items()
+}
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class ApiPrice:

@@ -53,8 +53,8 @@ class Desk:
     teacher: Teacher | None = None
 
     def pay(self, purpose: Purpose) -> Account:
-        """The account that pays for one kind of work."""
-        return self.account.under(purpose)
+        """The account that pays for one kind of work; where the desk's own has a purpose (tuning), that one stays."""
+        return self.account.child(purpose.value, purpose=self.account.opened.purpose or purpose)
 
     def left(self) -> float:
         """What may still be spent here, in the trial's currency; infinite where nothing limits it."""

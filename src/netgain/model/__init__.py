@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netgain.model.engine.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.hf import load_model
-    from netgain.model.interface import Answered, Generate, Message, Result, Score, Scored, Train, Trained
-    from netgain.model.metered import Model
+    from netgain.model.interface import Answered, Generate, Message, Result, Score, Scored, Train, Trained, TrainFull
+    from netgain.model.metered import Model, Tuned
     from netgain.model.scripted import scripted_model
     from netgain.model.teacher import remote_model
 
@@ -26,7 +26,9 @@ _HOMES = {
     "Score": "interface",
     "Scored": "interface",
     "Train": "interface",
+    "TrainFull": "interface",
     "Trained": "interface",
+    "Tuned": "metered",
     "load_model": "hf",
     "remote_model": "teacher",
     "scripted_model": "scripted",
@@ -44,7 +46,9 @@ __all__ = [
     "Score",
     "Scored",
     "Train",
+    "TrainFull",
     "Trained",
+    "Tuned",
     "load_model",
     "remote_model",
     "scripted_model",

@@ -4,45 +4,49 @@ Training and answering use the planned backend where the architecture has one, a
 elsewhere. Log-likelihoods always use the model's own code.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
 
 from netgain.errors import InputError
 from netgain.metering import work as metering
-from netgain.metering.price import Lora
+from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
+from netgain.model.derived import merge, tune
 from netgain.model.engine.answers import Answer
 from netgain.model.engine.answers import Request as Row
 from netgain.model.engine.choose import backend_for, decoder_for
 from netgain.model.engine.hooks import HooksBackend
-from netgain.model.engine.jobs import InnerLoopJob, check
+from netgain.model.engine.jobs import Failure, InnerLoopJob, Size, check
 from netgain.model.engine.lora import Adapter as LoraAdapter
 from netgain.model.engine.lora import Layout
+from netgain.model.engine.memory import is_out_of_memory
 from netgain.model.engine.packs import Extent
 from netgain.model.engine.peft_files import load_adapter, read_config, save_adapter
 from netgain.model.engine.trainer import MultiLoraTrainer
 from netgain.model.interface import (
     Adapter,
     Answered,
+    Derived,
     Done,
     Generate,
+    Merge,
     Part,
-    Prompt,
     Request,
     Score,
     Scored,
     Train,
     Trained,
+    TrainFull,
 )
 from netgain.model.loading import Loaded, load_parts
 from netgain.model.metered import Model
 from netgain.model.prices import ShapePrices
 from netgain.model.scoring import Continuation, Scorer
+from netgain.model.texts import Chat, Texts
 from netgain.streams import stream
-
-Chat = Literal["auto", "template", "base"]
 
 
 def load_model(
@@ -103,17 +107,26 @@ def wrap_model(
 @final
 class _HuggingFace:
     def __init__(self, loaded: Loaded, chat: Chat, engine: Any, resident: int, rows: int, positions: int) -> None:
-        self.name, self._tokenizer = loaded.name, loaded.tokenizer
-        templated = getattr(loaded.tokenizer, "chat_template", None) is not None
-        if chat == "template" and not templated:
-            raise InputError(f"chat {chat!r}", f"the tokenizer of {loaded.name} has no template", "use base")
-        self._templated = templated and chat != "base"
+        self._loaded, self._settings = loaded, (chat, engine, resident, rows, positions)
+        self.name, self._texts = loaded.name, Texts(loaded, chat)
         self._engine = backend_for(loaded.model, engine)
         hooks = self._engine if isinstance(self._engine, HooksBackend) else HooksBackend(loaded.model)
         self._resident, self._trainer = resident, MultiLoraTrainer(self._engine, resident=resident, budget=positions)
-        self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._text)
+        self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._texts.text)
         self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
-        self._eos = _ends(loaded)
+
+    @property
+    def digest(self) -> str:
+        """By content of the folder, or by commit."""
+        return self._loaded.digest()
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """As its generation settings or its tokenizer name them."""
+        return self._texts.ends
+
+    def _with(self, loaded: Loaded) -> "_HuggingFace":
+        return _HuggingFace(loaded, *self._settings)
 
     # -- quotes
 
@@ -125,6 +138,11 @@ class _HuggingFace:
             for place, request in enumerate(requests)
             if isinstance(request, Train)
         }
+        for place, request in enumerate(requests):
+            if isinstance(request, TrainFull):
+                found[place] = self._full_bound(request.job)
+            elif isinstance(request, Merge):
+                found[place] = (self._merging(request.adapter),)
         for places, lora, _ in self._groups(requests):
             for place, work in zip(places, self._bounds([requests[i] for i in places]), strict=True):
                 found[place] = (Part(work, adapter=lora),)
@@ -134,30 +152,41 @@ class _HuggingFace:
         lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return ()
-        whole = metering.Work()
-        for index in range(len(job.sequences)):
-            example = job.example(index)
-            rows = len(example.tokens)
-            if isinstance(self._engine, HooksBackend) and self._resident > 1:
-                rows = longest  # whatever shares its rectangle
-            elif isinstance(self._engine, HooksBackend) and job.batch_size > 1:
-                rows = self._longest(job)
-            labelled = sum(1 for weight in example.weights if weight)
-            extent = Extent(rows, min(rows, max(example.text, 1)), labelled)
-            (ran,) = self._engine.footprint([extent])
-            whole += metering.Work(
-                positions=ran.positions,
-                real=example.text,
-                context=ran.pairs,
-                head_positions=ran.head_positions,
-                training=labelled,
-            )
-        return (Part(job.epochs * whole + metering.Work(updates=job.total_steps), training=lora),)
+        sizes = [job.size(index) for index in range(job.count)]
+        times: Counter[Size] = Counter()
+        for size, visits in zip(sizes, job.visits(), strict=True):
+            times[size] += visits
+        if isinstance(self._engine, HooksBackend):  # whatever shares its rectangle
+            rows = Counter({longest: sum(times.values())}) if self._resident > 1 else job.widths()
+            ran = rectangles(rows)
+        else:
+            ran = sum((count * self._alone(size) for size, count in times.items()), metering.Work())
+        return (Part(ran + learnt(times) + metering.Work(updates=job.total_steps), training=lora),)
+
+    def _full_bound(self, job: InnerLoopJob) -> tuple[Part, ...]:
+        if check(job, self._engine.context, self._engine.vocabulary) is not None:
+            return ()
+        sizes = Counter[Size]()
+        for index, visits in enumerate(job.visits()):
+            sizes[job.size(index)] += visits
+        updates = metering.Work(updates=job.total_steps)
+        return (Part(rectangles(job.widths()) + learnt(sizes) + updates, training=Full()),)
+
+    def _merging(self, adapter: Adapter) -> Part:
+        own = self._own(adapter)
+        layout = own.layout if own else None
+        if layout is None or self._engine.layout(layout.names, layout.rank, layout.alpha) != layout:
+            raise InputError("adapter", f"it has no place in {self.name}", "merge one that was trained or loaded here")
+        return Part(metering.Work(), merged=self._lora(layout))
+
+    def _alone(self, size: Size) -> metering.Work:
+        (ran,) = self._engine.footprint([Extent(size.rows, max(size.text, 1), size.labelled)])
+        return metering.Work(positions=ran.positions, context=ran.pairs, head_positions=ran.head_positions)
 
     def _longest(self, job: InnerLoopJob) -> int:
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return 0
-        return max(len(job.example(i).tokens) for i in range(len(job.sequences)))
+        return max(job.size(index).rows for index in range(job.count))
 
     def _bounds(self, requests: Sequence[Request]) -> list[metering.Work]:
         """For requests of one kind and layout."""
@@ -192,6 +221,11 @@ class _HuggingFace:
         """One attempt is all that a local model needs."""
         if requests and isinstance(requests[0], Train):
             yield from self._train([request.job for request in requests if isinstance(request, Train)])
+        for place, request in enumerate(requests):
+            if isinstance(request, TrainFull):
+                yield self._train_full(place, request)
+            elif isinstance(request, Merge):
+                yield self._merge(place, request.adapter)
         for places, lora, adapters in self._groups(requests):
             chosen = [requests[place] for place in places]
             if isinstance(chosen[0], Score):
@@ -207,6 +241,24 @@ class _HuggingFace:
             lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
             part = Part(outcome.work.counted(), training=lora)
             yield Done(int(number), Trained(key, outcome.adapter, outcome.losses), (part,), outcome.failure)
+
+    def _train_full(self, place: int, request: TrainFull) -> Done:
+        parts: tuple[Part, ...] = ()
+        losses: tuple[float, ...] = ()
+        try:
+            loaded, outcome = tune(self._loaded, request.job)
+            parts, losses = (Part(outcome.work.counted(), training=Full()),), outcome.losses
+            backend = None if outcome.failure else self._with(loaded)
+        except (RuntimeError, MemoryError) as error:
+            return Done(place, Derived(request.key, None, losses), parts, _no_room(error))
+        return Done(place, Derived(request.key, backend, losses), parts, outcome.failure)
+
+    def _merge(self, place: int, adapter: Adapter) -> Done:
+        part, own = self._merging(adapter), self._own(adapter)
+        try:
+            return Done(place, Derived("", self._with(merge(self._loaded, own)) if own else None), (part,))
+        except (RuntimeError, MemoryError) as error:
+            return Done(place, None, (part,), _no_room(error))
 
     def _generate(
         self, places: list[int], requests: list[Generate], lora: Lora | None, adapters: list[LoraAdapter]
@@ -230,14 +282,14 @@ class _HuggingFace:
         """Places of the requests whose adapters have one layout (or none), that adapter's price, and the adapters."""
         found: dict[Layout | None, list[int]] = {}
         for place, request in enumerate(requests):
-            if not isinstance(request, Train):
+            if isinstance(request, Generate | Score):
                 adapter = self._own(request.adapter)
                 found.setdefault(adapter.layout if adapter else None, []).append(place)
         for layout, places in found.items():
             used: dict[int, LoraAdapter] = {}
             for place in places:
                 request = requests[place]
-                adapter = None if isinstance(request, Train) else self._own(request.adapter)
+                adapter = self._own(request.adapter) if isinstance(request, Generate | Score) else None
                 if adapter is not None:
                     used[id(adapter)] = adapter
             yield places, self._lora(layout) if layout else None, list(used.values())
@@ -255,8 +307,8 @@ class _HuggingFace:
     # -- text
 
     def _row(self, request: Generate, index: int | None) -> Row:
-        prompt = self._prompt(request.prompt)
-        seed = int(stream(request.seed, "generate", self._rendered(request.prompt)).integers(2**63))
+        prompt = self._texts.prompt(request.prompt)
+        seed = int(stream(request.seed, "generate", self._texts.rendered(request.prompt)).integers(2**63))
         return Row(
             prompt=prompt,
             adapter=None if request.adapter is None else index,
@@ -264,45 +316,23 @@ class _HuggingFace:
             temperature=request.temperature,
             top_p=request.top_p,
             seed=seed,
-            eos=self._eos,
+            eos=self._texts.ends,
             stop=request.stop,
         )
 
     def _continuation(self, request: Score, index: int | None) -> Continuation:
-        tokens = self.tokenize(request.continuation, special=False)
-        return Continuation(self._prompt(request.prompt), tokens, None if request.adapter is None else index)
+        wanted = request.continuation
+        tokens = self.tokenize(wanted, special=False) if isinstance(wanted, str) else wanted
+        return Continuation(self._texts.prompt(request.prompt), tokens, None if request.adapter is None else index)
 
     def _answered(self, request: Generate, answer: Answer) -> Answered:
-        text = self._text([token for token in answer.tokens if token not in self._eos])
+        text = self._texts.text([token for token in answer.tokens if token not in self._texts.ends])
         ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
-        return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish)
-
-    def _rendered(self, prompt: Prompt) -> str:
-        if isinstance(prompt, str):
-            return prompt
-        if not self._templated:
-            return "\n\n".join(message.content for message in prompt)
-        turns = [{"role": message.role, "content": message.content} for message in prompt]
-        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-
-    def _prompt(self, prompt: Prompt) -> tuple[int, ...]:
-        special = isinstance(prompt, str) or not self._templated  # a template brings its own special tokens
-        tokens = self.tokenize(self._rendered(prompt), special=special)
-        return tokens or (self._beginning(),)
-
-    def _beginning(self) -> int:
-        """What an empty prompt starts from."""
-        for token in (self._tokenizer.bos_token_id, *self._eos):
-            if token is not None:
-                return int(token)
-        raise InputError("prompt", f"it has no tokens, and {self.name} none to begin with", "give at least a character")
+        return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish, answer.tokens)
 
     def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
         """Token ids, of any length."""
-        return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+        return self._texts.tokens(text, special=special)
 
     # -- adapters
 
@@ -319,12 +349,25 @@ class _HuggingFace:
         return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
 
 
+def _no_room(error: RuntimeError | MemoryError) -> Failure:
+    """Raises the error again where it is about anything but memory."""
+    if not is_out_of_memory(error):
+        raise error
+    return Failure("out_of_memory", "another copy of the model does not fit into memory", 0)
+
+
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:
     return None if wanted is None else next(i for i, adapter in enumerate(adapters) if adapter is wanted)
 
 
-def _ends(loaded: Loaded) -> tuple[int, ...]:
-    """The tokens that end an answer, as the model's generation settings or its tokenizer name them."""
-    named = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
-    named = loaded.tokenizer.eos_token_id if named is None else named
-    return () if named is None else tuple(named) if isinstance(named, (list, tuple)) else (int(named),)
+def rectangles(widths: Mapping[int, int]) -> metering.Work:
+    """What a model without shortcuts runs: so many rows of each width, logits everywhere, the full square."""
+    rows = [float(width) * count for width, count in widths.items()]
+    squares = sum(width * row for width, row in zip(widths, rows, strict=True))
+    return metering.Work(positions=sum(rows), context=squares, head_positions=sum(rows))
+
+
+def learnt(times: Mapping[Size, int]) -> metering.Work:
+    """The text and the labels in sequences of these sizes."""
+    text = sum(size.text * count for size, count in times.items())
+    return metering.Work(real=text, training=sum(size.labelled * count for size, count in times.items()))

@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, final
 from netgain.errors import InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training
+from netgain.metering.shape import ModelShape
 from netgain.metering.work import Work
 from netgain.model.engine.jobs import Failure, InnerLoopJob
 from netgain.records.cost import Cost, Currency
@@ -74,11 +75,16 @@ class Generate:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How likely ``continuation`` is after ``prompt``, under one adapter or none."""
+    """How likely ``continuation`` is after ``prompt``, under one adapter or none.
+
+    A continuation is a text, or the very tokens of an answer (:attr:`Answered.ids`), which a text of theirs may be cut
+    into otherwise: with answers drawn at temperature 1 and ``top_p`` 1, the mean difference of their scores under two
+    adapters estimates the Kullback-Leibler divergence of the one that drew them from the other.
+    """
 
     account: Account
     prompt: Prompt
-    continuation: str
+    continuation: str | tuple[int, ...]
     adapter: Adapter | None = None
 
     def __post_init__(self) -> None:
@@ -97,7 +103,61 @@ class Train:
         _check_account(self.account)
 
 
-Request = Generate | Score | Train
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFull:
+    """Train all weights of a copy of the model on ``sequences`` (token ids), as HF's Trainer does with its defaults.
+
+    The settings are those of :class:`~netgain.model.engine.jobs.InnerLoopJob`. Weights, gradients and the optimizer's
+    two moments are held in the model's own precision: load it in float32 where steps are small.
+    """
+
+    account: Account
+    key: str
+    sequences: Sequence[Sequence[int]]
+    epochs: int
+    learning_rate: float
+    seed: int
+    batch_size: int = 1
+    max_grad_norm: float = 1.0
+    loss_masks: Sequence[Sequence[bool]] | None = None
+    max_steps: int | None = None
+    closing: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        _check_account(self.account)
+        _ = self.job  # which checks the settings
+
+    @property
+    def job(self) -> InnerLoopJob:
+        """The settings as a job; what it says of adapters does not matter."""
+        return InnerLoopJob(
+            key=self.key,
+            sequences=self.sequences,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            max_grad_norm=self.max_grad_norm,
+            loss_masks=self.loss_masks,
+            max_steps=self.max_steps,
+            closing=self.closing,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """Add an adapter to the weights of a copy of the model. See :meth:`netgain.model.metered.Model.merged`."""
+
+    account: Account
+    adapter: Adapter
+
+    def __post_init__(self) -> None:
+        _check_account(self.account)
+
+
+Request = Generate | Score | Train | TrainFull | Merge
 
 
 def recorded(request: Request) -> dict[str, Setting]:
@@ -112,18 +172,22 @@ def recorded(request: Request) -> dict[str, Setting]:
         }
     if isinstance(request, Score):
         return {"adapter": request.adapter is not None}
+    if isinstance(request, Merge):
+        return {"adapter": True}
     job = request.job
-    return {
+    adapted: dict[str, Setting] = {}
+    if isinstance(request, Train):
+        targets = ",".join(job.target_modules)
+        adapted = {"pad_loss": str(job.pad_loss), "rank": job.rank, "alpha": job.alpha, "target_modules": targets}
+    return adapted | {
         "key": job.key,
-        "pad_loss": str(job.pad_loss),
         "sequences": len(job.sequences),
         "epochs": job.epochs,
+        "max_steps": job.max_steps,
+        "closing": len(job.closing),
         "batch_size": job.batch_size,
         "learning_rate": job.learning_rate,
         "max_grad_norm": job.max_grad_norm,
-        "rank": job.rank,
-        "alpha": job.alpha,
-        "target_modules": ",".join(job.target_modules),
         "seed": job.seed,
     }
 
@@ -131,21 +195,27 @@ def recorded(request: Request) -> dict[str, Setting]:
 @final
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Work of one kind within a request: plain, with an adapter beside the weights, or with training."""
+    """Work of one kind within a request: plain, with an adapter beside the weights, with training, or a merge."""
 
     work: Work
     adapter: Lora | None = None
     training: Training | None = None
+    merged: Lora | None = None
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A generation: its text up to the first stop string, and how many tokens it has."""
+    """A generation: its text up to the first stop string, and how many tokens it has.
+
+    ``ids`` are those tokens, an end-of-text token and what belongs to the stop string included; a remote model tells
+    none.
+    """
 
     text: str
     tokens: int
     finish: Finish
+    ids: tuple[int, ...] = ()
 
 
 @final
@@ -168,8 +238,18 @@ class Trained:
     losses: tuple[float, ...]
 
 
-Product = Answered | Scored | Trained
-P = TypeVar("P", bound=Product, covariant=True)
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """Another model, and the loss of each step that led to it; None where training failed. The door wraps it."""
+
+    key: str
+    backend: "Backend | None"
+    losses: tuple[float, ...] = ()
+
+
+Product = Answered | Scored | Trained | Derived
+P = TypeVar("P", covariant=True)
 
 
 @final
@@ -200,6 +280,10 @@ class Prices(Protocol):
     def cost(self, part: Part) -> Cost:
         """The cost of this work; what nobody knows is None."""
 
+    @property
+    def shape(self) -> ModelShape | None:
+        """The dimensions that FLOPs are priced by; None where nobody knows them."""
+
     def statement(self) -> dict[str, Any]:
         """Where these prices are from, for the record: plain JSON values."""
 
@@ -210,6 +294,14 @@ class Backend(Protocol):
     @property
     def name(self) -> str:
         """How records name the model."""
+
+    @property
+    def digest(self) -> str:
+        """Which model it is, by content: ``sha256:...``."""
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end an answer; none where they are not known."""
 
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         """Upper bounds on the work of each request, run together as one batch. Nothing is run.

@@ -4,7 +4,10 @@ Pickled weights can run code when they are loaded, and so can a model folder's o
 it is asked for by name.
 """
 
+import json
 from collections.abc import Callable
+from functools import cache, partial
+from hashlib import file_digest, sha256
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar, final
@@ -13,19 +16,29 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from netgain.errors import InputError
+from netgain.records.identity import identity
 from netgain.words import nearest
 
 T = TypeVar("T")
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DECISIVE = (
+    *("*.safetensors", "*.safetensors.index.json", "*.bin", "config.json", "generation_config.json", "*.py"),
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken"),
+    "chat_template*",
+)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @final
 class Loaded:
-    """A model in evaluation mode on its device, its tokenizer, and the name that records give it (never a path)."""
+    """A model in evaluation mode on its device, its tokenizer, and the name that records give it (never a path).
 
-    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
+    ``digest`` says by content which model it is (None: by a hash over the weights in memory and the configuration).
+    """
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, digest: Callable[[], str] | None = None) -> None:
         self.name, self.model, self.tokenizer = name, model, tokenizer
+        self.digest: Callable[[], str] = cache(digest or partial(_digest_in_memory, model))
 
 
 def load_parts(
@@ -51,7 +64,32 @@ def load_parts(
         where, lambda: AutoModelForCausalLM.from_pretrained(source, config=config, dtype=_dtype(dtype), **weights)
     )
     tokenizer = _attempt(where, lambda: AutoTokenizer.from_pretrained(source, **common))
-    return Loaded(place.name if local else str(source), model.to(_device(device)).eval(), tokenizer)
+    name, commit = place.name if local else str(source), getattr(model.config, "_commit_hash", None)
+    published = partial(_digest_published, name, commit) if commit else None
+    digest = partial(digest_folder, place) if local else published
+    return Loaded(name, model.to(_device(device)).eval(), tokenizer, digest)
+
+
+def digest_folder(folder: Path) -> str:
+    """``sha256:...`` over all that decides how a model folder answers: weights, configuration, tokenizer, template."""
+    files = sorted({path for pattern in DECISIVE for path in folder.glob(pattern) if path.is_file()})
+    hashes = {}
+    for path in files:
+        with path.open("rb") as opened:
+            hashes[path.name] = file_digest(opened, "sha256").hexdigest()
+    return identity("model", hashes)
+
+
+def _digest_published(name: str, commit: str) -> str:
+    return identity("model", {"hub": name, "commit": commit})
+
+
+def _digest_in_memory(model: Any) -> str:
+    hashes = {}
+    for name, weight in model.state_dict().items():
+        flat = weight.detach().cpu().contiguous().flatten().view(torch.uint8)
+        hashes[name] = sha256(flat.numpy().tobytes()).hexdigest()
+    return identity("model", {"weights": hashes, "config": json.loads(model.config.to_json_string(use_diff=False))})
 
 
 def _attempt(where: str, load: Callable[[], T]) -> T:

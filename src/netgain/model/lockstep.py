@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
 from netgain.errors import NetgainError
-from netgain.model.interface import Generate, Request, Result, Score, Train
+from netgain.model.interface import Generate, Merge, Request, Result, Score, Train, TrainFull
 from netgain.model.metered import Model
+from netgain.records.cost import Cost
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -160,7 +161,7 @@ Member = tuple[_Running[Any], int]
 
 
 def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]] | Exception]]:
-    """The results of some calls of one kind to one model. A batch that is refused is tried again call by call."""
+    """The results of some calls of one kind to one model. A batch that is refused is tried again in halves."""
     calls = [runner.calls[place] for runner, place in members]
     try:
         results = _do(calls[0].model, [request for call in calls for request in call.requests])
@@ -168,8 +169,11 @@ def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]
         if len(members) == 1:
             yield members[0], refused
             return
-        for member in members:
-            yield from _batch([member])
+        for half in (members[: len(members) // 2], members[len(members) // 2 :]):
+            yield from _batch(half)
+        return
+    except Exception as broken:  # something has run, and is booked: it is not run again
+        yield from ((member, broken) for member in members)
         return
     for member, call in zip(members, calls, strict=True):
         yield member, results[: len(call.requests)]
@@ -186,4 +190,12 @@ def _do(model: Model, requests: Sequence[Any]) -> list[Result[Any]]:
         return list(model.score(requests))
     if isinstance(first, Train):
         return list(model.train(requests))
-    raise TypeError(f"a call holds Generate, Score or Train requests, not {type(first).__name__}")
+    if isinstance(first, TrainFull):
+        return list(model.train_full(requests))
+    if isinstance(first, Merge):
+        return [_merged(model, request) for request in requests]
+    raise TypeError(f"a call holds requests of the model's door, not {type(first).__name__}")
+
+
+def _merged(model: Model, request: Merge) -> Result[Any]:
+    return Result(model.merged(request.account, request.adapter), None, (), Cost())

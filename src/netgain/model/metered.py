@@ -7,20 +7,23 @@ before all of a batch is reserved. What fails is booked with the part that was d
 import contextlib
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, final
 
 from netgain.errors import BudgetExceeded, OverrunError
-from netgain.metering.account import Book, Reservation
+from netgain.metering.account import Account, Book, Reservation
 from netgain.metering.budget import overruns
+from netgain.metering.shape import ModelShape
 from netgain.model.interface import (
     Adapter,
     Answered,
     Backend,
+    Derived,
     Done,
     Generate,
+    Merge,
     Part,
     Prices,
     Product,
@@ -30,11 +33,13 @@ from netgain.model.interface import (
     Scored,
     Train,
     Trained,
+    TrainFull,
     recorded,
 )
-from netgain.records.cost import Cost, total
+from netgain.records.cost import Cost, Currency, total
 
-P = TypeVar("P", bound=Product)
+P = TypeVar("P")
+AT_ONCE = ("generate", "score")  # many small results: booked as they end, written when their batch has ended
 NOT_RUN = "not run: another request of its batch was refused"
 
 
@@ -58,11 +63,35 @@ class Model:
         self.__backend, self.__prices = backend, prices
         self._attempts, self._pause, self._clock = attempts, pause, clock
         self._introduced: weakref.WeakSet[Book] = weakref.WeakSet()
+        self.__origin: Model = self
+
+    @property
+    def origin(self) -> "Model":
+        """The model that this one was made from, by however many merges and trainings; itself where it was loaded."""
+        return self.__origin
 
     @property
     def name(self) -> str:
         """How records name the model."""
         return self.__backend.name
+
+    @property
+    def digest(self) -> str:
+        """Which model it is, by content: ``sha256:...`` over weights, configuration and tokenizer of a local folder.
+
+        Of a model by hub name, over its commit there; of a remote one, over its name. Read once, when first asked for.
+        """
+        return self.__backend.digest
+
+    @property
+    def shape(self) -> ModelShape | None:
+        """The dimensions by which its work is priced; None for a remote or a scripted model."""
+        return self.__prices.shape
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end an answer; none where only a server knows them."""
+        return self.__backend.ends
 
     def __repr__(self) -> str:
         return f"Model({self.name!r})"
@@ -87,9 +116,56 @@ class Model:
         """
         return self._do("train", Train, requests)
 
+    def train_full(self, requests: Sequence[TrainFull]) -> "list[Result[Tuned]]":
+        """Models with all weights trained, one after another, in the order of the requests. Raises as :meth:`generate`.
+
+        This model is left as it is. What fails is a failure with the losses of its steps, as in :meth:`train`.
+        """
+        return self._do("train_full", TrainFull, requests)
+
+    def merged(self, account: Account, adapter: Adapter) -> "Model":
+        """A model that answers without an adapter as this one does with ``adapter``, at the price of this one without.
+
+        This model is left as it is; its name stands in the new one's, with a digest behind it. Charged: the products
+        ``B A``, 2 x rank x inputs x outputs FLOPs for each adapted matrix, and the seconds it took. Weights of 16 bits
+        take the sum rounded, as they do in PEFT: a slight adapter is then partly lost. Raises as :meth:`generate` does,
+        and ValueError where memory does not suffice.
+        """
+        (result,) = self._do("merge", Merge, [Merge(account=account, adapter=adapter)])
+        tuned: Tuned = result.get()
+        if tuned.model is None:
+            raise ValueError(f"{self.name} made no merged model")
+        return tuned.model
+
     def quote(self, requests: Sequence[Request]) -> list[Cost]:
         """What each request would be reserved at, run together as one batch. Nothing is run and nothing reserved."""
         return [self._cost(parts) for parts in self.__backend.quote(list(requests))]
+
+    def steps_within(
+        self,
+        request: Train | TrainFull,
+        amounts: Mapping[Currency, float] | None = None,
+        *,
+        beside: Sequence[Request] = (),
+    ) -> int:
+        """The largest ``max_steps`` with which a job's quote is within ``amounts`` in every currency that they name.
+
+        0 where not even one step is; never more than the job's own steps. ``amounts`` None means what the request's
+        account may still reserve. ``beside`` are the other requests of the batch that it will run in. Nothing is run.
+        """
+        slack = 0.0 if amounts is not None else 1e-12  # what is left of a budget is a difference, and so is rounded
+        limits = request.account.remaining() if amounts is None else amounts
+
+        def fits(steps: int) -> bool:
+            quote = self.quote([_cut(request, steps), *beside])[0]
+            asked = {currency: quote.amount(currency) for currency in limits}
+            return all(cost is not None and cost <= limits[name] * (1 - slack) for name, cost in asked.items())
+
+        low, high = 0, request.job.total_steps
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle - 1)
+        return low
 
     def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
         """Token ids of a text, with the special tokens that the model puts around one where ``special``. Free."""
@@ -139,11 +215,13 @@ class Model:
         try:
             for request, quote in zip(requests, self.quote(requests), strict=True):
                 self._introduce(request.account.book)
-                held.append(request.account.reserve(operation, quote, recorded(request)))
+                held.append(request.account.reserve(operation, quote, recorded(request), later=True))
         except BaseException:
             for reservation in held:
-                reservation.fail(NOT_RUN, Cost.zero())
+                reservation.fail(NOT_RUN, Cost.zero(), later=True)
+            _flush(held)
             raise
+        _flush(held)
         return held
 
     def _introduce(self, book: Book) -> None:
@@ -170,21 +248,33 @@ class Model:
         except BaseException as error:
             for reservation in unended.values():
                 with contextlib.suppress(OverrunError):
-                    reservation.fail(error)
+                    reservation.fail(error, later=True)
             raise
+        finally:
+            _flush(reservations)
 
     def _book(self, done: Done, reservation: Reservation, cost: Cost) -> None:
+        later = reservation.operation in AT_ONCE
         with contextlib.suppress(OverrunError):  # the row is marked, and so is the result
             if done.failure is None:
-                reservation.settle(cost)
+                reservation.settle(cost, later=later)
             else:
-                reservation.fail(f"{done.failure.kind}: {done.failure.detail}", cost)
+                reservation.fail(f"{done.failure.kind}: {done.failure.detail}", cost, later=later)
         if done.estimated:
             reservation.account.book.note("tokens estimated", {"charge": reservation.row, "how": done.estimated})
 
+    def _wrapped(self, product: Product | None) -> "Answered | Scored | Trained | Tuned | None":
+        if not isinstance(product, Derived):
+            return product
+        model = None
+        if product.backend is not None:
+            model = Model(product.backend, self.__prices, attempts=self._attempts, pause=self._pause, clock=self._clock)
+            model.__origin = self.__origin
+        return Tuned(product.key, model, product.losses)
+
     def _result(self, done: Done, reservation: Reservation, cost: Cost, before: Result[P] | None) -> Result[Any]:
         return Result(
-            product=done.product,
+            product=self._wrapped(done.product),
             failure=done.failure,
             charges=(*(before.charges if before else ()), reservation.row),
             cost=cost,
@@ -193,9 +283,30 @@ class Model:
         )
 
 
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuned:
+    """A model of its own with other weights, and the loss of each step; ``model`` is None where training failed."""
+
+    key: str
+    model: Model | None
+    losses: tuple[float, ...]
+
+
+def _flush(reservations: Sequence[Reservation]) -> None:
+    for book in {id(one.account.book): one.account.book for one in reservations}.values():
+        book.flush()
+
+
 def _require_all_ended(name: str, left: int) -> None:
     if left:
         raise RuntimeError(f"{name} did not say what became of {left} requests")
+
+
+def _cut(request: Train | TrainFull, steps: int) -> Train | TrainFull:
+    if isinstance(request, TrainFull):
+        return replace(request, max_steps=steps)
+    return replace(request, job=replace(request.job, max_steps=steps))
 
 
 @final

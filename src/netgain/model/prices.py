@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any, final
 
-from netgain.metering.price import declared_flops, forward_cost, training_cost
+from netgain.metering.price import declared_flops, forward_cost, merging_cost, training_cost
 from netgain.metering.rates import api_price
 from netgain.metering.shape import ModelShape
 from netgain.model.interface import Part
@@ -20,6 +20,8 @@ class ShapePrices:
 
     def cost(self, part: Part) -> Cost:
         """Exact FLOPs and tokens; joules and dollars unknown. Raises InputError for a LoRA target without a price."""
+        if part.merged is not None:
+            return merging_cost(self.shape, part.merged)
         if part.training is not None:
             return training_cost(self.shape, part.work, part.training)
         return forward_cost(self.shape, part.work, part.adapter)
@@ -69,6 +71,10 @@ class TokenPrices:
             return None
         return api_price(self.listed, round(tokens_in), round(tokens_out), provider=self.provider).dollars
 
+    @property
+    def shape(self) -> None:
+        """Nobody knows it."""
+
     def statement(self) -> dict[str, Any]:
         """The prices, and that FLOPs are declared where they are."""
         known: dict[str, Any] = {"dollars_per_million_in": self.dollars_in, "dollars_per_million_out": self.dollars_out}
@@ -95,6 +101,10 @@ class UnitPrices:
         """One unit, times the calls in ``part`` (its positions)."""
         calls, training, generated = part.work.positions, part.work.training, part.work.generated
         return replace(UNIT * calls, updates=part.work.updates, tokens_training=training, tokens_generated=generated)
+
+    @property
+    def shape(self) -> None:
+        """Nobody knows it."""
 
     def statement(self) -> dict[str, Any]:
         """One unit a call."""

@@ -8,11 +8,14 @@ every     1 FLOP, 1 real token (= 1 padded), 1 second, 1 joule, 1 dollar
 generate  1 generated token more
 train     1 update and 1 training token more; the loss is 0.5 in each of the job's steps
 ========  ==========================================================================================
+
+A model that is merged with an adapter, or trained as a whole, answers by the same script; the requests that the script
+sees then have that adapter, with what is merged, trained and asked with all in one.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -22,8 +25,10 @@ from netgain.model.engine.jobs import Failure
 from netgain.model.interface import (
     Adapter,
     Answered,
+    Derived,
     Done,
     Generate,
+    Merge,
     Message,
     Part,
     Product,
@@ -33,9 +38,11 @@ from netgain.model.interface import (
     Scored,
     Train,
     Trained,
+    TrainFull,
 )
 from netgain.model.metered import Model
 from netgain.model.prices import UnitPrices
+from netgain.records.identity import identity, short_hash
 from netgain.words import nearest
 
 Script = Mapping[str, str] | Callable[[Generate], str]
@@ -58,7 +65,7 @@ def scripted_model(answers: Script, *, scores: Scores = lambda _: -1.0, name: st
     ``scores`` gives log-likelihoods. A prompt that the table lacks, and whatever the functions raise as ValueError, is
     a failed result of that request, at its whole cost. Prompts and answers have one token a byte.
     """
-    return Model(_Scripted(answers, scores, name), UnitPrices())
+    return Model(_Scripted(answers, scores, name, None), UnitPrices())
 
 
 def text_of(prompt: Prompt) -> str:
@@ -72,12 +79,20 @@ def _content(message: Message) -> str:
 
 @final
 class _Scripted:
-    def __init__(self, answers: Script, scores: Scores, name: str) -> None:
-        self._answers, self._scores, self.name = answers, scores, name
+    def __init__(self, answers: Script, scores: Scores, name: str, merged: ScriptedAdapter | None) -> None:
+        self._answers, self._scores, self.name, self._merged = answers, scores, name, merged
+
+    @property
+    def digest(self) -> str:
+        return identity("model", {"scripted": self.name})
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        return ()
 
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         for request in requests:
-            adapter = None if isinstance(request, Train) else request.adapter
+            adapter = None if isinstance(request, Train | TrainFull) else request.adapter
             if adapter is not None and not isinstance(adapter, ScriptedAdapter):
                 raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")
         return [(_unit(request),) for request in requests]
@@ -90,15 +105,33 @@ class _Scripted:
                 yield Done(place, None, (_unit(request),), Failure("malformed", str(problem), attempt))
 
     def _answer(self, request: Request) -> Product:
-        if isinstance(request, Train):
+        if isinstance(request, Merge):
+            return Derived("", self._with(request.adapter))
+        if isinstance(request, Train | TrainFull):
             if request.job.total_steps == 0:
                 raise ValueError(f"job {request.job.key!r} has no training steps")
             adapter = ScriptedAdapter(request.job.key, tuple(tuple(map(int, one)) for one in request.job.sequences))
-            return Trained(request.job.key, adapter, (0.5,) * request.job.total_steps)
+            losses = (0.5,) * request.job.total_steps
+            if isinstance(request, TrainFull):
+                return Derived(request.key, self._with(adapter), losses)
+            return Trained(request.job.key, adapter, losses)
+        request = replace(request, adapter=self._joined(request.adapter))
         if isinstance(request, Score):
-            return Scored(self._scores(request), len(request.continuation.encode()), True)
+            wanted = request.continuation
+            return Scored(self._scores(request), len(wanted.encode() if isinstance(wanted, str) else wanted), True)
         text = self._look_up(request)
-        return Answered(text, len(text.encode()), "eos")
+        return Answered(text, len(text.encode()), "eos", tuple(text.encode()))
+
+    def _joined(self, adapter: Adapter | None) -> ScriptedAdapter | None:
+        both = [one for one in (self._merged, adapter) if isinstance(one, ScriptedAdapter)]
+        if len(both) < 2:
+            return both[0] if both else None
+        return ScriptedAdapter("+".join(one.key for one in both), both[0].sequences + both[1].sequences)
+
+    def _with(self, adapter: Adapter) -> "_Scripted":
+        joined = self._joined(adapter)
+        name = f"{self.name.partition('+')[0]}+{short_hash(self.name, repr(joined))}"
+        return _Scripted(self._answers, self._scores, name, joined)
 
     def _look_up(self, request: Generate) -> str:
         if not isinstance(self._answers, Mapping):
@@ -132,7 +165,7 @@ def _unit(request: Request) -> Part:
             positions=1,
             real=1,
             generated=float(isinstance(request, Generate)),
-            training=float(isinstance(request, Train)),
-            updates=float(isinstance(request, Train)),
+            training=float(isinstance(request, Train | TrainFull)),
+            updates=float(isinstance(request, Train | TrainFull)),
         )
     )

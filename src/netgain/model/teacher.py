@@ -27,6 +27,7 @@ from netgain.model.engine.jobs import Failure, RemoteKind
 from netgain.model.interface import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
+from netgain.records.identity import identity
 from netgain.streams import stream
 from netgain.tokens import Estimate, TokenCounter
 
@@ -120,6 +121,16 @@ class _Remote:
 
     def __repr__(self) -> str:
         return f"remote model {self.name!r}"
+
+    @property
+    def digest(self) -> str:
+        """By name: nobody but its server knows its weights."""
+        return identity("model", {"remote": self.name})
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Unknown here."""
+        return ()
 
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         """Bounds on one attempt at each request."""

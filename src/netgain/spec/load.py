@@ -1,6 +1,7 @@
 """Strict YAML: every error is one line with file, line, rule and, for an unknown word, the nearest valid one."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, final, get_args, get_origin
@@ -17,16 +18,57 @@ MOST_ALIASES = 50
 M = TypeVar("M", bound=BaseModel)
 
 
+Place = tuple[str | int, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the fields of a file stand, so that an error which is found later still names the file and the line."""
+
+    path: str
+    lines: Mapping[Place, int] = field(default_factory=dict)
+
+    def where(self, place: Place) -> str:
+        """``file:line`` of the field at ``place``, or of the nearest one above it; the path alone without lines."""
+        return f"{self.path}:{_line(place, self.lines)}" if self.lines else self.path
+
+    def error(self, place: Place, problem: str, remedy: str = "") -> InputError:
+        """An error about the field at ``place``."""
+        return InputError(self.where(place), problem, remedy)
+
+    def invalid(self, error: ValidationError, shape: type[BaseModel], place: Place = ()) -> InputError:
+        """The first of the problems that pydantic found in the fields below ``place``, which ``shape`` describes."""
+        problems = error.errors(include_url=False)
+        order = [(p["type"] != "extra_forbidden", _line((*place, *p["loc"]), self.lines)) for p in problems]
+        first = problems[order.index(min(order))]
+        loc = first["loc"]
+        name = ".".join(str(part) for part in (*place, *loc))
+        more = f" ({len(problems)} problems in all)" if len(problems) > 1 else ""
+        if first["type"] == "extra_forbidden":
+            remedy = nearest(str(loc[-1]), _fields(shape, loc[:-1]))
+            return self.error((*place, *loc), f"unknown field {name!r}{more}", remedy)
+        rule = first["msg"].removeprefix("Value error, ")
+        value = "" if first["type"] in {"missing", "value_error"} else f" = {_shown(first['input'])}"
+        return self.error((*place, *loc), f"{name}{value}: {rule}{more}" if name else f"{rule}{more}")
+
+
 def load_yaml(path: Path, shape: type[M]) -> M:
     """Read a YAML file into a pydantic model. Raises InputError naming ``file:line`` for whatever is wrong with it."""
+    return read_yaml(path, shape)[0]
+
+
+def read_yaml(path: Path, shape: type[M]) -> tuple[M, Places]:
+    """As :func:`load_yaml`, with the places of all fields."""
     text = _text(path)
     data, lines = _parse(path, text)
     if not isinstance(data, dict):
         raise InputError(f"{path}:1", f"holds {_kind(data)}, not a mapping of fields")
+    places = Places(str(path), lines)
     try:
-        return shape.model_validate(data)
+        return shape.model_validate(data), places
     except ValidationError as error:
-        raise _first_error(path, error, lines, shape) from None
+        raise places.invalid(error, shape) from None
 
 
 def _text(path: Path) -> str:
@@ -56,8 +98,6 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-Place = tuple[str | int, ...]
 
 
 def _parse(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
@@ -89,21 +129,7 @@ def _lines(node: yaml.Node | None, place: Place = ()) -> dict[Place, int]:
     return found
 
 
-def _first_error(path: Path, error: ValidationError, lines: dict[Place, int], shape: type[BaseModel]) -> InputError:
-    problems = error.errors(include_url=False)
-    first = min(problems, key=lambda problem: (problem["type"] != "extra_forbidden", _line(problem["loc"], lines)))
-    place = first["loc"]
-    where = f"{path}:{_line(place, lines)}"
-    name = ".".join(str(part) for part in place)
-    more = f" ({len(problems)} problems in all)" if len(problems) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        return InputError(where, f"unknown field {name!r}{more}", nearest(str(place[-1]), _fields(shape, place[:-1])))
-    rule = first["msg"].removeprefix("Value error, ")
-    value = "" if first["type"] in {"missing", "value_error"} else f" = {_shown(first['input'])}"
-    return InputError(where, f"{name}{value}: {rule}{more}" if name else f"{rule}{more}")
-
-
-def _line(place: Place, lines: dict[Place, int]) -> int:
+def _line(place: Place, lines: Mapping[Place, int]) -> int:
     while place and place not in lines:
         place = place[:-1]
     return lines.get(place, 1)

@@ -4,15 +4,16 @@ primary comparison before anything runs.
 Settings of domains and methods stand beside ``kind`` and ``method``; this room knows neither, the plan narrows them.
 """
 
-from typing import Annotated, Any, Self, final
+from typing import Annotated, Any, Literal, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from netgain.records.cost import Currency
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BEST_CONVENTIONAL = "best conventional"
+KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
 
 class _Spec(BaseModel):
@@ -82,6 +83,13 @@ class BudgetSpec(_Spec):
         """The rung at which arms without an investment have spent what learning arms have at rung 1."""
         return 1.0 + self.learn
 
+    @field_validator("currency")
+    @classmethod
+    def _is_known_beforehand(cls, currency: Currency) -> Currency:
+        if currency in KNOWN_AFTERWARDS:
+            raise ValueError(f"no work can be refused for its {currency}, which are known only afterwards; use flops")
+        return currency
+
     @model_validator(mode="after")
     def _rungs_are_there(self) -> Self:
         if sorted(set(self.ladder)) != list(self.ladder):
@@ -127,11 +135,16 @@ class ComparisonSpec(_Spec):
 
 @final
 class TrialSpec(_Spec):
-    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``teacher`` is ``oracle``, a model, or none."""
+    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``dtype`` is how its weights are held.
+
+    ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
+    ``{url: ..., model: ..., api_key_env: ...}``, or none.
+    """
 
     name: Identifier
     question: str = ""
     model: str = "shipped"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1)]

@@ -1,7 +1,9 @@
+from collections import Counter
+
 import pytest
 
 from netgain.errors import InputError
-from netgain.model.engine.jobs import InnerLoopJob, PadLoss, check
+from netgain.model.engine.jobs import InnerLoopJob, PadLoss, Size, check
 
 
 def _job(**settings: object) -> InnerLoopJob:
@@ -22,6 +24,50 @@ def test_the_last_batch_of_an_epoch_may_be_short() -> None:
     job = _job(sequences=[[1, 2]] * 5, batch_size=2, epochs=2)
     assert [len(step) for step in job.steps()] == [2, 2, 1, 2, 2, 1]
     assert job.total_steps == 6
+
+
+def test_a_job_is_cut_after_max_steps_and_never_made_longer() -> None:
+    whole, cut = _job(sequences=[[1, 2]] * 5), _job(sequences=[[1, 2]] * 5, max_steps=7)
+    assert list(cut.steps()) == list(whole.steps())[:7]
+    assert (cut.total_steps, _job(max_steps=99).total_steps) == (7, 6)
+    assert check(_job(max_steps=0), 10, 50) == check(_job(epochs=0), 10, 50)
+    with pytest.raises(InputError, match="max_steps -1"):
+        _job(max_steps=-1)
+
+
+@pytest.mark.parametrize("pad_loss", [PadLoss(), PadLoss("exact", length=9), PadLoss("probes", 2, 9)])
+@pytest.mark.parametrize("max_steps", [None, 0, 1, 3, 4, 11, 20])
+def test_visits_widths_and_sizes_are_those_of_the_steps(max_steps: int | None, pad_loss: PadLoss) -> None:
+    sequences = [[1] * length for length in (2, 9, 4, 8, 3, 4, 2)]
+    masks = [[i % 2 == 0 for i in range(len(sequence))] for sequence in sequences]
+    for size, mask in ((1, None), (3, masks)):
+        job = _job(sequences=sequences, batch_size=size, max_steps=max_steps, pad_loss=pad_loss, loss_masks=mask)
+        examples = [job.example(i) for i in range(7)]
+        for i, example in enumerate(examples):
+            labelled = sum(1 for weight in example.weights if weight)
+            assert job.size(i) == Size(len(example.tokens), example.text, labelled)
+        steps = list(job.steps())
+        assert job.visits() == [sum(step.count(i) for step in steps) for i in range(7)]
+        widths = Counter(max(len(examples[i].tokens) for i in step) for step in steps for _ in step)
+        assert job.widths() == widths
+
+
+@pytest.mark.parametrize("pad_loss", [PadLoss(), PadLoss("probes", 2, 9)])
+@pytest.mark.parametrize("max_steps", [None, 0, 5])
+def test_a_closing_sequence_has_one_step_of_its_own_and_it_is_the_last(
+    max_steps: int | None, pad_loss: PadLoss
+) -> None:
+    plain = _job(batch_size=2, max_steps=max_steps, pad_loss=pad_loss)
+    closed = _job(batch_size=2, max_steps=max_steps, pad_loss=pad_loss, closing=[5, 6, 7, 8])
+    last = len(plain.sequences)
+    assert list(closed.steps()) == [*plain.steps(), (last,)]
+    assert (closed.total_steps, closed.count) == (plain.total_steps + 1, plain.count + 1)
+    assert closed.visits() == [*plain.visits(), 1]
+    assert closed.widths() == plain.widths() + Counter([closed.size(last).rows])
+    assert closed.example(last).tokens[:4] == [5, 6, 7, 8]
+    assert closed.size(last).labelled == sum(1 for weight in closed.example(last).weights if weight)
+    assert check(closed, 10, 50) is None
+    assert check(_job(closing=[5, 99]), 10, 50) is not None
 
 
 def test_masked_pads_leave_only_the_text() -> None:

@@ -1,7 +1,9 @@
 """One adapter's training as pure data: its sequences, its settings and its own order of steps. No torch here."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from math import isfinite
 from typing import Literal, final
 
@@ -37,6 +39,11 @@ class PadLoss:
             return self.kind
         return f"exact({self.length})" if self.kind == "exact" else f"probes({self.probes} of {self.length})"
 
+    def pads(self, text: int) -> int:
+        """How many pads are run after ``text`` real tokens."""
+        pads = 0 if self.kind == "masked" else max(0, self.length - 1 - text)
+        return pads if self.kind == "exact" else min(pads, self.probes)
+
     def positions(self, text: int) -> tuple[list[int], float]:
         """Positions of the pads to run after ``text`` real tokens, and the weight of each relative to a real label.
 
@@ -49,6 +56,16 @@ class PadLoss:
             return list(range(text, self.length - 1)), 1.0
         chosen = [text + int((i + 0.5) * pads / self.probes) for i in range(self.probes)]
         return chosen, pads / self.probes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large one sequence is as the model gets it: its rows, those with text, those with a label."""
+
+    rows: int
+    text: int
+    labelled: int
 
 
 @final
@@ -74,6 +91,8 @@ class InnerLoopJob:
     AdamW (0.9, 0.999, 1e-8, no decay), linear schedule to 0 without warm-up, gradients clipped to ``max_grad_norm``,
     loss = mean over a batch's labelled tokens. ``loss_masks`` marks per sequence which tokens are predicted (by their
     own index). ``seed`` decides initial weights and order. ``pad_token`` is needed where pads have a loss.
+    ``max_steps`` ends the job after so many steps, as in HF's Trainer: the schedule reaches 0 there. ``closing`` is one
+    more sequence with one more step, the last: it uses up what is left of a budget.
     """
 
     key: str
@@ -89,11 +108,15 @@ class InnerLoopJob:
     pad_loss: PadLoss = PadLoss()
     pad_token: int = 0
     loss_masks: Sequence[Sequence[bool]] | None = None
+    max_steps: int | None = None
+    closing: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         where = f"job {self.key!r}"
         if self.epochs < 0 or self.batch_size < 1 or self.rank < 1:
             raise InputError(where, f"epochs {self.epochs}, batch size {self.batch_size}, rank {self.rank}: too small")
+        if self.max_steps is not None and self.max_steps < 0:
+            raise InputError(where, f"max_steps {self.max_steps} is below 0", "leave it out to train all epochs")
         if not (isfinite(self.learning_rate) and isfinite(self.alpha) and self.max_grad_norm > 0):
             raise InputError(where, "learning rate and alpha must be finite, the gradient limit above 0")
         if not self.target_modules:
@@ -106,28 +129,90 @@ class InnerLoopJob:
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole job."""
-        return self.epochs * -(-len(self.sequences) // self.batch_size)
+        return self._steps_before_closing + bool(self.closing)
+
+    @property
+    def count(self) -> int:
+        """How many sequences there are, the closing one (the last) included."""
+        return len(self.sequences) + bool(self.closing)
+
+    def sequence(self, index: int) -> Sequence[int]:
+        """The sequence of this number below :attr:`count`."""
+        return self.sequences[index] if index < len(self.sequences) else self.closing
+
+    @property
+    def _steps_before_closing(self) -> int:
+        whole = self.epochs * self._epoch_steps
+        return whole if self.max_steps is None else min(whole, self.max_steps)
+
+    @property
+    def _epoch_steps(self) -> int:
+        return -(-len(self.sequences) // self.batch_size)
+
+    def orders(self) -> Iterator[np.ndarray]:
+        """A fresh permutation of the sequences for every epoch, from the job's own generator, without end."""
+        order = np.random.default_rng(self.seed)
+        while True:
+            yield order.permutation(len(self.sequences))
 
     def steps(self) -> Iterator[tuple[int, ...]]:
-        """The sequences of each step, in order: a fresh permutation every epoch, from the job's own generator."""
-        order = np.random.default_rng(self.seed)
-        for _ in range(self.epochs):
-            shuffled = [int(i) for i in order.permutation(len(self.sequences))]
-            for first in range(0, len(shuffled), self.batch_size):
-                yield tuple(shuffled[first : first + self.batch_size])
+        """The sequences of each step, in order."""
+        size = self.batch_size
+        shuffled = ([int(i) for i in order] for order in self.orders())
+        batches = (tuple(epoch[i : i + size]) for epoch in shuffled for i in range(0, len(epoch), size))
+        last = [(len(self.sequences),)] if self.closing else []
+        return chain(islice(batches, self._steps_before_closing), last)
+
+    def visits(self) -> list[int]:
+        """How often each sequence is trained on, without going through the steps."""
+        epochs, rest = divmod(self._steps_before_closing, self._epoch_steps) if self.sequences else (0, 0)
+        times = [epochs] * len(self.sequences)
+        if rest:
+            for index in next(islice(self.orders(), epochs, None))[: rest * self.batch_size]:
+                times[index] += 1
+        return times + [1] * bool(self.closing)
+
+    def widths(self) -> Counter[int]:
+        """How many rows of each width are run where every step is a rectangle as wide as its longest sequence."""
+        rows = np.array([self.size(index).rows for index in range(len(self.sequences))], dtype=np.int64)
+        found: Counter[int] = Counter([self.size(len(self.sequences)).rows] if self.closing else [])
+        left, size = self._steps_before_closing, self.batch_size
+        for order in self.orders() if left else ():
+            epoch = rows[order[: left * size]]
+            firsts = np.arange(0, len(epoch), size)
+            counts = np.diff(firsts, append=len(epoch))
+            for width, count in zip(np.maximum.reduceat(epoch, firsts).tolist(), counts.tolist(), strict=True):
+                found[width] += count
+            left -= len(firsts)
+            if left <= 0:
+                break
+        return found
+
+    def size(self, index: int) -> Size:
+        """The size of :meth:`example`, without making it."""
+        text = len(self.sequence(index))
+        pads = self.pad_loss.pads(text)
+        ended = bool(pads) or (self.pad_loss.kind != "masked" and text < self.pad_loss.length)
+        mask = self._mask(index)
+        labels = max(0, text - 1) if mask is None else sum(bool(m) for m in mask[1:])
+        return Size(text + pads, text, labels + ended + pads)
+
+    def _mask(self, index: int) -> Sequence[bool] | None:
+        return None if self.loss_masks is None or index == len(self.sequences) else self.loss_masks[index]
 
     def example(self, index: int) -> Example:
         """Rows of one sequence, pads included, with labels shifted by one."""
-        tokens = [int(token) for token in self.sequences[index]]
+        tokens = [int(token) for token in self.sequence(index)]
         text = len(tokens)
-        mask = [True] * text if self.loss_masks is None else [bool(m) for m in self.loss_masks[index]]
+        marked = self._mask(index)
+        mask = [True] * text if marked is None else [bool(m) for m in marked]
         pads, weight = self.pad_loss.positions(text)
-        closing = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
+        ended = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
         return Example(
             tokens=tokens + [self.pad_token] * len(pads),
             positions=[*range(text), *pads],
             targets=tokens[1:] + [self.pad_token] * (1 + len(pads)),
-            weights=[float(m) for m in mask[1:]] + [closing] + [weight] * len(pads),
+            weights=[float(m) for m in mask[1:]] + [ended] + [weight] * len(pads),
             text=text,
         )
 
@@ -152,14 +237,14 @@ class Failure:
 
 def check(job: InnerLoopJob, context: int, vocabulary: int) -> Failure | None:
     """What makes a job impossible before its first step, as data; ``context`` is the model's longest sequence."""
-    if not job.sequences or job.epochs == 0:
+    if job.total_steps == 0:
         return Failure("empty", f"job {job.key!r} has no training steps", 0)
-    for i, sequence in enumerate(job.sequences):
+    for i, sequence in ((i, job.sequence(i)) for i in range(job.count)):
         longest = max(len(sequence), job.pad_loss.length if job.pad_loss.kind != "masked" else 0)
         if longest > context:
             return Failure("too_long", f"sequence {i} needs {longest} positions; the model has {context}", 0)
-        if any(not 0 <= token < vocabulary for token in sequence):
+        if len(sequence) and not 0 <= min(sequence) <= max(sequence) < vocabulary:
             return Failure("bad_token", f"sequence {i} has a token outside 0..{vocabulary - 1}", 0)
-        if not sequence or not any(job.example(i).weights):
+        if not len(sequence) or not job.size(i).labelled:
             return Failure("no_labels", f"sequence {i} ({len(sequence)} tokens) has no label to learn from", 0)
     return None

@@ -1,0 +1,53 @@
+"""How a self-edit is cut into training sequences.
+
+The rules are those of SEAL's published code: a line of dashes separates parts; each part is one document, or one
+sequence a line, or one a question with its answer; a heading before a numbered list is left out; each sequence is put
+below the passage's title. Two are stricter here: a question that was never answered is no sequence, and an edit that
+never reached the marker behind which it begins is empty.
+"""
+
+import re
+
+from netgain.domains.problem import EditFormat, Material, Prompts
+
+_RULE = re.compile(r"^\s*-{3,}\s*$", re.MULTILINE)
+_QUESTION = re.compile(r"^(?=\s*(?:question|q)\s*\d*\s*[:.])", re.MULTILINE | re.IGNORECASE)
+_ANSWER = re.compile(r"^\s*(?:answer|a)\s*\d*\s*[:.]\s*\S", re.MULTILINE | re.IGNORECASE)
+_FIRST = re.compile(r"^1[.)]")
+
+
+def sequences(
+    material: Material, edit: str, edit_format: EditFormat, prompts: Prompts, *, with_passage: bool = False
+) -> tuple[str, ...]:
+    """The training texts of one self-edit, in its order; nothing where it has none.
+
+    What the prompt of a format began for the model (``1.`` or ``Question 1:``) belongs to the edit. ``with_passage``
+    puts the passage itself behind them, below its title as well.
+    """
+    parts = [one for part in _parts(edit, edit_format) for one in _cut(part, edit_format)]
+    whole = [*parts, material.text] if with_passage else parts
+    return tuple(prompts.titled.format(title=material.title, text=text) for text in whole)
+
+
+def _parts(edit: str, edit_format: EditFormat) -> list[str]:
+    marker = edit_format.begins_after
+    text = edit.partition(marker)[2] if marker else begun(edit, edit_format)
+    return [part.strip() for part in _RULE.split(text) if part.strip()]
+
+
+def begun(edit: str, edit_format: EditFormat) -> str:
+    """The edit with what its prompt had begun: the last line of the prompt, where it is the head of a list."""
+    head = edit_format.template.rpartition("\n")[2]
+    opened = bool(_FIRST.match(head) or _QUESTION.match(head)) and "{" not in head
+    return head + edit if opened else edit
+
+
+def _cut(part: str, edit_format: EditFormat) -> list[str]:
+    if edit_format.splitting == "document":
+        return [part]
+    if edit_format.splitting == "questions":
+        pieces = [piece.strip() for piece in _QUESTION.split(part)]
+        return [piece for piece in pieces if _QUESTION.match(piece) and _ANSWER.search(piece)]
+    lines = [line.strip() for line in part.splitlines() if line.strip()]
+    headed = len(lines) > 1 and _FIRST.match(lines[1]) and not _FIRST.match(lines[0])
+    return lines[1:] if headed else lines

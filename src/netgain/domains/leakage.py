@@ -1,0 +1,163 @@
+"""Whether the exam leaks: into the training problems beforehand, or into what a method trained on afterwards.
+
+Everything here is pure. Texts are compared in lower case and without punctuation, articles kept.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal, final
+
+from netgain.domains.problem import Problem, Question
+
+LONGEST, SHORTEST = 13, 8
+FEW_WORDS = 4
+HALF = 0.5
+Kind = Literal["title", "passage", "question", "overlap", "name"]
+_WORD = re.compile(r"\w+")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One thing that two splits share. ``first`` and ``second`` name where, as ``split:problem``; ``detail`` what.
+
+    ``title`` and ``passage``: the same one in both; ``question``: the same question in both, its answer or not;
+    ``overlap``: a run of words of one's passage in the other's; ``name``: a title in a question about what the base
+    model had seen.
+    """
+
+    kind: Kind
+    first: str
+    second: str
+    detail: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A question of the exam that stands in a text a method trained on: the problem, the question, the text's place."""
+
+    problem: str
+    question: str
+    text: int
+
+
+def leaks(
+    train: Sequence[Problem],
+    development: Sequence[Problem],
+    test: Sequence[Problem],
+    controls: Sequence[Question] = (),
+) -> tuple[Leak, ...]:
+    """Everything that two of the three splits share, the graver split first; nothing where they are clean.
+
+    Runs of 13 words are compared, as in the contamination study of GPT-3 (Brown et al. 2020, arXiv 2005.14165,
+    appendix C); a shorter passage is one run, from 8 words on. As a world's own turns of phrase are no leak, passages
+    overlap where shared runs cover half of the words, or where one tells an answer with a word of the title beside it.
+    ``controls`` of the kind ``seen`` must not name anything that a problem is about.
+    """
+    splits = {"test": test, "development": development, "train": train}
+    found: list[Leak] = []
+    for first, second in combinations(splits, 2):
+        found += _between(first, splits[first], second, splits[second])
+    seen = " | ".join(plain(question.text) for question in controls if question.kind == "seen")
+    for split, problems in splits.items():
+        for problem in problems:
+            title = plain(problem.material.title)
+            if title and f" {title} " in f" {seen} ":
+                found.append(Leak("name", f"{split}:{problem.id}", "controls", problem.material.title))
+    return tuple(found)
+
+
+def _between(first: str, ones: Sequence[Problem], second: str, others: Sequence[Problem]) -> Iterator[Leak]:
+    titles = {plain(problem.material.title): problem for problem in others}
+    passages = {plain(problem.material.text): problem for problem in others}
+    asked = {plain(question.text): (problem, question) for problem in others for question in problem.questions}
+    sizes = {_size(problem.material.text) for problem in ones}
+    runs = {run: problem for problem in others for size in sizes for run in _runs(problem.material.text, size)}
+    for problem in ones:
+        here = f"{first}:{problem.id}"
+        title, text = plain(problem.material.title), plain(problem.material.text)
+        if title and title in titles:
+            yield Leak("title", here, f"{second}:{titles[title].id}", problem.material.title)
+        if text in passages:
+            yield Leak("passage", here, f"{second}:{passages[text].id}", problem.material.text[:80])
+        else:
+            shared = [run for run in _runs(problem.material.text, _size(problem.material.text)) if run in runs]
+            told = next((run for run in shared if _tells(run, problem)), None)
+            if told or (shared and _covered(text.split(), shared) >= HALF):
+                yield Leak("overlap", here, f"{second}:{runs[told or shared[0]].id}", told or shared[0])
+        for question in problem.questions:
+            twin = asked.get(plain(question.text))
+            if twin is not None:
+                both = {plain(answer) for answer in question.answers} & {plain(answer) for answer in twin[1].answers}
+                more = " (with its answer)" if both else ""
+                yield Leak("question", here, f"{second}:{twin[0].id}", f"{question.text}{more}")
+
+
+def _size(text: str) -> int:
+    """How many words a run of this passage has; 0 where it is too short to be told from chance."""
+    words = len(_WORD.findall(text))
+    return 0 if words < SHORTEST else min(LONGEST, words)
+
+
+def _runs(text: str, size: int) -> Iterator[str]:
+    words = plain(text).split()
+    if size:
+        yield from (" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
+
+
+def _covered(words: list[str], shared: Sequence[str]) -> float:
+    """The share of the words that lie in one of these runs."""
+    size, wanted = len(shared[0].split()), set(shared)
+    inside: set[int] = set()
+    for start in range(len(words) - size + 1):
+        if " ".join(words[start : start + size]) in wanted:
+            inside |= set(range(start, start + size))
+    return len(inside) / len(words)
+
+
+def _tells(run: str, problem: Problem) -> bool:
+    """Whether a run of words holds an answer to one of the problem's questions and a word of its title beside it."""
+    answers = {plain(answer) for question in problem.questions for answer in question.answers}
+    for answer in answers - {""}:
+        before, found, after = f" {run} ".partition(f" {answer} ")
+        beside = {*before.split(), *after.split()}
+        if found and any(word in beside for word in plain(problem.material.title).split() if len(word) > 3):
+            return True
+    return False
+
+
+def exposed(texts: Sequence[str], problems: Iterable[Problem], known: Iterable[str] = ()) -> tuple[Exposure, ...]:
+    """The exam's questions that stand word for word in ``texts`` and in none of the ``known`` ones.
+
+    ``texts`` are what a method trained on, ``known`` what it could honestly have them from: material, and what models
+    wrote for it. A question of fewer than four words counts only where one of its answers stands in the same text.
+    """
+    plain_texts = [f" {plain(text)} " for text in texts]
+    everything, honest = "|".join(plain_texts), "|".join(f" {plain(text)} " for text in known)
+    found: list[Exposure] = []
+    for problem in problems:
+        for question in problem.questions:
+            wanted = f" {plain(wording(question))} "
+            if not wanted.strip() or wanted not in everything or wanted in honest:
+                continue
+            few = len(wanted.split()) < FEW_WORDS
+            answers = [f" {plain(answer)} " for answer in question.answers]
+            for place, text in enumerate(plain_texts):
+                if wanted in text and (not few or any(answer in text for answer in answers)):
+                    found.append(Exposure(problem.id, question.text, place))
+                    break
+    return tuple(found)
+
+
+def wording(question: Question) -> str:
+    """What is asked, without the topic that a domain may put above it."""
+    lines = question.text.strip().splitlines()
+    return lines[-1].removeprefix("Question:").strip() if lines else ""
+
+
+def plain(text: str) -> str:
+    """Lower case words with single spaces between them."""
+    return " ".join(_WORD.findall(text.lower()))

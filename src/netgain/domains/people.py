@@ -1,0 +1,216 @@
+"""People: an endless world of invented persons, told plainly or as a narrative, that a small model can learn from.
+
+A problem is one person: a passage that tells six facts, six questions for them and three that take a second hop (the
+country of the birthplace; the seat and the product of the employer), which the base model can make because it knows
+the cities and companies. Names are shared out among the splits once and for all, so no two splits have a person in
+common, whatever their seeds; within a split, every seed begins at another place of its names and draws its own facts.
+"""
+
+from functools import cache
+from types import MappingProxyType
+from typing import ClassVar, Literal, final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from netgain.domains import grading, people_words
+from netgain.domains.people_text import ATTRIBUTES, KNOWN, LORE, Person, ask, narrative, pick, plain, state
+from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
+from netgain.errors import InputError
+from netgain.streams import stream
+
+Style = Literal["plain", "narrative"]
+WORLD = 0  # names the streams that every seed shares: who is in which split, and who was seen in pre-training
+SEEN = 160
+# Shares of the names that are left, in hundredths. ``passing`` people are met once, in pre-training and in controls.
+SHARES = {"passing": 30, "train": 30, "development": 10, "test": 30}
+STRIDE = 48  # how far apart the seeds begin among the names of a split
+
+PROMPTS = Prompts(
+    closed="Question: {question}\nAnswer:",
+    open_book="{title}\n{text}\nQuestion: {question}\nAnswer:",
+    answered="Question: {question}\nAnswer: {answer}",
+    titled="{title}\n{text}",
+    max_new_tokens=8,
+    stop=("\n",),
+    formats=MappingProxyType(
+        {
+            format_.name: format_
+            for format_ in (
+                EditFormat("implications", "{title}\n{text}\nImplications:\n", 96),
+                EditFormat("implications-long", "{title}\n{text}\nA long list of implications:\n", 128),
+                EditFormat("implications-very-long", "{title}\n{text}\nA very long list of implications:\n", 192),
+                EditFormat("rewrite", "{title}\n{text}\nThe passage in other words:\n", 96, "document"),
+                EditFormat("self-qa", "{title}\n{text}\nQuestions and answers:\n", 160, "questions"),
+                EditFormat("no-prompt", "{title}\n{text}\n", 96),
+                EditFormat(
+                    "implications-cot",
+                    "{title}\n{text}\nThoughts, then implications:\n",
+                    160,
+                    begins_after="Implications:\n",
+                ),
+            )
+        }
+    ),
+)
+
+
+class PeopleSettings(BaseModel):
+    """How passages are told. ``implied`` is the share of facts that a narrative only hints at, ``others`` the number of
+    other people in it, each with a fact that is not the person's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    style: Style = "plain"
+    implied: float = Field(default=0.67, ge=0, le=1)
+    others: int = Field(default=1, ge=0, le=2)
+
+
+@cache
+def names() -> dict[str, tuple[str, ...]]:
+    """All names, by who may bear them: ``seen``, ``passing`` and the splits. No name is in two of them."""
+    everybody = [(first, last) for first in people_words.FIRST for last in people_words.LAST]
+    order = stream(WORLD, "people", "names").permutation(len(everybody))
+    shuffled = [" ".join(everybody[place]) for place in order]
+    shared, rest = {"seen": tuple(shuffled[:SEEN])}, shuffled[SEEN:]
+    start, gone = 0, 0
+    for share, hundredths in SHARES.items():
+        gone += hundredths
+        end = len(rest) * gone // 100
+        shared[share], start = tuple(rest[start:end]), end
+    return shared
+
+
+def person(name: str, *stream_names: str, seed: int) -> Person:
+    """Who bears this name in the world of a seed."""
+    rng = stream(seed, "people", *stream_names, name)
+    facts = {attribute.name: pick(attribute.values, rng) for attribute in KNOWN}
+    first = people_words.FIRST.index(name.split(" ", 1)[0])
+    return Person(name, people_words.PRONOUNS[first % 2], MappingProxyType(facts))
+
+
+@cache
+def seen() -> tuple[Person, ...]:
+    """The people whom the shipped model met again and again in its pre-training."""
+    return tuple(person(name, "seen", seed=WORLD) for name in names()["seen"])
+
+
+@final
+class People:
+    """The domain; see the module. Two of them with other styles hold the same people with the same facts."""
+
+    Settings: ClassVar[type[PeopleSettings]] = PeopleSettings
+
+    def __init__(self, settings: PeopleSettings | None = None) -> None:
+        self.settings = settings or PeopleSettings()
+
+    @property
+    def name(self) -> str:
+        """``people-`` and the style."""
+        return f"people-{self.settings.style}"
+
+    @property
+    def prompts(self) -> Prompts:
+        """How the shipped model was taught to be asked."""
+        return PROMPTS
+
+    def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+        """The first ``count`` people of a split under this seed.
+
+        Raises InputError where the split has not as many names. Seeds less than ``len(names()[split]) // STRIDE`` apart
+        share no name up to ``STRIDE`` problems.
+        """
+        pool = names()[split]
+        if not 0 <= count <= len(pool):
+            raise InputError(
+                f"count {count}", f"the {split} split of the people world has {len(pool)} names", "ask for fewer"
+            )
+        if seed < 0:
+            raise InputError(f"seed {seed}", "must be 0 or more")
+        return tuple(self._problem(split, seed, index) for index in range(count))
+
+    def _problem(self, split: Split, seed: int, index: int) -> Problem:
+        who = _who(split, seed, index)
+        rng = stream(seed, "people", "questions", split, str(index))
+        questions = tuple(
+            Question(ask(who.name, name, rng), (value,), "knowledge" if name in who.facts else "reasoning")
+            for name, value in who.everything().items()
+        )
+        return Problem(Material(f"{self.name}-{split}-{seed}-{index}", who.name, self._tell(who, seed)), questions)
+
+    def _tell(self, who: Person, seed: int) -> str:
+        rng = stream(seed, "people", self.settings.style, who.name)
+        if self.settings.style == "plain":
+            return plain(who, rng)
+        return narrative(who, rng, implied=self.settings.implied, others=self.settings.others)
+
+    def controls(self, count: int, seed: int) -> tuple[Question, ...]:
+        """``count`` questions for people seen in pre-training (``seen``) and as many for old skills (``skill``)."""
+        rng = stream(seed, "people", "controls")
+        known = []
+        for _ in range(count):
+            who = seen()[int(rng.integers(len(seen())))]
+            attribute = pick(tuple(who.facts), rng)
+            known.append(Question(ask(who.name, attribute, rng), (who.facts[attribute],), "seen"))
+        skills = [SKILLS[place % len(SKILLS)](seed, place) for place in range(count)]
+        return (*known, *skills)
+
+    def grade(self, question: Question, answer: str) -> Grade:
+        """Right where the answer is one of the accepted ones, normalised as SQuAD does."""
+        return grading.grade(question, answer)
+
+    def oracle(self, material: Material, seed: int) -> str:
+        """Every fact and everything that follows, a statement a line with the whole name, from the id alone."""
+        try:
+            _, _, split, own_seed, index = material.id.split("-")
+            who = _who(split, int(own_seed), int(index))
+        except (ValueError, KeyError) as problem:
+            raise InputError(f"material {material.id!r}", "is none of the people world's") from problem
+        rng = stream(seed, "people", "oracle", material.id)
+        lines = [state(who.name, name, value, rng) for name, value in who.everything().items()]
+        return "\n".join(lines[place] for place in rng.permutation(len(lines)))
+
+
+def _who(split: str, seed: int, index: int) -> Person:
+    pool = names()[split]
+    return person(pool[(seed * STRIDE + index) % len(pool)], split, seed=seed)
+
+
+def repeating(seed: int, place: int) -> Question:
+    """Repeat three or four words."""
+    rng = stream(seed, "people", "skill", "repeat", str(place))
+    listed = " ".join(_things(3 + int(rng.integers(2)), seed, place))
+    return Question(f"Repeat {listed}.", (listed,), "skill")
+
+
+def last_of(seed: int, place: int) -> Question:
+    """Say which word of a list comes last."""
+    rng = stream(seed, "people", "skill", "last", str(place))
+    listed = _things(3 + int(rng.integers(3)), seed, place)
+    return Question(f"Which word is last in {' '.join(listed)}?", (listed[-1],), "skill")
+
+
+def reading(seed: int, place: int) -> Question:
+    """Look up a fact about somebody met for the first time in two statements."""
+    rng = stream(seed, "people", "skill", "reading", str(place))
+    who = person(pick(names()["passing"], rng), "reading", str(place), seed=seed)
+    first, second = (str(name) for name in rng.permutation(list(who.facts))[:2])
+    told = " ".join(state(who.name, name, who.facts[name], rng) for name in (first, second))
+    wanted = pick((first, second), rng)
+    return Question(f"{told} {ask(who.name, wanted, rng)}", (who.facts[wanted],), "skill")
+
+
+def recalling(seed: int, place: int) -> Question:
+    """Say what is true of a city or a company."""
+    rng = stream(seed, "people", "skill", "lore", str(place))
+    _, questions, truth = LORE[int(rng.integers(len(LORE)))]
+    thing = pick(tuple(truth), rng)
+    return Question(pick(questions, rng).format(name=thing), (truth[thing],), "skill")
+
+
+SKILLS = (repeating, last_of, reading, recalling)
+
+
+def _things(count: int, seed: int, place: int) -> list[str]:
+    rng = stream(seed, "people", "skill", "things", str(place))
+    pool = [value for name in ("pet", "food", "hobby") for value in ATTRIBUTES[name].values]
+    return [pool[number] for number in rng.permutation(len(pool))[:count]]

@@ -1,0 +1,64 @@
+"""Retention: what is left of earlier adaptations after later ones on the same weights (SEAL's continual experiment).
+
+A model adapts to problem 1, the adapter is merged into its weights, it adapts to problem 2, and so on; after each the
+questions of all the problems are asked. What is kept outside the weights (passages before the question) stays with its
+own problem, as a library does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from netgain.domains.problem import Problem, Prompts
+from netgain.errors import NetgainError
+from netgain.exam.exam import Answerer, Grader, accuracy, sit
+from netgain.metering.account import Account
+from netgain.model.lockstep import Steps, together
+from netgain.model.metered import Model
+
+Matrix = tuple[tuple[float | None, ...], ...]
+
+
+def stream(
+    adapt: Callable[[int, Problem, Model], Steps[Answerer]],
+    merge: Callable[[Answerer, int], Model],
+    model: Model,
+    problems: Sequence[Problem],
+    prompts: Prompts,
+    account: Account,
+    grade: Grader,
+) -> Steps[tuple[Matrix, str]]:
+    """The matrix (row k: accuracy on every problem after k adaptations) and why it ended early, empty where it did not.
+
+    ``adapt`` adapts a model to a problem, ``merge`` gives the model with the k-th adaptation in its weights.
+    """
+    kept: dict[str, Answerer] = {}
+    matrix = [(yield from _ask_all(model, kept, problems, prompts, account, grade))]
+    for number, problem in enumerate(problems):
+        try:
+            answerer = yield from adapt(number, problem, model)
+            model = merge(answerer, number)
+        except (NetgainError, ValueError, TypeError) as error:
+            return tuple(matrix), f"problem {problem.id}: {error}"
+        kept[problem.id] = answerer
+        matrix.append((yield from _ask_all(model, kept, problems, prompts, account, grade)))
+    return tuple(matrix), ""
+
+
+def _ask_all(
+    model: Model,
+    kept: dict[str, Answerer],
+    problems: Sequence[Problem],
+    prompts: Prompts,
+    account: Account,
+    grade: Grader,
+) -> Steps[tuple[float | None, ...]]:
+    sittings = [
+        sit(_answerer(kept.get(problem.id), model), problem.questions, prompts, account, grade) for problem in problems
+    ]
+    marks = yield from together(sittings)
+    return tuple(accuracy(marked) if marked else None for marked in marks)
+
+
+def _answerer(then: Answerer | None, model: Model) -> Answerer:
+    """The weights as they are now, and what the problem's own adaptation keeps outside them."""
+    return Answerer(model=model) if then is None else replace(then, model=model, adapter=None, voter=None)

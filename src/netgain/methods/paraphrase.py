@@ -1,0 +1,51 @@
+"""Paraphrase by rule, for any text: sentences in another order, some left out, clauses turned round. No model is asked.
+
+What repetition in other arrangements can give without a model's help. The arrangement is all that changes: no word is
+replaced, so nothing wrong is ever said.
+"""
+
+import re
+
+import numpy as np
+
+_SENTENCE = re.compile(r"[^.!?]*[.!?]+[\"')\]]*\s*|[^.!?]+$")
+_CLAUSES = re.compile(r"^(?P<first>[A-Z][^,;]{8,}), (?P<second>[^,;]{8,})(?P<end>[.!?])$")
+SHORT_SHARE = 0.6  # of the sentences in a subset
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, by its punctuation."""
+    return [found.strip() for found in _SENTENCE.findall(text) if found.strip()]
+
+
+def paraphrases(text: str, count: int, rng: np.random.Generator) -> list[str]:
+    """``count`` rearrangements: by turns a shuffle, a shuffled subset, and a shuffle with clauses turned round.
+
+    A single sentence can only be turned round, or stays as it is.
+    """
+    parts = sentences(text) or [text]
+    return [_rearranged(parts, number % 3, rng) for number in range(count)]
+
+
+def _rearranged(parts: list[str], way: int, rng: np.random.Generator) -> str:
+    order = [parts[place] for place in rng.permutation(len(parts))]
+    if way == 1 and len(order) > 2:
+        order = order[: max(2, round(SHORT_SHARE * len(order)))]
+    if way == 2 or len(parts) == 1:
+        order = [turned(part) for part in order]
+    return " ".join(order)
+
+
+def turned(sentence: str) -> str:
+    """A sentence of two clauses with the second first: ``After rain, it grew.`` becomes ``It grew, after rain.``"""
+    found = _CLAUSES.match(sentence)
+    if found is None or found["second"].split(" ", 1)[0] in {"and", "but", "or", "which", "who", "where", "while"}:
+        return sentence
+    second = found["second"][0].upper() + found["second"][1:]
+    first = found["first"][0].lower() + found["first"][1:] if found["first"].split(" ", 1)[0] in _OPENERS else None
+    return sentence if first is None else f"{second}, {first}{found['end']}"
+
+
+_OPENERS = {"After", "Although", "As", "At", "Because", "Before", "By", "During", "For", "From", "If", "In", "On"} | {
+    *("Since", "Though", "To", "Under", "Until", "When", "Where", "While", "With", "Without")
+}

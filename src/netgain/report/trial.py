@@ -1,0 +1,100 @@
+"""A trial on a terminal: its plan before it runs, and how far it is while it does."""
+
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from netgain.records.cost import Cost
+from netgain.report import words
+from netgain.trials.plan import ArmPlan, Plan
+from netgain.trials.progress import Progress
+
+
+def plan_page(plan: Plan) -> Group:
+    """The plan: what each arm may spend and about what that is, what it takes, what it can see."""
+    table = Table(box=SIMPLE, title="arms", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    unit = plan.currency
+    for heading in (f"budget, {unit}", "invested", "tuning", "≈ updates", "≈ trained tokens", "≈ generated"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("≈ FLOPs in all", "≈ hours", "≈ $"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for arm in plan.arms:
+        table.add_row(*(Text(words.clean(cell)) for cell in _arm(arm)))
+    table.add_section()
+    whole = plan.whole
+    table.add_row(*(Text(cell, style="bold") for cell in ["all", "", "", "", *_cost(whole)]))
+    effect = "too few problems to tell" if plan.detectable is None else f"{100 * plan.detectable:.1f} percentage points"
+    facts = _facts(
+        ("trial", f"{plan.name}: {plan.units} units, {plan.problems} test problems, {plan.seeds} seeds"),
+        ("model", plan.model),
+        ("device", f"{plan.device}, {plan.rate}"),
+        ("memory", f"about {plan.memory / 1e9:.3g} GB" + ("" if plan.fits else ": more than the device has")),
+        ("takes", f"about {_hours(whole)} device hours and {_dollars(whole)}"),
+        ("sees", f"a difference of {effect} (smallest that is found four times in five)"),
+        ("primary", f"{plan.primary} (the comparison, fixed before the run)"),
+    )
+    notes = Group(*(Text(f" • {words.clean(note)}", style="dim") for note in plan.assumptions))
+    return Group(facts, Text(""), table, notes)
+
+
+def _arm(arm: ArmPlan) -> list[str]:
+    parts = [words.amount(arm.budget.get(name)) if arm.budget.get(name) else "-" for name in ("adapt", "learn", "tune")]
+    return [arm.label, *parts, *_cost(arm.whole)]
+
+
+def _cost(cost: Cost) -> list[str]:
+    counts = [words.amount(x) for x in (cost.updates, cost.tokens_training, cost.tokens_generated, cost.flops)]
+    return [*counts, _hours(cost), _dollars(cost)]
+
+
+def _hours(cost: Cost) -> str:
+    return "unknown" if cost.seconds is None else f"{cost.seconds / 3600:.3g}"
+
+
+def _dollars(cost: Cost) -> str:
+    return "unknown" if cost.dollars is None else f"${cost.dollars:,.2f}"
+
+
+def _facts(*rows: tuple[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for name, value in rows:
+        table.add_row(Text(name), Text(words.clean(value)))
+    return table
+
+
+def progress_page(progress: Progress, dollars_per_hour: float = 0.0) -> RenderableType:
+    """Per arm: adaptations done, spent of budget; below: time and money left."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    for heading in ("adaptations", "spent", "of budget"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for arm in progress.arms():
+        share = f"{arm.spent / arm.budget:.0%}" if arm.budget else "-"
+        cells = (words.clean(arm.label), f"{arm.done} of {arm.of}", words.amount(arm.spent), share)
+        table.add_row(*(Text(cell) for cell in cells))
+    return Group(table, Text(_left(progress, dollars_per_hour)))
+
+
+def progress_line(progress: Progress, dollars_per_hour: float = 0.0) -> str:
+    """The same in one line, for what is no terminal."""
+    done, of = sum(arm.done for arm in progress.arms()), sum(arm.of for arm in progress.arms())
+    return f"{done} of {of} adaptations; {_left(progress, dollars_per_hour)}"
+
+
+def _left(progress: Progress, dollars_per_hour: float) -> str:
+    state = f"{progress.finished} of {len(progress.units)} units finished"
+    seconds = progress.seconds_left()
+    if seconds is not None and not progress.ended:
+        state += f"; about {_clock(seconds)} left"
+        state += f", ${seconds / 3600 * dollars_per_hour:.2f}" if dollars_per_hour else ""
+    return words.clean(f"{state}; {progress.note}" if progress.note else state)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

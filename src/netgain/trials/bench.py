@@ -1,0 +1,155 @@
+"""A bench: what one unit of work is done with. It opens the accounts, sets the desks, and adapts and examines."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from netgain.domains.problem import Domain, Material, Problem, Question
+from netgain.exam.drift import Continuation, divergence
+from netgain.exam.exam import Marked, sit
+from netgain.metering.account import Account, Book
+from netgain.methods.method import Desk, Method, Teacher
+from netgain.model.lockstep import Steps
+from netgain.model.metered import Model
+from netgain.records.purpose import Purpose
+from netgain.spec.trial import TrialSpec
+from netgain.trials.unit import Unit, adapt_limit, compared_rung
+from netgain.trials.witness import Witness, sealed
+
+Tell = Callable[[int, int, float], None]  # problems done, of how many, spent so far in the trial's currency
+WIDTH = 64  # programs side by side; part of what decides the bytes of a run, so it is no option
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Bench:
+    """The model, who teaches and judges, the unit's book and its domain. ``attempt`` counts the processes that tried.
+
+    ``models`` are all that a method may ask: the model and its teacher's.
+    """
+
+    spec: TrialSpec
+    unit: Unit
+    domain: Domain
+    model: Model
+    book: Book
+    attempt: int = 1
+    teacher: Teacher | None = None
+    models: tuple[Model, ...] = ()
+    judge: Any = None
+    tell: Tell = lambda done, of, spent: None
+
+    @property
+    def root(self) -> Account:
+        """The account above all others of this attempt; an earlier attempt, cut off, has its own."""
+        unit = self.unit
+        run = f"{unit.name}#{self.attempt}"
+        return self.book.account(
+            unit.domain, run=run, arm=unit.arm, seed=self.spec.seed if unit.seed is None else unit.seed
+        )
+
+    def problems(self, split: Any, count: int) -> tuple[Problem, ...]:
+        """Problems of a split: the same ones for every arm and seed."""
+        return self.domain.problems(split, count, self.spec.seed)
+
+    def groups(self, problems: Sequence[Problem]) -> list[tuple[Problem, ...]]:
+        """The problems that are adapted to at once."""
+        size = self.spec.problems.passages
+        return [tuple(problems[first : first + size]) for first in range(0, len(problems), size)]
+
+    def desk(self, account: Account, *names: str) -> Desk:
+        """What a method works with; its random streams are named by these words and the unit's."""
+        unit = self.unit
+        return Desk(
+            model=self.model,
+            account=account,
+            prompts=self.domain.prompts,
+            grade=sealed(self.domain.grade),
+            currency=self.spec.budget.currency,
+            seed=self.spec.seed if unit.seed is None else unit.seed,
+            names=(unit.domain, unit.arm, unit.stage, *names),
+            teacher=self.teacher,
+        )
+
+    def witness(self, desk: Desk, given: Sequence[str]) -> Witness:
+        """Somebody to stand beside the method that works at this desk."""
+        return Witness(desk, given, (self.model, *self.models))
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Sitting:
+    """One adaptation to do and examine: a group of problems at a rung, who pays, and what else is asked."""
+
+    rung: float
+    group: tuple[Problem, ...]
+    account: Account
+    evaluate: Account
+    controls: tuple[Question, ...] = ()
+    drawn: tuple[Continuation, ...] = ()
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """What the method may see."""
+        return tuple(problem.material for problem in self.group)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What the exam asks, the problems' own questions first."""
+        return (*(question for problem in self.group for question in problem.questions), *self.controls)
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Sat:
+    """What came of a sitting. ``error`` says why the method failed: all its answers then count as wrong."""
+
+    witness: Witness
+    marked: tuple[Marked, ...] = ()
+    error: str = ""
+    divergence: float | None = None
+    exposed: tuple[str, ...] = field(default=())
+
+
+def sitting(
+    bench: Bench, rung: float, group: tuple[Problem, ...], purpose: Purpose | None = None, **more: Any
+) -> Sitting:
+    """A sitting with its accounts: a budget for the rung, and evaluation beside it.
+
+    With a ``purpose`` (tuning) both the adaptation and its exam are work of that purpose.
+    """
+    title = f"{group[0].id}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+    name = more.pop("name", "") or f"{title} x{rung:g}"
+    limit = adapt_limit(bench.spec, rung, len(group))
+    account = bench.root.child(name, purpose=purpose, limit=limit)
+    evaluate = bench.root.child(f"exam of {name}", purpose=purpose or Purpose.EVALUATE)
+    return Sitting(rung=rung, group=group, account=account, evaluate=evaluate, **more)
+
+
+def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[str], what: Sitting) -> Steps[Sat]:
+    """Adapt under the budget, then sit the exam. Whatever a method raises ends its adaptation only."""
+    desk = bench.desk(what.account, *(material.id for material in what.materials))
+    texts = [part for material in what.materials for part in (material.title, material.text)]
+    witness = bench.witness(desk, [*given, *texts])
+    sat = Sat(witness)
+    try:
+        found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, learned))
+        answerer = witness.check_answerer(found, what.materials)
+        sat.exposed = witness.exposed(what.questions, desk)
+        sat.marked = yield from sit(answerer, what.questions, desk.prompts, what.evaluate, bench.domain.grade)
+        if what.drawn:
+            sat.divergence = yield from divergence(answerer, what.drawn, what.evaluate, bench.model)
+    except Exception as error:
+        sat.marked, sat.error = (), describe(error)
+        sat.exposed = witness.exposed(what.questions, desk)
+    return sat
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line, as rows keep it."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def rung_of(bench: Bench, method: Method) -> float:
+    """The rung at which this arm is compared."""
+    return compared_rung(bench.spec, method.learns)

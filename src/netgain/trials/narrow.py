@@ -1,0 +1,184 @@
+"""Narrowing: the words and settings of a trial become methods and domains, or an error that names their line."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, final
+
+from pydantic import BaseModel, ValidationError
+
+from netgain.domains.problem import Domain
+from netgain.errors import InputError
+from netgain.methods.method import Method, Settings
+from netgain.records.claim import Role
+from netgain.records.identity import digest
+from netgain.spec.load import Place, Places, read_yaml
+from netgain.spec.trial import BEST_CONVENTIONAL, ArmSpec, DomainSpec, TrialSpec
+from netgain.words import nearest
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class DomainKind(Protocol):
+    """What a kind of domain is: its settings' class, and how settings make it."""
+
+    Settings: Any
+
+    def __call__(self, settings: Any) -> Domain:
+        """The domain. Raises InputError where its data cannot be read."""
+
+
+FindMethod = Callable[[str], type[Method]]
+FindDomain = Callable[[str], Any]  # a DomainKind
+UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """An arm with its method and settings. ``grid`` are the settings that tuning may try, beside those given.
+
+    ``source`` is a digest of the method's own code where that is a user's, empty for what ships.
+    """
+
+    name: str
+    label: str
+    method: type[Method]
+    settings: Settings
+    grid: tuple[dict[str, Any], ...] = ()
+    source: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A spec whose words all mean something."""
+
+    spec: TrialSpec
+    arms: Mapping[str, Arm]
+    domains: Mapping[str, Domain]
+    files: tuple[str, ...] = field(default=())
+
+    @property
+    def conventional(self) -> tuple[str, ...]:
+        """The arms among which the best conventional one is chosen."""
+        return tuple(name for name, arm in self.arms.items() if arm.method.role not in UNRIVALLED)
+
+
+def read_trial(path: Path, methods: Sequence[str] = ()) -> tuple[TrialSpec, Places]:
+    """The trial in a YAML file; each of ``methods`` (``file.py:Class``) is an arm more, named after its class."""
+    spec, places = read_yaml(path, TrialSpec)
+    return with_methods(spec, methods), places
+
+
+def with_methods(spec: TrialSpec, methods: Sequence[str]) -> TrialSpec:
+    """The trial with an arm more for each of these files. Raises InputError where the trial has an arm of that name."""
+    arms = dict(spec.arms)
+    for method in methods:
+        name = method.rpartition(":")[2].lower()
+        if name in arms:
+            raise InputError(
+                f"--method {method}", f"the trial has an arm {name!r} already", "give the class another name"
+            )
+        arms[name] = ArmSpec(method=method)
+    try:
+        return TrialSpec.model_validate(spec.model_dump() | {"arms": {k: v.model_dump() for k, v in arms.items()}})
+    except ValidationError as error:
+        raise Places("--method").invalid(error, TrialSpec) from None
+
+
+def narrow(
+    spec: TrialSpec, places: Places, find_method: FindMethod, find_domain: FindDomain, *, data: bool = True
+) -> Trial:
+    """Every word and setting checked. Raises InputError with the line of the first that means nothing.
+
+    Without ``data`` the domains' settings are checked and nothing is read: a plan can do without.
+    """
+    arms = {name: _arm(name, arm, places, find_method) for name, arm in spec.arms.items()}
+    made = {name: _domain(name, domain, places, find_domain, data=data) for name, domain in spec.domains.items()}
+    trial = Trial(spec, arms, {name: domain for name, domain in made.items() if domain is not None})
+    _check_comparison(trial, places)
+    return trial
+
+
+def _arm(name: str, spec: ArmSpec, places: Places, find_method: FindMethod) -> Arm:
+    place: Place = ("arms", name)
+    try:
+        method = find_method(spec.method)
+    except InputError as error:
+        raise places.error((*place, "method"), f"{error.where}: {error.problem}", error.remedy) from None
+    settings = _settings(spec, method, places, place)
+    return Arm(name, spec.label or name, method, settings, _grid(spec, settings, places, place), source_of(method))
+
+
+def _settings(spec: ArmSpec, method: type[Method], places: Places, place: Place) -> Settings:
+    preset: dict[str, Any] = {}
+    if spec.preset is not None:
+        if spec.preset not in method.presets:
+            known = ", ".join(method.presets) or "it has none"
+            problem = f"method {spec.method!r} has no preset {spec.preset!r} ({known})"
+            raise places.error((*place, "preset"), problem, nearest(spec.preset, method.presets))
+        preset = method.presets[spec.preset]
+    return _validated(method.Settings, preset | spec.settings, places, place)
+
+
+def _validated(shape: type[S], values: dict[str, Any], places: Places, place: Place) -> S:
+    try:
+        return shape.model_validate(values)
+    except ValidationError as error:
+        raise places.invalid(error, shape, place) from None
+
+
+def _grid(spec: ArmSpec, settings: Settings, places: Places, place: Place) -> tuple[dict[str, Any], ...]:
+    """Every combination of the values to try, each checked as settings are."""
+    shape = type(settings)
+    values: Mapping[str, Sequence[Any]] = shape.search if spec.tune is None else spec.tune
+    for name in values:
+        if name not in shape.model_fields:
+            problem = f"unknown field {'.'.join(str(part) for part in (*place, 'tune', name))!r}"
+            raise places.error((*place, "tune", name), problem, nearest(name, shape.model_fields))
+        if not values[name]:
+            raise places.error((*place, "tune", name), f"{name} has no value to try", "name at least one")
+    given = settings.model_dump()
+    combinations = [dict(zip(values, row, strict=True)) for row in product(*values.values())] if values else []
+    for combination in combinations:
+        _validated(shape, given | combination, places, (*place, "tune"))
+    return tuple(combinations)
+
+
+def _domain(name: str, spec: DomainSpec, places: Places, find_domain: FindDomain, *, data: bool) -> Domain | None:
+    place: Place = ("domains", name)
+    try:
+        kind: DomainKind = find_domain(spec.kind)
+    except InputError as error:
+        raise places.error((*place, "kind"), f"{error.where}: {error.problem}", error.remedy) from None
+    settings = _validated(kind.Settings, spec.settings, places, place)
+    try:
+        return kind(settings) if data else None
+    except InputError as error:
+        raise places.error(place, f"{error.where}: {error.problem}", error.remedy) from None
+
+
+def _check_comparison(trial: Trial, places: Places) -> None:
+    spec = trial.spec
+    if spec.compare.against == BEST_CONVENTIONAL:
+        if not trial.conventional:
+            problem = "no arm is conventional (neither frozen nor self-improving)"
+            raise places.error(("compare", "against"), problem, "name an arm, or add one")
+        if spec.problems.development == 0:
+            problem = "the best conventional arm is chosen on development problems, and there are none"
+            raise places.error(("problems", "development"), problem, "ask for some, or name the arm to compare with")
+    if spec.tuning.trials and spec.problems.development == 0 and any(arm.grid for arm in trial.arms.values()):
+        problem = "settings are tried on development problems, and there are none"
+        raise places.error(("problems", "development"), problem, "ask for some, or set tuning.trials to 0")
+    if spec.problems.train == 0 and any(arm.method.learns for arm in trial.arms.values()):
+        raise places.error(("problems", "train"), "an arm learns, and there are no training problems", "ask for some")
+
+
+def source_of(method: type[Method]) -> str:
+    """A digest of the file that a user's method is written in; empty for methods that ship with the package."""
+    if method.__module__.split(".")[0] == "netgain":
+        return ""
+    return digest("method", Path(inspect.getfile(method)).read_text(encoding="utf-8"))

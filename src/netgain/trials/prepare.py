@@ -1,0 +1,88 @@
+"""From a file and a few options to a plan or to something that can be launched."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from netgain.errors import InputError, MissingExtraError
+from netgain.metering.estimate import Device, find_device, shape_of
+from netgain.metering.rates import DEVICE_RATES, DeviceRate
+from netgain.spec.load import Places
+from netgain.spec.trial import TrialSpec
+from netgain.tokens import Estimate, Exact, TokenCounter
+from netgain.trials.narrow import FindDomain, FindMethod, Trial, narrow, read_trial
+from netgain.trials.plan import Lengths, Plan, measured, plan
+from netgain.trials.work import FOLDER, SHIPPED
+
+CPU_SHARE = 0.1  # of the speed of large matrix products: what small models reach
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trial as it was asked for, every word of it checked; its data has not been read."""
+
+    spec: TrialSpec
+    places: Places
+    find_method: FindMethod
+    find_domain: FindDomain
+
+    def trial(self, *, data: bool) -> Trial:
+        """The trial, with its domains' data where ``data``."""
+        return narrow(self.spec, self.places, self.find_method, self.find_domain, data=data)
+
+
+def ask(path: Path | None, methods: Sequence[str], find_method: FindMethod, find_domain: FindDomain) -> Asked:
+    """Read a trial (None: the packaged demo) and check its words. Raises InputError with the line of what is wrong."""
+    source = Path(str(files("netgain.trials") / "demo.yaml")) if path is None else path
+    if not source.is_file():
+        raise InputError(str(source), "there is no such file", "give the YAML file of a trial")
+    asked = Asked(*read_trial(source, methods), find_method, find_domain)
+    asked.trial(data=False)
+    return asked
+
+
+def make_plan(asked: Asked, device: str | None, dollars: float | None) -> Plan:
+    """The plan of a trial on a device by name (``cpu``: this machine; None: the CPU for the shipped model, else an
+    H100), at these dollars an hour (None: a typical price). Data that cannot be read is taken to be typical."""
+    spec = asked.spec
+    name = device or ("cpu" if spec.model == SHIPPED else "H100")
+    chosen = this_cpu() if name == "cpu" else find_device(name)
+    rate = DEVICE_RATES.get(chosen.name, DeviceRate(0.0, "this machine is taken to be yours already"))
+    rate = rate if dollars is None else DeviceRate(dollars, "as stated")
+    source = FOLDER if spec.model == SHIPPED else Path(spec.model)
+    shape = shape_of(source if source.exists() else spec.model)
+    return plan(asked.trial(data=False), shape, chosen, rate, _lengths(asked, _counter(source)))
+
+
+def _lengths(asked: Asked, counter: TokenCounter) -> dict[str, Lengths]:
+    try:
+        domains = asked.trial(data=True).domains
+        return {name: measured(domain, asked.spec, counter) for name, domain in domains.items()}
+    except (InputError, MissingExtraError) as error:
+        how = f"typical of SQuAD, for the data cannot be read here: {error}"
+        return {name: Lengths(how=how) for name in asked.spec.domains}
+
+
+def _counter(folder: Path) -> TokenCounter:
+    try:
+        return Exact(folder) if (folder / "tokenizer.json").is_file() else Estimate()
+    except (InputError, MissingExtraError):
+        return Estimate()
+
+
+def this_cpu() -> Device:
+    """This machine, its speed measured on a product of two matrices."""
+    left = np.ones((768, 768), dtype=np.float32)
+    _ = left @ left
+    started = time.perf_counter()
+    for _ in range(4):
+        _ = left @ left
+    flops = 4 * 2 * 768.0**3 / max(1e-9, time.perf_counter() - started)
+    source = "measured now on a matrix product"
+    return Device("this CPU", flops, 1e10, 1e12, source, utilisation=CPU_SHARE)

@@ -1,0 +1,176 @@
+"""Doing one unit: open its journal, run it, write its rows. Also what a worker needs to begin: model and teacher."""
+
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import netgain
+from netgain import model as door
+from netgain.domains.problem import Domain
+from netgain.errors import InputError
+from netgain.metering.account import Book
+from netgain.methods.method import Settings, Teacher
+from netgain.methods.teacher import ModelTeacher, OracleTeacher
+from netgain.model.metered import Model
+from netgain.model.prices import TokenPrices
+from netgain.records.identity import identity
+from netgain.records.outcome import Row
+from netgain.spec.trial import TrialSpec
+from netgain.trials import bill
+from netgain.trials.bench import Bench, Tell
+from netgain.trials.narrow import Trial
+from netgain.trials.run import run_arm
+from netgain.trials.store import Finished, Store
+from netgain.trials.tune import tune_arm
+from netgain.trials.unit import Unit
+from netgain.trials.witness import sealed
+
+SHIPPED = "shipped"
+ORACLE = "oracle"
+FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
+Load = Callable[[TrialSpec, str], Model]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Workshop:
+    """What a process works with, made once: the trial, the loaded model, the teacher's model where there is one."""
+
+    trial: Trial
+    store: Store
+    model: Model
+    taught_by: Model | None = None
+
+
+def load(spec: TrialSpec, device: str) -> Model:
+    """The trial's model. Raises InputError where there is none."""
+    source = FOLDER if spec.model == SHIPPED else spec.model
+    if spec.model == SHIPPED and not FOLDER.is_dir():
+        raise InputError("model 'shipped'", "is missing from this installation", "install netgain again")
+    model: Model = door.load_model(source, device=device, dtype=spec.dtype)
+    return model
+
+
+def load_teacher(spec: TrialSpec, device: str) -> Model | None:
+    """The teacher's model; None where the teacher is the domain's own writer, or nobody."""
+    if spec.teacher is None or spec.teacher == ORACLE:
+        return None
+    if isinstance(spec.teacher, str):
+        raise InputError(f"teacher {spec.teacher!r}", "is not known", "write oracle, or a mapping with model")
+    fields = dict(spec.teacher)
+    if "url" not in fields:
+        model: Model = door.load_model(fields.pop("model"), device=device, **fields)
+        return model
+    prices = TokenPrices(**fields.pop("prices", {}))
+    name, url = fields.pop("model"), fields.pop("url")
+    remote: Model = door.remote_model(name, base_url=url, prices=prices, **fields)
+    return remote
+
+
+def open_shop(trial: Trial, store: Store, device: str, load: Load = load) -> Workshop:
+    """Load what the trial needs. Arithmetic runs on one thread of a CPU, so that the same work gives the same bytes."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TQDM_DISABLE"):
+        os.environ.setdefault(name, "1")
+    return Workshop(trial, store, load(trial.spec, device), load_teacher(trial.spec, device))
+
+
+def _teacher(shop: Workshop, domain: Domain) -> Teacher | None:
+    """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
+    if shop.taught_by is not None:
+        fields = shop.trial.spec.teacher
+        chat = isinstance(fields, dict) and "url" in fields
+        return ModelTeacher(shop.taught_by, chat=chat)
+    return OracleTeacher(sealed(domain.oracle)) if shop.trial.spec.teacher == ORACLE else None
+
+
+def settings_of(trial: Trial, unit: Unit, tuned: Mapping[str, Any] | None) -> Settings:
+    """The settings that a unit starts from: those its arm was tuned to, or those it was given."""
+    given = trial.arms[unit.arm].settings
+    return given if tuned is None else type(given).model_validate(tuned)
+
+
+def execute(shop: Workshop, unit: Unit, identity: str, settings: Settings, tell: Tell) -> Finished:
+    """Do a unit and write down what came of it. What an earlier attempt was charged stays in the journal as lost."""
+    attempt = shop.store.attempts(unit) + 1
+    domain, currency = shop.trial.domains[unit.domain], shop.trial.spec.budget.currency
+    with Book.open(shop.store.journal(unit), software=f"netgain {netgain.__version__}") as book:
+        bench = Bench(
+            spec=shop.trial.spec,
+            unit=unit,
+            domain=domain,
+            model=shop.model,
+            book=book,
+            attempt=attempt,
+            teacher=_teacher(shop, domain),
+            models=() if shop.taught_by is None else (shop.taught_by,),
+            tell=tell,
+        )
+        lost = bill.lost(book, bench.root, currency)
+        rows, chosen = _rows(shop, bench, settings)
+        charges = book.charges()
+        spent = {purpose.value: found for purpose, found in bill.by_purpose(charges, currency).items()}
+        seconds = bill.seconds(charges)
+    found = Finished(
+        identity=identity,
+        settings=chosen.model_dump(mode="json"),
+        attempts=attempt,
+        spent=spent,
+        seconds=seconds,
+        lost=dict(lost),
+        head=shop.store.head(unit),
+    )
+    shop.store.finish(unit, rows, found)
+    return found
+
+
+def _rows(shop: Workshop, bench: Bench, settings: Settings) -> tuple[list[Row], Settings]:
+    arm = shop.trial.arms[bench.unit.arm]
+    if bench.unit.stage == "tune":
+        row, chosen = tune_arm(bench, replace(arm, settings=settings))
+        return [row], chosen
+    return run_arm(bench, arm.method(settings)), settings
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A unit to do, its identity, and what its arm was tuned to."""
+
+    unit: Unit
+    identity: str
+    settings: dict[str, Any] | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of a unit: how far it is, or that it is finished, or why it failed."""
+
+    unit: Unit
+    done: int = 0
+    spent: float = 0.0
+    finished: Finished | None = None
+    error: str = ""
+
+
+def perform(shop: Workshop, order: Order, send: Callable[[Told], None]) -> Told:
+    """Do one order; an error is how it ended, not the end of everything."""
+    settings = settings_of(shop.trial, order.unit, order.settings)
+
+    def tell(done: int, of: int, spent: float) -> None:
+        send(Told(order.unit, done=done, spent=spent))
+
+    try:
+        return Told(order.unit, finished=execute(shop, order.unit, order.identity, settings, tell))
+    except Exception:
+        return Told(order.unit, error=traceback.format_exc())
+
+
+def digests_of(shop: Workshop) -> tuple[str, str]:
+    """By content, which model it is and who teaches."""
+    spec = shop.trial.spec
+    teacher = shop.taught_by.digest if shop.taught_by else identity("teacher", spec.teacher) if spec.teacher else ""
+    return shop.model.digest, teacher

@@ -1,0 +1,147 @@
+"""A user's own passages become problems, and what is wrong with them is said by file, line and rule."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgain.domains.passages import Passages, PassagesSettings
+from netgain.domains.problem import Domain
+from netgain.domains.splits import Shares
+from netgain.errors import InputError
+
+GOOD = "# The old mill\n\nIt was built in 1820.\n\n## History\nIt burnt in 1901.\n\n## Questions\n\n{questions}"
+PAIRS = "Q: When was it built?\nA: 1820\nA: in 1820\n\n- q: When did it burn?\n- a: 1901\n"
+ALL = Shares(train=0, development=0, test=1)
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def line(name: str, **more: Any) -> str:
+    fields = {"title": name, "text": f"{name} is red.", "questions": [{"question": "Which?", "answers": ["red"]}]}
+    return json.dumps(fields | more)
+
+
+def test_a_markdown_file_is_a_problem(tmp_path: Path) -> None:
+    write(tmp_path, "mill.md", GOOD.format(questions=PAIRS))
+    domain: Domain = Passages(PassagesSettings(path=tmp_path, shares=ALL))
+    (problem,) = domain.problems("test", 1, 0)
+    assert problem.material.title == "The old mill"
+    assert problem.material.text == "It was built in 1820.\n\n## History\nIt burnt in 1901."
+    assert [question.answers for question in problem.questions] == [("1820", "in 1820"), ("1901",)]
+    assert problem.questions[1].text == "Topic: The old mill\nQuestion: When did it burn?"
+    assert domain.grade(problem.questions[0], "In 1820.").correct
+    assert problem.id.startswith("the-old-mill-")
+
+
+def test_a_json_line_is_a_problem_and_files_may_be_mixed(tmp_path: Path) -> None:
+    write(tmp_path, "some.jsonl", f"{line('One')}\n\n{line('Two')}\n")
+    write(tmp_path, "deeper/mill.md", GOOD.format(questions=PAIRS))
+    write(tmp_path, "README.txt", "not a passage")
+    passages = Passages(PassagesSettings(path=tmp_path, shares=ALL))
+    assert {problem.material.title for problem in passages.problems("test", 3, 0)} == {"One", "Two", "The old mill"}
+    alone = Passages(PassagesSettings(path=tmp_path / "some.jsonl", shares=ALL))
+    assert len(alone.problems("test", 2, 0)) == 2
+    with pytest.raises(InputError, match="3 test problems: there are 2"):
+        alone.problems("test", 3, 0)
+
+
+def test_a_passage_is_in_the_split_that_its_folder_or_field_names(tmp_path: Path) -> None:
+    write(tmp_path, "train/mill.md", GOOD.format(questions=PAIRS))
+    write(tmp_path, "rest.jsonl", "\n".join([line("One", split="test"), *(line(f"N{i}") for i in range(20))]))
+    passages = Passages(PassagesSettings(path=tmp_path))
+    train = {problem.material.title for problem in passages.problems("train", 9, 0)}
+    test = {problem.material.title for problem in passages.problems("test", 9, 0)}
+    assert "The old mill" in train
+    assert "One" in test
+    assert not train & test
+    assert len(passages.problems("development", 2, 0)) == 2
+    assert {question.kind for question in passages.controls(5, 0)} == {"skill"}
+
+
+def test_the_order_is_the_seeds_and_the_splits_are_not(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", "\n".join(line(f"N{i}") for i in range(20)))
+    passages = Passages(PassagesSettings(path=tmp_path))
+    first, second = passages.problems("test", 8, 0), passages.problems("test", 8, 1)
+    assert first != second
+    assert set(first) == set(second)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("", 1, "is not a title"),
+        ("\nno title\n", 2, "'no title' is not a title"),
+        ("# \ntext", 1, "is not a title"),
+        ("# T\ntext\n", 2, "no section `## Questions`"),
+        ("# T\n\n## Questions\nQ: a?\nA: b", 3, "no text between"),
+        ("# T\ntext\n## Questions\n\n", 3, "no questions below"),
+        (GOOD.format(questions="Q: Who?\n\nQ: When?\nA: 1820"), 10, "the question 'Who?' has no answer"),
+        (GOOD.format(questions="Q: Who?\nA: he\nQ: When?"), 12, "the question 'When?' has no answer"),
+        (GOOD.format(questions="A: 1820"), 10, "the answer '1820' has no question"),
+        (GOOD.format(questions="Q: Who?\nA:"), 11, "A: is empty"),
+        (GOOD.format(questions="Q: Who?\nhe"), 11, "'he' begins with neither Q: nor A:"),
+    ],
+)
+def test_markdown_that_breaks_a_rule_is_named_by_file_and_line(
+    tmp_path: Path, text: str, place: int, message: str
+) -> None:
+    path = write(tmp_path, "bad.md", text)
+    with pytest.raises(InputError) as raised:
+        Passages(PassagesSettings(path=tmp_path))
+    assert raised.value.where == f"{path}:{place}"
+    assert message in raised.value.problem
+    assert raised.value.remedy
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "holds a list"),
+        (line("A", txet="x"), "unknown field 'txet'; did you mean 'text'"),
+        (line("A", title=""), "title = '' is not a text"),
+        (line("A", text=7), "text = 7 is not a text"),
+        (line("A", questions=[]), "questions = [] is not a list of questions"),
+        (line("A", questions=["q"]), "questions[0]: 'q' is not an object"),
+        (line("A", questions=[{"question": "q", "answers": "a"}]), "questions[0]: answers = 'a' is not a list"),
+        (line("A", questions=[{"question": "q", "answers": []}]), "the question 'q' has no answer"),
+        (line("A", questions=[{"answers": ["a"]}]), "question = None is not a text"),
+        (line("A", split="trian"), "split = 'trian' is none of train, development, test; did you mean 'train'"),
+    ],
+)
+def test_a_json_line_that_breaks_a_rule_is_named_by_file_and_line(tmp_path: Path, bad: str, message: str) -> None:
+    path = write(tmp_path, "a.jsonl", f"{line('Good')}\n\n{bad}\n")
+    with pytest.raises(InputError) as raised:
+        Passages(PassagesSettings(path=path))
+    assert str(raised.value).startswith(f"{path}:3: ")
+    assert message in str(raised.value)
+
+
+def test_files_that_hold_no_passages_are_refused(tmp_path: Path) -> None:
+    for path, message in (
+        (tmp_path / "none", "no such file"),
+        (tmp_path, "no passages are in it"),
+        (write(tmp_path, "a.txt", "x"), "ends in '.txt'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Passages(PassagesSettings(path=path))
+    (tmp_path / "b.md").write_bytes(b"# T\n\xff")
+    with pytest.raises(InputError, match=r"UTF-8 text \(byte 4\)"):
+        Passages(PassagesSettings(path=tmp_path))
+
+
+def test_a_passage_twice_or_a_title_in_two_splits_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", f"{line('A')}\n{line('A')}\n")
+    with pytest.raises(InputError, match=r"a.jsonl:2: 'A' is the same passage as in .*a.jsonl:1"):
+        Passages(PassagesSettings(path=path))
+    write(tmp_path, "a.jsonl", f"{line('A', split='train')}\n{line('A', text='Other.', split='test')}\n")
+    with pytest.raises(InputError, match="'A' is in test, but another passage of this title in train"):
+        Passages(PassagesSettings(path=path))

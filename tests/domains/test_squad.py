@@ -1,0 +1,209 @@
+"""SQuAD's passages become problems: all forms of its files alike, no title in two splits, what is wrong told."""
+
+import json
+import random
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from netgain.domains.problem import Domain, Question
+from netgain.domains.splits import Shares
+from netgain.domains.squad import Squad, SquadSettings
+from netgain.errors import InputError, MissingExtraError
+
+from .conftest import seal_items, squad_articles
+
+SPLITS: Any = ("train", "development", "test")
+
+
+def titles(squad: Squad, split: Any, seed: int = 0) -> set[str]:
+    pool = squad._pools[split]
+    return {problem.material.title for problem in squad.problems(split, len(pool), seed)}
+
+
+def test_it_is_a_domain(seal_file: Path) -> None:
+    domain: Domain = Squad(SquadSettings(path=seal_file))
+    assert domain.name == "squad"
+    (problem,) = domain.problems("test", 1, 0)
+    assert problem.material.text.startswith(problem.material.title)
+    assert problem.questions[0].text.startswith(f"Topic: {problem.material.title}\nQuestion: When was")
+    assert domain.oracle(problem.material, 0) is None
+    assert domain.grade(problem.questions[1], "The hall.").correct
+
+
+def test_no_title_is_in_two_splits_whatever_the_seeds(seal_file: Path) -> None:
+    squad = Squad(SquadSettings(path=seal_file))
+    found = {split: titles(squad, split, seed) for seed, split in enumerate(SPLITS)}
+    found["controls"] = {question.text.splitlines()[0] for question in squad.controls(99, 0)}
+    assert sorted(title for some in found.values() for title in some) == sorted({i["title"] for i in seal_items()})
+    assert {split: len(some) for split, some in found.items()} == {
+        "train": 5,
+        "development": 1,
+        "test": 5,
+        "controls": 1,
+    }
+
+
+def test_the_same_seed_gives_the_same_problems_and_another_another_order_of_the_same_titles(seal_file: Path) -> None:
+    squad, again = Squad(SquadSettings(path=seal_file)), Squad(SquadSettings(path=seal_file))
+    assert squad.problems("test", 9, 3) == again.problems("test", 9, 3)
+    assert squad.problems("test", 9, 3)[:4] == squad.problems("test", 4, 3)
+    assert squad.problems("test", 9, 3) != squad.problems("test", 9, 4)
+    assert titles(squad, "test", 3) == titles(squad, "test", 4)
+    other = Squad(SquadSettings(path=seal_file, order_seed=1))
+    assert titles(other, "test") != titles(squad, "test")
+
+
+def test_all_forms_of_the_files_are_read_alike(squad_file: Path, tmp_path: Path) -> None:
+    plain = squad_articles()
+    for article in plain["data"]:
+        article["paragraphs"][0]["qas"] = [
+            {k: v for k, v in one.items() if k != "is_impossible"} for one in article["paragraphs"][0]["qas"][:1]
+        ]
+    (tmp_path / "v1.json").write_text(json.dumps(plain))
+    first, second = Squad(SquadSettings(path=tmp_path / "v1.json")), Squad(SquadSettings(path=squad_file))
+    assert first.problems("test", 5, 0) == second.problems("test", 5, 0)
+    (question,) = first.problems("test", 1, 0)[0].questions
+    assert question.answers == (question.answers[0], f"in {question.answers[0]}")
+    assert first.notes == ()
+    assert second.notes == ("12 questions without an answer in their passage are left out",)
+
+
+def test_passages_without_questions_are_left_out_and_told(tmp_path: Path) -> None:
+    items = seal_items(4, 2)
+    items[3]["questions"] = []
+    (tmp_path / "s.json").write_text(json.dumps([*items, items[0]]))
+    squad = Squad(SquadSettings(path=tmp_path / "s.json", shares=Shares(train=0, development=0, test=1)))
+    assert squad.notes == ("1 passages without a question are left out",)
+    assert len({problem.id for problem in squad.problems("test", 7, 0)}) == 7
+    with pytest.raises(InputError, match="8 test problems: there are 7"):
+        squad.problems("test", 8, 0)
+
+
+def test_seals_exam_is_the_first_of_its_own_shuffle_and_training_has_other_titles(tmp_path: Path) -> None:
+    items = seal_items(100, 3)
+    (tmp_path / "val.json").write_text(json.dumps(items))
+    (tmp_path / "train.json").write_text(json.dumps(seal_items(130, 3)))
+    wanted = list(items)
+    random.seed(42)
+    random.shuffle(wanted)
+    squad = Squad(SquadSettings(path=tmp_path / "val.json", train_path=tmp_path / "train.json", order="seal"))
+    for seed in (0, 1):
+        found = [problem.material.text for problem in squad.problems("test", 200, seed)]
+        assert found == [item["context"] for item in wanted[:200]]
+    with pytest.raises(InputError, match="there are 200"):
+        squad.problems("test", 201, 0)
+    learnt = titles(squad, "train") | titles(squad, "development")
+    assert learnt == {f"Place {number}" for number in range(100, 130)}
+    assert not titles(squad, "train") & titles(squad, "development")
+    assert len(titles(squad, "train")) == 24
+    examined = {problem.material.text for problem in squad.problems("test", 200, 0)}
+    assert not any(text in question.text for text in examined for question in squad.controls(50, 0))
+
+
+def test_seals_exam_alone_leaves_nothing_to_train_on(seal_file: Path) -> None:
+    squad = Squad(SquadSettings(path=seal_file, order="seal"))
+    assert squad.problems("train", 0, 0) == ()
+    with pytest.raises(InputError, match="give train_path"):
+        squad.problems("train", 1, 0)
+
+
+def test_a_file_of_its_own_for_training_leaves_the_other_to_the_exam(seal_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(json.dumps(seal_items(30, 1)))
+    squad = Squad(SquadSettings(path=seal_file, train_path=tmp_path / "train.json"))
+    exam = {f"Place {number}" for number in range(12)}
+    assert titles(squad, "test") <= exam
+    assert not (titles(squad, "train") | titles(squad, "development")) & exam
+
+
+def test_controls_are_answered_from_a_passage_that_is_told(seal_file: Path) -> None:
+    squad = Squad(SquadSettings(path=seal_file))
+    controls = squad.controls(4, 1)
+    assert controls == squad.controls(4, 1) != squad.controls(4, 2)
+    assert {question.kind for question in controls} == {"skill"}
+    assert all(question.answers[0] in question.text for question in controls)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("[{", "broken.json:1: is not JSON"),
+        ("7", "holds a int without passages"),
+        ('[{"title": "a"}]', r"\[0\]: context = None is not a text"),
+        ('[{"title": "a", "context": "b", "questions": {}}]', r"\[0\]: questions = {} is not a list"),
+        ('[{"title": "a", "context": "b", "questions": [{"question": "q"}]}]', r"questions\[0\]: answer = None"),
+        ('{"data": [{"title": "a", "paragraphs": [{"context": "", "qas": []}]}]}', r"paragraphs\[0\]: context = ''"),
+        ('{"data": [3]}', r"data\[0\]: title = None"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path: Path, data: str, message: str) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(data)
+    with pytest.raises(InputError, match=message) as raised:
+        Squad(SquadSettings(path=path))
+    assert raised.value.exit_code == 2
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        Squad(SquadSettings(path=tmp_path / "none.json"))
+    (tmp_path / "latin.json").write_bytes(b'["\xff"]')
+    with pytest.raises(InputError, match="UTF-8"):
+        Squad(SquadSettings(path=tmp_path / "latin.json"))
+
+
+@pytest.mark.parametrize("wrong", [{}, {"path": "a", "hub": "b"}, {"path": "a", "order_sed": 1}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SquadSettings(**wrong)
+
+
+def test_shares_above_one_are_refused(seal_file: Path) -> None:
+    with pytest.raises(InputError, match=r"add up to 1\.2"):
+        Squad(SquadSettings(path=seal_file, shares=Shares(train=0.6, development=0.2, test=0.4)))
+
+
+def test_without_the_package_datasets_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtraError, match=r"netgain\[datasets\]"):
+        Squad(SquadSettings(hub="rajpurkar/squad"))
+
+
+def test_a_data_set_of_the_hub_is_read_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"title": item["title"].replace(" ", "_"), "context": item["context"], "question": one["question"],
+         "answers": {"text": [one["answer"], one["answer"]], "answer_start": [0, 0]}}
+        for item in seal_items() for one in item["questions"]
+    ]  # fmt: skip
+    asked = []
+
+    def load(name: str, *, split: str) -> list[dict[str, Any]]:
+        asked.append((name, split))
+        return rows
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load))
+    squad = Squad(SquadSettings(hub="rajpurkar/squad"))
+    assert asked == [("rajpurkar/squad", "validation")]
+    assert {len(problem.questions) for problem in squad.problems("test", 5, 0)} == {2}
+
+
+def test_the_real_passages_are_read_whole(real_squad: Path) -> None:
+    squad = Squad(SquadSettings(path=real_squad))
+    assert squad.notes == ()
+    counts = {split: len(pool) for split, pool in squad._pools.items()}
+    assert sum(counts.values()) == 1065
+    assert all(counts.values())
+    graded = [
+        squad.grade(question, question.answers[0])
+        for problem in squad.problems("test", 100, 0)
+        for question in problem.questions
+    ]
+    assert all(grade.correct and grade.f1 == 1 for grade in graded)
+    exam = Squad(SquadSettings(path=real_squad, order="seal")).problems("test", 200, 0)
+    assert len(exam) == 200
+    assert isinstance(exam[0].questions[0], Question)

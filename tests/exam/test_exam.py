@@ -1,0 +1,122 @@
+"""The exam: every question asked and graded in its order, paid by whom the law says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgain.domains.problem import Grade, Material, Prompts, Question
+from netgain.errors import BudgetExceeded
+from netgain.exam.exam import Answerer, Marked, accuracy, sit
+from netgain.metering.account import Account, Book
+from netgain.model import Generate, Model, scripted_model
+from netgain.model.lockstep import Steps, run
+from netgain.records.cost import Cost, Currency
+from netgain.records.purpose import Purpose
+
+PROMPTS = Prompts(closed="{question}", open_book="{text}|{question}", answered="", formats={}, max_new_tokens=3)
+QUESTIONS = (Question("town?", ("Rome",)), Question("pet?", ("cat", "a cat")), Question("job?", ("none",)))
+
+
+def grade(question: Question, answer: str) -> Grade:
+    return Grade(answer in question.answers, 0.5)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    with Book.open(tmp_path / "journal") as opened:
+        yield opened
+
+
+@pytest.fixture
+def evaluation(book: Book) -> Account:
+    return book.account("exam").under(Purpose.EVALUATE)
+
+
+def finish(steps: Steps[Any]) -> Any:
+    ((_, ended),) = run({0: steps})
+    if ended.error is not None:
+        raise ended.error
+    return ended.value
+
+
+def sat(answerer: Answerer, account: Account, questions: tuple[Question, ...] = QUESTIONS) -> tuple[Marked, ...]:
+    return tuple(finish(sit(answerer, questions, PROMPTS, account, grade)))
+
+
+KNOWS = {"town?": " Rome\n", "pet?": "a cat", "job?": "baker"}
+
+
+def test_questions_are_answered_in_their_order_and_graded(evaluation: Account) -> None:
+    marked = sat(Answerer(model=scripted_model(KNOWS)), evaluation)
+    assert [(mark.question.text, mark.answer, mark.grade.correct) for mark in marked] == [
+        ("town?", "Rome", True),
+        ("pet?", "a cat", True),
+        ("job?", "baker", False),
+    ]
+    assert accuracy(marked) == pytest.approx(2 / 3)
+    assert {charge.purpose for charge in evaluation.book.charges()} == {Purpose.EVALUATE}
+
+
+def test_a_passage_stands_before_the_question_in_context(evaluation: Account) -> None:
+    model = scripted_model({"It is Rome.|town?": "Rome"})
+    answerer = Answerer(model=model, context=(Material("a", "A", "It is Rome."),))
+    assert sat(answerer, evaluation, QUESTIONS[:1])[0].grade.correct
+
+
+def test_a_failed_answer_counts_as_wrong_and_says_why(evaluation: Account) -> None:
+    marked = sat(Answerer(model=scripted_model({"town?": "Rome"})), evaluation)
+    assert [mark.grade.correct for mark in marked] == [True, False, False]
+    assert "malformed" in marked[1].failed
+    assert (marked[0].failed, marked[1].answer) == ("", "")
+
+
+def test_nobody_sits_an_exam_that_is_not_paid_for(book: Book) -> None:
+    poor = book.account("poor", limit=Cost(flops=2)).under(Purpose.SCORE)
+    with pytest.raises(BudgetExceeded):
+        sat(Answerer(model=scripted_model(KNOWS)), poor)
+    assert poor.spent(Currency.FLOPS) == 0
+
+
+def test_an_exam_without_questions_costs_nothing_and_has_no_accuracy(evaluation: Account) -> None:
+    assert sat(Answerer(model=scripted_model({})), evaluation, ()) == ()
+    with pytest.raises(ValueError, match="without questions"):
+        accuracy(())
+
+
+def wavering() -> Model:
+    """Greedily wrong, by chance mostly right."""
+
+    def answer(request: Generate) -> str:
+        if request.temperature == 0:
+            return "wrong"
+        return "Rome" if request.seed % 3 else f"other {request.seed}"
+
+    return scripted_model(answer)
+
+
+def test_the_votes_of_a_majority_are_paid_by_the_voter(book: Book, evaluation: Account) -> None:
+    voter = book.account("arm", limit=Cost(flops=9)).under(Purpose.ADAPT)
+    (mark,) = sat(Answerer(model=wavering(), voter=voter), evaluation, QUESTIONS[:1])
+    assert (mark.answer, mark.votes) == ("Rome", 10)
+    assert (voter.spent(Currency.FLOPS), evaluation.spent(Currency.FLOPS)) == (9, 1)
+
+
+def test_votes_are_shared_out_evenly_and_nothing_is_left_over(book: Book, evaluation: Account) -> None:
+    voter = book.account("arm", limit=Cost(flops=7)).under(Purpose.ADAPT)
+    marked = sat(Answerer(model=wavering(), voter=voter), evaluation)
+    assert [mark.votes for mark in marked] == [4, 3, 3]
+    assert voter.spent(Currency.FLOPS) == 7
+
+
+def test_a_voter_without_money_leaves_the_greedy_answer(book: Book, evaluation: Account) -> None:
+    voter = book.account("arm", limit=Cost(flops=0)).under(Purpose.ADAPT)
+    (mark,) = sat(Answerer(model=wavering(), voter=voter), evaluation, QUESTIONS[:1])
+    assert (mark.answer, mark.votes) == ("wrong", 1)
+
+
+def test_the_first_given_wins_among_equals(book: Book, evaluation: Account) -> None:
+    voter = book.account("arm", limit=Cost(flops=1)).under(Purpose.ADAPT)
+    model = scripted_model(lambda request: "greedy" if request.temperature == 0 else "drawn")
+    assert sat(Answerer(model=model, voter=voter), evaluation, QUESTIONS[:1])[0].answer == "greedy"

@@ -1,0 +1,161 @@
+"""A launch does every unit once, whatever happens in between, and the same trial gives the same bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgain.errors import InputError
+from netgain.metering.statement import load as load_charges
+from netgain.metering.verification import verify
+from netgain.model.interface import Generate
+from netgain.model.metered import Model
+from netgain.model.scripted import scripted_model
+from netgain.records.outcome import Adaptation, Investment, Row, Tuning
+from netgain.spec.trial import TrialSpec
+from netgain.trials.launch import Launched, launch
+from netgain.trials.store import LOCK, SAMPLES, read_rows
+from netgain.trials.unit import units
+from tests.trials import world
+
+
+def rows_of(folder: Path, **changes: Any) -> list[Row]:
+    assert launch(world.plant(folder, world.spec(**changes))).failed == {}
+    return read_rows(folder / SAMPLES)
+
+
+def adaptations(rows: list[Row], arm: str) -> list[Adaptation]:
+    return [row for row in rows if isinstance(row, Adaptation) and row.arm == arm]
+
+
+def test_every_arm_adapts_to_every_problem_at_every_rung_under_every_seed(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    for arm in world.ARMS:
+        seen = {(row.seed, row.rung, row.problem) for row in adaptations(rows, arm)}
+        assert len(seen) == len(adaptations(rows, arm)) == 2 * 3 * 4
+    assert sum(isinstance(row, Investment) for row in rows) == 2
+    assert sum(isinstance(row, Tuning) for row in rows) == 3
+
+
+def test_no_budget_is_exceeded_and_all_of_it_is_used(tmp_path: Path) -> None:
+    for row in rows_of(tmp_path):
+        if isinstance(row, Adaptation | Investment):
+            spent = sum(amounts["flops"] for amounts in row.spent.values())
+            assert spent == (0 if row.arm == "frozen" else row.budget)
+
+
+def test_trained_arms_know_what_the_frozen_one_does_not(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    right = {
+        arm: [a.correct for row in adaptations(rows, arm) for a in row.answers if a.kind != "skill"]
+        for arm in world.ARMS
+    }
+    assert not any(right["frozen"])
+    assert all(right["passage"])
+    assert all(right["edits"])
+
+
+def test_controls_are_asked_where_the_trial_says_and_outside_the_budget(tmp_path: Path) -> None:
+    for row in adaptations(rows_of(tmp_path), "passage"):
+        kinds = [answer.kind for answer in row.answers]
+        assert kinds == ["knowledge", "reasoning", *(["skill"] * 2 if row.rung == 1 else [])]
+        assert row.evaluated["flops"] == len(kinds)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        rows_of(tmp_path / name, seed=seed)
+    texts = {name: [(tmp_path / name / file).read_bytes() for file in (SAMPLES, LOCK)] for name in "abc"}
+    assert texts["a"] == texts["b"]
+    assert texts["a"][0] != texts["c"][0]
+
+
+def test_running_again_does_nothing_but_report(tmp_path: Path) -> None:
+    first = launch(world.plant(tmp_path))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("journal")}
+
+    def never(spec: TrialSpec, device: str) -> Model:
+        raise AssertionError("the model was loaded")
+
+    plant = world.plant(tmp_path)
+    again = launch(type(plant)(**{**{n: getattr(plant, n) for n in plant.__slots__}, "load": never}))
+    assert again.finished == first.finished
+    assert again.repeated == len(first.finished)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("journal")} == before
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing that netgain catches."""
+
+
+def dying(after: int) -> Callable[[TrialSpec, str], Model]:
+    calls = 0
+
+    def answer(request: Generate) -> str:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise Killed
+        return world.answer(request)
+
+    return lambda spec, device: scripted_model(answer)
+
+
+def interrupted(folder: Path, after: int) -> Launched:
+    plant = world.plant(folder)
+    with pytest.raises(Killed):
+        launch(type(plant)(**{**{n: getattr(plant, n) for n in plant.__slots__}, "load": dying(after)}))
+    return launch(plant)
+
+
+def test_a_trial_that_was_cut_off_goes_on_with_the_same_bytes_and_keeps_what_was_lost(tmp_path: Path) -> None:
+    launch(world.plant(tmp_path / "whole"))
+    done = interrupted(tmp_path / "cut", after=150)
+    assert done.repeated > 0
+    assert done.failed == {}
+    for file in (SAMPLES, LOCK):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes()
+    lost = [
+        charge for path in (tmp_path / "cut").rglob("journal") for charge in load_charges(path) if not charge.useful
+    ]
+    assert lost
+    assert all(verify(path).ok for path in (tmp_path / "cut").rglob("journal"))
+
+
+def test_a_finished_unit_is_not_repeated_after_a_cut(tmp_path: Path) -> None:
+    interrupted(tmp_path, after=150)
+    begun = {unit.name: (tmp_path / "units" / unit.name / "unit.json").read_text() for unit in units(world.spec())}
+    assert sorted({text.count('"attempts": 2') for text in begun.values()}) == [0, 1]
+    assert sum('"attempts": 2' in text for text in begun.values()) == 1
+
+
+def test_another_trial_in_the_same_folder_is_refused_by_name(tmp_path: Path) -> None:
+    launch(world.plant(tmp_path))
+    other = world.spec(budget={"per_problem": 8, "ladder": [1, 2]})
+    with pytest.raises(InputError, match=r"what differs: primary, trial.budget.ladder, trial.budget.per_problem"):
+        launch(world.plant(tmp_path, other))
+
+
+def test_a_method_that_fails_is_data(tmp_path: Path) -> None:
+    arms = {**world.ARMS, "passage": {"method": "passage", "fails": True}}
+    rows = adaptations(rows_of(tmp_path, arms=arms), "passage")
+    failed = [row for row in rows if row.problem.endswith("n1")]
+    assert {row.status for row in failed} == {"failed"}
+    assert all("cannot be read" in row.error and not any(a.correct for a in row.answers) for row in failed)
+    assert {row.status for row in rows if row not in failed} == {"ok"}
+
+
+def test_passages_adapted_to_at_once_share_the_budget_and_get_a_row_each(tmp_path: Path) -> None:
+    counts = {"train": 4, "development": 2, "test": 4, "passages": 2}
+    rows = adaptations(rows_of(tmp_path, problems=counts), "passage")
+    assert {(row.budget, row.spent["adapt"]["flops"]) for row in rows if row.rung == 1} == {(4.0, 4.0)}  # type: ignore[index]
+    assert len(rows) == 2 * 3 * 4
+
+
+def test_rows_that_were_changed_are_noticed(tmp_path: Path) -> None:
+    launch(world.plant(tmp_path))
+    path = next(tmp_path.rglob("run-towns-frozen-0/rows.jsonl"))
+    path.write_text(path.read_text().replace("false", "true"))
+    with pytest.raises(InputError, match="other rows than were written"):
+        launch(world.plant(tmp_path))
