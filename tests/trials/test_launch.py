@@ -13,9 +13,10 @@ from netgain.model.interface import Generate
 from netgain.model.metered import Model
 from netgain.model.scripted import scripted_model
 from netgain.records.outcome import Adaptation, Investment, Row, Tuning
+from netgain.records.samples import read_rows
 from netgain.spec.trial import TrialSpec
 from netgain.trials.launch import Launched, launch
-from netgain.trials.store import LOCK, SAMPLES, read_rows
+from netgain.trials.store import LOCK, SAMPLES
 from netgain.trials.unit import units
 from tests.trials import world
 
@@ -156,6 +157,6 @@ def test_passages_adapted_to_at_once_share_the_budget_and_get_a_row_each(tmp_pat
 def test_rows_that_were_changed_are_noticed(tmp_path: Path) -> None:
     launch(world.plant(tmp_path))
     path = next(tmp_path.rglob("run-towns-frozen-0/rows.jsonl"))
-    path.write_text(path.read_text().replace("false", "true"))
+    path.write_text(path.read_text().replace("unknown", "known"))
     with pytest.raises(InputError, match="other rows than were written"):
         launch(world.plant(tmp_path))
