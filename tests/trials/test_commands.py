@@ -1,4 +1,4 @@
-"""`netgain run` as a user meets it: killed at any moment, it goes on; with a method of one's own; on several processes."""
+"""`netgain run` as a user meets it: killed, it goes on; with a method of one's own; on several processes."""
 
 import os
 import signal
