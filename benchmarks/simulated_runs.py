@@ -1,7 +1,7 @@
 """The statistics of trials examined by simulation: several runs (seeds) of every arm, crossed with the same problems.
 
-A run has luck of its own (``luck``, a standard deviation on the logit scale, drawn for each arm and seed); problems differ
-in difficulty, and arms differ from problem to problem, partly for good and partly in each run anew. Judged by netgain's
+A run has luck of its own (a standard deviation on the logit scale, drawn for each arm and seed); problems differ in
+difficulty, and arms differ from problem to problem, partly for good and partly in each run anew. Judged by netgain's
 crossed interval, and by the bootstrap over problems of the mean over runs, which takes the runs' luck for no luck.
 
     python benchmarks/simulated_runs.py [--trials 4000] [--json FILE]

@@ -1,9 +1,12 @@
 """Fixtures: the authors' published files where they are at hand, and a small tree of the same shape made here."""
 
+import importlib.util
 import json
 import os
 import random
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -110,3 +113,17 @@ def tree(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data), encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def simulated() -> ModuleType:
+    """Trials made of random numbers (``simulated_trial.py``)."""
+    spec = importlib.util.spec_from_file_location(
+        "netgain_simulated_trial", Path(__file__).parent / "simulated_trial.py"
+    )
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

@@ -127,8 +127,9 @@ class Model:
         """A model that answers without an adapter as this one does with ``adapter``, at the price of this one without.
 
         This model is left as it is; its name stands in the new one's, with a digest behind it. Charged: the products
-        ``B A``, 2 x rank x inputs x outputs FLOPs for each adapted matrix, and the seconds it took. Raises as
-        :meth:`generate` does, and ValueError where memory does not suffice.
+        ``B A``, 2 x rank x inputs x outputs FLOPs for each adapted matrix, and the seconds it took. Weights of 16 bits
+        take the sum rounded, as they do in PEFT: a slight adapter is then partly lost. Raises as :meth:`generate` does,
+        and ValueError where memory does not suffice.
         """
         (result,) = self._do("merge", Merge, [Merge(account=account, adapter=adapter)])
         tuned: Tuned = result.get()
