@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from netgain.analysis.trial import judge_run
 from netgain.audit.audit import audit, read_claim
 from netgain.report.page import render
 
@@ -159,3 +161,71 @@ def test_in_print_nothing_is_hidden_behind_a_fold(visit: Any, page_text: str) ->
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     assert page.locator(".chooser").is_hidden()
+
+
+@pytest.fixture(scope="module")
+def trial_text(simulated: ModuleType) -> str:
+    domains = {"plain": 0.0, "narrative": -0.1}
+    design = simulated.Design(simulated.STANDARD, controls=2, domains=domains, problems=24)
+    return render(judge_run(simulated.spec_of(design), simulated.rows_of(design), roles=simulated.ROLES))
+
+
+def test_a_trials_figures_are_seen_and_follow_the_currency(visit: Any, trial_text: str) -> None:
+    page = visit(trial_text)
+    assert page.locator("h1#verdict").is_visible()
+    for section in ("gap", "ladder", "deployments", "compute"):
+        shown = page.locator(f"#{section} .per-currency >> visible=true")
+        assert {element.get_attribute("data-currency") for element in shown.all()} == {"flops"}
+        assert page.locator(f"#{section} svg >> visible=true").count() == 2  # one a domain
+    page.get_by_text("generated tokens", exact=True).first.click()
+    shown = page.locator("#ladder .per-currency >> visible=true").first
+    assert shown.get_attribute("data-currency") == "tokens_generated"
+    assert "generated tokens" in shown.locator("svg").get_attribute("aria-label")
+
+
+def test_a_trials_marks_tell_their_figures(visit: Any, trial_text: str) -> None:
+    page = visit(trial_text)
+    tip = page.locator("#tip")
+    for section, told in (("ladder", "95 % interval"), ("deployments", "deployments"), ("compute", "a problem")):
+        mark = page.locator(f"#{section} .mark[data-tip*='{told}'] >> visible=true").first
+        mark.focus()
+        assert told in tip.inner_text()
+
+
+@pytest.mark.parametrize("width", [1000, 700])
+def test_no_text_of_a_trials_figures_leaves_its_drawing(
+    browser: Any, tmp_path: Path, trial_text: str, width: int
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(trial_text, encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(file.as_uri())
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("svg.figure")].flatMap(figure => {
+             const box = figure.getBoundingClientRect();
+             return [...figure.querySelectorAll("text")].filter(text => {
+               const mine = text.getBoundingClientRect();
+               return mine.width && (mine.left < box.left - 1 || mine.right > box.right + 1);
+             }).map(text => text.textContent);
+           })"""
+    )
+    page.close()
+    assert outside == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_in_a_trials_bars_stands_out(browser: Any, tmp_path: Path, trial_text: str, scheme: str) -> None:
+    """Large and bold graphics text: a contrast of 3 against the bar it stands on."""
+    file = tmp_path / "page.html"
+    file.write_text(trial_text, encoding="utf-8")
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(file.as_uri())
+    text, *bars = page.evaluate(
+        """() => [document.querySelector(".inbar"),
+                  ...document.querySelectorAll("#compute rect.purpose:not(.before)")]
+                 .map(part => getComputedStyle(part).fill)"""
+    )
+    for bar in set(bars):
+        lighter, darker = sorted((luminance(text), luminance(bar)), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, bar
+    page.close()

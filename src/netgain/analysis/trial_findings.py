@@ -38,7 +38,7 @@ def _unfinished(trial: TrialEvidence) -> Iterator[Finding]:
 
 
 def _underspent(arms: list[ArmRow]) -> Iterator[Finding]:
-    short = [arm for arm in arms if arm.underspent and arm.own and arm.role != Role.IN_CONTEXT]
+    short = [arm for arm in arms if arm.underspent and arm.own]
     if short:
         lines = [f"{arm.setting}, {arm.label}: {arm.spent_share or 0:.1%} of its budget" for arm in short]
         yield _finding("underspent", "low", f"{len(short)} arms left more than 1 % of their budget unspent", lines)

@@ -9,7 +9,7 @@ from netgain.analysis.costs import TRIAL_CURRENCIES
 from netgain.analysis.matching import TOLERANCE
 from netgain.analysis.outcome_charges import tuning_name
 from netgain.analysis.trial_choice import best_of, closed_book
-from netgain.analysis.trial_evidence import TrialEvidence
+from netgain.analysis.trial_evidence import UNTRAINED, TrialEvidence
 from netgain.analysis.trial_gap import Duel
 from netgain.analysis.trial_shape import CardRow, ComputeRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow, Interval, StabilityRow
@@ -49,7 +49,7 @@ def _arm(trial: TrialEvidence, row: ArmRow) -> ArmRow:
             "budget_per_problem": terms.budget,
             "spent_per_problem": {c.value: trial.adapt(row.name, c) for c in TRIAL_CURRENCIES},
             "spent_share": share,
-            "underspent": share is not None and share < 1 - TOLERANCE and arm.role is not Role.FROZEN,
+            "underspent": share is not None and share < 1 - TOLERANCE and arm.role not in UNTRAINED,
             "rejected_per_problem": _rejected(trial, arm, terms),
             "failed": sum(run.failed for run in terms.runs),
             "by_seed": by_seed(trial, row.name),
@@ -153,8 +153,7 @@ def spread_rows(trial: TrialEvidence) -> list[SpreadRow]:
 
 
 def _trained(trial: TrialEvidence, setting: str) -> list[tuple[str, str]]:
-    untrained = {Role.FROZEN, Role.IN_CONTEXT}
-    return [(m, name) for m, name in trial.own(setting).items() if trial.arms[name][0].role not in untrained]
+    return [(m, name) for m, name in trial.own(setting).items() if trial.arms[name][0].role not in UNTRAINED]
 
 
 def _spread(trial: TrialEvidence, setting: str, method: str, name: str) -> SpreadRow:
@@ -248,7 +247,7 @@ def regime_rows(trial: TrialEvidence, duel: Duel) -> list[RegimeRow]:
     asked = {
         "anything that is trained": trained,
         "no teacher": [name for name in trained if role[name] is not Role.TEACHER],
-        "few labelled examples: nothing that learns beforehand": [n for n in trained if not trial.arms[n][1].learns],
+        "no teacher and few labelled examples: nothing that learns": _unlearned(trial, trained),
         "no training at all, the text at hand": trial.of_role(setting, Role.IN_CONTEXT),
         "no training and no text": trial.of_role(setting, Role.FROZEN),
     }
@@ -256,6 +255,11 @@ def regime_rows(trial: TrialEvidence, duel: Duel) -> list[RegimeRow]:
     return [
         _regime(trial, duel, regime, name) for regime, name in chosen.items() if trial.accuracy(name, trial.terms.exam)
     ]
+
+
+def _unlearned(trial: TrialEvidence, names: list[str]) -> list[str]:
+    """The arms without a teacher and without a learn stage."""
+    return [n for n in names if not trial.arms[n][1].learns and trial.arms[n][0].role is not Role.TEACHER]
 
 
 def _regime(trial: TrialEvidence, duel: Duel, regime: str, name: str) -> RegimeRow:

@@ -7,26 +7,41 @@ one style sheet and one script, both inlined and named by their hashes in the po
 import base64
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from netgain.analysis.compare import EQUIVALENCE_MARGIN
 from netgain.analysis.sentences import points, primary_row
-from netgain.analysis.verdict import Verdict
+from netgain.analysis.trial_words import break_even_sentence, other_domains
+from netgain.analysis.verdict import ArmRow, StabilityRow, Verdict
 from netgain.report import words
-from netgain.report.figures import bill, forest, frontier, gap, stability
+from netgain.report.figures import bill, compute, deployments, forest, frontier, gap, ladder, stability
 
 CURRENCIES = tuple(words.CURRENCY_NAMES)
+SHAPES = {
+    "self_improving": "● self-improving",
+    "synthetic": "■ own unselected text",
+    "teacher": "▲ teacher's text",
+    "passage": "◆ passage only",
+    "frozen": "✕ frozen",
+    "in_context": "▼ in context",
+    "other": "✚ other",
+}
 
 
 def render(verdict: Verdict) -> str:
     """The whole page as text. Same verdict, same bytes."""
     folder = files("netgain.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    texts = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html.j2", "trial.html.j2")}
+    loader = DictLoader(texts)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {
         "percent": words.percent,
         "amount": words.amount,
@@ -34,7 +49,7 @@ def render(verdict: Verdict) -> str:
         "p": words.p_value,
         "points": points,
     }
-    template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
+    template = environment.get_template("page.html.j2")
     rules = ["default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'"]
     return template.render(
         v=verdict,
@@ -52,25 +67,102 @@ def _hash(text: str) -> str:
 
 def _parts(verdict: Verdict) -> dict[str, Any]:
     labels = {arm.name: arm.label for arm in verdict.arms}
+    trial = _trial_parts(verdict, labels)
     headline = next((arm.name for arm in verdict.arms if arm.headline), None)
     lead = primary_row(verdict.decomposition, headline)
     return {
         "labels": labels,
         "headline": headline,
         "margin": EQUIVALENCE_MARGIN,
-        "currencies": words.CURRENCY_NAMES,
-        "first_currency": lead.currency if lead else CURRENCIES[0],
+        "currencies": _currencies(verdict),
+        "first_currency": lead.currency if lead and verdict.terms is None else _first_currency(verdict),
         "hero": _hero(verdict, labels, headline),
-        "frontiers": _frontiers(verdict),
-        "forest": forest.forest(verdict.comparisons, labels),
+        "frontiers": [] if verdict.terms else _frontiers(verdict),
+        "forest": None if verdict.terms else forest.forest(verdict.comparisons, labels),
         "bills": _bills(verdict, headline),
         "noise": stability.reward_noise(verdict.rewards),
-        "fixed": stability.fixed_broken(verdict.stability, labels, headline),
-        "retention": stability.retention(verdict.retention) if verdict.retention else None,
+        "fixed": None if verdict.terms else stability.fixed_broken(verdict.stability, labels, headline),
+        "retention": stability.retention(verdict.retention) if verdict.retention and not verdict.terms else None,
         "severities": Counter(finding.severity for finding in verdict.findings),
         "roles": sorted({arm.role for arm in verdict.arms}),
         "rows": verdict.decomposition,
+        "details": [told for told in verdict.headline.details if told not in other_domains(verdict.domains)],
+        "shapes": SHAPES,
+        "all_currencies": words.ALL_NAMES,
+        "break_even": break_even_sentence,
+        **trial,
     }
+
+
+def _currencies(verdict: Verdict) -> dict[str, str]:
+    """The currencies that can be chosen: four for an audit, those that were matched in for a trial."""
+    if verdict.terms is None:
+        return words.CURRENCY_NAMES
+    matched = {row.currency for row in verdict.decomposition} or {verdict.terms.currency.value}
+    return {key: name for key, name in words.ALL_NAMES.items() if key in matched}
+
+
+def _first_currency(verdict: Verdict) -> str:
+    wanted = verdict.terms.currency.value if verdict.terms else CURRENCIES[0]
+    offered = _currencies(verdict)
+    return wanted if wanted in offered else next(iter(offered), wanted)
+
+
+def _trial_parts(verdict: Verdict, labels: dict[str, str]) -> dict[str, Any]:
+    """The figures of a trial, one for each domain and currency, the primary domain first."""
+    settings = list(dict.fromkeys([*(row.setting for row in verdict.domains), *(arm.setting for arm in verdict.arms)]))
+    headlines = {row.setting: row.arm for row in verdict.domains}
+    keys = tuple(_currencies(verdict))
+
+    def by_setting(draw: Callable[[str, str], Markup | None]) -> list[tuple[str, dict[str, Markup]]]:
+        drawn = [(s, {key: found for key in keys if (found := draw(s, key)) is not None}) for s in settings]
+        return [(setting, figures) for setting, figures in drawn if figures]
+
+    def waterfall(setting: str, key: str) -> Markup | None:
+        rows = [
+            r for r in verdict.decomposition if (r.setting, r.currency, r.basis) == (setting, key, "with outer loop")
+        ]
+        return gap.waterfall(rows[0], labels) if rows else None
+
+    def over_deployments(setting: str, key: str) -> Markup | None:
+        rows = [row for row in verdict.break_even if (row.setting, row.currency) == (setting, key)]
+        return (
+            deployments.curve(rows[0], labels, verdict.terms.deployments if verdict.terms else None) if rows else None
+        )
+
+    def arms(setting: str, *, own: bool) -> list[ArmRow]:
+        return [arm for arm in verdict.arms if arm.setting == setting and (arm.own or not own)]
+
+    if verdict.terms is None:
+        return {"domains": []}
+    forests = [(s, forest.forest([row for row in verdict.comparisons if row.setting == s], labels)) for s in settings]
+    fixed = [(s, [row for row in verdict.stability if verdict.arm(row.arm).setting == s]) for s in settings]
+    return {
+        "domains": settings,
+        "heroes": dict(by_setting(waterfall)),
+        "ladders": by_setting(lambda s, key: ladder.curves(arms(s, own=False), key)),
+        "forests": [(setting, figure) for setting, figure in forests if figure],
+        "afters": by_setting(over_deployments),
+        "wheres": by_setting(lambda s, key: compute.purposes(verdict.compute, arms(s, own=True), key)),
+        "controls": [
+            (s, stability.fixed_broken(_compared(rows, verdict), labels, headlines.get(s)), rows)
+            for s, rows in fixed
+            if rows
+        ],
+        "retained": [(table, stability.retention(table)) for table in verdict.retentions],
+        "told": {row.setting: row for row in verdict.domains},
+        "regimes": verdict.regimes,
+        "stages": list(dict.fromkeys(stage for row in verdict.card for stage in row.spent)),
+        "exam_kinds": list(dict.fromkeys(kind for arm in verdict.arms for kind in arm.exams)),
+    }
+
+
+def _compared(rows: list[StabilityRow], verdict: Verdict) -> list[StabilityRow]:
+    """Of each method's control rows those on the rung that is compared, or where it was not asked there, the first."""
+    chosen: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: not verdict.arm(row.arm).own):
+        chosen.setdefault(verdict.arm(row.arm).method, row.arm)
+    return [row for row in rows if row.arm in chosen.values()]
 
 
 def _hero(verdict: Verdict, labels: dict[str, str], headline: str | None) -> dict[str, Markup]:

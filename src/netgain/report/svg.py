@@ -43,6 +43,11 @@ def text(x: float, y: float, content: str, class_: str = "", anchor: str = "star
     return el("text", content, x=x, y=y, class_=class_ or None, text_anchor=anchor)
 
 
+def short(content: str, most: int) -> str:
+    """Text of at most so many characters, its end replaced by an ellipsis."""
+    return content if len(content) <= most else content[: most - 1] + "…"
+
+
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     """A straight line."""
     return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)

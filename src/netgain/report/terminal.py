@@ -7,15 +7,16 @@ from rich.table import Table
 from rich.text import Text
 
 from netgain.analysis.verdict import ArmRow, Verdict
-from netgain.report import words
+from netgain.report import terminal_trial, words
 
 _SEVERITY = {"high": "bold red", "medium": "yellow", "low": "dim", "note": "dim"}
 _ANSWER = {"yes": "green", "no": "bold red", "cannot tell": "yellow"}
 
 
 def show(verdict: Verdict, console: Console) -> None:
-    """Print the verdict: its sentence, the arms, the four questions, the findings."""
-    title = Text(words.clean(f"netgain audit of {verdict.title}"))
+    """Print the verdict: its sentence, the arms, the four questions (of an audit), the findings."""
+    what = "trial:" if verdict.terms else "audit of"
+    title = Text(words.clean(f"netgain {what} {verdict.title}"))
     sentence = Text(words.clean(verdict.headline.sentence), style="bold")
     console.print(Panel(sentence, title=title, title_align="left", padding=(1, 2)))
     details = Table.grid(padding=(0, 1))
@@ -24,8 +25,12 @@ def show(verdict: Verdict, console: Console) -> None:
     if verdict.glossary:
         details.add_row(Text(""), Text(words.clean(verdict.glossary), style="dim"))
     console.print(details, Text(""))
-    console.print(_arms(verdict))
-    console.print(_questions(verdict))
+    if verdict.terms:
+        console.print(terminal_trial.bars(verdict))
+        console.print(terminal_trial.matched(verdict))
+    else:
+        console.print(_arms(verdict))
+        console.print(_questions(verdict))
     console.print(_findings(verdict))
 
 

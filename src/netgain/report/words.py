@@ -12,6 +12,8 @@ CURRENCY_NAMES = {
     "flops": "FLOPs",
 }
 
+ALL_NAMES = CURRENCY_NAMES | {"tokens_training": "training tokens", "tokens_generated": "generated tokens"}
+
 
 def clean(text: str) -> str:
     """Outside text without control characters (a terminal would obey them); tabs and line breaks become spaces."""

@@ -32,7 +32,7 @@ def forest(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Markup 
             rows.append(svg.text(0, y + 16, heading, "label heading"))
             y += ROW
         for row in group:
-            rows.append(_row(axis, y + ROW / 2, row, labels))
+            rows.append(_row(axis, y + ROW / 2, row, labels, known[0].exam))
             y += ROW
     grid = [svg.line(axis(t), TOP, axis(t), y, "grid zero" if abs(t) < 1e-9 else "grid") for t in axis.ticks(7)]
     ticks = [svg.text(axis(t), y + 16, points(t), "tick", "middle") for t in axis.ticks(7)]
@@ -42,9 +42,9 @@ def forest(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Markup 
     return svg.drawing(WIDTH, y + 42, "Paired differences with 95 % intervals", *grid, *ticks, caption, *rows)
 
 
-def _row(axis: svg.Axis, y: float, row: Comparison, labels: dict[str, str]) -> Markup:
+def _row(axis: svg.Axis, y: float, row: Comparison, labels: dict[str, str], exam: str) -> Markup:
     assert row.low is not None and row.high is not None  # noqa: S101, PT018 - only such rows are drawn
-    name = f"{labels.get(row.a, row.a)} − {labels.get(row.b, row.b)}"
+    name = f"{labels.get(row.a, row.a)} − {labels.get(row.b, row.b)}" + (f" ({row.exam})" if row.exam != exam else "")
     clear = row.low > 0 or row.high < 0
     value = words.difference(row.difference, row.low, row.high)
     adjusted = f", Holm-adjusted {words.p_value(row.p_adjusted)}" if row.p_adjusted is not None else ""
@@ -54,7 +54,7 @@ def _row(axis: svg.Axis, y: float, row: Comparison, labels: dict[str, str]) -> M
     return svg.mark(
         tip,
         svg.area(0, y - ROW / 2, WIDTH, ROW),
-        svg.text(LEFT - 12, y + 4, name if len(name) < 56 else name[:55] + "…", f"label{strong}", "end"),
+        svg.text(LEFT - 12, y + 4, svg.short(name, 50), f"label{strong}", "end"),
         svg.line(axis(row.low), y, axis(row.high), y, "whisker clear" if clear else "whisker"),
         svg.el(
             "circle", cx=axis(row.difference), cy=y, r=5 if row.primary else 4, class_="dot clear" if clear else "dot"

@@ -26,9 +26,7 @@ def waterfall(row: DecompositionRow, labels: dict[str, str]) -> Markup | None:
     children = [_grid(axis, bottom)]
     children += [_bar(axis, TOP + index * ROW, *bar) for index, bar in enumerate(bars)]
     link = svg.line(axis(compute.value), TOP + ROW * 1.75, axis(compute.value), TOP + ROW * 2.2, "leader")
-    title = (
-        f"The gap of {labels[row.arm]} taken apart, matched in {words.CURRENCY_NAMES.get(row.currency, row.currency)}"
-    )
+    title = f"The gap of {labels[row.arm]} taken apart, matched in {words.ALL_NAMES.get(row.currency, row.currency)}"
     return svg.drawing(WIDTH, bottom + 40, title, *children, link)
 
 
@@ -51,7 +49,7 @@ def _bar(axis: svg.Axis, top: float, who: str, what: str, start: float, part: In
         f"{what}: {value} points ({who})",
         svg.area(0, top, WIDTH, ROW),
         svg.text(LEFT - 12, middle - 2, what, "label strong", "end"),
-        svg.text(LEFT - 12, middle + 13, who, "label faint", "end"),
+        svg.text(LEFT - 12, middle + 13, svg.short(who, 38), "label faint", "end"),
         svg.el("rect", x=left, y=middle - 11, width=max(right - left, 1.5), height=22, class_=f"bar bar-{kind}"),
         svg.line(low, middle, high, middle, "whisker"),
         svg.line(low, middle - 5, low, middle + 5, "whisker"),

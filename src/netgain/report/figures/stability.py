@@ -25,13 +25,14 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
     for index, row in enumerate(rows):
         y = top + index * step
         share = row.broken / row.previously_correct if row.previously_correct else 0.0
-        tip = f"{labels[row.arm]}: fixed {row.fixed}, broke {row.broken} of {row.previously_correct} ({share:.0%})"
+        name = labels[row.arm] + (f": {row.kind}" if row.kind else "")
+        tip = f"{name}: fixed {row.fixed}, broke {row.broken} of {row.previously_correct} ({share:.0%})"
         strong = " strong" if row.arm == headline else ""
         parts.append(
             svg.mark(
                 tip,
                 svg.area(0, y, WIDTH, step),
-                svg.text(left - 12, y + 15, labels[row.arm], f"label{strong}", "end"),
+                svg.text(left - 12, y + 15, svg.short(name, 34), f"label{strong}", "end"),
                 svg.el(
                     "rect",
                     x=axis(-row.broken),
@@ -90,7 +91,7 @@ def reward_noise(rows: Sequence[RewardRow]) -> Markup | None:
     known = [row for row in rows if row.apparent_gain is not None]
     if not known:
         return None
-    step, left, right = 52, 250, 60
+    step, left, right = 52, 250, 150
     ends = [row.apparent_gain or 0.0 for row in known] + [
         end for row in known if row.heldout for end in (row.heldout.high, row.heldout.low)
     ]
