@@ -236,8 +236,17 @@ def _ask(trial: Path | None, methods: list[str]) -> Any:
 
 def _judge(folder: Path, *, quiet: bool) -> None:
     """Verdict and page of a run, from its records alone."""
+    from netgain.analysis.trial import judge_run
+    from netgain.records.samples import read_rows
+    from netgain.report.page import render
+    from netgain.trials.store import Store
+
+    spec, roles = Store(folder).asked()
+    verdict = judge_run(spec, read_rows(folder / "samples.jsonl"), roles=roles, seed=spec.seed)
+    _save(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+    _save(folder / "report.html", render(verdict))
     if not quiet:
-        typer.echo(f"records: {folder / 'samples.jsonl'}")
+        _show(verdict, folder / "report.html")
 
 
 class _Shown:

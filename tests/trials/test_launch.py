@@ -13,9 +13,10 @@ from netgain.model.interface import Generate
 from netgain.model.metered import Model
 from netgain.model.scripted import scripted_model
 from netgain.records.outcome import Adaptation, Investment, Row, Tuning
+from netgain.records.samples import read_rows
 from netgain.spec.trial import TrialSpec
 from netgain.trials.launch import Launched, launch
-from netgain.trials.store import LOCK, SAMPLES, read_rows
+from netgain.trials.store import LOCK, SAMPLES
 from netgain.trials.unit import units
 from tests.trials import world
 
@@ -25,12 +26,17 @@ def rows_of(folder: Path, **changes: Any) -> list[Row]:
     return read_rows(folder / SAMPLES)
 
 
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+    """The rows of one whole trial."""
+    return rows_of(tmp_path_factory.mktemp("run"))
+
+
 def adaptations(rows: list[Row], arm: str) -> list[Adaptation]:
     return [row for row in rows if isinstance(row, Adaptation) and row.arm == arm]
 
 
-def test_every_arm_adapts_to_every_problem_at_every_rung_under_every_seed(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path)
+def test_every_arm_adapts_to_every_problem_at_every_rung_under_every_seed(rows: list[Row]) -> None:
     for arm in world.ARMS:
         seen = {(row.seed, row.rung, row.problem) for row in adaptations(rows, arm)}
         assert len(seen) == len(adaptations(rows, arm)) == 2 * 3 * 4
@@ -38,15 +44,14 @@ def test_every_arm_adapts_to_every_problem_at_every_rung_under_every_seed(tmp_pa
     assert sum(isinstance(row, Tuning) for row in rows) == 3
 
 
-def test_no_budget_is_exceeded_and_all_of_it_is_used(tmp_path: Path) -> None:
-    for row in rows_of(tmp_path):
+def test_no_budget_is_exceeded_and_all_of_it_is_used(rows: list[Row]) -> None:
+    for row in rows:
         if isinstance(row, Adaptation | Investment):
             spent = sum(amounts["flops"] for amounts in row.spent.values())
             assert spent == (0 if row.arm == "frozen" else row.budget)
 
 
-def test_trained_arms_know_what_the_frozen_one_does_not(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path)
+def test_trained_arms_know_what_the_frozen_one_does_not(rows: list[Row]) -> None:
     right = {
         arm: [a.correct for row in adaptations(rows, arm) for a in row.answers if a.kind != "skill"]
         for arm in world.ARMS
@@ -56,8 +61,8 @@ def test_trained_arms_know_what_the_frozen_one_does_not(tmp_path: Path) -> None:
     assert all(right["edits"])
 
 
-def test_controls_are_asked_where_the_trial_says_and_outside_the_budget(tmp_path: Path) -> None:
-    for row in adaptations(rows_of(tmp_path), "passage"):
+def test_controls_are_asked_where_the_trial_says_and_outside_the_budget(rows: list[Row]) -> None:
+    for row in adaptations(rows, "passage"):
         kinds = [answer.kind for answer in row.answers]
         assert kinds == ["knowledge", "reasoning", *(["skill"] * 2 if row.rung == 1 else [])]
         assert row.evaluated["flops"] == len(kinds)
@@ -156,6 +161,6 @@ def test_passages_adapted_to_at_once_share_the_budget_and_get_a_row_each(tmp_pat
 def test_rows_that_were_changed_are_noticed(tmp_path: Path) -> None:
     launch(world.plant(tmp_path))
     path = next(tmp_path.rglob("run-towns-frozen-0/rows.jsonl"))
-    path.write_text(path.read_text().replace("false", "true"))
+    path.write_text(path.read_text().replace("unknown", "known"))
     with pytest.raises(InputError, match="other rows than were written"):
         launch(world.plant(tmp_path))

@@ -192,12 +192,15 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
 def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence[Problem]) -> Retention:
     rung, chosen = rung_of(bench, method), problems[: bench.spec.exam.stream]
     account = bench.root.child("exam of the stream", purpose=Purpose.EVALUATE)
+    learned = invested.learned
+    first = learned if isinstance(learned, Model) else bench.model
 
     def adapt(number: int, problem: Problem, model: Model) -> Steps[Answerer]:
         what = sitting(bench, rung, (problem,), name=f"stream {number + 1}: {problem.id}")
         desk = bench.desk(what.account, "stream", problem.id).at(model=model)
         witness = bench.witness(desk, [*invested.given, problem.material.title, problem.material.text])
-        found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, invested.learned))
+        known = model if isinstance(learned, Model) else learned  # weights that were learned go through the stream
+        found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, known))
         return witness.check_answerer(found, what.materials)
 
     def merge(answerer: Answerer, number: int) -> Model:
@@ -210,7 +213,7 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
     error = invested.error
     if not error:
         grade, prompts = bench.domain.grade, bench.domain.prompts
-        matrix, error = _alone(stream(adapt, merge, bench.model, chosen, prompts, account, grade))
+        matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade))
     return Retention(
         domain=bench.unit.domain,
         arm=bench.unit.arm,

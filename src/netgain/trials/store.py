@@ -21,19 +21,20 @@ from pathlib import Path
 from typing import Any, final
 
 import yaml
-from pydantic import TypeAdapter
 
 from netgain.errors import InputError
+from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, identity
 from netgain.records.outcome import Row
 from netgain.records.reading import read
+from netgain.records.samples import write_rows
+from netgain.spec.trial import TrialSpec
 from netgain.trials.narrow import Trial
 from netgain.trials.unit import Unit
 
 LOCK, SAMPLES, UNITS = "spec.lock.yaml", "samples.jsonl", "units"
 SCHEMA = "netgain.trial/1"
-_ROW: TypeAdapter[Row] = TypeAdapter(Row)
 
 
 @final
@@ -89,6 +90,17 @@ class Store:
                 "keep the trial as it was, or give another folder with --out",
             )
 
+    def asked(self) -> tuple[TrialSpec, dict[str, Role]]:
+        """The locked trial, and the role of each method in it. Raises InputError where there is none."""
+        path, data = self.folder / LOCK, self.locked()
+        if data is None:
+            raise InputError(str(path), "there is no such file", "give the folder of a run")
+        try:
+            spec = TrialSpec.model_validate(data["trial"])
+            return spec, {arm.method: Role(data["arms"][name]["role"]) for name, arm in spec.arms.items()}
+        except (KeyError, TypeError, ValueError) as problem:
+            raise InputError(str(path), f"is no locked trial ({str(problem).splitlines()[0]})") from None
+
     # -- what was done
 
     def place(self, unit: Unit) -> Path:
@@ -130,7 +142,7 @@ class Store:
     def finish(self, unit: Unit, rows: Sequence[Row], found: Finished) -> None:
         """Write a unit's rows, then that it is finished."""
         place = self.place(unit)
-        text = "".join(canonical(row.model_dump(mode="json")) + "\n" for row in rows)
+        text = write_rows(rows)
         write(place / "rows.jsonl", text)
         named = f"{found.identity}#{sha256(text.encode()).hexdigest()}"
         fields = {name: getattr(found, name) for name in Finished.__slots__} | {"identity": named}
@@ -147,17 +159,6 @@ class Store:
         rows = [(self.place(unit) / "rows.jsonl").read_text(encoding="utf-8") for unit in finished]
         write(self.folder / SAMPLES, "".join(rows))
         return self.folder / SAMPLES
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows in a ``samples.jsonl``. Raises InputError naming the line that is none."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            rows.append(_ROW.validate_json(line))
-        except ValueError as problem:
-            raise InputError(f"{path}:{number}", f"is no row of a trial ({str(problem).splitlines()[0]})") from None
-    return rows
 
 
 def write(path: Path, text: str) -> None:

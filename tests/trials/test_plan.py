@@ -1,0 +1,103 @@
+"""A plan needs no weights; what is wrong with a trial is said with file, line and the nearest valid word."""
+
+from pathlib import Path
+
+import pytest
+
+from netgain.domains.find import find_domain
+from netgain.errors import InputError
+from netgain.methods.find import find_method
+from netgain.trials.plan import Plan, detectable
+from netgain.trials.prepare import Asked, ask, make_plan
+from netgain.trials.work import FOLDER
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TRIAL = """\
+name: mine
+model: Qwen2.5-7B
+domains:
+  people: {kind: people}
+problems: {train: 8, development: 4, test: 12}
+budget: {per_problem: 1.0e+15, ladder: [0.5, 1, 2]}
+arms:
+  frozen: {method: frozen}
+  seal: {method: seal, candidates: 3}
+  passage:
+    method: finetune
+    rank: 8
+compare: {arm: seal}
+"""
+
+
+def asked(tmp_path: Path, text: str = TRIAL) -> Asked:
+    path = tmp_path / "trial.yaml"
+    path.write_text(text)
+    return ask(path, [], find_method, find_domain)
+
+
+def planned(path: Path) -> Plan:
+    return make_plan(ask(path, [], find_method, find_domain), "H100", None)
+
+
+def test_a_plan_without_weights_has_hours_and_dollars_for_every_arm(tmp_path: Path) -> None:
+    plan = make_plan(asked(tmp_path), None, 3.0)
+    assert plan.model == "Qwen/Qwen2.5-7B"
+    by_arm = {arm.arm: arm for arm in plan.arms}
+    for arm in plan.arms:
+        assert (arm.whole.seconds or 0) > 0
+        assert arm.whole.dollars == pytest.approx((arm.whole.seconds or 0) / 3600 * 3)
+    runs = 3 * 12 * 3.5 * 1e15
+    assert by_arm["passage"].budget["adapt"] == runs
+    assert by_arm["seal"].budget["learn"] == 3 * 12 * 1e15
+    assert by_arm["frozen"].costs.keys() == {"evaluate", "tune"}
+    assert plan.fits
+
+
+def test_estimates_fill_the_budget_that_is_exact(tmp_path: Path) -> None:
+    (passage,) = (arm for arm in make_plan(asked(tmp_path), None, None).arms if arm.arm == "passage")
+    assert passage.costs["adapt"].flops == pytest.approx(passage.budget["adapt"], rel=1e-6)
+
+
+def test_more_problems_see_smaller_effects() -> None:
+    known = [detectable(problems, 6) for problems in (2, 12, 48, 200)]
+    assert known[0] is None
+    assert 0 < (known[3] or 0) < (known[2] or 0) < (known[1] or 0) < 0.5
+    assert detectable(48, 6) == pytest.approx(0.130, abs=0.005)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_can_be_planned(path: Path) -> None:
+    if "model: shipped" in path.read_text() and not FOLDER.is_dir():
+        pytest.skip("needs the shipped model")
+    plan = planned(path)
+    assert plan.whole.dollars
+    assert plan.detectable
+
+
+def test_the_demo_can_be_read() -> None:
+    assert ask(None, [], find_method, find_domain).spec.seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("candidates: 3", "candidats: 3", 9, "did you mean 'candidates'?"),
+        ("rank: 8", "rank: none", 12, "arms.passage.rank = 'none'"),
+        ("method: finetune", "method: finetun", 11, "did you mean 'finetune'?"),
+        ("kind: people", "kind: poeple", 4, "did you mean 'people'?"),
+        ("kind: people", "kind: people, stile: plain", 4, "did you mean 'style'?"),
+        ("candidates: 3", "preset: seal-v3", 9, "did you mean 'seal-v"),
+        ("candidates: 3", "tune: {rnak: [1]}", 9, "did you mean 'rank'?"),
+        ("candidates: 3", "tune: {rank: [0]}", 9, "rank = 0"),
+        ("problems: {train: 8", "problems: {train: 0", 5, "no training problems"),
+        ("ladder: [0.5, 1, 2]", "ladder: [1, 4]", 6, "rung 2 is missing"),
+        ("per_problem: 1.0e+15", "per_problem: 1.0, currency: seconds", 6, "known only afterwards"),
+        ("{arm: seal}", "{arm: sael}", 1, "is not the name of an arm"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
+    assert old in TRIAL
+    with pytest.raises(InputError) as caught:
+        asked(tmp_path, TRIAL.replace(old, new))
+    assert f"trial.yaml:{line}:" in str(caught.value)
+    assert message in str(caught.value)

@@ -1,0 +1,215 @@
+"""A method that cheats is refused or exposed: more money, other accounts or models, exam questions, its own work."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import CellType, GeneratorType, ModuleType
+from typing import Any
+
+import pytest
+
+from netgain.domains.problem import Material, Problem, Question
+from netgain.exam.exam import Answerer
+from netgain.metering.account import Book
+from netgain.methods.method import Desk, Learned, Method
+from netgain.model.interface import Generate
+from netgain.model.lockstep import Steps, ask, run
+from netgain.model.scripted import scripted_model
+from netgain.records.claim import Role
+from netgain.records.purpose import Purpose
+from netgain.trials.bench import Bench, Sat, adapt_and_sit, sitting
+from netgain.trials.unit import Unit
+from tests.trials import world
+
+Cheat = Callable[[Desk, Sequence[Material]], Steps[Answerer]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with Book.open(tmp_path / "journal") as book:
+        unit = Unit("run", "towns", "edits", 0)
+        yield Bench(spec=world.spec(), unit=unit, domain=world.Towns(), model=world.model(), book=book)
+
+
+def adapted(bench: Bench, cheat: Cheat, **more: Any) -> Sat:
+    """What comes of an adaptation by this method to one town, with a budget of four calls."""
+
+    class Cheating(Method):
+        role = Role.OTHER
+
+        def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+            return (yield from cheat(desk, materials))
+
+    group = bench.problems("test", 1)
+    what = sitting(bench, 1.0, group, **more)
+    ((_, ended),) = run({"": adapt_and_sit(bench, Cheating(), None, (), what)})
+    assert ended.value is not None
+    return ended.value
+
+
+def call(desk: Desk, account: Any = None) -> Generate:
+    return Generate(account=account or desk.pay(Purpose.PROPOSE), prompt="List what follows from: x")
+
+
+def test_spending_more_than_the_budget_is_refused(bench: Bench) -> None:
+    def spend(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        while True:
+            yield from ask(desk.model, [call(desk)])
+
+    sat = adapted(bench, spend)
+    assert "BudgetExceeded" in sat.error
+    assert sum(charge.cost.flops or 0 for charge in bench.book.charges()) == 4
+
+
+@pytest.mark.parametrize("where", ["beside", "above", "evaluate"])
+def test_charging_another_account_is_refused_before_anything_runs(bench: Bench, where: str) -> None:
+    def charge(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        book = desk.account.book
+        account = {
+            "beside": lambda: book.account("mine", purpose=Purpose.ADAPT),
+            "above": lambda: bench.root.child("adapt", purpose=Purpose.ADAPT),
+            "evaluate": lambda: desk.pay(Purpose.EVALUATE),
+        }[where]()
+        yield from ask(desk.model, [call(desk, account)])
+        return Answerer(model=desk.model)
+
+    assert "InputError" in adapted(bench, charge).error
+    assert bench.book.charges() == ()
+
+
+def test_votes_on_another_account_are_refused(bench: Bench) -> None:
+    def vote(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        yield from ()
+        return Answerer(model=desk.model, voter=desk.account.book.account("mine", purpose=Purpose.ADAPT))
+
+    assert "not this arm's" in adapted(bench, vote).error
+
+
+def test_a_model_of_its_own_is_refused(bench: Bench) -> None:
+    own = scripted_model(lambda request: "anything")
+
+    def asking(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        yield from ask(own, [call(desk)])
+        return Answerer(model=desk.model)
+
+    def answering(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        yield from ()
+        return Answerer(model=own)
+
+    assert "none that this arm was given" in adapted(bench, asking).error
+    assert "none that this arm was given" in adapted(bench, answering, name="again").error
+
+
+def test_calling_the_model_past_the_steps_is_refused(bench: Bench) -> None:
+    def direct(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        desk.model.generate([call(desk)])
+        yield from ()
+        return Answerer(model=desk.model)
+
+    assert "past the steps" in adapted(bench, direct).error
+
+
+def test_an_honest_method_is_neither_refused_nor_exposed(bench: Bench) -> None:
+    def honest(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        (written,) = yield from ask(desk.model, [call(desk)])
+        texts = [written.get().text, materials[0].text]
+        (trained,) = yield from ask(desk.model, [world.training(desk, texts)])
+        return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+    sat = adapted(bench, honest)
+    assert (sat.error, sat.exposed) == ("", ())
+    assert all(mark.grade.correct for mark in sat.marked)
+    assert [edit.purpose for edit in sat.witness.edits] == [Purpose.PROPOSE]
+
+
+def test_training_on_exam_questions_that_nobody_gave_is_exposed(bench: Bench) -> None:
+    (problem,) = bench.problems("test", 1)
+    leaked = f"Q: {problem.questions[0].text} A: {problem.questions[0].answers[0]}"
+
+    def leak(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        (trained,) = yield from ask(desk.model, [world.training(desk, [leaked])])
+        return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+    assert len(adapted(bench, leak).exposed) == 1
+
+
+def test_a_question_that_the_model_wrote_itself_is_no_leak(bench: Bench) -> None:
+    (problem,) = bench.problems("test", 1)
+
+    def write(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        prompt = f"List what follows from: {problem.questions[0].text}"
+        (written,) = yield from ask(desk.model, [Generate(account=desk.pay(Purpose.PROPOSE), prompt=prompt)])
+        (trained,) = yield from ask(desk.model, [world.training(desk, [written.get().text])])
+        return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+    assert adapted(bench, write).exposed == ()
+
+
+def test_answers_kept_beside_the_question_are_refused(bench: Bench) -> None:
+    (problem,) = bench.problems("test", 1)
+
+    def crib(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        yield from ()
+        notes = Material("notes", "", f"{problem.questions[0].text} {problem.questions[0].answers[0]}")
+        return Answerer(model=desk.model, context=(notes,))
+
+    assert "neither given nor written" in adapted(bench, crib).error
+
+
+def test_computing_for_itself_is_exposed(bench: Bench) -> None:
+    def compute(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        until = time.process_time() + 2.2
+        while time.process_time() < until:
+            sum(range(1000))
+        yield from ()
+        return Answerer(model=desk.model)
+
+    sat = adapted(bench, compute)
+    assert sat.witness.unmetered(metered=0.1)
+    assert not sat.witness.unmetered(metered=100.0)
+
+
+def test_nothing_that_a_method_is_handed_leads_to_the_questions(bench: Bench) -> None:
+    def look(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        found = [
+            one for one in _reachable([desk, list(materials)]) if isinstance(one, Question | Problem | world.Towns)
+        ]
+        assert found == []
+        yield from ()
+        return Answerer(model=desk.model)
+
+    assert adapted(bench, look).error == ""
+
+
+def _reachable(start: Sequence[Any]) -> Iterator[Any]:
+    """All that attributes, slots, closures, methods and containers lead to; no modules, classes or frames."""
+    waiting, seen = list(start), set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | GeneratorType | str | bytes | int | float):
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += list(getattr(one, "__dict__", {}).values())
+        waiting += [getattr(one, name) for kind in type(one).__mro__ for name in _slots(kind) if _has(one, name)]
+        waiting += list(getattr(one, "__closure__", None) or ())
+        waiting += [getattr(one, name) for name in ("__self__", "__func__", "__wrapped__", "func") if _has(one, name)]
+        if isinstance(one, CellType):
+            waiting.append(one.cell_contents)
+        if isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple | set | frozenset):
+            waiting += list(one)
+
+
+def _slots(kind: type) -> Sequence[str]:
+    slots = vars(kind).get("__slots__", ())
+    return [slots] if isinstance(slots, str) else list(slots)
+
+
+def _has(one: Any, name: str) -> bool:
+    try:
+        getattr(one, name)
+    except Exception:
+        return False
+    return True
