@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from netgain.errors import InputError
+from netgain.metering.account import Book
 from netgain.metering.statement import load as load_charges
 from netgain.metering.verification import verify
 from netgain.model.interface import Generate
@@ -15,9 +16,11 @@ from netgain.model.scripted import scripted_model
 from netgain.records.outcome import Adaptation, Investment, Row, Tuning
 from netgain.records.samples import read_rows
 from netgain.spec.trial import TrialSpec
+from netgain.trials.bench import Bench
 from netgain.trials.launch import Launched, launch
+from netgain.trials.run import run_arm
 from netgain.trials.store import LOCK, SAMPLES
-from netgain.trials.unit import units
+from netgain.trials.unit import Unit, units
 from tests.trials import world
 
 
@@ -164,3 +167,17 @@ def test_rows_that_were_changed_are_noticed(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("unknown", "known"))
     with pytest.raises(InputError, match="other rows than were written"):
         launch(world.plant(tmp_path))
+
+
+def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) -> None:
+    def judge(request: Generate) -> str:
+        assert request.account.opened.purpose == "evaluate"
+        return "yes" if "runknown" in str(request.prompt) else "no"
+
+    with Book.open(tmp_path / "journal") as book:
+        unit = Unit("run", "towns", "passage", 0)
+        towns, judging = world.Towns(), scripted_model(judge)
+        bench = Bench(spec=world.spec(), unit=unit, domain=towns, model=world.model(), book=book, judge=judging)
+        rows = run_arm(bench, world.Passage())
+    answers = [answer for row in rows if isinstance(row, Adaptation) for answer in row.answers]
+    assert {answer.judged for answer in answers} == {False}

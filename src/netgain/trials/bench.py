@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from netgain.domains.judge import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
 from netgain.domains.problem import Domain, Material, Problem, Question
 from netgain.exam.drift import Continuation, divergence
 from netgain.exam.exam import Marked, sit
 from netgain.metering.account import Account, Book
 from netgain.methods.method import Desk, Method, Teacher
-from netgain.model.lockstep import Steps
+from netgain.model.interface import Answered, Generate, Result
+from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
@@ -36,7 +38,7 @@ class Bench:
     attempt: int = 1
     teacher: Teacher | None = None
     models: tuple[Model, ...] = ()
-    judge: Any = None
+    judge: Model | None = None
     tell: Tell = lambda done, of, spent: None
 
     @property
@@ -108,6 +110,7 @@ class Sat:
     marked: tuple[Marked, ...] = ()
     error: str = ""
     divergence: float | None = None
+    judged: tuple[bool | None, ...] = ()
     exposed: tuple[str, ...] = field(default=())
 
 
@@ -137,12 +140,31 @@ def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[st
         answerer = witness.check_answerer(found, what.materials)
         sat.exposed = witness.exposed(what.questions, desk)
         sat.marked = yield from sit(answerer, what.questions, desk.prompts, what.evaluate, bench.domain.grade)
+        sat.judged = yield from _judged(bench, sat.marked, what.evaluate)
         if what.drawn:
             sat.divergence = yield from divergence(answerer, what.drawn, what.evaluate, bench.model)
     except Exception as error:
         sat.marked, sat.error = (), describe(error)
         sat.exposed = witness.exposed(what.questions, desk)
     return sat
+
+
+def _judged(bench: Bench, marked: Sequence[Marked], account: Account) -> Steps[tuple[bool | None, ...]]:
+    """What the judge says of each answer, paid as evaluation; nothing where there is no judge."""
+    if bench.judge is None:
+        return ()
+    said = [obvious(mark.answer) for mark in marked]
+    asked = [
+        Generate(account=account, prompt=judge_prompt(mark.question, mark.answer), max_new_tokens=MAX_NEW_TOKENS)
+        for mark, known in zip(marked, said, strict=True)
+        if known is None
+    ]
+    results = iter((yield from ask(bench.judge, asked)))
+    return tuple(_verdict(next(results)) if known is None else known for known in said)
+
+
+def _verdict(result: Result[Answered]) -> bool | None:
+    return None if result.failure is not None or result.product is None else read_verdict(result.product.text)
 
 
 def describe(error: BaseException) -> str:

@@ -165,6 +165,7 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
     Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
     """
     marked = {id(mark.question): mark for mark in (sat.marked if sat else ())}
+    judged = {id(mark.question): said for mark, said in zip(sat.marked, sat.judged, strict=False)} if sat else {}
     found = []
     for number, problem in enumerate(what.group):
         asked = (*problem.questions, *(what.controls if number == 0 and marked else ()))
@@ -179,7 +180,7 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
                     correct=mark.grade.correct if mark else False,
                     f1=mark.grade.f1 if mark else 0.0,
                     votes=mark.votes if mark else 1,
-                    judged=None,
+                    judged=judged.get(id(question)),
                 )
             )
         found.append(tuple(rows))

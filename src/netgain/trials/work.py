@@ -43,6 +43,7 @@ class Workshop:
     store: Store
     model: Model
     taught_by: Model | None = None
+    judged_by: Model | None = None
 
 
 def load(spec: TrialSpec, device: str) -> Model:
@@ -60,21 +61,34 @@ def load_teacher(spec: TrialSpec, device: str) -> Model | None:
         return None
     if isinstance(spec.teacher, str):
         raise InputError(f"teacher {spec.teacher!r}", "is not known", "write oracle, or a mapping with model")
-    fields = dict(spec.teacher)
-    if "url" not in fields:
-        model: Model = door.load_model(fields.pop("model"), device=device, **fields)
-        return model
-    prices = TokenPrices(**fields.pop("prices", {}))
-    name, url = fields.pop("model"), fields.pop("url")
-    remote: Model = door.remote_model(name, base_url=url, prices=prices, **fields)
-    return remote
+    return load_other("teacher", spec.teacher, device)
+
+
+def load_other(name: str, fields: Mapping[str, Any], device: str) -> Model:
+    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well)."""
+    rest = dict(fields)
+    if "model" not in rest:
+        raise InputError(name, "names no model", "write model: FOLDER, or url: and model:")
+    source, url = rest.pop("model"), rest.pop("url", None)
+    try:
+        if url is None:
+            local: Model = door.load_model(source, device=device, **rest)
+            return local
+        prices = TokenPrices(**rest.pop("prices", {}))
+        remote: Model = door.remote_model(source, base_url=url, prices=prices, **rest)
+    except TypeError as problem:
+        raise InputError(name, f"has a field that is not known ({problem})") from None
+    else:
+        return remote
 
 
 def open_shop(trial: Trial, store: Store, device: str, load: Load = load) -> Workshop:
     """Load what the trial needs. Arithmetic runs on one thread of a CPU, so that the same work gives the same bytes."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TQDM_DISABLE"):
         os.environ.setdefault(name, "1")
-    return Workshop(trial, store, load(trial.spec, device), load_teacher(trial.spec, device))
+    spec = trial.spec
+    judge = None if spec.judge is None else load_other("judge", spec.judge, device)
+    return Workshop(trial, store, load(spec, device), load_teacher(spec, device), judge)
 
 
 def _teacher(shop: Workshop, domain: Domain) -> Teacher | None:
@@ -106,6 +120,7 @@ def execute(shop: Workshop, unit: Unit, identity: str, settings: Settings, tell:
             attempt=attempt,
             teacher=_teacher(shop, domain),
             models=() if shop.taught_by is None else (shop.taught_by,),
+            judge=shop.judged_by,
             tell=tell,
         )
         lost = bill.lost(book, bench.root, currency)
