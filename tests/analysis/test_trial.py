@@ -352,3 +352,13 @@ def test_a_failed_investment_is_a_finding(simulated: ModuleType) -> None:
 )
 def test_a_role_is_guessed_from_the_name(name: str, role: Role) -> None:
     assert guess_role(name) is role
+
+
+def test_problems_that_were_adapted_to_at_once_are_one_unit(simulated: ModuleType) -> None:
+    design = simulated.Design(simulated.STANDARD, problems=48)
+    spec = simulated.spec_of(design)
+    grouped = spec.model_copy(update={"problems": spec.problems.model_copy(update={"passages": 4})})
+    rows = simulated.rows_of(design)
+    single, fours = (judge_run(one, rows, roles=simulated.ROLES) for one in (spec, grouped))
+    assert (matched(single).n_problems, matched(fours).n_problems) == (48, 12)
+    assert matched(single).method_part.value == pytest.approx(matched(fours).method_part.value)

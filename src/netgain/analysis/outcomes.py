@@ -23,9 +23,9 @@ _WORDS = (
     (Role.FROZEN, ("frozen",)),
     (Role.SELF_IMPROVING, ("seal", "reinforce")),
     (Role.TEACHER, ("teacher", "oracle")),
-    (Role.IN_CONTEXT, ("in-context", "incontext")),
+    (Role.IN_CONTEXT, ("in-context", "incontext", "majority")),
     (Role.SYNTHETIC, ("synthetic", "rejection", "entity", "distil", "best-of")),
-    (Role.PASSAGE, ("passage", "finetune", "fine-tune", "paraphras", "conventional", "pretrain")),
+    (Role.PASSAGE, ("passage", "finetune", "fine-tune", "paraphras", "pretrain")),
 )
 Cell = tuple[str, str, float]  # domain, arm, rung
 
@@ -298,6 +298,7 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
         seeds=spec.seeds,
         test_problems=spec.problems.test,
         tuning_trials=spec.tuning.trials,
+        passages=spec.problems.passages,
         runs_planned=len(spec.domains) * len(spec.arms) * spec.seeds,
         runs_done=sum(_done(outcome, d, a, roles[a]) for d in spec.domains for a in spec.arms),
         device=device,
@@ -310,12 +311,11 @@ def _done(outcome: Outcome, domain: str, arm: str, role: Role) -> int:
     What is never trained answers the same under every seed: one run stands for all.
     """
     spec = outcome.spec
-    expected = -(-spec.problems.test // spec.problems.passages)
     counts: dict[int, list[int]] = {}
     rungs = [cell for cell in outcome.adaptations if cell[:2] == (domain, arm)]
     seeds = {seed for cell in rungs for seed, _ in outcome.adaptations[cell]}
     for cell in rungs:
         for seed in seeds:
             counts.setdefault(seed, []).append(sum(s == seed for s, _ in outcome.adaptations[cell]))
-    done = sum(min(found) >= expected for found in counts.values())
+    done = sum(min(found) >= spec.problems.test for found in counts.values())
     return spec.seeds if done and role in UNTRAINED else min(done, spec.seeds)

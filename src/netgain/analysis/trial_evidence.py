@@ -94,7 +94,19 @@ class TrialEvidence:
                 marks = [bits[index] == "1" for index in places if bits[index] != "-"]
                 if marks:
                     values[row, column] = sum(marks) / len(marks)
-        return Table(tuple(run.seed for run in trial.runs), values)
+        return Table(tuple(run.seed for run in trial.runs), self._grouped(values))
+
+    def _grouped(self, values: Floats) -> Floats:
+        """Problems that were adapted to at once are one unit: they share the luck of their adaptation.
+
+        Where all are, they stay single units, and that luck is left to the seeds.
+        """
+        size, count = self.terms.passages, values.shape[1]
+        if size <= 1 or count <= size:
+            return values
+        starts = np.arange(0, count, size)
+        result: Floats = np.add.reduceat(values, starts, axis=1) / np.diff([*starts, count])
+        return result
 
     def paired(self, names: list[str], kind: str) -> Floats | None:
         """The arms' answers on the seeds and problems that all of them have: arms by seeds by problems.

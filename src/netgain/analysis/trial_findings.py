@@ -90,11 +90,13 @@ def _world(trial: TrialEvidence, setting: str) -> Iterator[Finding]:
     passages = [name for name in closed_book(trial, setting) if trial.arms[name][0].role is Role.PASSAGE]
     passage = best_of(trial, passages)[0] if passages else None
     if passage and frozen and (gain := _over(trial, passage, frozen)) and gain.low <= 0:
-        problems.append(f"training on the passage teaches nothing: {interval(gain)} points over the frozen model")
+        problems.append(
+            f"training on the passage teaches nothing that can be told: {interval(gain)} points over the frozen model"
+        )
     teachers = trial.of_role(setting, Role.TEACHER) if trial.terms.oracle else []
     if passage and teachers and (room := _over(trial, best_of(trial, teachers)[0], passage)) and room.low <= 0:
         problems.append(
-            f"a perfect writer's text is no better than the passage: {interval(room)} points; no room to win"
+            f"a perfect writer's text is not clearly better than the passage: {interval(room)} points; no room to win"
         )
     if problems:
         yield _finding("world-is-no-test", "high", f"{setting}: the world is no test of self-improvement", problems)

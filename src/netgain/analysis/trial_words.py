@@ -106,7 +106,12 @@ def currency_sentence(rows: Sequence[DecompositionRow], terms: Terms) -> str | N
         return None
     sign = _side(first.method_part)
     others = [row for row in mine if row.currency != terms.currency]
-    unlike = [row for row in others if _side(row.method_part) != sign or row.rival_underspent != first.rival_underspent]
+    starved = sign > 0  # a rival that had less matters where the arm is ahead
+    unlike = [
+        row
+        for row in others
+        if _side(row.method_part) != sign or (starved and row.rival_underspent != first.rival_underspent)
+    ]
     if not unlike:
         return f"The answer is the same matched in {_listed(others)}."
     parts = [

@@ -153,7 +153,8 @@ class Terms(Record):
 
     ``compare`` and ``against`` name methods; ``exam`` is the kind of question and ``setting`` the domain that the
     verdict rests on; ``controls`` are the kinds of questions that no problem owns. ``oracle``: the teacher is the
-    world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain.
+    world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain, ``passages`` how many
+    problems are adapted to at once.
     """
 
     currency: Currency
@@ -171,6 +172,7 @@ class Terms(Record):
     seeds: Count
     test_problems: Count
     tuning_trials: Count
+    passages: Count = 1
     runs_planned: Count
     runs_done: Count
     device: str = ""
