@@ -9,9 +9,10 @@ comes from the mean squares of the two-way table (runs ``S``, problems ``P``, re
 
 Student's margins of either sample added in squares (in the manner of Graybill and Wang 1980); runs count as far as they
 differ by more than the rest explains, wholly from twice the rest on. Satterthwaite's degrees of freedom were tried and
-cover less where runs differ (91 to 94 %). Over simulated trials of 3 or 5 runs and 24 or 48 problems this covers 94 to
-97 % without luck and 93 to 96 % with much (``benchmarks/simulated_runs.py``): where runs do not differ it is a little
-too wide, which is the price for three of them. With one run only the problems are a sample: then
+cover less where runs differ. Over simulated trials of 3 or 5 runs and 24 or 48 problems this covers 96 to 97 % without
+luck and 94 to 96 % with much (``benchmarks/simulated_runs.py``), down to 92 % for 3 runs where arms hardly differ from
+problem to problem: a little too wide where runs do not differ, which three runs cannot show.
+With one run only the problems are a sample: then
 whole problems are resampled as everywhere else, and the luck of the run is not covered.
 """
 
