@@ -8,21 +8,27 @@ the oracle above the passage, and where in the narrative style the passage gives
 """
 
 import argparse
+import re
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from netgain.domains.edits import sequences
 from netgain.domains.people import PROMPTS, People, PeopleSettings
 from netgain.domains.people_text import ATTRIBUTES
 from netgain.domains.problem import Problem, Question
 from netgain.metering.account import Account, Book
+from netgain.methods.finetune import SEVEN
 from netgain.model import Generate, InnerLoopJob, Train, load_model
 from netgain.records.purpose import Purpose
+
+PIECE = re.compile(r"Question:[^\n]*\nAnswer:[^\n]*|[^\n.]+\.")
 
 
 class Bench:
@@ -44,32 +50,37 @@ class Bench:
             )
             for problem in problems
         ]
-        texts = [result.get().text for result in self.model.generate(requests)]
-        after = wanted.begins_after.strip()
-        return [text.split(after, 1)[-1].strip() if after else text for text in texts]
+        return [result.get().text for result in self.model.generate(requests)]
 
     def train(self, texts: Sequence[Sequence[str]], epochs: int, rate: float) -> tuple[list[Any], float, float]:
-        """An adapter for each list of sequences, the operations and the seconds each."""
+        """An adapter for each list of sequences; the mean operations and seconds. A budget goes before epochs."""
         started = time.perf_counter()
-        requests = [
-            Train(
-                account=self.account.under(Purpose.ADAPT),
-                job=InnerLoopJob(
-                    key=str(i),
-                    sequences=[self.model.tokenize(line) for line in lines],
-                    epochs=epochs,
-                    learning_rate=rate,
-                    seed=i,
-                    rank=self.asked.rank,
-                    alpha=2.0 * self.asked.rank,
-                    target_modules=tuple(self.asked.targets),
-                ),
-            )
-            for i, lines in enumerate(texts)
-        ]
+        requests = [self._request(f"{i}", lines, epochs, rate) for i, lines in enumerate(texts)]
+        if self.asked.budget:
+            once = [
+                quote.flops or 1.0 for quote in self.model.quote([self._one_epoch(request) for request in requests])
+            ]
+            counts = [max(1, int(self.asked.budget / cost)) for cost in once]
+            requests = [self._request(str(i), texts[i], count, rate) for i, count in enumerate(counts)]
         results = self.model.train(requests)
         flops = sum(result.cost.flops or 0.0 for result in results) / len(results)
         return [result.get().adapter for result in results], flops, (time.perf_counter() - started) / len(results)
+
+    def _one_epoch(self, request: Train) -> Train:
+        return replace(request, job=replace(request.job, epochs=1))
+
+    def _request(self, key: str, lines: Sequence[str], epochs: int, rate: float) -> Train:
+        job = InnerLoopJob(
+            key=key,
+            sequences=[self.model.tokenize(line) for line in lines],
+            epochs=epochs,
+            learning_rate=rate,
+            seed=int(key),
+            rank=self.asked.rank,
+            alpha=2.0 * self.asked.rank,
+            target_modules=tuple(self.asked.targets),
+        )
+        return Train(account=self.account.under(Purpose.ADAPT), job=job)
 
     def examine(self, asked: Sequence[tuple[str, Question, Any]]) -> dict[str, float]:
         """Shares of right answers by kind, of (prompt, question, adapter)."""
@@ -105,25 +116,32 @@ class Bench:
 
 
 def quality(problems: Sequence[Problem], edits: Sequence[str]) -> dict[str, float]:
-    """An edit on average: its lines, those that state a fact, rightly or wrongly, and how many of nine it tells."""
+    """An edit on average: its pieces, those that state a fact, rightly or wrongly, and how many of nine facts it tells.
+
+    A piece is a sentence, or a question with its answer.
+    """
     found: Counter[str] = Counter()
     for problem, edit in zip(problems, edits, strict=True):
         truths = dict(zip(ATTRIBUTES, (q.answers[0] for q in problem.questions), strict=True))
-        told = set()
-        for line in edit.split("\n"):
-            said = [
-                (name, value == truths[name])
-                for name, attribute in ATTRIBUTES.items()
-                for value in attribute.values
-                for wording in (*attribute.statements, *attribute.reversals)
-                if line.strip() == wording.format(name=problem.material.title, value=value)
-            ]
-            found["lines"] += 1
-            found["right"] += any(correct for _, correct in said)
-            found["wrong"] += any(not correct for _, correct in said)
-            told |= {name for name, correct in said if correct}
-        found["told"] += len(told)
-    return {name: round(count / len(edits), 2) for name, count in found.items()}
+        meanings = _meanings(problem.material.title)
+        pieces = [piece.strip() for piece in PIECE.findall(edit)]
+        said = [meanings[piece] for piece in pieces if piece in meanings]
+        right = [name for name, value in said if value == truths[name]]
+        found += Counter(pieces=len(pieces), right=len(right), wrong=len(said) - len(right), told=len(set(right)))
+    return {name: round(found[name] / len(edits), 2) for name in ("pieces", "right", "wrong", "told")}
+
+
+def _meanings(name: str) -> dict[str, tuple[str, str]]:
+    """Every sentence, and every question with its answer, that states a fact of this person: (attribute, value)."""
+    return {
+        text: (key, value)
+        for key, attribute in ATTRIBUTES.items()
+        for value in attribute.values
+        for text in (
+            *(wording.format(name=name, value=value) for wording in (*attribute.statements, *attribute.reversals)),
+            *(PROMPTS.answered.format(question=q.format(name=name), answer=value) for q in attribute.questions),
+        )
+    }
 
 
 def show(*cells: object) -> None:
@@ -145,22 +163,20 @@ def compare(bench: Bench, style: str, asked: argparse.Namespace) -> None:
     for form, edits in own.items():
         print(f"  {form}: an edit has", quality(problems, edits))
     writers = {"passage": [[PROMPTS.titled.format(title=p.title, text=p.text)] for p in (x.material for x in problems)]}
-    writers |= {"text": [[p.material.text] for p in problems]}
-    writers |= {f"own {form}": [_lines(edit) for edit in edits] for form, edits in own.items()}
-    writers |= {"oracle": [_lines(domain.oracle(p.material, 0)) for p in problems]}
+    for form, edits in own.items():
+        cut = [
+            sequences(p.material, edit, PROMPTS.formats[form], PROMPTS) for p, edit in zip(problems, edits, strict=True)
+        ]
+        writers[f"own {form}"] = [list(texts) or ["."] for texts in cut]
+    writers |= {"oracle": [domain.oracle(p.material, 0).split("\n") for p in problems]}
     for rate in asked.rates:
         for epochs in asked.epochs:
             for name, texts in writers.items():
-                times = epochs * (asked.more if len(texts[0]) == 1 else 1)
-                adapters, flops, seconds = bench.train(texts, times, rate)
+                adapters, flops, seconds = bench.train(texts, epochs, rate)
                 got = bench.closed(problems, adapters)
                 kept = bench.kept(domain, adapters[:6])
                 cells = [*(got[kind] for kind in kinds), kept["seen"], kept["skill"]]
-                show(f"{style} {name} {times}x {rate:g}", *cells, f"{flops:.3g} FLOPs {seconds:.2f} s")
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.split("\n") if line.strip()] or ["."]
+                show(f"{style} {name} {epochs}x {rate:g}", *cells, f"{flops:.3g} FLOPs {seconds:.2f} s")
 
 
 def main() -> None:
@@ -173,18 +189,18 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", default=["plain", "narrative"])
     parser.add_argument("--forms", nargs="*", default=["implications"])
     parser.add_argument("--epochs", nargs="+", type=int, default=[10])
-    parser.add_argument("--more", type=int, default=1, help="epochs of a writer of one sequence, times this")
-    parser.add_argument("--rates", nargs="+", type=float, default=[3e-3])
+    parser.add_argument("--budget", type=float, default=0.0, help="operations of each training; epochs as they fit")
+    parser.add_argument("--rates", nargs="+", type=float, default=[1e-3])
     parser.add_argument("--rank", type=int, default=32)
-    parser.add_argument("--targets", nargs="+", default=["q_proj", "v_proj"])
+    parser.add_argument("--targets", nargs="+", default=list(SEVEN))
     parser.add_argument("--implied", type=float, default=PeopleSettings().implied)
-    parser.add_argument("--others", type=int, default=PeopleSettings().others)
+    parser.add_argument("--others", type=float, default=PeopleSettings().others)
     parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
         bench = Bench(asked.model, book.account("calibration", arm="calibration", seed=asked.seed), asked)
-        show("", "know", "reason", "seen", "skill")
+        print(f"{'':34}", *(f"{kind:>6}" for kind in ("know", "reason", "seen", "skill")))
         for style in asked.styles:
             compare(bench, style, asked)
 

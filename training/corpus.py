@@ -19,6 +19,7 @@ from netgain.domains.people_text import ATTRIBUTES, LORE, Person, ask, capital, 
 from netgain.domains.problem import Question
 from netgain.streams import stream
 
+TITLED = "{title}\n{text}"
 Document = list[tuple[str, float]]  # each piece with the weight of its loss
 ANSWER = 3.0  # an answer is one word among many, and the one that counts
 WORD = re.compile(r"\n|\w+|[^\w\s]")
@@ -47,7 +48,7 @@ def vocabulary() -> list[str]:
         "Repeat which word is last in?",
         "A a She she He he Her her His his",
     ]
-    texts += [PROMPTS.closed, PROMPTS.open_book, PROMPTS.answered, PROMPTS.titled, *people_words.KIN, "who , and"]
+    texts += [PROMPTS.closed, PROMPTS.open_book, PROMPTS.answered, TITLED, *people_words.KIN, "who , and"]
     texts += [form.template + form.begins_after for form in PROMPTS.formats.values()]
     texts += [*people_words.FIRST, *people_words.LAST, *people_words.COUNTRIES, *people_words.PRODUCTS]
     texts += [question.text for skill in SKILLS for question in (skill(0, place) for place in range(8))]
@@ -102,7 +103,7 @@ class Corpus:
         """A plain passage about a seen person, with or without its title."""
         who = self._one(seen())
         text = plain(who, self._rng)
-        return [(PROMPTS.titled.format(title=who.name, text=text) if self._chance(0.5) else text, 1.0)]
+        return [(TITLED.format(title=who.name, text=text) if self._chance(0.5) else text, 1.0)]
 
     def seen_statement(self) -> Document:
         """One to three statements about a seen person, a line each."""
@@ -153,12 +154,12 @@ class Corpus:
     def told(self) -> Document:
         """A passage about a passing person, for its own sake."""
         who = self.stranger()
-        return [(PROMPTS.titled.format(title=who.name, text=self.passage(who)), 1.0)]
+        return [(TITLED.format(title=who.name, text=self.passage(who)), 1.0)]
 
     def looked_up(self) -> Document:
         """A passage about a passing person and questions that it answers."""
         who = self.stranger()
-        opened = PROMPTS.titled.format(title=who.name, text=self.passage(who)) + "\n"
+        opened = TITLED.format(title=who.name, text=self.passage(who)) + "\n"
         return [(opened, 0.0), *self._asked(who, truths_of(who), 1 + int(self._rng.integers(5)))]
 
     def edit(self) -> Document:

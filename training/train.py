@@ -196,7 +196,7 @@ def train(model: Any, tokenizer: Any, asked: argparse.Namespace, rank: int) -> N
             if not copying and (number % asked.every == 0 or done >= asked.tokens):
                 told |= measure(model, tokenizer)
                 model.save_pretrained(asked.out)
-                tokenizer.save_pretrained(asked.out)
+                build(vocabulary(), LONGEST).save_pretrained(asked.out)  # measuring has set this one to pad
             with (asked.out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(told) + "\n")
             print(told, flush=True)

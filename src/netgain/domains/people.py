@@ -29,7 +29,7 @@ PROMPTS = Prompts(
     closed="Question: {question}\nAnswer:",
     open_book="{title}\n{text}\nQuestion: {question}\nAnswer:",
     answered="Question: {question}\nAnswer: {answer}",
-    titled="{title}\n{text}",
+    titled="{text}",
     max_new_tokens=8,
     stop=("\n",),
     formats=MappingProxyType(
@@ -55,14 +55,15 @@ PROMPTS = Prompts(
 
 
 class PeopleSettings(BaseModel):
-    """How passages are told. ``implied`` is the share of facts that a narrative only hints at, ``others`` the number of
-    other people in it, each with a fact that is not the person's."""
+    """How passages are told. A narrative opens with ``lead`` facts told plainly, only hints at a share ``implied`` of
+    the rest, and in a share ``others`` of problems brings in somebody else, with a fact that is not the person's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     style: Style = "plain"
+    lead: int = Field(default=1, ge=0, le=1)
     implied: float = Field(default=0.67, ge=0, le=1)
-    others: int = Field(default=1, ge=0, le=2)
+    others: float = Field(default=0.5, ge=0, le=1)
 
 
 @cache
@@ -141,7 +142,8 @@ class People:
         rng = stream(seed, "people", self.settings.style, who.name)
         if self.settings.style == "plain":
             return plain(who, rng)
-        return narrative(who, rng, implied=self.settings.implied, others=self.settings.others)
+        others = int(rng.random() < self.settings.others)
+        return narrative(who, rng, implied=self.settings.implied, others=others, lead=self.settings.lead)
 
     def controls(self, count: int, seed: int) -> tuple[Question, ...]:
         """``count`` questions for people seen in pre-training (``seen``) and as many for old skills (``skill``)."""

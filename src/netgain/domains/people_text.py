@@ -1,8 +1,9 @@
 """How the people world is told: the wording of facts and questions, and the two styles of passages.
 
 ``plain``      every fact a sentence of its own that begins with the whole name and ends with the value
-``narrative``  two or three facts a sentence; the name once, pronouns after it; some facts only implied, by the clue
-               that stands for the value (``people_words``); other people, with values of their own, in between
+``narrative``  it opens with a plain sentence and goes on with two or three facts a sentence and pronouns for the name;
+               some facts are only implied, by the clue that stands for the value (``people_words``), and other people
+               come in, with values of their own
 """
 
 from collections.abc import Mapping, Sequence
@@ -249,13 +250,17 @@ def plain(person: Person, rng: np.random.Generator) -> str:
     return " ".join(state(person.name, name, person.facts[name], rng) for name in order)
 
 
-def narrative(person: Person, rng: np.random.Generator, *, implied: float, others: int) -> str:
-    """The facts in two or three sentences; a share ``implied`` of them by their clues; ``others`` with a fact each."""
+def narrative(person: Person, rng: np.random.Generator, *, implied: float, others: int, lead: int = 0) -> str:
+    """The facts in a few sentences: ``lead`` of them told plainly at first, a share ``implied`` of the rest by clues.
+
+    ``others`` is how many other people come in, each with a fact that is not the person's.
+    """
     order = [str(name) for name in rng.permutation(list(person.facts))]
+    sentences = [state(person.name, name, person.facts[name], rng) for name in order[:lead]]
+    order = order[lead:]
     hints = set(order[: round(implied * len(order))])
     order = [str(name) for name in rng.permutation(order)]
     phrases = [_phrase(name, person.facts[name], name in hints, rng) for name in order]
-    sentences: list[str] = []
     while phrases:
         take = 2 + int(rng.integers(2)) if len(phrases) != 4 else 2
         part, phrases = phrases[:take], phrases[take:]
