@@ -4,8 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check clean
-demo: $(BIN)/.ok
+.PHONY: demo audit test check clean
+demo: $(BIN)/.train
+	$(BIN)/netgain run --out runs/demo
+
+audit: $(BIN)/.ok
 	$(BIN)/netgain audit --html netgain-audit.html
 
 test: $(BIN)/.dev
@@ -23,9 +26,13 @@ $(BIN)/.ok: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install -q -e .
 	@touch $@
 
-$(BIN)/.dev: $(BIN)/.ok
+$(BIN)/.train: $(BIN)/.ok
+	$(BIN)/python -m pip install -q -e '.[train]'
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.train
 	$(BIN)/python -m pip install -q -e '.[train]' --group dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist build netgain-audit.html
+	rm -rf $(VENV) dist build netgain-audit.html runs

@@ -10,15 +10,16 @@ from netgain.report import words
 from netgain.trials.plan import ArmPlan, Plan
 from netgain.trials.progress import Progress
 
+LONGEST = 34  # characters of an arm's label in a table
+
 
 def plan_page(plan: Plan) -> Group:
     """The plan: what each arm may spend and about what that is, what it takes, what it can see."""
     table = Table(box=SIMPLE, title="arms", title_justify="left", title_style="bold", pad_edge=False)
     table.add_column("arm", no_wrap=True)
-    unit = plan.currency
-    for heading in (f"budget, {unit}", "invested", "tuning", "≈ updates", "≈ trained tokens", "≈ generated"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("≈ FLOPs in all", "≈ hours", "≈ $"):
+    limits = (f"adapting,\n{plan.currency}", "invested\n", "tuning\n")
+    about = ("≈ updates\n", "≈ tokens\ntrained", "≈ tokens\nwritten", "≈ FLOPs\nin all", "≈\nhours", "≈\n$")
+    for heading in (*limits, *about):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in plan.arms:
         table.add_row(*(Text(words.clean(cell)) for cell in _arm(arm)))
@@ -40,21 +41,36 @@ def plan_page(plan: Plan) -> Group:
 
 
 def _arm(arm: ArmPlan) -> list[str]:
-    parts = [words.amount(arm.budget.get(name)) if arm.budget.get(name) else "-" for name in ("adapt", "learn", "tune")]
-    return [arm.label, *parts, *_cost(arm.whole)]
+    parts = [_short(arm.budget.get(name)) if arm.budget.get(name) else "-" for name in ("adapt", "learn", "tune")]
+    label = arm.label if len(arm.label) <= LONGEST else f"{arm.label[: LONGEST - 1]}…"
+    return [label, *parts, *_cost(arm.whole)]
 
 
 def _cost(cost: Cost) -> list[str]:
-    counts = [words.amount(x) for x in (cost.updates, cost.tokens_training, cost.tokens_generated, cost.flops)]
+    counts = [_short(x) for x in (cost.updates, cost.tokens_training, cost.tokens_generated, cost.flops)]
     return [*counts, _hours(cost), _dollars(cost)]
 
 
+def _short(amount: float | None) -> str:
+    """At most seven characters: 812, 50.6 k, 2.35 M, 5.4e18."""
+    if amount is not None and amount >= 1e15:
+        return f"{amount:.2g}".replace("e+", "e")
+    thousands = amount is not None and 10_000 <= amount < 1e6
+    return f"{amount / 1000:.3g} k" if amount is not None and thousands else words.amount(amount)
+
+
 def _hours(cost: Cost) -> str:
-    return "unknown" if cost.seconds is None else f"{cost.seconds / 3600:.3g}"
+    return "unknown" if cost.seconds is None else f"{cost.seconds / 3600:.2g}"
 
 
 def _dollars(cost: Cost) -> str:
-    return "unknown" if cost.dollars is None else f"${cost.dollars:,.2f}"
+    return (
+        "unknown"
+        if cost.dollars is None
+        else f"${cost.dollars:,.2f}"
+        if cost.dollars < 100
+        else f"${cost.dollars:,.0f}"
+    )
 
 
 def _facts(*rows: tuple[str, str]) -> Table:

@@ -19,7 +19,7 @@ from netgain.trials.narrow import FindDomain, FindMethod, Trial, narrow, read_tr
 from netgain.trials.plan import Lengths, Plan, measured, plan
 from netgain.trials.work import FOLDER, SHIPPED
 
-CPU_SHARE = 0.1  # of the speed of large matrix products: what small models reach
+CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
 
 
 @final
