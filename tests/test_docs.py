@@ -1,12 +1,16 @@
 """What is documented is what is there."""
 
 import json
+import re
 from pathlib import Path
 
 import netgain
 from netgain.analysis.verdict import Verdict
 from netgain.audit.checks import CHECKS
+from netgain.domains.find import find_domain
+from netgain.methods.find import find_method
 from netgain.records.claim import Claim
+from netgain.trials.prepare import ask
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,3 +28,9 @@ def test_the_version_is_the_same_everywhere() -> None:
 
 def test_every_check_says_in_its_docstring_what_it_looks_for() -> None:
     assert all(check.__doc__ for check in CHECKS)
+
+
+def test_the_trial_in_the_readme_is_one(tmp_path: Path) -> None:
+    (found,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(found, encoding="utf-8")
+    assert ask(tmp_path / "mine.yaml", [], find_method, find_domain).spec.name == "mine"
