@@ -25,6 +25,11 @@ def test_same_name_same_numbers_and_another_name_or_seed_others() -> None:
     assert not (first == stream(2, "a", "b").random(4)).any()
 
 
+def test_values_that_are_all_alike_are_a_point() -> None:
+    for value in (0.0, 0.5, 0.1 + 0.2):
+        assert intervals.student(np.array([value, value])) == intervals.Estimate(value, value, value)
+
+
 def test_an_interval_of_a_mean_agrees_with_student() -> None:
     values = rng("values").normal(0.1, 0.3, size=40)
     found = intervals.estimate(values, intervals.resample_weights(40, rng("w")))

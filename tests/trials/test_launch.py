@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from netgain.errors import InputError
+from netgain.exam.judging import Judge
 from netgain.metering.account import Book
 from netgain.metering.statement import load as load_charges
 from netgain.metering.verification import verify
@@ -177,7 +178,7 @@ def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) 
     with Book.open(tmp_path / "journal") as book:
         unit = Unit("run", "towns", "passage", 0)
         towns, judging = world.Towns(), scripted_model(judge)
-        bench = Bench(spec=world.spec(), unit=unit, domain=towns, model=world.model(), book=book, judge=judging)
+        bench = Bench(spec=world.spec(), unit=unit, domain=towns, model=world.model(), book=book, judge=Judge(judging))
         rows = run_arm(bench, world.Passage())
     answers = [answer for row in rows if isinstance(row, Adaptation) for answer in row.answers]
     assert {answer.judged for answer in answers} == {False}

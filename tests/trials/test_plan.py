@@ -58,6 +58,30 @@ def test_estimates_fill_the_budget_that_is_exact(tmp_path: Path) -> None:
     assert passage.costs["adapt"].flops == pytest.approx(passage.budget["adapt"], rel=1e-6)
 
 
+@pytest.mark.parametrize("grades", ["exact", "judge"])
+def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grades: str) -> None:
+    alone = make_plan(asked(tmp_path), None, 3.0)
+    judged = make_plan(asked(tmp_path, TRIAL + f"judge: {{model: Qwen2.5-7B}}\ngrades: {grades}\n"), None, 3.0)
+    assert judged.arms == alone.arms
+    assert judged.judging is not None
+    questions = round(next(float(told.split()[1]) for told in alone.assumptions if "questions a problem" in told), 1)
+    runs = 3 * 3 * (12 * 3 * questions + 12 * 2 * 8)
+    tunings = (4 + 4 * 4 + 4 * 4) * questions if grades == "judge" else 0
+    generated = judged.judging.tokens_generated or 0
+    assert generated == pytest.approx(16 * (runs + tunings), rel=0.02)
+    assert (judged.whole.dollars or 0) > (alone.whole.dollars or 0)
+    assert any("put to the judge" in told for told in judged.assumptions)
+    assert "judging" in judged.dump()
+
+
+def test_a_server_without_prices_is_planned_in_tokens_alone(tmp_path: Path) -> None:
+    url = 'judge: {url: "http://127.0.0.1:1/v1", model: some-judge}\n'
+    judging = make_plan(asked(tmp_path, TRIAL + url), None, 3.0).judging
+    assert judging is not None
+    assert (judging.flops, judging.dollars, judging.seconds) == (None, None, 0.0)
+    assert (judging.tokens_real or 0) > 0
+
+
 def test_more_problems_see_smaller_effects() -> None:
     known = [detectable(problems, 6) for problems in (2, 12, 48, 200)]
     assert known[0] is None
@@ -92,6 +116,8 @@ def test_the_demo_can_be_read() -> None:
         ("problems: {train: 8", "problems: {train: 0", 5, "no training problems"),
         ("ladder: [0.5, 1, 2]", "ladder: [1, 4]", 6, "rung 2 is missing"),
         ("per_problem: 1.0e+15", "per_problem: 1.0, currency: seconds", 6, "known only afterwards"),
+        ("{arm: seal}", "{arm: seal}\njudge: {folder: x}", 14, "names no model"),
+        ("{arm: seal}", "{arm: seal}\ngrades: judge", 1, "no judge"),
         ("{arm: seal}", "{arm: sael}", 1, "is not the name of an arm"),
     ],
 )

@@ -19,6 +19,7 @@ RESAMPLES = 10_000
 FEWEST_TO_RESAMPLE = 10
 ROUNDING = 1e-9
 LEVEL = 0.95
+EQUAL = 1e-12  # relative; values that differ by less are one value
 METHOD = "paired cluster bootstrap over problems, 10,000 resamples, expanded percentile (Student below ten problems)"
 
 
@@ -106,8 +107,14 @@ def newcombe(left: Estimate, right: Estimate) -> Estimate:
 
 
 def student(values: Floats, level: float = LEVEL) -> Estimate:
-    """Mean of a few independent values with Student's interval. Raises ValueError for fewer than two values."""
+    """Mean of a few independent values with Student's interval: a point where all are equal but for rounding.
+
+    Raises ValueError for fewer than two values.
+    """
     if len(values) < 2:
         raise ValueError("an interval needs at least two values")
+    mean = float(values.mean())
+    if float(np.ptp(values)) <= EQUAL * abs(mean):
+        return Estimate(mean, mean, mean)
     interval = stats.ttest_1samp(values, 0.0).confidence_interval(level)
-    return Estimate(float(values.mean()), float(interval.low), float(interval.high))
+    return Estimate(mean, float(interval.low), float(interval.high))

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Self, final
 
 from netgain.analysis import outcome_charges, outcome_findings
+from netgain.analysis.outcome_judging import judging
 from netgain.records.claim import Arm, Claim, Continual, Exam, Problem, Role, Search, SeedRun, Terms, TrialArm
 from netgain.records.outcome import Adaptation, Investment, Retention, Row, Tuning
 from netgain.records.provenance import Source
@@ -117,6 +118,7 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
         findings=tuple(found),
         terms=_terms(outcome, role_of, controls, device),
         searches=tuple(_searches(outcome.tunings)),
+        judging=judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
     )
 
 

@@ -87,6 +87,7 @@ def judge_trial(claim: Claim, *, seed: int = 0) -> Verdict:
         compute=trial_rows.compute_rows(trial),
         card=trial_rows.card_rows(trial),
         retentions=retentions,
+        judging=claim.judging,
     )
     return verdict.model_copy(update={"headline": _headline(trial, verdict)})
 
@@ -157,6 +158,7 @@ def _headline(trial: TrialEvidence, verdict: Verdict) -> Headline:
         words.spread_sentence(spread, labels),
         words.control_sentence(verdict.stability, labels, sorted(mine, key=lambda name: not verdict.arm(name).own)),
         sentences.reward_sentence(own, ()),
+        words.judging_sentence(verdict.judging),
     ]
     return Headline(
         sentence=words.unfinished(terms) + (first.sentence if first else nothing),

@@ -10,6 +10,7 @@ from netgain.analysis.verdict import ArmRow, Comparison, Interval
 from netgain.records.claim import Finding, Role, Severity
 
 CHANCE, READS = 0.2, 0.9
+UNREADABLE = 0.05  # of a judge's verdicts: more than that is told
 INVENTED = ("people",)
 ORDER = ("high", "medium", "low", "note")
 
@@ -20,6 +21,7 @@ def findings(
     """The findings of the rows and of the analysis, the severest first."""
     found = [*trial.claim.findings, *_unfinished(trial), *_underspent(arms), *_seeds(trial), *_choice(domains)]
     found += [finding for setting in trial.settings for finding in _world(trial, setting)]
+    found += _judge(trial)
     found += _unresolvable(compared, {arm.name: arm.label for arm in arms})
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
 
@@ -60,6 +62,15 @@ def _choice(domains: list[DomainRow]) -> Iterator[Finding]:
     if on_test:
         message = "the rival was chosen on the test problems, which favours it: no development accuracy is known"
         yield _finding("rival-chosen-on-test", "medium", message, on_test)
+
+
+def _judge(trial: TrialEvidence) -> Iterator[Finding]:
+    found = trial.claim.judging
+    asked = found.count + found.unreadable if found else 0
+    if found is not None and found.unreadable > UNREADABLE * asked:
+        message = f"{found.unreadable:,} of {asked:,} verdicts of the judge could not be read"
+        message += "; there exact match stands" if found.decides else ""
+        yield _finding("judge-unreadable", "high" if found.decides else "medium", message, [f"judge: {found.model}"])
 
 
 def _unresolvable(compared: list[Comparison], labels: dict[str, str]) -> Iterator[Finding]:

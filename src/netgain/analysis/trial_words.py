@@ -7,6 +7,7 @@ from netgain.analysis.trial_shape import BreakEvenRow, DomainRow, HeadlineKind, 
 from netgain.analysis.verdict import Comparison, DecompositionRow, Interval, StabilityRow
 from netgain.records.claim import Terms
 from netgain.records.cost import Currency
+from netgain.records.judging import Judging
 
 EQUIVALENT = 0.05
 NAMES = UNITS | {Currency.TOKENS_TRAINING: "training tokens", Currency.TOKENS_GENERATED: "generated tokens"}
@@ -158,3 +159,21 @@ def control_sentence(rows: Sequence[StabilityRow], labels: dict[str, str], names
     changes = "; ".join(f"{row.kind} {interval(row.change)}" for row in mine if row.change)
     told = f"{number(broken)} of {number(before)} control answers that the frozen model got right"
     return f"{labels[mine[0].arm]} broke {told} (change in accuracy: {changes})."
+
+
+def judging_sentence(found: Judging | None) -> str | None:
+    """How far the judge agrees with exact match, and whose word the grades are; nothing where nobody judged."""
+    if found is None:
+        return None
+    whose = "its verdicts are the grades" if found.decides else "the grades are exact match"
+    unread = f"{found.unreadable:,} of its verdicts could not be read" if found.unreadable else ""
+    if found.decides and unread:
+        unread += ", and there exact match stands"
+    if found.raw is None:
+        return f"The judge ({found.model}) said nothing on any answer{f'; {unread}' if unread else ''}; {whose}."
+    kappa = (
+        f", Cohen's kappa {found.kappa:.2f}" if found.kappa is not None else ", kappa unknown: one side never varies"
+    )
+    only = f"{found.lenient:,} only it finds right, {found.strict:,} only exact match does"
+    told = f"agrees with exact match on {100 * found.raw:.1f} % of {found.count:,} answers{kappa} ({only})"
+    return "; ".join(part for part in (f"The judge ({found.model}) {told}", unread, whose) if part) + "."

@@ -20,6 +20,7 @@ from netgain.analysis.trial_shape import (
     SpreadRow,
 )
 from netgain.records.claim import Finding, Terms
+from netgain.records.judging import Judging
 from netgain.records.provenance import Source
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
@@ -306,6 +307,7 @@ class Verdict(Row):
     compute: list[ComputeRow] = Field(default_factory=list)
     card: list[CardRow] = Field(default_factory=list)
     retentions: list[RetentionTable] = Field(default_factory=list)
+    judging: Judging | None = None
 
     def arm(self, name: str) -> ArmRow:
         """The row of this arm. Raises KeyError where there is none."""

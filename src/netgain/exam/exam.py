@@ -43,13 +43,19 @@ class Answerer:
 @final
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """An answer as it was given, and its grade. ``failed`` is why there is none; it counts as wrong."""
+    """An answer as it was given, and its grade. ``failed`` is why there is none; it counts as wrong.
+
+    ``judged`` is a judge's verdict (None: none was asked, or none could be read). Where that is the grade, ``exact`` is
+    the one that the domain gave.
+    """
 
     question: Question
     answer: str
     grade: Grade
     failed: str = ""
     votes: int = 1
+    judged: bool | None = None
+    exact: bool | None = None
 
 
 def sit(

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from netgain.domains.problem import Problem, Prompts
 from netgain.errors import NetgainError
-from netgain.exam.exam import Answerer, Grader, accuracy, sit
+from netgain.exam.exam import Answerer, Grader, Marked, accuracy, sit
+from netgain.exam.judging import Judge, judged
 from netgain.metering.account import Account
 from netgain.model.lockstep import Steps, together
 from netgain.model.metered import Model
@@ -26,13 +27,16 @@ def stream(
     prompts: Prompts,
     account: Account,
     grade: Grader,
+    judge: Judge | None = None,
 ) -> Steps[tuple[Matrix, str]]:
     """The matrix (row k: accuracy on every problem after k adaptations) and why it ended early, empty where it did not.
 
     ``adapt`` adapts a model to a problem, ``merge`` gives the model with the k-th adaptation in its weights.
+    A ``judge`` is asked where its verdicts are the grades.
     """
     kept: dict[str, Answerer] = {}
-    matrix = [(yield from _ask_all(model, kept, problems, prompts, account, grade))]
+    judge = judge if judge is not None and judge.decides else None
+    matrix = [(yield from _ask_all(model, kept, problems, prompts, account, grade, judge))]
     for number, problem in enumerate(problems):
         try:
             answerer = yield from adapt(number, problem, model)
@@ -40,7 +44,7 @@ def stream(
         except (NetgainError, ValueError, TypeError) as error:
             return tuple(matrix), f"problem {problem.id}: {error}"
         kept[problem.id] = answerer
-        matrix.append((yield from _ask_all(model, kept, problems, prompts, account, grade)))
+        matrix.append((yield from _ask_all(model, kept, problems, prompts, account, grade, judge)))
     return tuple(matrix), ""
 
 
@@ -51,11 +55,14 @@ def _ask_all(
     prompts: Prompts,
     account: Account,
     grade: Grader,
+    judge: Judge | None,
 ) -> Steps[tuple[float | None, ...]]:
     sittings = [
         sit(_answerer(kept.get(problem.id), model), problem.questions, prompts, account, grade) for problem in problems
     ]
-    marks = yield from together(sittings)
+    marks: list[tuple[Marked, ...]] = yield from together(sittings)
+    if judge is not None:
+        marks = yield from together([judged(judge, marked, account) for marked in marks])
     return tuple(accuracy(marked) if marked else None for marked in marks)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, final
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from netgain.records.cost import Cost, Currency
+from netgain.records.judging import Judging
 from netgain.records.provenance import Source
 from netgain.records.purpose import Purpose as Purpose
 
@@ -337,6 +338,7 @@ class Claim(Record):
     notes: tuple[str, ...] = ()
     terms: Terms | None = None
     searches: tuple[Search, ...] = ()
+    judging: Judging | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

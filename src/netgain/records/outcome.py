@@ -20,7 +20,8 @@ Status = Literal["ok", "failed"]
 class Answer(Record):
     """An answer and its grade. ``question`` is a hash of the question's text; ``kind`` says what it examines.
 
-    ``judged`` is an LLM judge's verdict where one was asked, None where it was not or could not be understood.
+    ``judged`` is an LLM judge's verdict, None where it was not asked (no judge, or an empty answer) or could not be
+    understood. ``exact`` is the domain's own grade where the verdict decided ``correct``, None where ``correct`` is it.
     """
 
     question: str
@@ -30,6 +31,7 @@ class Answer(Record):
     f1: Fraction
     votes: Count = 1
     judged: bool | None = None
+    exact: bool | None = None
 
 
 @final
@@ -46,9 +48,9 @@ class Adaptation(Record):
 
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
     failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated`` the exam's
-    own work, outside the budget. ``exposed`` lists exam questions (hashes) that the method trained on although nothing
-    it was given or had written contains them; ``unmetered`` that it took more
-    processor time of its own than its charges explain.
+    own work, outside the budget, and ``judging`` the part of that which a judge took. ``exposed`` lists exam questions
+    (hashes) that the method trained on although nothing it was given or had written contains them; ``unmetered`` that
+    it took more processor time of its own than its charges explain.
     """
 
     row: Literal["adaptation"] = "adaptation"
@@ -64,6 +66,7 @@ class Adaptation(Record):
     spent: dict[Purpose, Amounts] = Field(default_factory=dict)
     rejected: Amounts = Field(default_factory=dict)
     evaluated: Amounts = Field(default_factory=dict)
+    judging: Amounts = Field(default_factory=dict)
     answers: tuple[Answer, ...] = ()
     edits: tuple[Edit, ...] = ()
     exposed: tuple[str, ...] = ()

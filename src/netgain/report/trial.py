@@ -23,6 +23,8 @@ def plan_page(plan: Plan) -> Group:
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in plan.arms:
         table.add_row(*(Text(words.clean(cell)) for cell in _arm(arm)))
+    if plan.judging is not None:
+        table.add_row(*(Text(cell) for cell in ["judge", "", "", "", *_cost(plan.judging)]))
     table.add_section()
     whole = plan.whole
     table.add_row(*(Text(cell, style="bold") for cell in ["all", "", "", "", *_cost(whole)]))
@@ -34,10 +36,19 @@ def plan_page(plan: Plan) -> Group:
         ("memory", f"about {plan.memory / 1e9:.3g} GB" + ("" if plan.fits else ": more than the device has")),
         ("takes", f"about {_hours(whole)} device hours and {_dollars(whole)}"),
         ("sees", f"a difference of {effect} (smallest that is found four times in five)"),
+        *_judging(plan),
         ("primary", f"{plan.primary} (the comparison, fixed before the run)"),
     )
     notes = Group(*(Text(f" • {words.clean(note)}", style="dim") for note in plan.assumptions))
     return Group(facts, Text(""), table, notes)
+
+
+def _judging(plan: Plan) -> list[tuple[str, str]]:
+    cost = plan.judging
+    if cost is None:
+        return []
+    read, written = words.amount(cost.tokens_real), words.amount(cost.tokens_generated)
+    return [("judge", f"about {read} real tokens and {written} generated ones, outside every budget")]
 
 
 def _arm(arm: ArmPlan) -> list[str]:

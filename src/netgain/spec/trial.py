@@ -138,7 +138,13 @@ class TrialSpec(_Spec):
     """One trial. ``model`` is ``shipped``, a folder or a hub name; ``dtype`` is how its weights are held.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
-    ``{url: ..., model: ..., api_key_env: ...}``, or none.
+    ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked
+    whether each of the exams' answers is right, outside the matched budget.
+
+    ``grades`` says whose word ``correct`` is. ``exact``: the domain's grade (exact match); the judge's verdicts and its
+    agreement are reported beside it. ``judge``: the judge's verdict in every exam of the trial (test, tuning, stream),
+    exact match where it cannot be read. What a method scores itself on in its learn stage stays on the domain's grade
+    in either case: a judge among the rewards would be the method's own expense, and is not asked there.
     """
 
     name: Identifier
@@ -147,6 +153,7 @@ class TrialSpec(_Spec):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    grades: Literal["exact", "judge"] = "exact"
     domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1)]
     problems: ProblemCounts = ProblemCounts()
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -156,6 +163,19 @@ class TrialSpec(_Spec):
     arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
     compare: ComparisonSpec
     exam: ExamSpec = ExamSpec()
+
+    @field_validator("judge")
+    @classmethod
+    def _judge_is_named(cls, judge: dict[str, Any] | None) -> dict[str, Any] | None:
+        if judge is not None and not isinstance(judge.get("model"), str):
+            raise ValueError("names no model; write {model: FOLDER} or {url: ..., model: NAME, api_key_env: VARIABLE}")
+        return judge
+
+    @model_validator(mode="after")
+    def _somebody_judges(self) -> Self:
+        if self.grades == "judge" and self.judge is None:
+            raise ValueError("grades = 'judge': this trial has no judge; name a model under judge")
+        return self
 
     @model_validator(mode="after")
     def _names_are_there(self) -> Self:

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from netgain.domains.judge import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
 from netgain.domains.problem import Domain, Material, Problem, Question
 from netgain.exam.drift import Continuation, divergence
 from netgain.exam.exam import Marked, sit
+from netgain.exam.judging import Judge, judged
 from netgain.metering.account import Account, Book
 from netgain.methods.method import Desk, Method, Teacher
-from netgain.model.interface import Answered, Generate, Result
-from netgain.model.lockstep import Steps, ask
+from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
@@ -38,7 +37,7 @@ class Bench:
     attempt: int = 1
     teacher: Teacher | None = None
     models: tuple[Model, ...] = ()
-    judge: Model | None = None
+    judge: Judge | None = None
     tell: Tell = lambda done, of, spent: None
 
     @property
@@ -110,7 +109,6 @@ class Sat:
     marked: tuple[Marked, ...] = ()
     error: str = ""
     divergence: float | None = None
-    judged: tuple[bool | None, ...] = ()
     exposed: tuple[str, ...] = field(default=())
 
 
@@ -130,7 +128,11 @@ def sitting(
 
 
 def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[str], what: Sitting) -> Steps[Sat]:
-    """Adapt under the budget, then sit the exam. Whatever a method raises ends its adaptation only."""
+    """Adapt under the budget, then sit the exam. Whatever a method raises ends its adaptation only.
+
+    A judge is asked afterwards, and in tuning only where its verdicts are the grades. What it raises is no method's
+    failure: it leaves this program.
+    """
     desk = bench.desk(what.account, *(material.id for material in what.materials))
     texts = [part for material in what.materials for part in (material.title, material.text)]
     witness = bench.witness(desk, [*given, *texts])
@@ -140,31 +142,15 @@ def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[st
         answerer = witness.check_answerer(found, what.materials)
         sat.exposed = witness.exposed(what.questions, desk)
         sat.marked = yield from sit(answerer, what.questions, desk.prompts, what.evaluate, bench.domain.grade)
-        sat.judged = yield from _judged(bench, sat.marked, what.evaluate)
         if what.drawn:
             sat.divergence = yield from divergence(answerer, what.drawn, what.evaluate, bench.model)
     except Exception as error:
         sat.marked, sat.error = (), describe(error)
         sat.exposed = witness.exposed(what.questions, desk)
+    judge = bench.judge
+    if judge is not None and (judge.decides or bench.unit.stage == "run"):
+        sat.marked = yield from judged(judge, sat.marked, what.evaluate)
     return sat
-
-
-def _judged(bench: Bench, marked: Sequence[Marked], account: Account) -> Steps[tuple[bool | None, ...]]:
-    """What the judge says of each answer, paid as evaluation; nothing where there is no judge."""
-    if bench.judge is None:
-        return ()
-    said = [obvious(mark.answer) for mark in marked]
-    asked = [
-        Generate(account=account, prompt=judge_prompt(mark.question, mark.answer), max_new_tokens=MAX_NEW_TOKENS)
-        for mark, known in zip(marked, said, strict=True)
-        if known is None
-    ]
-    results = iter((yield from ask(bench.judge, asked)))
-    return tuple(_verdict(next(results)) if known is None else known for known in said)
-
-
-def _verdict(result: Result[Answered]) -> bool | None:
-    return None if result.failure is not None or result.product is None else read_verdict(result.product.text)
 
 
 def describe(error: BaseException) -> str:

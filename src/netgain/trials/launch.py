@@ -17,7 +17,19 @@ from netgain.trials.narrow import FindDomain, FindMethod, Trial, narrow
 from netgain.trials.progress import Progress
 from netgain.trials.store import Finished, Store, locked_form, unit_identity
 from netgain.trials.unit import Unit, units
-from netgain.trials.work import Load, Order, Told, Workshop, digests_of, load, open_shop, perform, settings_of
+from netgain.trials.work import (
+    Load,
+    LoadJudge,
+    Order,
+    Told,
+    Workshop,
+    digests_of,
+    load,
+    load_judge,
+    open_shop,
+    perform,
+    settings_of,
+)
 from netgain.trials.workers import Workers
 
 Show = Callable[[Progress], None]
@@ -50,12 +62,13 @@ class Plant:
     find_domain: FindDomain
     device: str = "auto"
     load: Load = load
+    load_judge: LoadJudge = load_judge
     places: Places = field(default_factory=lambda: Places("trial"))
 
     def open(self) -> Workshop:
         """The workshop of this process."""
         trial = narrow(self.spec, self.places, self.find_method, self.find_domain)
-        return open_shop(trial, Store(self.folder), self.device, self.load)
+        return open_shop(trial, Store(self.folder), self.device, self.load, self.load_judge)
 
 
 def launch(plant: Plant, *, jobs: int = 1, show: Show = lambda progress: None) -> Launched:
@@ -68,11 +81,11 @@ def launch(plant: Plant, *, jobs: int = 1, show: Show = lambda progress: None) -
     ledger = _Ledger(trial, Store(plant.folder), show)
     before = ledger.store.locked()
     if before is not None:
-        ledger.lock(str(before.get("model_digest", "")), str(before.get("teacher_digest", "")))
+        ledger.lock({name: str(value) for name, value in before.items() if name.endswith("_digest")})
     if before is None or ledger.left():
         hands = _InProcess(plant) if jobs <= 1 else Workers(plant.open, jobs)
         try:
-            ledger.lock(*hands.digests())
+            ledger.lock(hands.digests())
             _work(ledger, hands)
         finally:
             hands.close()
@@ -107,9 +120,9 @@ class _Ledger:
         self._locked: dict[str, Any] = {}
         self._progress = Progress(trial, self.units)
 
-    def lock(self, model: str, teacher: str) -> None:
+    def lock(self, digests: Mapping[str, str]) -> None:
         """Fix what was asked, and look up what is finished."""
-        form = locked_form(self.trial, netgain.__version__, model, teacher)
+        form = locked_form(self.trial, netgain.__version__, digests)
         self.store.lock(form)
         if self._locked:
             return
@@ -187,8 +200,8 @@ class _InProcess:
         self._shop = plant.open()
         self._order: Order | None = None
 
-    def digests(self) -> tuple[str, str]:
-        """By content, the model and its teacher."""
+    def digests(self) -> dict[str, str]:
+        """By content, the model, its teacher and its judge."""
         return digests_of(self._shop)
 
     @property

@@ -25,6 +25,7 @@ from netgain.metering.estimate import (
 from netgain.metering.price import Full, Lora, Training
 from netgain.metering.rates import DeviceRate
 from netgain.metering.shape import ModelShape
+from netgain.model.prices import TokenPrices
 from netgain.records.claim import Role
 from netgain.records.cost import Cost, Currency, total
 from netgain.records.identity import identity
@@ -32,6 +33,7 @@ from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
 from netgain.tokens import TokenCounter
 from netgain.trials.narrow import Arm, Trial
+from netgain.trials.plan_judge import ASSUMED, judging_cost
 from netgain.trials.progress import sittings
 from netgain.trials.unit import Unit, adapt_limit, deployments, learn_limit, units
 
@@ -98,15 +100,16 @@ class Plan:
     fits: bool
     detectable: float | None
     assumptions: tuple[str, ...]
+    judging: Cost | None = None
 
     @property
     def whole(self) -> Cost:
-        """The whole trial."""
-        return total(arm.whole for arm in self.arms)
+        """The whole trial, its judge included."""
+        return total([*(arm.whole for arm in self.arms), *([] if self.judging is None else [self.judging])])
 
     def dump(self) -> dict[str, Any]:
         """As plain JSON values; unknown amounts are left out."""
-        fields = asdict(replace(self, arms=()))
+        fields = asdict(replace(self, arms=(), judging=None))
         arms = [
             {
                 **{name: getattr(arm, name) for name in ("arm", "label", "role", "learns", "adaptations")},
@@ -117,11 +120,22 @@ class Plan:
             }
             for arm in self.arms
         ]
-        return {**fields, "arms": arms, "estimated_total": self.whole.known()}
+        judging = None if self.judging is None else self.judging.known()
+        return {**fields, "arms": arms, "judging": judging, "estimated_total": self.whole.known()}
 
 
-def plan(trial: Trial, shape: ModelShape, device: Device, rate: DeviceRate, lengths: Mapping[str, Lengths]) -> Plan:
-    """The plan of a trial on a device; ``lengths`` by the name of the domain, for those that are known."""
+def plan(
+    trial: Trial,
+    shape: ModelShape,
+    device: Device,
+    rate: DeviceRate,
+    lengths: Mapping[str, Lengths],
+    judge: ModelShape | TokenPrices | None = None,
+) -> Plan:
+    """The plan of a trial on a device; ``lengths`` by the name of the domain, for those that are known.
+
+    ``judge`` is what the trial's judge is priced by: its shape, or its server's prices.
+    """
     spec = trial.spec
     known = {domain: lengths.get(domain, Lengths()) for domain in spec.domains}
     arms = tuple(_arm(trial, arm, shape, device, rate, known) for arm in trial.arms.values())
@@ -144,7 +158,8 @@ def plan(trial: Trial, shape: ModelShape, device: Device, rate: DeviceRate, leng
         memory=memory,
         fits=memory <= device.memory,
         detectable=detectable(spec.problems.test, exam.questions),
-        assumptions=_assumptions(known),
+        assumptions=(*_assumptions(known), *([] if judge is None else [ASSUMED])),
+        judging=None if judge is None else judging_cost(trial, judge, device, rate, known),
     )
 
 

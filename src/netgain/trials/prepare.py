@@ -12,6 +12,8 @@ import numpy as np
 from netgain.errors import InputError, MissingExtraError
 from netgain.metering.estimate import Device, find_device, shape_of
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
+from netgain.metering.shape import ModelShape
+from netgain.model.prices import TokenPrices
 from netgain.spec.load import Places
 from netgain.spec.trial import TrialSpec
 from netgain.tokens import Estimate, Exact, TokenCounter
@@ -57,7 +59,21 @@ def make_plan(asked: Asked, device: str | None, dollars: float | None) -> Plan:
     rate = rate if dollars is None else DeviceRate(dollars, "as stated")
     source = FOLDER if spec.model == SHIPPED else Path(spec.model)
     shape = shape_of(source if source.exists() else spec.model)
-    return plan(asked.trial(data=False), shape, chosen, rate, _lengths(asked, _counter(source)))
+    return plan(asked.trial(data=False), shape, chosen, rate, _lengths(asked, _counter(source)), _judge(spec))
+
+
+def _judge(spec: TrialSpec) -> ModelShape | TokenPrices | None:
+    """What the judge is priced by; a model of unknown shape by nothing, so that its tokens alone are counted."""
+    if spec.judge is None:
+        return None
+    try:
+        if "url" in spec.judge:
+            return TokenPrices(**spec.judge.get("prices", {}))
+        return shape_of(spec.judge["model"])
+    except TypeError as problem:
+        raise InputError("judge", f"has prices with a field that is not known ({problem})") from None
+    except InputError:
+        return TokenPrices()
 
 
 def _lengths(asked: Asked, counter: TokenCounter) -> dict[str, Lengths]:

@@ -7,7 +7,9 @@ from typing import Any, TypeVar, final
 from netgain.domains.problem import Problem
 from netgain.exam.drift import Continuation, sample
 from netgain.exam.exam import Answerer
+from netgain.exam.judging import NAME as JUDGE
 from netgain.exam.retention import Matrix, stream
+from netgain.metering.budget import Charge
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
@@ -53,10 +55,13 @@ def run_arm(bench: Bench, method: Method) -> list[Row]:
     for number, ended in run({} if invested.error else programs, width=WIDTH):
         sat[number] = _value(ended.value, ended.error)
         bench.tell(len(sat), len(sittings), bench.root.spent(spec.budget.currency))
-    charges = bill.Bill(bench.book, [account for what in sittings for account in (what.account, what.evaluate)])
+    paid = [account for what in sittings for account in (what.account, what.evaluate)]
+    judges = {number: what.evaluate.child(JUDGE) for number, what in enumerate(sittings) if bench.judge is not None}
+    charges = bill.Bill(bench.book, [*paid, *judges.values()])
     rows: list[Row] = [invested.row] if invested.row else []
     for number, what in enumerate(sittings):
-        rows += _rows(bench, what, sat.get(number), charges, invested)
+        judging = charges.of(judges[number]) if number in judges else []
+        rows += _rows(bench, what, sat.get(number), charges, invested, judging)
     if spec.exam.stream:
         rows.append(_stream(bench, method, invested, problems))
     return rows
@@ -130,7 +135,14 @@ def _extras(bench: Bench, rung: float, drawn: tuple[Continuation, ...]) -> dict[
     return {"controls": tuple(controls), "drawn": drawn}
 
 
-def _rows(bench: Bench, what: Sitting, sat: Sat | None, charges: bill.Bill, invested: Invested) -> Iterator[Adaptation]:
+def _rows(
+    bench: Bench,
+    what: Sitting,
+    sat: Sat | None,
+    charges: bill.Bill,
+    invested: Invested,
+    judging: Sequence[Charge],
+) -> Iterator[Adaptation]:
     """A row for each problem of the group, which share alike in what the group spent."""
     share, currency = 1.0 / len(what.group), bench.spec.budget.currency
     paid = charges.of(what.account)
@@ -150,6 +162,7 @@ def _rows(bench: Bench, what: Sitting, sat: Sat | None, charges: bill.Bill, inve
             error=error,
             budget=None if budget is None else budget * share,
             evaluated=bill.amounts(charges.of(what.evaluate), currency, share),
+            judging=bill.amounts(judging, currency, share) if judging else {},
             answers=answers[number],
             edits=tuple(sat.witness.edits) if sat and number == 0 else (),
             exposed=tuple(dict.fromkeys(exposed)),
@@ -165,7 +178,6 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
     Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
     """
     marked = {id(mark.question): mark for mark in (sat.marked if sat else ())}
-    judged = {id(mark.question): said for mark, said in zip(sat.marked, sat.judged, strict=False)} if sat else {}
     found = []
     for number, problem in enumerate(what.group):
         asked = (*problem.questions, *(what.controls if number == 0 and marked else ()))
@@ -180,7 +192,8 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
                     correct=mark.grade.correct if mark else False,
                     f1=mark.grade.f1 if mark else 0.0,
                     votes=mark.votes if mark else 1,
-                    judged=judged.get(id(question)),
+                    judged=mark.judged if mark else None,
+                    exact=mark.exact if mark else None,
                 )
             )
         found.append(tuple(rows))
@@ -214,7 +227,7 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
     error = invested.error
     if not error:
         grade, prompts = bench.domain.grade, bench.domain.prompts
-        matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade))
+        matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, bench.judge))
     return Retention(
         domain=bench.unit.domain,
         arm=bench.unit.arm,

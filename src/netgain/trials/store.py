@@ -172,9 +172,11 @@ def write(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def locked_form(trial: Trial, version: str, model: str, teacher: str) -> dict[str, Any]:
+def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[str, Any]:
     """What ``spec.lock.yaml`` holds: the whole trial, and by content what stands behind its words."""
     spec = trial.spec.model_dump(mode="json")
+    if trial.spec.judge is None:
+        del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
     arms = {
         name: {
             "label": arm.label,
@@ -187,7 +189,7 @@ def locked_form(trial: Trial, version: str, model: str, teacher: str) -> dict[st
         for name, arm in trial.arms.items()
     }
     primary = identity("comparison", {"compare": spec["compare"], "budget": spec["budget"]})
-    header = {"schema": SCHEMA, "netgain": version, "model_digest": model, "teacher_digest": teacher}
+    header = {"schema": SCHEMA, "netgain": version, **digests}
     return {**header, "primary": primary, "trial": spec, "arms": arms}
 
 
@@ -195,13 +197,17 @@ def unit_identity(trial: Trial, unit: Unit, settings: Mapping[str, Any], locked:
     """The identity of a unit's work: of all that decides its rows, and of nothing else."""
     spec = locked["trial"]
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
+    named = ["netgain", "model_digest", "teacher_digest"]
+    if spec["judge"] is not None:
+        parts["grades"] = spec["grades"]
+        named.append("judge_digest")
     stage = (
         {"exam": spec["exam"]} if unit.stage == "run" else {"tuning": spec["tuning"], "kind": spec["compare"]["exam"]}
     )
     return identity(
         "unit",
         {
-            **{name: locked[name] for name in ("netgain", "model_digest", "teacher_digest")},
+            **{name: locked[name] for name in named},
             **parts,
             **stage,
             "unit": unit.name,

@@ -102,6 +102,8 @@ def _try(bench: Bench, arm: Arm, settings: Settings, problems: Sequence[Problem]
     programs = {number: adapt_and_sit(bench, method, None, (), what) for number, what in enumerate(sittings)}
     sat: dict[int, Sat] = {}
     for number, ended in run(programs, width=WIDTH):
+        if ended.error is not None:  # no method's: what a method raises is kept in its sitting
+            raise ended.error
         if ended.value is not None:
             sat[number] = ended.value
         bench.tell(len(sat), len(sittings), bench.root.spent(bench.spec.budget.currency))

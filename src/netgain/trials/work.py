@@ -11,6 +11,7 @@ import netgain
 from netgain import model as door
 from netgain.domains.problem import Domain
 from netgain.errors import InputError
+from netgain.exam.judging import Judge
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.teacher import ModelTeacher, OracleTeacher
@@ -32,18 +33,19 @@ SHIPPED = "shipped"
 ORACLE = "oracle"
 FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
 Load = Callable[[TrialSpec, str], Model]
+LoadJudge = Callable[[TrialSpec, str], Model | None]
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Workshop:
-    """What a process works with, made once: the trial, the loaded model, the teacher's model where there is one."""
+    """What a process works with, made once: the trial, the model, the teacher's and the judge's where there are any."""
 
     trial: Trial
     store: Store
     model: Model
     taught_by: Model | None = None
-    judged_by: Model | None = None
+    judge: Judge | None = None
 
 
 def load(spec: TrialSpec, device: str) -> Model:
@@ -64,6 +66,11 @@ def load_teacher(spec: TrialSpec, device: str) -> Model | None:
     return load_other("teacher", spec.teacher, device)
 
 
+def load_judge(spec: TrialSpec, device: str) -> Model | None:
+    """The judge's model; None where nobody judges."""
+    return None if spec.judge is None else load_other("judge", spec.judge, device)
+
+
 def load_other(name: str, fields: Mapping[str, Any], device: str) -> Model:
     """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well)."""
     rest = dict(fields)
@@ -82,12 +89,15 @@ def load_other(name: str, fields: Mapping[str, Any], device: str) -> Model:
         return remote
 
 
-def open_shop(trial: Trial, store: Store, device: str, load: Load = load) -> Workshop:
+def open_shop(
+    trial: Trial, store: Store, device: str, load: Load = load, load_judge: LoadJudge = load_judge
+) -> Workshop:
     """Load what the trial needs. Arithmetic runs on one thread of a CPU, so that the same work gives the same bytes."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TQDM_DISABLE"):
         os.environ.setdefault(name, "1")
     spec = trial.spec
-    judge = None if spec.judge is None else load_other("judge", spec.judge, device)
+    asked = load_judge(spec, device)
+    judge = None if asked is None else Judge(asked, decides=spec.grades == "judge")
     return Workshop(trial, store, load(spec, device), load_teacher(spec, device), judge)
 
 
@@ -120,7 +130,7 @@ def execute(shop: Workshop, unit: Unit, identity: str, settings: Settings, tell:
             attempt=attempt,
             teacher=_teacher(shop, domain),
             models=() if shop.taught_by is None else (shop.taught_by,),
-            judge=shop.judged_by,
+            judge=shop.judge,
             tell=tell,
         )
         lost = bill.lost(book, bench.root, currency)
@@ -184,8 +194,9 @@ def perform(shop: Workshop, order: Order, send: Callable[[Told], None]) -> Told:
         return Told(order.unit, error=traceback.format_exc())
 
 
-def digests_of(shop: Workshop) -> tuple[str, str]:
-    """By content, which model it is and who teaches."""
+def digests_of(shop: Workshop) -> dict[str, str]:
+    """By content, which model it is and who teaches; where somebody judges, who."""
     spec = shop.trial.spec
     teacher = shop.taught_by.digest if shop.taught_by else identity("teacher", spec.teacher) if spec.teacher else ""
-    return shop.model.digest, teacher
+    judge = {} if shop.judge is None else {"judge_digest": shop.judge.model.digest}
+    return {"model_digest": shop.model.digest, "teacher_digest": teacher, **judge}

@@ -32,8 +32,8 @@ class Workers:
         self._active: dict[Connection, _Worker] = {}
         self._digests = self._idle[0].ready()
 
-    def digests(self) -> tuple[str, str]:
-        """By content, the model and its teacher."""
+    def digests(self) -> dict[str, str]:
+        """By content, the model, its teacher and its judge."""
         return self._digests
 
     @property
@@ -90,7 +90,7 @@ class _Worker:
         theirs.close()
         self.order: Order | None = None
 
-    def ready(self) -> tuple[str, str]:
+    def ready(self) -> dict[str, str]:
         """Wait until its workshop is open. Raises what kept it from opening."""
         try:
             said: Any = self.pipe.recv()
@@ -99,7 +99,7 @@ class _Worker:
             raise NetgainError(f"a worker died while it loaded the model (exit code {self.process.exitcode})") from None
         if isinstance(said, Exception):
             raise said
-        digests: tuple[str, str] = said
+        digests: dict[str, str] = said
         return digests
 
     def give(self) -> None:

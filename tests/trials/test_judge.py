@@ -1,0 +1,226 @@
+"""A trial with a judge: paid as evaluation, read or none, agreement as a number, and the same bytes every time."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgain.analysis.outcomes import claim_of
+from netgain.analysis.trial import judge_run, judge_trial
+from netgain.analysis.verdict import Verdict
+from netgain.domains.problem import Grade, Question
+from netgain.errors import InputError
+from netgain.exam.exam import Marked
+from netgain.exam.judging import Judge, judged
+from netgain.metering.account import Book
+from netgain.metering.statement import load as load_charges
+from netgain.metering.verification import verify
+from netgain.model import lockstep
+from netgain.model.interface import Generate
+from netgain.model.metered import Model
+from netgain.model.scripted import scripted_model, text_of
+from netgain.records.claim import Claim
+from netgain.records.outcome import Adaptation, Answer, Retention, Tuning
+from netgain.records.purpose import Purpose
+from netgain.records.samples import read_rows
+from netgain.spec.trial import TrialSpec
+from netgain.trials.launch import Plant, launch
+from netgain.trials.store import LOCK, SAMPLES, Store
+from netgain.trials.work import load_judge
+from tests.trials import world
+
+
+def said(request: Generate) -> str:
+    """Never right about ``unknown``; right about rivers; unreadable on skills; on second questions too lenient."""
+    prompt = text_of(request.prompt)
+    if "What is" in prompt:
+        return "perhaps"
+    if "Whose water" in prompt:
+        return "Yes."
+    return "no" if "unknown" in prompt else "yes"
+
+
+def judge(spec: TrialSpec, device: str) -> Model | None:
+    return None if spec.judge is None else scripted_model(said, name="judge")
+
+
+def plant(folder: Path, **changes: Any) -> Plant:
+    asked = world.spec(**{"judge": {"model": "a-judge"}, **changes})
+    return replace(world.plant(folder, asked), load_judge=judge)
+
+
+def run(folder: Path, **changes: Any) -> list[Any]:
+    assert launch(plant(folder, **changes)).failed == {}
+    return read_rows(folder / SAMPLES)
+
+
+def verdict(folder: Path) -> Verdict:
+    spec, roles = Store(folder).asked()
+    return judge_run(spec, read_rows(folder / SAMPLES), roles=roles)
+
+
+def answers(rows: list[Any]) -> list[Answer]:
+    return [answer for row in rows if isinstance(row, Adaptation) for answer in row.answers]
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("beside")
+    run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deciding(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deciding")
+    run(folder, grades="judge", exam={"controls": 2, "drift": 0, "stream": 2})
+    return folder
+
+
+def test_beside_exact_match_a_judge_changes_nothing_but_what_is_evaluated(beside: Path, tmp_path: Path) -> None:
+    launch(world.plant(tmp_path))
+    pairs = zip(read_rows(tmp_path / SAMPLES), read_rows(beside / SAMPLES), strict=True)
+    for alone, beside_it in pairs:
+        if not isinstance(alone, Adaptation) or not isinstance(beside_it, Adaptation):
+            assert alone == beside_it
+            continue
+        assert beside_it.judging["flops"] == len(beside_it.answers)
+        assert beside_it.evaluated["flops"] == alone.evaluated["flops"] + len(beside_it.answers)
+        unjudged = [answer.model_copy(update={"judged": None}) for answer in beside_it.answers]
+        changes = {"judging": {}, "evaluated": alone.evaluated, "answers": tuple(unjudged)}
+        assert beside_it.model_copy(update=changes) == alone
+
+
+def test_the_judge_is_paid_as_evaluation_in_every_journal(beside: Path) -> None:
+    asked = 0
+    for path in beside.rglob("journal"):
+        mine = [charge for charge in load_charges(path) if charge.opened.name == "judge"]
+        assert {charge.purpose for charge in mine} <= {"evaluate"}
+        assert verify(path).ok
+        asked += len(mine)
+    assert asked == len(answers(read_rows(beside / SAMPLES)))
+
+
+def test_what_cannot_be_read_is_none(beside: Path) -> None:
+    found = {kind: set() for kind in ("knowledge", "reasoning", "skill")}
+    for answer in answers(read_rows(beside / SAMPLES)):
+        found[answer.kind].add(answer.judged)
+    assert found == {"knowledge": {True, False}, "reasoning": {True}, "skill": {None}}
+
+
+def test_agreement_is_what_it_is_by_hand(beside: Path) -> None:
+    # 3 arms x 2 seeds x 3 rungs x 4 problems: of the 72 answers of each kind the frozen model's 24 are wrong. The judge
+    # agrees on all of knowledge, and on reasoning finds the 24 right as well; the 2 controls of rung 1 are unreadable.
+    found = verdict(beside).judging
+    assert found is not None
+    assert (found.model, found.decides) == ("a-judge", False)
+    assert (found.count, found.unreadable, found.lenient, found.strict) == (144, 48, 24, 0)
+    assert found.raw == pytest.approx(120 / 144)
+    chance = (120 / 144) * (96 / 144) + (24 / 144) * (48 / 144)
+    assert found.kappa == pytest.approx((120 / 144 - chance) / (1 - chance))
+    assert found.spent["tokens_generated"] == 192
+
+
+def test_where_it_decides_grades_tuning_and_stream_are_its_own(deciding: Path) -> None:
+    rows = read_rows(deciding / SAMPLES)
+    for answer in answers(rows):
+        assert answer.correct == (True if answer.kind == "skill" else answer.judged)
+        assert (answer.exact is None) == (answer.kind == "skill")
+    frozen = [row for row in rows if isinstance(row, Retention) and row.arm == "frozen"]
+    assert {value for row in frozen for line in row.matrix for value in line} == {0.5}
+    for path in deciding.rglob("journal"):
+        purposes = {charge.purpose for charge in load_charges(path) if charge.opened.name == "judge"}
+        assert purposes == ({"tune"} if path.parent.name.startswith("tune-") else {"evaluate"})
+    assert all(row.development == 0.0 for row in rows if isinstance(row, Tuning) and row.arm == "frozen")
+
+
+def test_agreement_is_with_exact_match_whoever_decides(beside: Path, deciding: Path) -> None:
+    one, other = verdict(beside).judging, verdict(deciding).judging
+    assert one is not None
+    assert other is not None
+    assert other.decides
+    assert (one.count, one.unreadable, one.raw, one.kappa) == (other.count, other.unreadable, other.raw, other.kappa)
+
+
+def test_the_same_seed_gives_the_same_bytes(beside: Path, tmp_path: Path) -> None:
+    run(tmp_path)
+    for file in (SAMPLES, LOCK):
+        assert (tmp_path / file).read_bytes() == (beside / file).read_bytes()
+
+
+def test_running_again_repeats_nothing_and_another_judge_is_refused(tmp_path: Path) -> None:
+    first = launch(plant(tmp_path))
+    assert launch(plant(tmp_path)).repeated == len(first.finished)
+    with pytest.raises(InputError, match=r"trial\.grades"):
+        launch(plant(tmp_path, grades="judge"))
+
+
+def test_without_a_judge_the_lock_is_as_it_was_before_there_was_one(tmp_path: Path) -> None:
+    launch(world.plant(tmp_path))
+    text = (tmp_path / LOCK).read_text()
+    assert "judge: null" in text
+    assert "grades" not in text
+    assert "judge_digest" not in text
+
+
+@pytest.mark.parametrize("grades", ["exact", "judge"])
+def test_a_judge_that_breaks_is_no_methods_failure(tmp_path: Path, grades: str) -> None:
+    def broken(request: Generate) -> str:
+        raise RuntimeError("the judge is gone")
+
+    gone = replace(plant(tmp_path, grades=grades), load_judge=lambda spec, device: scripted_model(broken, name="judge"))
+    done = launch(gone)
+    assert done.failed
+    assert all("the judge is gone" in error for error in done.failed.values())
+    rows = run(tmp_path, grades=grades)  # with the judge back, what was lost is done again
+    assert {row.status for row in rows if isinstance(row, Adaptation)} == {"ok"}
+    another = replace(plant(tmp_path, grades=grades), load_judge=lambda spec, device: scripted_model(said, name="b"))
+    (tmp_path / "units" / "run-towns-frozen-0" / "unit.json").unlink()
+    with pytest.raises(InputError, match="judge_digest"):
+        launch(another)
+
+
+def test_page_and_terminal_say_how_far_the_judge_agrees(beside: Path, deciding: Path) -> None:
+    from netgain.report.page import render
+
+    shown = verdict(beside)
+    (sentence,) = (told for told in shown.headline.details if told.startswith("The judge"))
+    assert "agrees with exact match on 83.3 % of 144 answers" in sentence
+    assert "48 of its verdicts could not be read; the grades are exact match" in sentence
+    assert "judge-unreadable" in {finding.check for finding in shown.findings}
+    assert 'id="judge"' in render(shown)
+    assert "where one could not be read, exact match stands" in render(verdict(deciding))
+
+
+def test_a_claim_with_a_judge_is_judged_from_file_as_from_rows(beside: Path) -> None:
+    spec, roles = Store(beside).asked()
+    claim = claim_of(spec, read_rows(beside / SAMPLES), roles)
+    assert judge_trial(Claim.model_validate_json(json.dumps(claim.dump()))) == verdict(beside)
+
+
+def test_a_local_folder_judges_through_its_own_metered_door(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the models need torch")
+    from tests.model.conftest import save_model
+
+    folder = save_model(tmp_path / "judge", max_position_embeddings=1024)
+    loaded = load_judge(world.spec(judge={"model": str(folder)}), "cpu")
+    assert loaded is not None
+    with Book.open(tmp_path / "journal") as book:
+        account = book.account("exam", purpose=Purpose.EVALUATE)
+        mark = Marked(Question("By which river?", ("Elbe",)), "Elbe", Grade(True, 1.0))
+        ((_, ended),) = lockstep.run({"": judged(Judge(loaded), [mark], account)})
+        assert ended.error is None
+        (charge,) = book.charges()
+    assert charge.purpose is Purpose.EVALUATE
+    assert (charge.cost.tokens_real or 0) > 100
+    assert 1 <= (charge.cost.tokens_generated or 0) <= 16
+    assert (charge.cost.flops or 0) > 0
+
+
+def test_a_judge_without_a_model_and_grades_without_a_judge_are_refused() -> None:
+    with pytest.raises(ValueError, match="names no model"):
+        world.spec(judge={"url": "http://127.0.0.1:1/v1"})
+    with pytest.raises(ValueError, match="this trial has no judge"):
+        world.spec(grades="judge")
