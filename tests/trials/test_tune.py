@@ -6,9 +6,11 @@ from netgain.metering.statement import load, totals
 from netgain.records.outcome import Tuning
 from netgain.records.samples import read_rows
 from netgain.spec.load import Places
+from netgain.trials.candidates import candidates
 from netgain.trials.launch import launch
 from netgain.trials.narrow import narrow
-from netgain.trials.tune import candidates
+from netgain.trials.progress import sittings
+from netgain.trials.unit import Unit
 from tests.trials import world
 
 
@@ -20,9 +22,8 @@ def test_tuning_is_equal_and_charged(tmp_path: Path) -> None:
         journal = tmp_path / "units" / f"tune-towns-{arm}" / "journal"
         assert {purpose for (purpose,) in totals(load(journal), "purpose")} == {"tune"}
         assert set(row.spent) == {"tune"}
-    # two tries at rung 1 and the chosen one at rung 2 (what edits invest, passage spends): 4 + 4 + 8 calls a problem
-    # and two questions each time; edits are compared at rung 1, where the chosen try stands already
-    assert rows["passage"].spent["tune"]["flops"] == 2 * (4 + 4 + 8 + 3 * 2)  # type: ignore[index]
+    # two tries and two questions each time, at the rung of the comparison: what edits invest, passage spends
+    assert rows["passage"].spent["tune"]["flops"] == 2 * (8 + 8 + 2 * 2)  # type: ignore[index]
     assert rows["edits"].spent["tune"]["flops"] == 2 * (4 + 4 + 2 * 2)  # type: ignore[index]
     assert rows["passage"].development == 1.0
     assert rows["frozen"].development == 0.0
@@ -35,3 +36,20 @@ def test_the_first_candidate_is_the_settings_as_given_and_none_comes_twice() -> 
     assert sorted(one["steps"] for one in drawn) == [1, 2, 3, 4]
     assert drawn == candidates(trial.spec, "towns", trial.arms["passage"])
     assert candidates(trial.spec, "towns", trial.arms["frozen"]) == []
+
+
+def test_an_arm_and_its_control_are_tuned_alike(tmp_path: Path) -> None:
+    """Arms that adapt alike differ in what their tuning chose only by luck, which would pass for the method's part."""
+    arms = {"edits": {"method": "edits"}, "control": {"method": "edits", "label": "another name"}}
+    launch(world.plant(tmp_path, world.spec(arms, compare={"arm": "edits", "against": "control"})))
+    one, other = (row for row in read_rows(tmp_path / "samples.jsonl") if isinstance(row, Tuning))
+    assert [row.settings for row in one.attempts] == [row.settings for row in other.attempts]
+    assert one.model_copy(update={"arm": ""}) == other.model_copy(update={"arm": ""})
+
+
+def test_what_is_planned_to_be_tried_is_what_is_tried() -> None:
+    """The settings as given count as a try, whether or not they stand in the grid."""
+    arms = {"edits": {"method": "edits"}, "passage": {"method": "passage", "tune": {"steps": [2, 3]}}}
+    trial = narrow(world.spec(arms, tuning={"trials": 3}), Places("t"), world.find_method, world.find_domain)
+    assert len(candidates(trial.spec, "towns", trial.arms["passage"])) == 3
+    assert sittings(trial, Unit("tune", "towns", "passage")) == 3 * trial.spec.problems.development

@@ -59,8 +59,10 @@ class Bench:
         return [tuple(problems[first : first + size]) for first in range(0, len(problems), size)]
 
     def desk(self, account: Account, *names: str) -> Desk:
-        """What a method works with; its random streams are named by these words and the unit's."""
+        """What a method works with; its random streams are named by these words and the unit's (in tuning, not the
+        arm's: arms that adapt alike are to be tuned alike)."""
         unit = self.unit
+        arm = () if unit.stage == "tune" else (unit.arm,)
         return Desk(
             model=self.model,
             account=account,
@@ -68,7 +70,7 @@ class Bench:
             grade=sealed(self.domain.grade),
             currency=self.spec.budget.currency,
             seed=self.spec.seed if unit.seed is None else unit.seed,
-            names=(unit.domain, unit.arm, unit.stage, *names),
+            names=(unit.domain, *arm, unit.stage, *names),
             teacher=self.teacher,
         )
 

@@ -32,10 +32,11 @@ from netgain.records.identity import identity
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
 from netgain.tokens import TokenCounter
+from netgain.trials.candidates import candidates
 from netgain.trials.narrow import Arm, Trial
 from netgain.trials.plan_judge import ASSUMED, judging_cost
 from netgain.trials.progress import sittings
-from netgain.trials.unit import Unit, adapt_limit, deployments, learn_limit, units
+from netgain.trials.unit import Unit, adapt_limit, compared_rung, deployments, learn_limit, units
 
 UNTRAINED = (Role.FROZEN, Role.IN_CONTEXT)
 WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
@@ -187,14 +188,14 @@ def _arm(
     if arm.method.learns:
         budget["learn"] = runs * _amount(learn_limit(spec), currency)
     tuned = sum(sittings(trial, unit) for unit in mine if unit.stage == "tune")
-    budget["tune"] = tuned * one * spec.problems.passages
+    budget["tune"] = tuned * one * compared_rung(spec, arm.method.learns) * spec.problems.passages
     return ArmPlan(
         arm=arm.name,
         label=arm.label,
         role=arm.method.role.value,
         learns=arm.method.learns,
         adaptations=sum(sittings(trial, unit) for unit in mine if unit.stage == "run"),
-        tuning_trials=min(spec.tuning.trials, len(arm.grid)),
+        tuning_trials=max((len(candidates(spec, unit.domain, arm)) for unit in mine), default=0),
         budget=budget,
         costs=costs,
     )
@@ -209,8 +210,8 @@ def _unit(trial: Trial, arm: Arm, unit: Unit, shape: ModelShape, lengths: Length
     spec = trial.spec
     exam = _exam(spec, arm, shape, lengths)
     if unit.stage == "tune":
-        tried = sittings(trial, unit) * spec.problems.passages
-        return {Purpose.TUNE: tried * (total(_filled(spec, arm, shape, lengths, 1.0).values()) + exam)}
+        tried, rung = sittings(trial, unit) * spec.problems.passages, compared_rung(spec, arm.method.learns)
+        return {Purpose.TUNE: tried * (total(_filled(spec, arm, shape, lengths, rung).values()) + exam)}
     found: dict[Purpose, Cost] = {}
     for rung in spec.budget.ladder:
         for purpose, cost in _filled(spec, arm, shape, lengths, rung).items():

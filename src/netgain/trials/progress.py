@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+from netgain.trials.candidates import candidates
 from netgain.trials.narrow import Trial
-from netgain.trials.unit import Unit, adapt_limit, learn_limit
+from netgain.trials.unit import Unit, adapt_limit, compared_rung, learn_limit
 
 
 @final
@@ -80,12 +81,12 @@ class Progress:
 
 
 def sittings(trial: Trial, unit: Unit) -> int:
-    """How many adaptations a unit does; one problem more in a tuning is for the chosen settings."""
+    """How many adaptations a unit does: in a tuning those of every candidate, or of the settings as given."""
     spec = trial.spec
     if unit.stage == "run":
         return -(-spec.problems.test // spec.problems.passages) * len(spec.budget.ladder)
-    tries = min(spec.tuning.trials, len(trial.arms[unit.arm].grid))
-    return -(-spec.problems.development // spec.problems.passages) * (tries + 1)
+    tries = len(candidates(spec, unit.domain, trial.arms[unit.arm]))
+    return -(-spec.problems.development // spec.problems.passages) * max(1, tries)
 
 
 def budget(trial: Trial, unit: Unit) -> float:
@@ -95,4 +96,4 @@ def budget(trial: Trial, unit: Unit) -> float:
     if unit.stage == "run":
         learn = learn_limit(spec).amount(spec.budget.currency) or 0.0
         return one * spec.problems.test * sum(spec.budget.ladder) + (learn if method.learns else 0.0)
-    return one * sittings(trial, unit) * spec.problems.passages
+    return one * compared_rung(spec, method.learns) * sittings(trial, unit) * spec.problems.passages

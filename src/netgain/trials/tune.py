@@ -1,12 +1,16 @@
 """Tuning: every arm tries as many settings on development problems, pays for it under ``tune``, and keeps the best.
 
-The first candidate is the settings as given; the others are drawn from the arm's grid without replacement. Each adapts
-to the development problems at rung 1. An arm that learns is tuned without what it would learn (``learned`` None):
-to invest anew for every candidate would cost a run each, and what is tuned is how it adapts. The chosen settings
-then adapt once more at the rung at which the arm is compared, by which the best conventional arm is chosen.
+Each candidate adapts to the development problems at the rung at which the arm is compared, so that nobody is tuned for
+another budget than the one it is judged at. An arm that learns is tuned without what it would learn (``learned`` None):
+to invest anew for every candidate would cost a run each, and what is tuned is how it adapts; settings that only
+``learn`` reads cannot be told apart here. What it learned adapts to the development problems in its runs
+(``development`` in ``run.py``), by which it is chosen among its rivals or not.
+
+Random numbers are those of the domain and the problems, not of the arm: arms that adapt alike (an outer loop and its
+control) try the same settings, see the same results, and are tuned alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,10 +21,9 @@ from netgain.model.lockstep import run
 from netgain.records.identity import canonical
 from netgain.records.outcome import Attempt, Tuning
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
-from netgain.streams import stream
 from netgain.trials import bill
 from netgain.trials.bench import WIDTH, Bench, Sat, adapt_and_sit, sitting
+from netgain.trials.candidates import candidates, changed
 from netgain.trials.narrow import Arm
 from netgain.trials.unit import compared_rung
 
@@ -34,43 +37,18 @@ class Tried:
     accounts: tuple[Account, ...]
 
 
-def candidates(spec: TrialSpec, domain: str, arm: Arm) -> list[dict[str, Any]]:
-    """What this arm changes in its settings in each of its tuning trials; nothing in the first."""
-    if not arm.grid or not spec.tuning.trials:
-        return []
-    given = arm.settings.model_dump(mode="json")
-    shape = type(arm.settings)
-    seen = {canonical(given)}
-    others = []
-    for number in stream(spec.seed, "tune", domain, arm.name).permutation(len(arm.grid)):
-        changes = arm.grid[int(number)]
-        same = canonical(changed(arm.settings, changes).model_dump(mode="json"))
-        if same not in seen:
-            seen.add(same)
-            others.append(changes)
-    names = list(dict.fromkeys(name for changes in arm.grid for name in changes))
-    as_given = {name: getattr(shape.model_validate(arm.settings.model_dump()), name) for name in names}
-    return [as_given, *others][: spec.tuning.trials]
-
-
-def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """These settings with some of them changed, validated anew."""
-    return type(settings).model_validate(settings.model_dump() | dict(changes))
-
-
 def tune_arm(bench: Bench, arm: Arm) -> tuple[Tuning, Settings]:
     """The row of one tuning, and the settings with which the arm then runs."""
     spec = bench.spec
     problems = bench.problems("development", spec.problems.development)
     tries = candidates(spec, bench.unit.domain, arm)
     settings = [changed(arm.settings, changes) for changes in tries]
-    tried = [_try(bench, arm, one, problems, 1.0, f"trial {number + 1}") for number, one in enumerate(settings)]
+    rung = compared_rung(spec, arm.method.learns)
+    tried = [_try(bench, arm, one, problems, rung, f"trial {number + 1}") for number, one in enumerate(settings)]
     chosen = max(range(len(tried)), key=lambda place: tried[place].accuracy or 0.0, default=None)
     best = arm.settings if chosen is None else settings[chosen]
-    rung = compared_rung(spec, arm.method.learns)
-    known = tried[chosen] if chosen is not None and rung == 1.0 else None
-    final_try = known or _try(bench, arm, best, problems, rung, "as chosen")
-    paid = [account for one in [*tried, final_try] for account in one.accounts]
+    final_try = tried[chosen] if chosen is not None else _try(bench, arm, best, problems, rung, "as given")
+    paid = [account for one in dict.fromkeys([*tried, final_try]) for account in one.accounts]
     charges = bill.Bill(bench.book, paid)
     currency = spec.budget.currency
     attempts = tuple(
@@ -81,7 +59,7 @@ def tune_arm(bench: Bench, arm: Arm) -> tuple[Tuning, Settings]:
         )
         for changes, one in zip(tries, tried, strict=True)
     )
-    every = [charge for account in dict.fromkeys(paid) for charge in charges.of(account)]
+    every = [charge for account in paid for charge in charges.of(account)]
     row = Tuning(
         domain=bench.unit.domain,
         arm=arm.name,
