@@ -13,6 +13,7 @@ from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.interface import Answered, Generate, Result
 from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.records.outcome import Stage
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
 from netgain.trials.unit import Unit, adapt_limit, compared_rung
@@ -91,6 +92,7 @@ class Sitting:
     evaluate: Account
     controls: tuple[Question, ...] = ()
     drawn: tuple[Continuation, ...] = ()
+    stage: Stage = "test"
 
     @property
     def materials(self) -> tuple[Material, ...]:
