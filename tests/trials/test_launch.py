@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from netgain.analysis.outcomes import claim_of
 from netgain.errors import InputError
 from netgain.exam.judging import Judge
 from netgain.metering.account import Book
@@ -14,7 +15,9 @@ from netgain.metering.verification import verify
 from netgain.model.interface import Generate
 from netgain.model.metered import Model
 from netgain.model.scripted import scripted_model
+from netgain.records.claim import Role
 from netgain.records.outcome import Adaptation, Investment, Row, Tuning
+from netgain.records.purpose import Purpose
 from netgain.records.samples import read_rows
 from netgain.spec.trial import TrialSpec
 from netgain.trials.bench import Bench
@@ -37,7 +40,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
 
 
 def adaptations(rows: list[Row], arm: str) -> list[Adaptation]:
-    return [row for row in rows if isinstance(row, Adaptation) and row.arm == arm]
+    return [row for row in rows if isinstance(row, Adaptation) and (row.arm, row.stage) == (arm, "test")]
 
 
 def test_every_arm_adapts_to_every_problem_at_every_rung_under_every_seed(rows: list[Row]) -> None:
@@ -182,3 +185,15 @@ def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) 
         rows = run_arm(bench, world.Passage())
     answers = [answer for row in rows if isinstance(row, Adaptation) for answer in row.answers]
     assert {answer.judged for answer in answers} == {False}
+
+
+def test_what_was_learned_is_examined_on_development_problems_by_which_rivals_are_chosen(rows: list[Row]) -> None:
+    """Tuning does without what is learned; a rival that invested shall not be chosen by half of what it is."""
+    developed = [row for row in rows if isinstance(row, Adaptation) and row.stage == "development"]
+    assert {(row.arm, row.seed, row.rung) for row in developed} == {("edits", 0, 1.0), ("edits", 1, 1.0)}
+    assert len(developed) == 2 * 2
+    assert {purpose for row in developed for purpose in row.spent} == {Purpose.TUNE}
+    claim = claim_of(world.spec(), rows, {"edits": Role.SELF_IMPROVING})
+    (tuning,) = (row for row in rows if isinstance(row, Tuning) and row.arm == "edits")
+    charged = sum(charge.cost.flops or 0 for charge in claim.charges if charge.arm == "towns/edits tuning")
+    assert charged == tuning.spent[Purpose.TUNE]["flops"] + len(developed) * (4 + 2)

@@ -27,6 +27,7 @@ def charges(
     adaptations: Mapping[tuple[str, str, float], Mapping[tuple[int, str], Adaptation]],
     investments: Mapping[tuple[str, str], Mapping[int, Investment]],
     tunings: Mapping[tuple[str, str], Tuning],
+    development: Mapping[tuple[str, str, float], list[Adaptation]],
     file: str,
 ) -> Iterator[Charge]:
     """All charges, one for each arm and rung (or investment, or tuning) and purpose."""
@@ -50,6 +51,9 @@ def charges(
         yield from _by_purpose(investment_name(*key), [row.spent for row in found.values()], "investments", source)
     for key, tuning in tunings.items():
         yield from _by_purpose(tuning_name(*key), [tuning.spent], "tuning", source)
+    for (domain, method, _), developed in development.items():
+        spent = [{Purpose.TUNE: found} for row in developed for found in (*row.spent.values(), row.evaluated) if found]
+        yield from _by_purpose(tuning_name(domain, method), spent, "development", source)
 
 
 def _by_purpose(name: str, spent: list[Spent], operation: str, source: Source) -> Iterator[Charge]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from netgain.records.claim import Finding, Severity
+from netgain.records.claim import Finding, Role, Severity
 from netgain.records.cost import Currency
-from netgain.records.outcome import Adaptation, Investment
+from netgain.records.outcome import Adaptation, Investment, Tuning
 
 ROUNDING = 1e-6
 SHOWN = 5
@@ -33,6 +33,24 @@ def findings(adaptations: Rows, investments: Investments, strangers: set[str], c
         yield _finding(
             "rows-of-no-arm", "low", f"rows of {len(names)} arms that the trial does not name are left out", names
         )
+
+
+def unlearned(
+    investments: Investments,
+    tunings: Mapping[tuple[str, str], Tuning],
+    development: Mapping[tuple[str, str, float], list[Adaptation]],
+    roles: Mapping[str, Role],
+) -> Iterator[Finding]:
+    """Arms that learn and could be chosen as rivals, but of which only their adaptation was measured on development."""
+    examined = {(domain, arm) for domain, arm, _ in development}
+    alone = [
+        f"{domain}/{arm}"
+        for domain, arm in investments
+        if (domain, arm) in tunings and (domain, arm) not in examined and roles[arm] is not Role.SELF_IMPROVING
+    ]
+    if alone:
+        message = "the rival was chosen without a look at what these arms learned: development problems were met before"
+        yield _finding("chosen-without-learning", "medium", message, alone)
 
 
 def _exposed(name: str, rows: list[Adaptation]) -> Iterator[Finding]:

@@ -103,6 +103,7 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
     arms = tuple(_arm(outcome, cell, role_of[cell[1]], exams[cell[0]], controls) for cell in cells)
     headline, rival = _headline(spec, arms)
     found = outcome_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
+    found = [*found, *outcome_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
     return Claim(
         name=spec.name,
         title=spec.question or spec.name,
@@ -113,7 +114,11 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
         arms=arms,
         reward_runs=outcome_charges.reward_runs(outcome.investments),
         continual=tuple(_continual(key, found) for key, found in outcome.retentions.items() if _kept(found)),
-        charges=tuple(outcome_charges.charges(outcome.adaptations, outcome.investments, outcome.tunings, FILE)),
+        charges=tuple(
+            outcome_charges.charges(
+                outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, FILE
+            )
+        ),
         tokens="as counted by the meter",
         findings=tuple(found),
         terms=_terms(outcome, role_of, controls, device),
@@ -228,14 +233,14 @@ def _means(exam: Exam, run: SeedRun, kind: str) -> list[float]:
 
 
 def _development(outcome: Outcome, cell: Cell) -> float | None:
-    """Accuracy on development problems on the matched rung: as tuning measured it, else from rows examined there."""
-    tuning = outcome.tunings.get(cell[:2])
-    if tuning is not None and tuning.development is not None:
-        return tuning.development
-    rows = outcome.development.get(cell, [])
+    """Accuracy on development problems on the matched rung: from rows examined there, which arms that learn have (their
+    tuning does without what they learned), else as tuning measured it. What failed counts as wrong."""
     kinds = {outcome.spec.compare.exam}
-    marks = [[a.correct for a in row.answers if a.kind in kinds] for row in rows if row.status == "ok"]
-    return fmean(fmean(found) for found in marks if found) if any(marks) else None
+    marks = [[a.correct for a in row.answers if a.kind in kinds] for row in outcome.development.get(cell, [])]
+    if any(marks):
+        return fmean(fmean(found) for found in marks if found)
+    tuning = outcome.tunings.get(cell[:2])
+    return None if tuning is None else tuning.development
 
 
 def _headline(spec: TrialSpec, arms: tuple[Arm, ...]) -> tuple[str | None, str | None]:

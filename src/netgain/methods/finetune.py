@@ -77,16 +77,12 @@ class ConventionalSettings(FinetuneSettings, Outer):
     """``with_passages`` trains on the training problems' passages beside their questions (pre-instruction-tuning).
 
     ``outer_epochs`` None (the default here) trains until the investment is used. Few problems are then read very often,
-    which can do harm: a lower ``outer_learning_rate`` is among what tuning tries.
+    which can do harm: a lower ``outer_learning_rate`` is worth an arm of its own. Tuning cannot try it, for it does not
+    learn.
     """
 
     outer_epochs: Count | None = None
     with_passages: bool = True
-
-    search: ClassVar[dict[str, tuple[Any, ...]]] = {
-        **FinetuneSettings.search,
-        "outer_learning_rate": (3e-4, 1e-4, 3e-5),
-    }
 
 
 class Conventional(Finetune):

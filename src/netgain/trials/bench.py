@@ -12,6 +12,7 @@ from netgain.metering.account import Account, Book
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
+from netgain.records.outcome import Stage
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
 from netgain.trials.unit import Unit, adapt_limit, compared_rung
@@ -90,6 +91,7 @@ class Sitting:
     evaluate: Account
     controls: tuple[Question, ...] = ()
     drawn: tuple[Continuation, ...] = ()
+    stage: Stage = "test"
 
     @property
     def materials(self) -> tuple[Material, ...]:

@@ -189,6 +189,8 @@ def _arm(
         budget["learn"] = runs * _amount(learn_limit(spec), currency)
     tuned = sum(sittings(trial, unit) for unit in mine if unit.stage == "tune")
     budget["tune"] = tuned * one * compared_rung(spec, arm.method.learns) * spec.problems.passages
+    if arm.method.learns:
+        budget["tune"] += runs * one * spec.problems.development
     return ArmPlan(
         arm=arm.name,
         label=arm.label,
@@ -219,6 +221,8 @@ def _unit(trial: Trial, arm: Arm, unit: Unit, shape: ModelShape, lengths: Length
     if arm.method.learns:
         invested = _filled(spec, arm, shape, lengths, spec.budget.learn * deployments(spec))
         found[Purpose.LEARN] = total(invested.values())
+        developed = total(_filled(spec, arm, shape, lengths, 1.0).values()) + exam
+        found[Purpose.TUNE] = spec.problems.development * developed
     asked = spec.problems.test * len(spec.budget.ladder) * exam
     found[Purpose.EVALUATE] = asked + _beside(spec, arm, shape, lengths)
     return found

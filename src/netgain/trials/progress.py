@@ -81,12 +81,14 @@ class Progress:
 
 
 def sittings(trial: Trial, unit: Unit) -> int:
-    """How many adaptations a unit does: in a tuning those of every candidate, or of the settings as given."""
+    """How many adaptations a unit does: in a tuning those of every candidate, or of the settings as given; in a run those
+    to the test problems, and to the development problems of an arm that learns."""
     spec = trial.spec
+    development = -(-spec.problems.development // spec.problems.passages)
     if unit.stage == "run":
-        return -(-spec.problems.test // spec.problems.passages) * len(spec.budget.ladder)
-    tries = len(candidates(spec, unit.domain, trial.arms[unit.arm]))
-    return -(-spec.problems.development // spec.problems.passages) * max(1, tries)
+        tested = -(-spec.problems.test // spec.problems.passages) * len(spec.budget.ladder)
+        return tested + (development if trial.arms[unit.arm].method.learns else 0)
+    return development * max(1, len(candidates(spec, unit.domain, trial.arms[unit.arm])))
 
 
 def budget(trial: Trial, unit: Unit) -> float:
@@ -95,5 +97,6 @@ def budget(trial: Trial, unit: Unit) -> float:
     one = adapt_limit(spec, 1.0).amount(spec.budget.currency) or 0.0
     if unit.stage == "run":
         learn = learn_limit(spec).amount(spec.budget.currency) or 0.0
-        return one * spec.problems.test * sum(spec.budget.ladder) + (learn if method.learns else 0.0)
+        learning = learn + one * spec.problems.development if method.learns else 0.0
+        return one * spec.problems.test * sum(spec.budget.ladder) + learning
     return one * compared_rung(spec, method.learns) * sittings(trial, unit) * spec.problems.passages

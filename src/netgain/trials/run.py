@@ -1,4 +1,7 @@
-"""One run: an arm in a domain under a seed. Invest once, adapt to every test problem at every rung, examine."""
+"""One run: an arm in a domain under a seed. Invest once, adapt to every test problem at every rung, examine.
+
+What was learned adapts to the development problems too: tuning had to do without it.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +40,7 @@ class Invested:
 
 
 def run_arm(bench: Bench, method: Method) -> list[Row]:
-    """The rows of one run: its investment, its adaptations by rung and problem, its stream."""
+    """The rows of one run: its investment, its adaptations by rung and problem (development last), its stream."""
     spec = bench.spec
     problems = bench.problems("test", spec.problems.test)
     invested = _invest(bench, method, problems) if method.learns else Invested(None, None)
@@ -46,7 +49,7 @@ def run_arm(bench: Bench, method: Method) -> list[Row]:
         sitting(bench, rung, group, **_extras(bench, rung, drawn))
         for rung in spec.budget.ladder
         for group in bench.groups(problems)
-    ]
+    ] + _developing(bench, method)
     programs = {
         number: adapt_and_sit(bench, method, invested.learned, invested.given, what)
         for number, what in enumerate(sittings)
@@ -116,6 +119,17 @@ def _texts(problem: Problem) -> Iterator[str]:
 # -- examination
 
 
+def _developing(bench: Bench, method: Method) -> list[Sitting]:
+    """Development problems for what an arm learned, by which it is chosen among its rivals; part of its tuning."""
+    if not method.learns:
+        return []
+    rung, problems = rung_of(bench, method), bench.problems("development", bench.spec.problems.development)
+    return [
+        sitting(bench, rung, group, Purpose.TUNE, name=f"development: {group[0].id}", stage="development")
+        for group in bench.groups(problems)
+    ]
+
+
 def _draw(bench: Bench) -> tuple[Continuation, ...]:
     """What the untouched model goes on with after questions that no problem is about."""
     count, prompts = bench.spec.exam.drift, bench.domain.prompts
@@ -156,6 +170,7 @@ def _rows(
             domain=bench.unit.domain,
             arm=bench.unit.arm,
             seed=bench.unit.seed or 0,
+            stage=what.stage,
             rung=what.rung,
             problem=problem.id,
             status="failed" if error else "ok",
