@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 import netgain
 from netgain.domains import people_words
-from netgain.domains.people import PROMPTS, STRIDE, People, PeopleSettings, names, seen
+from netgain.domains.people import PROMPTS, STRIDE, People, PeopleSettings, _opened, names, seen
 from netgain.domains.people_text import ATTRIBUTES, KNOWN
 from netgain.domains.problem import Problem, Question, Split
 from netgain.errors import InputError
@@ -149,9 +149,22 @@ def test_the_oracle_words_things_by_its_seed_and_reads_the_id_alone() -> None:
     assert NARRATIVE.oracle(material, 0) == NARRATIVE.oracle(material, 0) != NARRATIVE.oracle(material, 1)
     blank = type(material)(material.id, "", "")
     assert PLAIN.oracle(blank, 0) == NARRATIVE.oracle(material, 0)
-    for strange in ("squad-17", "people-plain-holdout-0-0", "people-plain-test-x-0"):
+    for strange in ("squad-17", "people-plain-test-0-0", "people-plain-", "people-plain-zz", material.id[:-1] + "."):
         with pytest.raises(InputError, match="people world"):
             PLAIN.oracle(type(material)(strange, "", ""), 0)
+
+
+def test_a_name_tells_nothing_of_split_seed_or_place() -> None:
+    """With these, a method could make the whole exam anew from the name of what it is to adapt to."""
+    ids = {(s, seed, p.id) for s in SPLITS for seed in (0, 1, 7**20) for p in PLAIN.problems(s, 20, seed)}
+    assert len({one for _, _, one in ids}) == len(ids) == 3 * 3 * 20
+    for split, seed, one in ids:
+        digits = one.removeprefix("people-plain-")
+        assert re.fullmatch("[0-9a-f]{16,}", digits)
+        assert (split, seed) == _opened(digits)[:2]  # type: ignore[index]
+    small = sorted(one for _, seed, one in ids if seed < 2)
+    assert len({len(one) for one in small}) == 1
+    assert len({one[13:15] for one in small}) > 40  # neighbours have nothing in common
 
 
 def test_controls_are_of_two_kinds_and_about_nobody_from_a_split() -> None:

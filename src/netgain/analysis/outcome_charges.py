@@ -1,6 +1,6 @@
 """The charges of a trial's claim, as folds over its rows: adaptations on each rung, investments, tuning, exams."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 from netgain.errors import InputError
@@ -56,7 +56,7 @@ def charges(
         yield from _by_purpose(tuning_name(domain, method), spent, "development", source)
 
 
-def _by_purpose(name: str, spent: list[Spent], operation: str, source: Source) -> Iterator[Charge]:
+def _by_purpose(name: str, spent: Sequence[Spent], operation: str, source: Source) -> Iterator[Charge]:
     """One charge a purpose; work that took nothing is charged too, as known to be nothing."""
     purposes = [purpose for purpose in Purpose if any(purpose in row for row in spent)]
     for purpose in purposes or [Purpose.ADAPT]:

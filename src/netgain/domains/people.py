@@ -7,8 +7,9 @@ common, whatever their seeds; within a split, every seed begins at another place
 """
 
 from functools import cache
+from hashlib import sha256
 from types import MappingProxyType
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal, final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +24,8 @@ WORLD = 0  # names the streams that every seed shares: who is in which split, an
 SEEN = 160
 # Shares of the names that are left, in hundredths. ``passing`` people are met once, in pre-training and in controls.
 SHARES = {"passing": 30, "train": 30, "development": 10, "test": 30}
+SPLITS: tuple[Split, ...] = get_args(Split)
+PLACES = 20  # bits for the place of a problem in its split
 STRIDE = 48  # how far apart the seeds begin among the names of a split
 
 PROMPTS = Prompts(
@@ -136,7 +139,9 @@ class People:
             Question(ask(who.name, name, rng), (value,), "knowledge" if name in who.facts else "reasoning")
             for name, value in who.everything().items()
         )
-        return Problem(Material(f"{self.name}-{split}-{seed}-{index}", who.name, self._tell(who, seed)), questions)
+        return Problem(
+            Material(f"{self.name}-{_sealed(split, seed, index)}", who.name, self._tell(who, seed)), questions
+        )
 
     def _tell(self, who: Person, seed: int) -> str:
         rng = stream(seed, "people", self.settings.style, who.name)
@@ -162,14 +167,43 @@ class People:
 
     def oracle(self, material: Material, seed: int) -> str:
         """Every fact and everything that follows, a statement a line with the whole name, from the id alone."""
-        try:
-            _, _, split, own_seed, index = material.id.split("-")
-            who = _who(split, int(own_seed), int(index))
-        except (ValueError, KeyError) as problem:
-            raise InputError(f"material {material.id!r}", "is none of the people world's") from problem
+        found = _opened(material.id.rpartition("-")[2])
+        if found is None:
+            raise InputError(f"material {material.id!r}", "is none of the people world's")
+        who = _who(*found)
         rng = stream(seed, "people", "oracle", material.id)
         lines = [state(who.name, name, value, rng) for name, value in who.everything().items()]
         return "\n".join(lines[place] for place in rng.permutation(len(lines)))
+
+
+def _sealed(split: Split, seed: int, index: int) -> str:
+    """Hexadecimal digits that name a problem and tell nobody who reads them its split, its seed or its place there.
+
+    The way back is :func:`_opened`, for the oracle: the digits are the three numbers under a mask that a digest gives.
+    """
+    number = (seed << PLACES | index) << 2 | SPLITS.index(split)
+    body = number.to_bytes(max(5, (number.bit_length() + 7) // 8), "big")
+    tag = sha256(b"netgain/people\0" + body).digest()[:3]
+    return (tag + _masked(body, tag)).hex()
+
+
+def _opened(digits: str) -> tuple[Split, int, int] | None:
+    """What :func:`_sealed` made digits of; None for others."""
+    try:
+        sealed = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    tag, body = sealed[:3], _masked(sealed[3:], sealed[:3])
+    if len(tag) < 3 or sha256(b"netgain/people\0" + body).digest()[:3] != tag:
+        return None
+    number = int.from_bytes(body, "big")
+    place = number & 3
+    return (SPLITS[place], number >> 2 >> PLACES, number >> 2 & (1 << PLACES) - 1) if place < len(SPLITS) else None
+
+
+def _masked(body: bytes, tag: bytes) -> bytes:
+    mask = sha256(b"netgain/people\0" + tag).digest()
+    return bytes(byte ^ mask[place % len(mask)] for place, byte in enumerate(body))
 
 
 def _who(split: str, seed: int, index: int) -> Person:

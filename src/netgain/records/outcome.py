@@ -46,9 +46,9 @@ class Adaptation(Record):
 
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
     failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated`` the exam's
-    own work, outside the budget. ``exposed`` lists exam questions (hashes) that the method trained on although nothing
-    it was given or had written contains them; ``unmetered`` that it took more
-    processor time of its own than its charges explain.
+    own work, outside the budget. ``exposed`` lists exam questions (hashes) that the method trained on, or on their
+    answers beside the title, although nothing it was given or had written contains them; ``unmetered`` that it took
+    more processor time of its own than its charges explain.
     """
 
     row: Literal["adaptation"] = "adaptation"

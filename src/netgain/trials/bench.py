@@ -142,15 +142,20 @@ def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[st
     try:
         found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, learned))
         answerer = witness.check_answerer(found, what.materials)
-        sat.exposed = witness.exposed(what.questions, desk)
+        sat.exposed = _exposed(witness, what, len(given), desk)
         sat.marked = yield from sit(answerer, what.questions, desk.prompts, what.evaluate, bench.domain.grade)
         sat.judged = yield from _judged(bench, sat.marked, what.evaluate)
         if what.drawn:
             sat.divergence = yield from divergence(answerer, what.drawn, what.evaluate, bench.model)
     except Exception as error:
         sat.marked, sat.error = (), describe(error)
-        sat.exposed = witness.exposed(what.questions, desk)
+        sat.exposed = _exposed(witness, what, len(given), desk)
     return sat
+
+
+def _exposed(witness: Witness, what: Sitting, given: int, desk: Desk) -> tuple[str, ...]:
+    found = (*witness.exposed(what.questions, desk), *witness.told(what.group, given, desk))
+    return tuple(dict.fromkeys(found))
 
 
 def _judged(bench: Bench, marked: Sequence[Marked], account: Account) -> Steps[tuple[bool | None, ...]]:

@@ -81,8 +81,8 @@ class Progress:
 
 
 def sittings(trial: Trial, unit: Unit) -> int:
-    """How many adaptations a unit does: in a tuning those of every candidate, or of the settings as given; in a run those
-    to the test problems, and to the development problems of an arm that learns."""
+    """How many adaptations a unit does: in a tuning those of every candidate, or of the settings as given; in a run
+    those to the test problems, and to the development problems of an arm that learns."""
     spec = trial.spec
     development = -(-spec.problems.development // spec.problems.passages)
     if unit.stage == "run":
