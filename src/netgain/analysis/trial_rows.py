@@ -29,8 +29,7 @@ def _arm(trial: TrialEvidence, row: ArmRow) -> ArmRow:
     primary = exams.get(trial.terms.exam)
     deployments = trial.terms.deployments
     spent = {c.value: trial.spent(row.name, c, deployments) for c in TRIAL_CURRENCIES}
-    adapted = trial.adapt(row.name, trial.terms.currency)
-    share = adapted / terms.budget if adapted is not None and terms.budget else None
+    share = _spent_share(trial, row.name, terms)
     frozen = trial.frozen(arm.setting)
     beside = trial.accuracy(frozen, trial.terms.exam) if frozen else None
     return row.model_copy(
@@ -56,6 +55,13 @@ def _arm(trial: TrialEvidence, row: ArmRow) -> ArmRow:
             "exams": {kind: Interval.of(found) for kind, found in exams.items()},
         }
     )
+
+
+def _spent_share(trial: TrialEvidence, name: str, terms: TrialArm) -> float | None:
+    """What was spent of what an arm might spend on a problem, its share of the investment in both."""
+    whole = (terms.budget or 0.0) + (trial.terms.learn * trial.terms.per_problem if terms.learns else 0.0)
+    spent = trial.spent(name, trial.terms.currency, trial.terms.deployments)
+    return spent / whole if spent is not None and terms.budget and whole else None
 
 
 def by_seed(trial: TrialEvidence, name: str) -> list[float]:
