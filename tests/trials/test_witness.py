@@ -174,6 +174,16 @@ def test_training_on_answers_that_nobody_gave_is_exposed(bench: Bench) -> None:
     assert honest.exposed == ()
 
 
+def test_an_arm_among_the_trained_ones_does_not_read_at_the_exam(bench: Bench) -> None:
+    """With the passage before the question it would beat them all, at a price that no budget counts."""
+
+    def read(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        yield from ()
+        return Answerer(model=desk.model, context=tuple(materials))
+
+    assert "set role = Role.IN_CONTEXT" in adapted(bench, read).error
+
+
 def test_answers_kept_beside_the_question_are_refused(bench: Bench) -> None:
     (problem,) = bench.problems("test", 1)
 

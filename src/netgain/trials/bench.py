@@ -6,13 +6,15 @@ from typing import Any, final
 
 from netgain.domains.judge import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
 from netgain.domains.problem import Domain, Material, Problem, Question
+from netgain.errors import InputError
 from netgain.exam.drift import Continuation, divergence
-from netgain.exam.exam import Marked, sit
+from netgain.exam.exam import Answerer, Marked, sit
 from netgain.metering.account import Account, Book
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.interface import Answered, Generate, Result
 from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.records.claim import Role
 from netgain.records.outcome import Stage
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
@@ -141,7 +143,7 @@ def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[st
     sat = Sat(witness)
     try:
         found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, learned))
-        answerer = witness.check_answerer(found, what.materials)
+        answerer = closed_book(method, witness.check_answerer(found, what.materials))
         sat.exposed = _exposed(witness, what, len(given), desk)
         sat.marked = yield from sit(answerer, what.questions, desk.prompts, what.evaluate, bench.domain.grade)
         sat.judged = yield from _judged(bench, sat.marked, what.evaluate)
@@ -151,6 +153,15 @@ def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[st
         sat.marked, sat.error = (), describe(error)
         sat.exposed = _exposed(witness, what, len(given), desk)
     return sat
+
+
+def closed_book(method: Method, answerer: Answerer) -> Answerer:
+    """The same. Raises InputError where it reads or votes at the exam, which no trained arm's budget pays for, although
+    its method says to be held against arms that answer from what they were trained on."""
+    if (answerer.context or answerer.voter) and method.role is not Role.IN_CONTEXT:
+        problem = f"reads or votes at the exam, but its role is {method.role}"
+        raise InputError(type(method).__name__, problem, "set role = Role.IN_CONTEXT")
+    return answerer
 
 
 def _exposed(witness: Witness, what: Sitting, given: int, desk: Desk) -> tuple[str, ...]:

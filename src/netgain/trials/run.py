@@ -17,7 +17,7 @@ from netgain.model.metered import Model
 from netgain.records.outcome import Adaptation, Answer, Investment, Retention, Row
 from netgain.records.purpose import Purpose
 from netgain.trials import bill
-from netgain.trials.bench import WIDTH, Bench, Sat, Sitting, adapt_and_sit, describe, rung_of, sitting
+from netgain.trials.bench import WIDTH, Bench, Sat, Sitting, adapt_and_sit, closed_book, describe, rung_of, sitting
 from netgain.trials.notes import rewards
 from netgain.trials.unit import learn_limit
 from netgain.trials.witness import hashed
@@ -217,7 +217,7 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
         witness = bench.witness(desk, [*invested.given, problem.material.title, problem.material.text])
         known = model if isinstance(learned, Model) else learned  # weights that were learned go through the stream
         found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, known))
-        return witness.check_answerer(found, what.materials)
+        return closed_book(method, witness.check_answerer(found, what.materials))
 
     def merge(answerer: Answerer, number: int) -> Model:
         if answerer.adapter is None:
