@@ -229,6 +229,17 @@ def test_what_no_unit_could_do_is_said_before_any_begins(tmp_path: Path, changes
     assert not (tmp_path / LOCK).exists()
 
 
+def test_no_charge_of_a_run_is_in_no_row(tmp_path: Path) -> None:
+    """What a page says a method took is what its journals say, streams and development problems included."""
+    rows = rows_of(tmp_path, exam={"controls": 2, "drift": 0, "stream": 2})
+    claim = claim_of(world.spec(), rows, {"edits": Role.SELF_IMPROVING})
+    charged = sum(charge.cost.flops or 0 for charge in claim.charges)
+    booked = sum(
+        charge.cost.flops or 0 for path in tmp_path.glob("units/*/journal") for charge in load_charges(path)
+    )
+    assert charged == booked
+
+
 def test_two_arms_never_share_a_folder() -> None:
     domains = {"a": {"kind": "towns"}, "a-b": {"kind": "towns"}}
     arms = {"c": {"method": "edits"}, "b-c": {"method": "edits"}}

@@ -117,7 +117,7 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
         continual=tuple(_continual(key, found) for key, found in outcome.retentions.items() if _kept(found)),
         charges=tuple(
             outcome_charges.charges(
-                outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, FILE
+                outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, outcome.retentions, FILE
             )
         ),
         tokens="as counted by the meter",

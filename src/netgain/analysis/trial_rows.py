@@ -7,7 +7,7 @@ import numpy as np
 from netgain.analysis import crossed, rows, stability
 from netgain.analysis.costs import TRIAL_CURRENCIES
 from netgain.analysis.matching import TOLERANCE
-from netgain.analysis.outcome_charges import tuning_name
+from netgain.analysis.outcome_charges import stream_name, tuning_name
 from netgain.analysis.trial_choice import best_of, closed_book
 from netgain.analysis.trial_evidence import UNTRAINED, TrialEvidence
 from netgain.analysis.trial_gap import Duel
@@ -216,6 +216,7 @@ def _card(trial: TrialEvidence, setting: str, method: str) -> CardRow:
         "adaptations": [charge for name in names for charge in ledger.of(charges, name)],
         "investments": investing,
         "tuning": [charge for charge in charges if charge.arm == tuning_name(setting, method)],
+        "streams": [charge for charge in charges if charge.arm == stream_name(setting, method)],
         "exams": [charge for name in names for charge in ledger.of(charges, name, Purpose.EVALUATE)],
     }
     spent = {stage: _sum(found).known() for stage, found in stages.items() if found}

@@ -112,7 +112,7 @@ class Tuning(Record):
 @final
 class Retention(Record):
     """A stream of adaptations, one after another on the same weights: ``matrix[k][i]`` is the accuracy on problem ``i``
-    after ``k`` of them (row 0: untouched)."""
+    after ``k`` of them (row 0: untouched). ``spent`` and ``evaluated`` as those of an adaptation, merging included."""
 
     row: Literal["retention"] = "retention"
     domain: str
@@ -123,6 +123,8 @@ class Retention(Record):
     matrix: tuple[tuple[Fraction | None, ...], ...]
     status: Status = "ok"
     error: str = ""
+    spent: dict[Purpose, Amounts] = Field(default_factory=dict)
+    evaluated: Amounts = Field(default_factory=dict)
 
 
 Row = Annotated[Adaptation | Investment | Tuning | Retention, Field(discriminator="row")]

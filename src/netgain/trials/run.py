@@ -11,6 +11,7 @@ from netgain.domains.problem import Problem
 from netgain.exam.drift import Continuation, sample
 from netgain.exam.exam import Answerer
 from netgain.exam.retention import Matrix, stream
+from netgain.metering.account import Account
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
@@ -208,11 +209,12 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
 def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence[Problem]) -> Retention:
     rung, chosen = rung_of(bench, method), problems[: bench.spec.exam.stream]
     account = bench.root.child("exam of the stream", purpose=Purpose.EVALUATE)
-    learned = invested.learned
+    learned, paying = invested.learned, list[Account]()
     first = learned if isinstance(learned, Model) else bench.model
 
     def adapt(number: int, problem: Problem, model: Model) -> Steps[Answerer]:
         what = sitting(bench, rung, (problem,), name=f"stream {number + 1}: {problem.id}")
+        paying.append(what.account)
         desk = bench.desk(what.account, "stream", problem.id).at(model=model)
         witness = bench.witness(desk, [*invested.given, problem.material.title, problem.material.text])
         known = model if isinstance(learned, Model) else learned  # weights that were learned go through the stream
@@ -223,6 +225,7 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
         if answerer.adapter is None:
             return answerer.model
         paid = bench.root.child(f"stream {number + 1}: merge", purpose=Purpose.ADAPT)
+        paying.append(paid)
         return answerer.model.merged(paid, answerer.adapter)
 
     matrix: Matrix = ()
@@ -230,6 +233,7 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
     if not error:
         grade, prompts = bench.domain.grade, bench.domain.prompts
         matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade))
+    charges, currency = bill.Bill(bench.book, [*paying, account]), bench.spec.budget.currency
     return Retention(
         domain=bench.unit.domain,
         arm=bench.unit.arm,
@@ -237,6 +241,8 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
         rung=rung,
         problems=tuple(problem.id for problem in chosen),
         matrix=matrix,
+        spent=bill.by_purpose([charge for one in paying for charge in charges.of(one)], currency),
+        evaluated=bill.amounts(charges.of(account), currency),
         status="failed" if error else "ok",
         error=error,
     )
