@@ -15,7 +15,8 @@ from netgain.analysis.trial_evidence import TrialEvidence
 from netgain.analysis.trial_gap import meet
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim, Role
-from netgain.records.outcome import Adaptation, Investment
+from netgain.records.outcome import Adaptation, Answer, Investment, Tuning
+from netgain.records.purpose import Purpose
 
 
 def judged(simulated: ModuleType, design: Any, seed: int = 0, rows: Any = None) -> Verdict:
@@ -155,6 +156,56 @@ def test_an_arm_that_left_its_budget_is_shown_as_underspent(simulated: ModuleTyp
     assert verdict.arm("plain/passage@2").underspent
     assert "underspent" in checks(verdict)
     assert not judged(simulated, simulated.Design(simulated.STANDARD, spends=0.995)).arm("plain/passage@2").underspent
+
+
+def test_an_investment_that_was_left_is_shown_as_underspent(simulated: ModuleType) -> None:
+    """What an arm invested is as much of the matched budget as what it adapted with."""
+    design = simulated.Design(simulated.STANDARD)
+    rows = [
+        row.model_copy(update={"spent": {Purpose.LEARN: row.spent[Purpose.LEARN]}})
+        if isinstance(row, Investment)
+        else row
+        for row in simulated.rows_of(design)
+    ]
+    verdict = judge_run(simulated.spec_of(design), rows, roles=simulated.ROLES)
+    seal = verdict.arm("plain/seal@1")
+    assert seal.underspent
+    assert seal.spent_share == pytest.approx(0.75)
+    assert not judged(simulated, design).arm("plain/seal@1").underspent
+
+
+def test_arms_that_could_try_less_are_named(simulated: ModuleType) -> None:
+    design = simulated.Design(simulated.STANDARD)
+    rows = [
+        row.model_copy(update={"attempts": row.attempts[:1]}) if isinstance(row, Tuning) and row.arm == "own" else row
+        for row in simulated.rows_of(design)
+    ]
+    verdict = judge_run(simulated.spec_of(design), rows, roles=simulated.ROLES)
+    (found,) = (finding for finding in verdict.findings if finding.check == "tuned-less")
+    assert found.evidence == ("plain, own text, unselected: 1 of 2",)
+    assert "tuned-less" not in checks(judged(simulated, design))
+
+
+def right(answer: Answer) -> Answer:
+    return answer.model_copy(update={"correct": True})
+
+
+def test_rivals_that_learn_are_chosen_by_what_they_learned_or_the_choice_says_so(simulated: ModuleType) -> None:
+    """Conventional data that make an arm the best on development problems make it the rival."""
+    arms = {**simulated.STANDARD, "labels": simulated.Arm("conventional", 0.30, 0.04, learns=True)}
+    design = simulated.Design(arms)
+    rows, roles = simulated.rows_of(design), {**simulated.ROLES, "conventional": Role.OTHER}
+    before = judge_run(simulated.spec_of(design), rows, roles=roles)
+    assert before.domains[0].rival != "plain/labels@1"
+    assert "chosen-without-learning" in checks(before)
+    learned = [
+        row.model_copy(update={"stage": "development", "answers": tuple(map(right, row.answers))})
+        for row in rows
+        if isinstance(row, Adaptation) and (row.arm, row.rung) == ("labels", 1.0)
+    ]
+    after = judge_run(simulated.spec_of(design), [*rows, *learned], roles=roles)
+    assert after.domains[0].rival == "plain/labels@1"
+    assert "chosen-without-learning" not in checks(after)
 
 
 def test_spending_above_the_budget_is_a_grave_finding(simulated: ModuleType) -> None:

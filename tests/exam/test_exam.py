@@ -120,3 +120,9 @@ def test_the_first_given_wins_among_equals(book: Book, evaluation: Account) -> N
     voter = book.account("arm", limit=Cost(flops=1)).under(Purpose.ADAPT)
     model = scripted_model(lambda request: "greedy" if request.temperature == 0 else "drawn")
     assert sat(Answerer(model=model, voter=voter), evaluation, QUESTIONS[:1])[0].answer == "greedy"
+
+
+def test_a_budget_that_does_not_count_answers_buys_no_votes(book: Book, evaluation: Account) -> None:
+    voter = book.account("arm", limit=Cost(updates=9)).under(Purpose.ADAPT)
+    (mark,) = sat(Answerer(model=wavering(), voter=voter, currency=Currency.UPDATES), evaluation, QUESTIONS[:1])
+    assert (mark.answer, mark.votes) == ("wrong", 1)

@@ -91,6 +91,13 @@ def test_what_is_wrong_with_a_users_file_is_said(tmp_path: Path, text: str, want
         find_method(f"{tmp_path}/other.py:{wanted}")
 
 
+def test_a_file_that_ends_the_program_is_an_error(tmp_path: Path) -> None:
+    """Otherwise the command would end at once, without a word, as if all had gone well."""
+    (tmp_path / "m.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(InputError, match="SystemExit"):
+        load_file(f"{tmp_path / 'm.py'}:Mine")
+
+
 def test_a_method_without_a_role_is_refused(tmp_path: Path) -> None:
     text = "from netgain.methods.method import Method\nclass Mine(Method):\n    def adapt(self, *_): ..."
     (tmp_path / "own.py").write_text(text, encoding="utf-8")

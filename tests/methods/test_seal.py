@@ -11,6 +11,7 @@ import pytest
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
+from netgain.methods import outer_loop
 from netgain.methods.find import settings_of
 from netgain.methods.outer_loop import LOST
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
@@ -282,3 +283,23 @@ def test_seal_v2_is_full_fine_tuning_on_five_edits_a_passage_with_the_same_loop(
     assert (second.kind, second.edits, second.reward_learning_rate) == ("full", 5, 1e-3)
     changed = {field for field in type(first).model_fields if getattr(first, field) != getattr(second, field)}
     assert changed == {"kind", "edits", "learning_rate", "max_epochs", "batch_size"}
+
+
+def test_an_investment_may_be_counted_in_updates(make_desk: Make) -> None:
+    desk = make_desk(scripted_model(knowing), 200, currency=Currency.UPDATES)
+    finish(Seal(SealSettings(rounds=1)).learn(desk, PROBLEMS))
+    assert 0.95 * 200 <= desk.account.spent(Currency.UPDATES) <= 200
+
+
+def test_further_repeats_end_where_they_take_nothing(make_desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Money that nothing uses up would buy them for ever."""
+    bought = []
+
+    def free(*_: Any) -> Any:
+        bought.append(1)
+        yield from ()
+        return 3
+
+    monkeypatch.setattr(outer_loop, "evaluate_some", free)
+    finish(outer_loop._further_repeats(make_desk(scripted_model(knowing), 9), [], None, 0.0))  # type: ignore[arg-type]
+    assert len(bought) == 1

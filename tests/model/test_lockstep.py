@@ -216,3 +216,20 @@ def test_how_a_program_ended_says_how_long_it_thought(book: Book) -> None:
     ((_, ended),) = run({0: thinks()})
     assert isinstance(ended, Ended)
     assert ended.seconds > 0.001
+
+
+def test_a_merge_that_is_refused_repeats_no_other(book: Book) -> None:
+    """Merges that were done before it in the same batch are paid once."""
+    model, trainer = scripted_model({}), pays(book, "trainer")
+    job = InnerLoopJob(key="j", sequences=[[1, 2]], epochs=1, learning_rate=1e-3, seed=0)
+    adapter: Any = model.train([Train(account=trainer, job=job)])[0].get().adapter
+
+    def merging(account: Account) -> Steps[Any]:
+        (result,) = yield from ask(model, [Merge(account=account, adapter=adapter)])
+        return result.get()
+
+    rich, poor = pays(book, "rich"), pays(book, "poor", 0)
+    ended = dict(run({"rich": merging(rich), "poor": merging(poor)}))
+    assert isinstance(ended["poor"].error, BudgetExceeded)
+    assert ended["rich"].value is not None
+    assert rich.spent(Currency.FLOPS) == 1

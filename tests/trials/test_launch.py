@@ -1,12 +1,14 @@
 """A launch does every unit once, whatever happens in between, and the same trial gives the same bytes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netgain.analysis.outcomes import claim_of
+from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
 from netgain.exam.judging import Judge
 from netgain.metering.account import Book
@@ -197,3 +199,52 @@ def test_what_was_learned_is_examined_on_development_problems_by_which_rivals_ar
     (tuning,) = (row for row in rows if isinstance(row, Tuning) and row.arm == "edits")
     charged = sum(charge.cost.flops or 0 for charge in claim.charges if charge.arm == "towns/edits tuning")
     assert charged == tuning.spent[Purpose.TUNE]["flops"] + len(developed) * (4 + 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"compare": {"arm": "edits", "exam": "knowlege"}}, "did you mean 'knowledge'"),
+        ({"problems": {"train": 4, "development": 2, "test": 4000}}, "test problems"),
+        ({"domains": {"towns": {"kind": "leaky"}}}, "the exam leaks: test:"),
+    ],
+)
+def test_what_no_unit_could_do_is_said_before_any_begins(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    class Few(world.Towns):
+        def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+            if count > 1000:
+                raise InputError(f"{count} {split} problems", "there are 1000")
+            return super().problems(split, count, seed)
+
+    class Leaky(world.Towns):
+        def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+            return super().problems("test" if split == "train" else split, count, seed)
+
+    def find_domain(kind: str) -> Any:
+        made = {"towns": Few, "leaky": Leaky}[kind]
+        return type("Kind", (), {"Settings": world.TownSettings, "__new__": lambda _, settings: made()})
+
+    plant = replace(world.plant(tmp_path, world.spec(**changes)), find_domain=find_domain)
+    with pytest.raises(InputError, match=message):
+        launch(plant)
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_no_charge_of_a_run_is_in_no_row(tmp_path: Path) -> None:
+    """What a page says a method took is what its journals say, streams and development problems included."""
+    rows = rows_of(tmp_path, exam={"controls": 2, "drift": 0, "stream": 2})
+    claim = claim_of(world.spec(), rows, {"edits": Role.SELF_IMPROVING})
+    charged = sum(charge.cost.flops or 0 for charge in claim.charges)
+    booked = sum(
+        charge.cost.flops or 0 for path in tmp_path.glob("units/*/journal") for charge in load_charges(path)
+    )
+    assert charged == booked
+
+
+def test_two_arms_never_share_a_folder() -> None:
+    domains = {"a": {"kind": "towns"}, "a-b": {"kind": "towns"}}
+    arms = {"c": {"method": "edits"}, "b-c": {"method": "edits"}}
+    with pytest.raises(ValueError, match="would share a folder"):
+        world.spec(arms, domains=domains, compare={"arm": "c"})
+    with pytest.raises(ValueError, match="seed"):
+        world.spec(seed=-1)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import CellType, GeneratorType, ModuleType
 from typing import Any
 
 import pytest
 
-from netgain.domains.problem import Material, Problem, Question
+from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Book
 from netgain.methods.method import Desk, Learned, Method
@@ -19,6 +20,7 @@ from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.trials.bench import Bench, Sat, adapt_and_sit, sitting
 from netgain.trials.unit import Unit
+from netgain.trials.witness import hashed
 from tests.trials import world
 
 Cheat = Callable[[Desk, Sequence[Material]], Steps[Answerer]]
@@ -143,6 +145,43 @@ def test_a_question_that_the_model_wrote_itself_is_no_leak(bench: Bench) -> None
         return Answerer(model=desk.model, adapter=trained.get().adapter)
 
     assert adapted(bench, write).exposed == ()
+
+
+def test_training_on_answers_that_nobody_gave_is_exposed(bench: Bench) -> None:
+    """Whoever makes the exam anew trains on what is true rather than on the questions."""
+
+    class Hinting(world.Towns):
+        def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+            made = super().problems(split, count, seed)
+            return tuple(replace(p, material=replace(p.material, text="A town by a river.")) for p in made)
+
+    (problem,) = Hinting().problems("test", 1, 0)
+    answer = problem.questions[0].answers[0]
+
+    def train(*texts: str) -> Cheat:
+        def cheat(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+            (trained,) = yield from ask(desk.model, [world.training(desk, texts)])
+            return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+        return cheat
+
+    hinting = replace(bench, domain=Hinting())
+    told = adapted(hinting, train(f"{problem.material.title} lies by the {answer}."))
+    assert set(told.exposed) == {hashed(question.text) for question in problem.questions}
+    honest = adapted(
+        hinting, train(f"{problem.material.title}. {problem.material.text}", f"By the {answer}."), name="b"
+    )
+    assert honest.exposed == ()
+
+
+def test_an_arm_among_the_trained_ones_does_not_read_at_the_exam(bench: Bench) -> None:
+    """With the passage before the question it would beat them all, at a price that no budget counts."""
+
+    def read(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        yield from ()
+        return Answerer(model=desk.model, context=tuple(materials))
+
+    assert "set role = Role.IN_CONTEXT" in adapted(bench, read).error
 
 
 def test_answers_kept_beside_the_question_are_refused(bench: Bench) -> None:

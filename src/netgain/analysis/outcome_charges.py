@@ -1,12 +1,12 @@
 """The charges of a trial's claim, as folds over its rows: adaptations on each rung, investments, tuning, exams."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 from netgain.errors import InputError
 from netgain.records.claim import Charge, RewardRun
 from netgain.records.cost import CURRENCIES, Cost, Currency, total
-from netgain.records.outcome import Adaptation, Amounts, Investment, Tuning
+from netgain.records.outcome import Adaptation, Amounts, Investment, Retention, Tuning
 from netgain.records.provenance import Source
 from netgain.records.purpose import Purpose
 
@@ -23,11 +23,17 @@ def tuning_name(domain: str, method: str) -> str:
     return f"{domain}/{method} tuning"
 
 
+def stream_name(domain: str, method: str) -> str:
+    """How a claim calls an arm's streams of adaptations."""
+    return f"{domain}/{method} stream"
+
+
 def charges(
     adaptations: Mapping[tuple[str, str, float], Mapping[tuple[int, str], Adaptation]],
     investments: Mapping[tuple[str, str], Mapping[int, Investment]],
     tunings: Mapping[tuple[str, str], Tuning],
     development: Mapping[tuple[str, str, float], list[Adaptation]],
+    retentions: Mapping[tuple[str, str], Mapping[int, Retention]],
     file: str,
 ) -> Iterator[Charge]:
     """All charges, one for each arm and rung (or investment, or tuning) and purpose."""
@@ -54,9 +60,13 @@ def charges(
     for (domain, method, _), developed in development.items():
         spent = [{Purpose.TUNE: found} for row in developed for found in (*row.spent.values(), row.evaluated) if found]
         yield from _by_purpose(tuning_name(domain, method), spent, "development", source)
+    for key, streams in retentions.items():
+        known = [row for row in streams.values() if row.spent or row.evaluated]
+        spent = [{**row.spent, Purpose.EVALUATE: row.evaluated} for row in known]
+        yield from _by_purpose(stream_name(*key), spent, "streams", source) if spent else ()
 
 
-def _by_purpose(name: str, spent: list[Spent], operation: str, source: Source) -> Iterator[Charge]:
+def _by_purpose(name: str, spent: Sequence[Spent], operation: str, source: Source) -> Iterator[Charge]:
     """One charge a purpose; work that took nothing is charged too, as known to be nothing."""
     purposes = [purpose for purpose in Purpose if any(purpose in row for row in spent)]
     for purpose in purposes or [Purpose.ADAPT]:

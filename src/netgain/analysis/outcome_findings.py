@@ -57,7 +57,7 @@ def _exposed(name: str, rows: list[Adaptation]) -> Iterator[Finding]:
     seen = [f"{row.problem}, seed {row.seed}: {len(row.exposed)} questions" for row in rows if row.exposed]
     if seen:
         share = f"{len(seen)} of {len(rows)} adaptations"
-        message = f"{name} trained on exam questions that nothing it was given contains, in {share}"
+        message = f"{name} trained on exam questions or answers that nothing it was given contains, in {share}"
         yield _finding("exposed", "high", message, seen)
 
 

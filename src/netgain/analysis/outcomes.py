@@ -102,8 +102,10 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
     cells = outcome.cells()
     arms = tuple(_arm(outcome, cell, role_of[cell[1]], exams[cell[0]], controls) for cell in cells)
     headline, rival = _headline(spec, arms)
-    found = outcome_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
-    found = [*found, *outcome_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
+    of_rows = outcome_findings.findings(
+        outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency
+    )
+    found = [*of_rows, *outcome_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
     return Claim(
         name=spec.name,
         title=spec.question or spec.name,
@@ -116,7 +118,7 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
         continual=tuple(_continual(key, found) for key, found in outcome.retentions.items() if _kept(found)),
         charges=tuple(
             outcome_charges.charges(
-                outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, FILE
+                outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, outcome.retentions, FILE
             )
         ),
         tokens="as counted by the meter",

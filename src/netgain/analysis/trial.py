@@ -19,7 +19,7 @@ from netgain.spec.trial import BEST_CONVENTIONAL, TrialSpec
 
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
-    "reported beside it; every arm had as many tries.",
+    "reported beside it; every arm may try as many settings.",
     "The best conventional arm is chosen on development problems among the trained arms that are not self-improving; "
     "a perfect writer, the arms that read the text at the exam and the frozen model are shown, but are no rivals.",
     "Between two rungs of a ladder accuracy is taken as linear in the logarithm of compute, question by question; "

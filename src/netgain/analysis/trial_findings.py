@@ -1,5 +1,6 @@
 """What a reader of a trial should know: what is missing or unmatched, and whether its world is a test at all."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from netgain.analysis.sentences import interval, points
@@ -19,7 +20,14 @@ def findings(
     trial: TrialEvidence, arms: list[ArmRow], domains: list[DomainRow], compared: list[Comparison]
 ) -> list[Finding]:
     """The findings of the rows and of the analysis, the severest first."""
-    found = [*trial.claim.findings, *_unfinished(trial), *_underspent(arms), *_seeds(trial), *_choice(domains)]
+    found = [
+        *trial.claim.findings,
+        *_unfinished(trial),
+        *_underspent(arms),
+        *_seeds(trial),
+        *_choice(domains),
+        *_tuned(trial),
+    ]
     found += [finding for setting in trial.settings for finding in _world(trial, setting)]
     found += _judge(trial)
     found += _unresolvable(compared, {arm.name: arm.label for arm in arms})
@@ -44,6 +52,19 @@ def _underspent(arms: list[ArmRow]) -> Iterator[Finding]:
     if short:
         lines = [f"{arm.setting}, {arm.label}: {arm.spent_share or 0:.1%} of its budget" for arm in short]
         yield _finding("underspent", "low", f"{len(short)} arms left more than 1 % of their budget unspent", lines)
+
+
+def _tuned(trial: TrialEvidence) -> Iterator[Finding]:
+    """Arms that had fewer tuning trials than another: there was nothing more to try in them."""
+    tries = Counter(search.arm for search in trial.claim.searches)
+    most = max(tries.values(), default=0)
+    fewer = [
+        f"{arm.setting}, {arm.label}: {tries[f'{arm.setting}/{t.method}']} of {most}"
+        for arm, t in trial.arms.values()
+        if t.own and arm.role not in UNTRAINED and tries[f"{arm.setting}/{t.method}"] < most
+    ]
+    if fewer:
+        yield _finding("tuned-less", "medium", f"{len(fewer)} arms had fewer tuning trials than others", fewer)
 
 
 def _seeds(trial: TrialEvidence) -> Iterator[Finding]:

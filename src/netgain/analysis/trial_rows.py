@@ -7,7 +7,7 @@ import numpy as np
 from netgain.analysis import crossed, rows, stability
 from netgain.analysis.costs import TRIAL_CURRENCIES
 from netgain.analysis.matching import TOLERANCE
-from netgain.analysis.outcome_charges import tuning_name
+from netgain.analysis.outcome_charges import stream_name, tuning_name
 from netgain.analysis.trial_choice import best_of, closed_book
 from netgain.analysis.trial_evidence import UNTRAINED, TrialEvidence
 from netgain.analysis.trial_gap import Duel
@@ -29,8 +29,7 @@ def _arm(trial: TrialEvidence, row: ArmRow) -> ArmRow:
     primary = exams.get(trial.terms.exam)
     deployments = trial.terms.deployments
     spent = {c.value: trial.spent(row.name, c, deployments) for c in TRIAL_CURRENCIES}
-    adapted = trial.adapt(row.name, trial.terms.currency)
-    share = adapted / terms.budget if adapted is not None and terms.budget else None
+    share = _spent_share(trial, row.name, terms)
     frozen = trial.frozen(arm.setting)
     beside = trial.accuracy(frozen, trial.terms.exam) if frozen else None
     return row.model_copy(
@@ -56,6 +55,13 @@ def _arm(trial: TrialEvidence, row: ArmRow) -> ArmRow:
             "exams": {kind: Interval.of(found) for kind, found in exams.items()},
         }
     )
+
+
+def _spent_share(trial: TrialEvidence, name: str, terms: TrialArm) -> float | None:
+    """What was spent of what an arm might spend on a problem, its share of the investment in both."""
+    whole = (terms.budget or 0.0) + (trial.terms.learn * trial.terms.per_problem if terms.learns else 0.0)
+    spent = trial.spent(name, trial.terms.currency, trial.terms.deployments)
+    return spent / whole if spent is not None and terms.budget and whole else None
 
 
 def by_seed(trial: TrialEvidence, name: str) -> list[float]:
@@ -210,6 +216,7 @@ def _card(trial: TrialEvidence, setting: str, method: str) -> CardRow:
         "adaptations": [charge for name in names for charge in ledger.of(charges, name)],
         "investments": investing,
         "tuning": [charge for charge in charges if charge.arm == tuning_name(setting, method)],
+        "streams": [charge for charge in charges if charge.arm == stream_name(setting, method)],
         "exams": [charge for name in names for charge in ledger.of(charges, name, Purpose.EVALUATE)],
     }
     spent = {stage: _sum(found).known() for stage, found in stages.items() if found}

@@ -35,9 +35,9 @@ class ArmRow(Row):
     so charged, and at least as accurate. ``frozen_accuracy`` is that of the frozen model as published beside the arm.
 
     From ``method`` on, trials of our own: a method on one ``rung`` of the budget ladder (``own``: the rung on which it
-    is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was used, and
-    ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each kind of question, ``by_seed``
-    that of each run on the primary kind.
+    is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was used
+    (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each kind
+    of question, ``by_seed`` that of each run on the primary kind.
     """
 
     name: str

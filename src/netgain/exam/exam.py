@@ -108,6 +108,8 @@ def _affordable(answerer: Answerer, requests: Sequence[Generate], voter: Account
     once = [_vote(answerer, request, voter, 0) for request in requests]
     quotes = [quote.amount(answerer.currency) or 0.0 for quote in answerer.model.quote(once)]
     drawn: list[Generate] = []
+    if not any(quotes):
+        return drawn  # what the budget does not count it cannot buy
     while given + len(drawn) < MOST_VOTES * len(requests):
         number, place = divmod(given + len(drawn), len(requests))
         left -= quotes[place]

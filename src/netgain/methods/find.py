@@ -69,7 +69,7 @@ def load_file(place: str) -> type[Method]:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where annotations and pickles look it up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises
+    except (Exception, SystemExit) as error:  # whatever a user's file raises
         raise InputError(str(path), f"cannot be run: {type(error).__name__}: {error}") from error
     return _checked(module, wanted, str(path))
 

@@ -134,7 +134,7 @@ class OuterLoop(Synthetic):
         while most is None or taken < most:
             money = desk.left() - later - tail
             room = 10**9 if most is None else most - taken
-            count = room if money == float("inf") else min(room, int(money // price))
+            count = room if money == float("inf") or price <= 0 else min(room, int(money // price))
             if count < 1 and contexts:
                 break
             chosen = [*waiting, *islice(coming, max(1, count) - len(waiting))]
@@ -145,6 +145,8 @@ class OuterLoop(Synthetic):
             contexts += wave
             tail = policy_cost(desk, _edits(self.keep(desk, contexts)), outer)
             price = CAUTION * (start - desk.left() + tail) / taken if start < float("inf") else 0.0
+            if price <= 0 and most is None:
+                break  # what takes nothing could go on for ever
         if not contexts:
             raise InputError("the investment", "pays not even for one context of a round", "invest more")
         return contexts
@@ -212,9 +214,13 @@ def _without_end(desk: Desk, problems: Sequence[Problem]) -> Iterator[tuple[str,
 
 
 def _further_repeats(desk: Desk, contexts: Sequence[Context], trial: Trial, kept_back: float) -> Steps[None]:
-    """What does not pay for another context buys further repeats, one for each edit, the least evaluated first."""
-    done = 1
-    while done:
+    """What does not pay for another context buys further repeats, one for each edit, the least evaluated first.
+
+    It ends as well where evaluating takes nothing, as trainings do that fail before their first step.
+    """
+    done, before = 1, float("inf")
+    while done and desk.left() < before:
+        before = desk.left()
         pairs = [(context, edit) for context in contexts for edit in range(len(context.edits))]
         wanted = sorted(pairs, key=lambda pair: len(pair[0].tally.rewards[pair[1]]))
         done = yield from evaluate_some(desk, wanted, trial, kept_back)

@@ -138,11 +138,14 @@ class _Running(Generic[T]):
 
 def _answer(runners: Sequence[_Running[Any]]) -> None:
     """Run everything that these programs wait for, in as few batches as there are models and kinds, and go on."""
-    groups: dict[tuple[int, str], list[tuple[_Running[Any], int]]] = {}
+    groups: dict[tuple[int, str, int], list[tuple[_Running[Any], int]]] = {}
     for runner in runners:
         for place, call in enumerate(runner.calls):
             kind = type(call.requests[0]).__name__ if call.requests else ""
-            groups.setdefault((id(call.model), kind), []).append((runner, place))
+            alone = (
+                len(groups) if kind == Merge.__name__ else 0
+            )  # merges run one by one: a refused one repeats no other
+            groups.setdefault((id(call.model), kind, alone), []).append((runner, place))
     errors: dict[int, Exception] = {}
     for members in groups.values():
         for (runner, place), results in _batch(members):

@@ -49,8 +49,8 @@ class Adaptation(Record):
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
     failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated`` the exam's
     own work, outside the budget, and ``judging`` the part of that which a judge took. ``exposed`` lists exam questions
-    (hashes) that the method trained on although nothing it was given or had written contains them; ``unmetered`` that
-    it took more processor time of its own than its charges explain.
+    (hashes) that the method trained on, or on their answers beside the title, although nothing it was given or had
+    written contains them; ``unmetered`` that it took more processor time of its own than its charges explain.
     """
 
     row: Literal["adaptation"] = "adaptation"
@@ -115,7 +115,7 @@ class Tuning(Record):
 @final
 class Retention(Record):
     """A stream of adaptations, one after another on the same weights: ``matrix[k][i]`` is the accuracy on problem ``i``
-    after ``k`` of them (row 0: untouched)."""
+    after ``k`` of them (row 0: untouched). ``spent`` and ``evaluated`` as those of an adaptation, merging included."""
 
     row: Literal["retention"] = "retention"
     domain: str
@@ -126,6 +126,8 @@ class Retention(Record):
     matrix: tuple[tuple[Fraction | None, ...], ...]
     status: Status = "ok"
     error: str = ""
+    spent: dict[Purpose, Amounts] = Field(default_factory=dict)
+    evaluated: Amounts = Field(default_factory=dict)
 
 
 Row = Annotated[Adaptation | Investment | Tuning | Retention, Field(discriminator="row")]

@@ -4,6 +4,7 @@ primary comparison before anything runs.
 Settings of domains and methods stand beside ``kind`` and ``method``; this room knows neither, the plan narrows them.
 """
 
+from itertools import product
 from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from netgain.records.cost import Currency
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
 BEST_CONVENTIONAL = "best conventional"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
@@ -75,8 +76,8 @@ class BudgetSpec(_Spec):
     currency: Currency = Currency.FLOPS
     per_problem: Positive
     ladder: tuple[Positive, ...] = (0.5, 1.0, 2.0, 4.0)
-    learn: Annotated[float, Field(ge=0)] = 1.0
-    deployments: Annotated[int, Field(ge=1)] | None = None
+    learn: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    deployments: Annotated[int, Field(ge=1, le=10**12)] | None = None
 
     @property
     def matched_rung(self) -> float:
@@ -157,7 +158,7 @@ class TrialSpec(_Spec):
     domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1)]
     problems: ProblemCounts = ProblemCounts()
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     budget: BudgetSpec
     tuning: TuningSpec = TuningSpec()
     arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
@@ -184,4 +185,13 @@ class TrialSpec(_Spec):
                 raise ValueError(f"{field} = {name!r}: is not the name of an arm ({', '.join(self.arms)})")
         if self.compare.domain is not None and self.compare.domain not in self.domains:
             raise ValueError(f"compare.domain = {self.compare.domain!r}: is not one of {', '.join(self.domains)}")
+        self._require_folders()
         return self
+
+    def _require_folders(self) -> None:
+        """Every arm has a folder of its own in every domain, named by both."""
+        found: dict[str, tuple[str, str]] = {}
+        for pair in product(self.domains, self.arms):
+            other = found.setdefault("-".join(pair), pair)
+            if other != pair:
+                raise ValueError(f"domains and arms {other} and {pair} would share a folder; rename one of them")

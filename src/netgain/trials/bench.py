@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from netgain.domains.problem import Domain, Material, Problem, Question
+from netgain.errors import InputError
 from netgain.exam.drift import Continuation, divergence
-from netgain.exam.exam import Marked, sit
+from netgain.exam.exam import Answerer, Marked, sit
 from netgain.exam.judging import Judge, judged
 from netgain.metering.account import Account, Book
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
+from netgain.records.claim import Role
 from netgain.records.outcome import Stage
 from netgain.records.purpose import Purpose
 from netgain.spec.trial import TrialSpec
@@ -143,18 +145,32 @@ def adapt_and_sit(bench: Bench, method: Method, learned: Any, given: Sequence[st
     sat = Sat(witness)
     try:
         found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, learned))
-        answerer = witness.check_answerer(found, what.materials)
-        sat.exposed = witness.exposed(what.questions, desk)
+        answerer = closed_book(method, witness.check_answerer(found, what.materials))
+        sat.exposed = _exposed(witness, what, len(given), desk)
         sat.marked = yield from sit(answerer, what.questions, desk.prompts, what.evaluate, bench.domain.grade)
         if what.drawn:
             sat.divergence = yield from divergence(answerer, what.drawn, what.evaluate, bench.model)
     except Exception as error:
         sat.marked, sat.error = (), describe(error)
-        sat.exposed = witness.exposed(what.questions, desk)
+        sat.exposed = _exposed(witness, what, len(given), desk)
     judge = bench.judge
     if judge is not None and (judge.decides or bench.unit.stage == "run"):
         sat.marked = yield from judged(judge, sat.marked, what.evaluate)
     return sat
+
+
+def closed_book(method: Method, answerer: Answerer) -> Answerer:
+    """The same. Raises InputError where it reads or votes at the exam, which no trained arm's budget pays for, although
+    its method says to be held against arms that answer from what they were trained on."""
+    if (answerer.context or answerer.voter) and method.role is not Role.IN_CONTEXT:
+        problem = f"reads or votes at the exam, but its role is {method.role}"
+        raise InputError(type(method).__name__, problem, "set role = Role.IN_CONTEXT")
+    return answerer
+
+
+def _exposed(witness: Witness, what: Sitting, given: int, desk: Desk) -> tuple[str, ...]:
+    found = (*witness.exposed(what.questions, desk), *witness.told(what.group, given, desk))
+    return tuple(dict.fromkeys(found))
 
 
 def describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from typing import Any, final
 import netgain
 from netgain.spec.load import Places
 from netgain.spec.trial import TrialSpec
-from netgain.trials.narrow import FindDomain, FindMethod, Trial, narrow
+from netgain.trials.narrow import FindDomain, FindMethod, Trial, check_problems, narrow
 from netgain.trials.progress import Progress
 from netgain.trials.store import Finished, Store, locked_form, unit_identity
 from netgain.trials.unit import Unit, units
@@ -78,6 +78,7 @@ def launch(plant: Plant, *, jobs: int = 1, show: Show = lambda progress: None) -
     stays.
     """
     trial = narrow(plant.spec, plant.places, plant.find_method, plant.find_domain)
+    check_problems(trial, plant.places)
     ledger = _Ledger(trial, Store(plant.folder), show)
     before = ledger.store.locked()
     if before is not None:

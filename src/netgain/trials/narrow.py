@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar, final
 
 from pydantic import BaseModel, ValidationError
 
-from netgain.domains.problem import Domain
+from netgain.domains.leakage import leaks
+from netgain.domains.problem import Domain, Problem, Split
 from netgain.errors import InputError
 from netgain.methods.method import Method, Settings
 from netgain.records.claim import Role
@@ -32,6 +33,7 @@ class DomainKind(Protocol):
 
 FindMethod = Callable[[str], type[Method]]
 FindDomain = Callable[[str], Any]  # a DomainKind
+LEAKS = ("title", "passage", "question")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 
 
@@ -177,8 +179,37 @@ def _check_comparison(trial: Trial, places: Places) -> None:
         raise places.error(("problems", "train"), "an arm learns, and there are no training problems", "ask for some")
 
 
+def check_problems(trial: Trial, places: Places) -> None:
+    """Raise InputError where the domains cannot give what the trial asks of them, before anything is spent: as many
+    problems, questions of the kind that is compared, and splits that share no title, passage or question."""
+    spec = trial.spec
+    learns = any(arm.method.learns for arm in trial.arms.values())
+    for name, domain in trial.domains.items():
+        test = _problems(domain, "test", spec.problems.test, spec, places)
+        development = _problems(domain, "development", spec.problems.development, spec, places)
+        train = _problems(domain, "train", spec.problems.train if learns else 0, spec, places)
+        kinds = {question.kind for problem in test for question in problem.questions}
+        if spec.compare.domain in (None, name) and spec.compare.exam not in kinds:
+            problem = f"compare.exam = {spec.compare.exam!r}: no question of {name} is of this kind"
+            raise places.error(("compare", "exam"), problem, nearest(spec.compare.exam, sorted(kinds)))
+        shared = [leak for leak in leaks(train, development, test) if leak.kind in LEAKS]
+        if shared:
+            first, more = shared[0], f" ({len(shared)} in all)" if len(shared) > 1 else ""
+            problem = (
+                f"the exam leaks: {first.first} and {first.second} share a {first.kind}, {first.detail[:80]!r}{more}"
+            )
+            raise places.error(("domains", name), problem, "keep what is asked in one split")
+
+
+def _problems(domain: Domain, split: Split, count: int, spec: TrialSpec, places: Places) -> tuple[Problem, ...]:
+    try:
+        return domain.problems(split, count, spec.seed) if count else ()
+    except InputError as error:
+        raise places.error(("problems", split), f"{error.where}: {error.problem}", error.remedy) from None
+
+
 def source_of(method: type[Method]) -> str:
     """A digest of the file that a user's method is written in; empty for methods that ship with the package."""
     if method.__module__.split(".")[0] == "netgain":
         return ""
-    return digest("method", Path(inspect.getfile(method)).read_text(encoding="utf-8"))
+    return digest("method", Path(inspect.getfile(method)).read_bytes().decode("utf-8", "backslashreplace"))

@@ -17,7 +17,7 @@ from netgain.model.prices import TokenPrices
 from netgain.spec.load import Places
 from netgain.spec.trial import TrialSpec
 from netgain.tokens import Estimate, Exact, TokenCounter
-from netgain.trials.narrow import FindDomain, FindMethod, Trial, narrow, read_trial
+from netgain.trials.narrow import FindDomain, FindMethod, Trial, check_problems, narrow, read_trial
 from netgain.trials.plan import Lengths, Plan, measured, plan
 from netgain.trials.work import FOLDER, SHIPPED
 
@@ -78,11 +78,12 @@ def _judge(spec: TrialSpec) -> ModelShape | TokenPrices | None:
 
 def _lengths(asked: Asked, counter: TokenCounter) -> dict[str, Lengths]:
     try:
-        domains = asked.trial(data=True).domains
-        return {name: measured(domain, asked.spec, counter) for name, domain in domains.items()}
+        trial = asked.trial(data=True)
     except (InputError, MissingExtraError) as error:
         how = f"typical of SQuAD, for the data cannot be read here: {error}"
         return {name: Lengths(how=how) for name in asked.spec.domains}
+    check_problems(trial, asked.places)
+    return {name: measured(domain, asked.spec, counter) for name, domain in trial.domains.items()}
 
 
 def _counter(folder: Path) -> TokenCounter:

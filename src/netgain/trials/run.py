@@ -12,6 +12,7 @@ from netgain.exam.drift import Continuation, sample
 from netgain.exam.exam import Answerer
 from netgain.exam.judging import NAME as JUDGE
 from netgain.exam.retention import Matrix, stream
+from netgain.metering.account import Account
 from netgain.metering.budget import Charge
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
@@ -19,7 +20,7 @@ from netgain.model.metered import Model
 from netgain.records.outcome import Adaptation, Answer, Investment, Retention, Row
 from netgain.records.purpose import Purpose
 from netgain.trials import bill
-from netgain.trials.bench import WIDTH, Bench, Sat, Sitting, adapt_and_sit, describe, rung_of, sitting
+from netgain.trials.bench import WIDTH, Bench, Sat, Sitting, adapt_and_sit, closed_book, describe, rung_of, sitting
 from netgain.trials.notes import rewards
 from netgain.trials.unit import learn_limit
 from netgain.trials.witness import hashed
@@ -221,21 +222,23 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
 def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence[Problem]) -> Retention:
     rung, chosen = rung_of(bench, method), problems[: bench.spec.exam.stream]
     account = bench.root.child("exam of the stream", purpose=Purpose.EVALUATE)
-    learned = invested.learned
+    learned, paying = invested.learned, list[Account]()
     first = learned if isinstance(learned, Model) else bench.model
 
     def adapt(number: int, problem: Problem, model: Model) -> Steps[Answerer]:
         what = sitting(bench, rung, (problem,), name=f"stream {number + 1}: {problem.id}")
+        paying.append(what.account)
         desk = bench.desk(what.account, "stream", problem.id).at(model=model)
         witness = bench.witness(desk, [*invested.given, problem.material.title, problem.material.text])
         known = model if isinstance(learned, Model) else learned  # weights that were learned go through the stream
         found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, known))
-        return witness.check_answerer(found, what.materials)
+        return closed_book(method, witness.check_answerer(found, what.materials))
 
     def merge(answerer: Answerer, number: int) -> Model:
         if answerer.adapter is None:
             return answerer.model
         paid = bench.root.child(f"stream {number + 1}: merge", purpose=Purpose.ADAPT)
+        paying.append(paid)
         return answerer.model.merged(paid, answerer.adapter)
 
     matrix: Matrix = ()
@@ -243,6 +246,7 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
     if not error:
         grade, prompts = bench.domain.grade, bench.domain.prompts
         matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, bench.judge))
+    charges, currency = bill.Bill(bench.book, [*paying, account]), bench.spec.budget.currency
     return Retention(
         domain=bench.unit.domain,
         arm=bench.unit.arm,
@@ -250,6 +254,8 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
         rung=rung,
         problems=tuple(problem.id for problem in chosen),
         matrix=matrix,
+        spent=bill.by_purpose([charge for one in paying for charge in charges.of(one)], currency),
+        evaluated=bill.amounts(charges.of(account), currency),
         status="failed" if error else "ok",
         error=error,
     )

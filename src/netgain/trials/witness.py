@@ -2,7 +2,7 @@
 
 The witness refuses what would fall outside the arm's budget (another's account, evaluation, a model that the harness
 did not hand out) and calls that do not go through the steps. What it cannot refuse it keeps: the processor time
-that the method took for itself, and exam questions among the sequences trained on.
+that the method took for itself, and exam questions, or their answers beside the title, among the sequences trained on.
 
 A method runs in this process. Nothing that it is handed leads to the questions, but a program that means to find them
 in memory will: then it has to train on them to gain anything, and that is seen.
@@ -15,7 +15,7 @@ from functools import partial
 from inspect import isgenerator
 from typing import Any, TypeVar, cast, final
 
-from netgain.domains.problem import Material, Question
+from netgain.domains.problem import Material, Problem, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
@@ -35,6 +35,7 @@ R = TypeVar("R")
 OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
+LEAST_LETTERS = 3
 FREE_SECONDS, FREE_SHARE = 2.0, 0.25
 
 
@@ -87,6 +88,22 @@ class Witness:
         seen = " ".join(_plain(text) for text in self.texts)
         found = [q.text for q in questions if _core(q.text, desk.model) in trained and _plain(q.text) not in seen]
         return tuple(dict.fromkeys(hashed(text) for text in found))
+
+    def told(self, problems: Sequence[Problem], given_before: int, desk: Desk) -> tuple[str, ...]:
+        """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the
+        material nor anything written holds it. The first ``given_before`` of the texts given are of other problems."""
+        prompts = desk.prompts
+        asked = [prompts.closed, prompts.open_book, prompts.answered, *(f.template for f in prompts.formats.values())]
+        seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *asked])
+        sequences = [f",{','.join(map(str, sequence))}," for sequence in self._trained]
+        found = []
+        for problem in problems:
+            beside = [one for one in sequences if _holds(one, problem.material.title, desk.model)]
+            for question in problem.questions:
+                unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
+                if any(_holds(one, answer, desk.model) for answer in unknown for one in beside):
+                    found.append(hashed(question.text))
+        return tuple(dict.fromkeys(found))
 
     def unmetered(self, metered: float) -> bool:
         """Whether it worked for itself for far longer than work of ``metered`` seconds explains."""
@@ -224,6 +241,12 @@ def _core(text: str, model: Model) -> str:
     tokens = model.tokenize(text, special=False)
     inner = tokens[1:-1] if len(tokens) >= LEAST_TOKENS + 2 else tokens
     return f",{','.join(map(str, inner))}," if inner else "no tokens"
+
+
+def _holds(sequence: str, text: str, model: Model) -> bool:
+    """Whether tokens, with commas around each, hold a text, at their beginning or behind a space."""
+    parts = [model.tokenize(before + text, special=False) for before in ("", " ")]
+    return any(part and f",{','.join(map(str, part))}," in sequence for part in parts)
 
 
 def _plain(text: str) -> str:
