@@ -236,7 +236,7 @@ def _ask(trial: Path | None, methods: list[str]) -> Any:
 
 def _judge(folder: Path, *, quiet: bool) -> None:
     """Verdict and page of a run, from its records alone."""
-    from netgain.analysis.trial import judge_run
+    from netgain.analysis.trial.judge import judge_run
     from netgain.records.samples import read_rows
     from netgain.report.page import render
     from netgain.trials.store import Store

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from netgain.analysis.judge import judge
-from netgain.analysis.outcomes import claim_of, guess_role
-from netgain.analysis.trial import judge_run
-from netgain.analysis.trial_choice import choose_rival
-from netgain.analysis.trial_evidence import TrialEvidence
-from netgain.analysis.trial_gap import meet
+from netgain.analysis.trial.choice import choose_rival
+from netgain.analysis.trial.claim import claim_of, guess_role
+from netgain.analysis.trial.evidence import TrialEvidence
+from netgain.analysis.trial.gap import meet
+from netgain.analysis.trial.judge import judge_run
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim, Role
 from netgain.records.outcome import Adaptation, Answer, Investment, Tuning

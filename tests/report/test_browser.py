@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial import judge_run
+from netgain.analysis.trial.judge import judge_run
 from netgain.audit.audit import audit, read_claim
 from netgain.report.page import render
 

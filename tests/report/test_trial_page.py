@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from netgain.analysis.trial import judge_run
+from netgain.analysis.trial.judge import judge_run
 from netgain.analysis.verdict import Verdict
 from netgain.report.page import render
 from netgain.report.terminal import show

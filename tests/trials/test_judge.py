@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.outcomes import claim_of
-from netgain.analysis.trial import judge_run, judge_trial
+from netgain.analysis.trial.claim import claim_of
+from netgain.analysis.trial.judge import judge_run, judge_trial
 from netgain.analysis.verdict import Verdict
 from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError

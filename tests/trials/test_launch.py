@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.outcomes import claim_of
+from netgain.analysis.trial.claim import claim_of
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
 from netgain.exam.judging import Judge
@@ -235,9 +235,7 @@ def test_no_charge_of_a_run_is_in_no_row(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, exam={"controls": 2, "drift": 0, "stream": 2})
     claim = claim_of(world.spec(), rows, {"edits": Role.SELF_IMPROVING})
     charged = sum(charge.cost.flops or 0 for charge in claim.charges)
-    booked = sum(
-        charge.cost.flops or 0 for path in tmp_path.glob("units/*/journal") for charge in load_charges(path)
-    )
+    booked = sum(charge.cost.flops or 0 for path in tmp_path.glob("units/*/journal") for charge in load_charges(path))
     assert charged == booked
 
 

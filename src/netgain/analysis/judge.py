@@ -3,7 +3,7 @@
 from netgain import __version__
 from netgain.analysis import compare, gap, rows, sentences
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.trial import judge_trial
+from netgain.analysis.trial.judge import judge_trial
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim
 

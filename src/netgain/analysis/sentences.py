@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from netgain.analysis.trial_shape import HeadlineKind
+from netgain.analysis.trial.shape import HeadlineKind
 from netgain.analysis.verdict import (
     ArmRow,
     Comparison,

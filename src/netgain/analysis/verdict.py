@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from netgain.analysis.shape import Interval as Interval
 from netgain.analysis.shape import Row as Row
-from netgain.analysis.trial_shape import (
+from netgain.analysis.trial.shape import (
     BreakEvenRow,
     CardRow,
     ComputeRow,

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from netgain.analysis.compare import EQUIVALENCE_MARGIN
 from netgain.analysis.sentences import points, primary_row
-from netgain.analysis.trial_words import break_even_sentence, other_domains
+from netgain.analysis.trial.words import break_even_sentence, other_domains
 from netgain.analysis.verdict import ArmRow, StabilityRow, Verdict
 from netgain.report import words
 from netgain.report.figures import bill, compute, deployments, forest, frontier, gap, ladder, stability

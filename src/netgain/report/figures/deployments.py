@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from netgain.analysis.sentences import points
-from netgain.analysis.trial_shape import BreakEvenRow
+from netgain.analysis.trial.shape import BreakEvenRow
 from netgain.analysis.verdict import Interval
 from netgain.report import svg, words
 

@@ -13,8 +13,8 @@ from netgain.analysis import crossed
 from netgain.analysis.intervals import Estimate
 from netgain.analysis.matching import TOLERANCE
 from netgain.analysis.table import Floats
-from netgain.analysis.trial_evidence import Mixture, TrialEvidence
-from netgain.analysis.trial_shape import AfterDeployments, BreakEvenRow
+from netgain.analysis.trial.evidence import Mixture, TrialEvidence
+from netgain.analysis.trial.shape import AfterDeployments, BreakEvenRow
 from netgain.analysis.verdict import DecompositionRow, Interval
 from netgain.records.cost import Currency
 

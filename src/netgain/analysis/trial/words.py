@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from netgain.analysis.sentences import UNITS, interval, number
-from netgain.analysis.trial_shape import BreakEvenRow, DomainRow, HeadlineKind, SpreadRow
+from netgain.analysis.trial.shape import BreakEvenRow, DomainRow, HeadlineKind, SpreadRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Interval, StabilityRow
 from netgain.records.claim import Terms
 from netgain.records.cost import Currency

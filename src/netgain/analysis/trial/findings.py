@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from netgain.analysis.sentences import interval, points
-from netgain.analysis.trial_choice import best_of, closed_book
-from netgain.analysis.trial_evidence import UNTRAINED, TrialEvidence
-from netgain.analysis.trial_shape import DomainRow
+from netgain.analysis.trial.choice import best_of, closed_book
+from netgain.analysis.trial.evidence import UNTRAINED, TrialEvidence
+from netgain.analysis.trial.shape import DomainRow
 from netgain.analysis.verdict import ArmRow, Comparison, Interval
 from netgain.records.claim import Finding, Role, Severity
 

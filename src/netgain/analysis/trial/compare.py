@@ -8,8 +8,8 @@ import numpy as np
 from netgain.analysis import crossed, significance
 from netgain.analysis.compare import EQUIVALENCE_MARGIN
 from netgain.analysis.table import Floats
-from netgain.analysis.trial_evidence import TrialEvidence
-from netgain.analysis.trial_gap import Duel
+from netgain.analysis.trial.evidence import TrialEvidence
+from netgain.analysis.trial.gap import Duel
 from netgain.analysis.verdict import Comparison
 
 Kind = Literal["headline", "frozen"]

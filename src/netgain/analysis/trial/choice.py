@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from netgain.analysis.trial_evidence import UNTRAINED, TrialEvidence
+from netgain.analysis.trial.evidence import UNTRAINED, TrialEvidence
 from netgain.records.claim import Role
 from netgain.spec.trial import BEST_CONVENTIONAL
 

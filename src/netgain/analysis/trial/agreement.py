@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from netgain.analysis.outcome_charges import summed
+from netgain.analysis.trial.charges import summed
 from netgain.domains.judge import agreement, obvious
 from netgain.records.judging import Judging
 from netgain.records.outcome import Adaptation

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Self, final
 
-from netgain.analysis import outcome_charges, outcome_findings
-from netgain.analysis.outcome_judging import judging
+from netgain.analysis.trial import charges as billing
+from netgain.analysis.trial import claim_findings
+from netgain.analysis.trial.agreement import judging
 from netgain.records.claim import Arm, Claim, Continual, Exam, Problem, Role, Search, SeedRun, Terms, TrialArm
 from netgain.records.outcome import Adaptation, Investment, Retention, Row, Tuning
 from netgain.records.provenance import Source
@@ -102,10 +103,8 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
     cells = outcome.cells()
     arms = tuple(_arm(outcome, cell, role_of[cell[1]], exams[cell[0]], controls) for cell in cells)
     headline, rival = _headline(spec, arms)
-    of_rows = outcome_findings.findings(
-        outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency
-    )
-    found = [*of_rows, *outcome_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
+    of_rows = claim_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
+    found = [*of_rows, *claim_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
     return Claim(
         name=spec.name,
         title=spec.question or spec.name,
@@ -114,10 +113,10 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
         rival=rival,
         exams=tuple(exam for exam in exams.values() if exam.problems),
         arms=arms,
-        reward_runs=outcome_charges.reward_runs(outcome.investments),
+        reward_runs=billing.reward_runs(outcome.investments),
         continual=tuple(_continual(key, found) for key, found in outcome.retentions.items() if _kept(found)),
         charges=tuple(
-            outcome_charges.charges(
+            billing.charges(
                 outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, outcome.retentions, FILE
             )
         ),
@@ -181,7 +180,7 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
         n_problems=len({problem for _, problem in rows}),
         n_questions=sum(kind == spec.compare.exam for problem in exam.problems for kind in problem.kinds),
         seeds=len(seeds),
-        invests=(outcome_charges.investment_name(domain, method),) if invested else (),
+        invests=(billing.investment_name(domain, method),) if invested else (),
         sources=(Source(file=FILE, field=f"domain={domain}, arm={method}, rung={rung:g}"),),
         trial=TrialArm(
             method=method,
@@ -190,10 +189,10 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
             learns=bool(invested),
             development=_development(outcome, cell),
             budget=max(budgets, default=None),
-            most_spent=outcome_charges.most_spent(rows.values(), spec.budget.currency),
+            most_spent=billing.most_spent(rows.values(), spec.budget.currency),
             runs=runs,
-            rejected=outcome_charges.summed(row.rejected for row in rows.values()),
-            rejected_before=outcome_charges.mean(row.rejected for row in invested.values()),
+            rejected=billing.summed(row.rejected for row in rows.values()),
+            rejected_before=billing.mean(row.rejected for row in invested.values()),
             divergence=tuple(fmean(values) for values in by_seed.values() if values),
         ),
     )

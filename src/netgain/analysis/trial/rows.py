@@ -7,11 +7,11 @@ import numpy as np
 from netgain.analysis import crossed, rows, stability
 from netgain.analysis.costs import TRIAL_CURRENCIES
 from netgain.analysis.matching import TOLERANCE
-from netgain.analysis.outcome_charges import stream_name, tuning_name
-from netgain.analysis.trial_choice import best_of, closed_book
-from netgain.analysis.trial_evidence import UNTRAINED, TrialEvidence
-from netgain.analysis.trial_gap import Duel
-from netgain.analysis.trial_shape import CardRow, ComputeRow, RegimeRow, SpreadRow
+from netgain.analysis.trial.charges import stream_name, tuning_name
+from netgain.analysis.trial.choice import best_of, closed_book
+from netgain.analysis.trial.evidence import UNTRAINED, TrialEvidence
+from netgain.analysis.trial.gap import Duel
+from netgain.analysis.trial.shape import CardRow, ComputeRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow, Interval, StabilityRow
 from netgain.metering import ledger
 from netgain.records.claim import Arm, Charge, Purpose, Role, TrialArm

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping
 
 from netgain import __version__
-from netgain.analysis import crossed, rows, sentences, trial_compare, trial_findings, trial_gap, trial_rows
-from netgain.analysis import trial_words as words
+from netgain.analysis import crossed, sentences
+from netgain.analysis import rows as audit_rows
 from netgain.analysis.costs import TRIAL_CURRENCIES
-from netgain.analysis.outcomes import claim_of
-from netgain.analysis.trial_choice import Chosen, choose_rival
-from netgain.analysis.trial_evidence import TrialEvidence
-from netgain.analysis.trial_gap import Duel
-from netgain.analysis.trial_shape import DomainRow
+from netgain.analysis.trial import compare, findings, gap, rows, words
+from netgain.analysis.trial.choice import Chosen, choose_rival
+from netgain.analysis.trial.claim import claim_of
+from netgain.analysis.trial.evidence import TrialEvidence
+from netgain.analysis.trial.gap import Duel
+from netgain.analysis.trial.shape import DomainRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Headline, RetentionTable, Verdict
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role, Terms
@@ -47,14 +48,14 @@ def judge_trial(claim: Claim, *, seed: int = 0) -> Verdict:
     if claim.terms is None:
         raise InputError(claim.name, "is not the claim of a trial: it has no terms", "judge it as a published claim")
     trial = TrialEvidence.of(claim, claim.terms, seed)
-    arms = trial_rows.arm_rows(trial)
+    arms = rows.arm_rows(trial)
     duels, chosen = _duels(trial)
-    compared = trial_compare.comparisons(trial, duels)
-    parts = [row for duel in duels for row in trial_gap.decompositions(trial, duel, TRIAL_CURRENCIES)]
-    evens = [row for duel in duels for c in TRIAL_CURRENCIES if (row := trial_gap.break_even(trial, duel, c))]
+    compared = compare.comparisons(trial, duels)
+    parts = [row for duel in duels for row in gap.decompositions(trial, duel, TRIAL_CURRENCIES)]
+    evens = [row for duel in duels for c in TRIAL_CURRENCIES if (row := gap.break_even(trial, duel, c))]
     labels = {arm.name: arm.label for arm in arms}
     domains = [_domain(trial, duel, chosen[duel.setting], parts, compared, labels) for duel in duels]
-    retentions = [rows.retention_table(continual) for continual in claim.continual]
+    retentions = [audit_rows.retention_table(continual) for continual in claim.continual]
     verdict = Verdict(
         netgain=__version__,
         claim=claim.name,
@@ -71,21 +72,21 @@ def judge_trial(claim: Claim, *, seed: int = 0) -> Verdict:
         comparisons=compared,
         decomposition=parts,
         amortisation=[],
-        rewards=rows.reward_rows(trial.evidence),
+        rewards=audit_rows.reward_rows(trial.evidence),
         outer_loop=[],
-        stability=trial_rows.stability_rows(trial),
+        stability=rows.stability_rows(trial),
         retention=_retention(retentions, claim.terms),
         reported={},
         questions=[],
-        findings=trial_findings.findings(trial, arms, domains, compared),
+        findings=findings.findings(trial, arms, domains, compared),
         notes=[*claim.notes, *NOTES],
         terms=claim.terms,
         domains=domains,
         break_even=evens,
-        regimes=[row for duel in duels for row in trial_rows.regime_rows(trial, duel)],
-        spread=trial_rows.spread_rows(trial),
-        compute=trial_rows.compute_rows(trial),
-        card=trial_rows.card_rows(trial),
+        regimes=[row for duel in duels for row in rows.regime_rows(trial, duel)],
+        spread=rows.spread_rows(trial),
+        compute=rows.compute_rows(trial),
+        card=rows.card_rows(trial),
         retentions=retentions,
         judging=claim.judging,
     )

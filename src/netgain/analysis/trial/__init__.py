@@ -1,0 +1,1 @@
+"""Trials of our own: their rows make a claim, and the claim a verdict."""
