@@ -101,6 +101,7 @@ def run(path: Path, schedule: Schedule) -> dict[int, tuple[str, float]]:
                 take(book, accounts[step.account], step, mine)
 
         run_together([lambda s=steps, m=mine: work(s, m) for steps, mine in zip(schedule.threads, books, strict=True)])  # type: ignore[misc]
+        book.flush()
         assert fold(read(path).records) == book._standing
     return {row: charge for mine in books for row, charge in mine.items()}
 

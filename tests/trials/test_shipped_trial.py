@@ -61,7 +61,8 @@ def run(folder: Path, trial: str, out: str) -> Path:
 
 
 def adaptations(place: Path) -> list[Adaptation]:
-    return [row for row in read_rows(place / "samples.jsonl") if isinstance(row, Adaptation)]
+    rows = [row for row in read_rows(place / "samples.jsonl") if isinstance(row, Adaptation)]
+    return [row for row in rows if row.stage == "test"]
 
 
 @pytest.fixture(scope="module")

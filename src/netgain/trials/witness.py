@@ -83,11 +83,18 @@ class Witness:
                 self.edits.append(Edit(purpose=purpose, text=text))
 
     def exposed(self, questions: Sequence[Question], desk: Desk) -> tuple[str, ...]:
-        """Hashes of the questions that were trained on although nothing given or written holds them."""
-        trained = "".join(f",{','.join(map(str, sequence))},\n" for sequence in self._trained)
+        """Hashes of the questions that were trained on although nothing given or written holds them.
+
+        Both sides are held to one measure, the question's inner tokens: a statement may hold those too ("Veltan is the
+        employer of Ann" those of "What is the employer of Ann?"), and whoever was given it may train on it.
+        """
+        trained = _joined(self._trained)
+        found = {q.text: core for q in questions if (core := _core(q.text, desk.model)) in trained}
+        if not found:
+            return ()
         seen = " ".join(_plain(text) for text in self.texts)
-        found = [q.text for q in questions if _core(q.text, desk.model) in trained and _plain(q.text) not in seen]
-        return tuple(dict.fromkeys(hashed(text) for text in found))
+        known = _joined(desk.model.tokenize(text, special=False) for text in self.texts)
+        return tuple(hashed(text) for text, core in found.items() if core not in known and _plain(text) not in seen)
 
     def told(self, problems: Sequence[Problem], given_before: int, desk: Desk) -> tuple[str, ...]:
         """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the
@@ -241,6 +248,11 @@ def _core(text: str, model: Model) -> str:
     tokens = model.tokenize(text, special=False)
     inner = tokens[1:-1] if len(tokens) >= LEAST_TOKENS + 2 else tokens
     return f",{','.join(map(str, inner))}," if inner else "no tokens"
+
+
+def _joined(sequences: Iterable[Sequence[int]]) -> str:
+    """Tokens with commas around each, a line for each sequence."""
+    return "".join(f",{','.join(map(str, sequence))},\n" for sequence in sequences)
 
 
 def _holds(sequence: str, text: str, model: Model) -> bool:
