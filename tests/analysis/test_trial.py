@@ -327,7 +327,6 @@ def test_two_domains_are_two_verdicts_the_primary_first(simulated: ModuleType) -
         ("frozen", {"right": 0.6}, "knows the answers beforehand"),
         ("context", {"right": 0.5}, "with the text at hand only"),
         ("passage", {"right": -0.5, "slope": 0.0}, "teaches nothing"),
-        ("oracle", {"right": 0.35}, "no room to win"),
     ],
 )
 def test_a_world_that_is_no_test_is_called_one(
@@ -338,6 +337,12 @@ def test_a_world_that_is_no_test_is_called_one(
     found = next(finding for finding in verdict.findings if finding.check == "world-is-no-test")
     assert any(told in line for line in found.evidence)
     assert "world-is-no-test" not in checks(judged(simulated, simulated.Design(simulated.STANDARD)))
+
+
+def test_where_a_perfect_writer_wins_nothing_the_verdict_says_so(simulated: ModuleType) -> None:
+    changed = arms(simulated, oracle=replace(simulated.STANDARD["oracle"], right=0.35))
+    assert "no-room-to-win" in checks(judged(simulated, simulated.Design(changed)))
+    assert "no-room-to-win" not in checks(judged(simulated, simulated.Design(simulated.STANDARD)))
 
 
 def test_controls_tell_what_broke(simulated: ModuleType) -> None:

@@ -107,7 +107,7 @@ def _unresolvable(compared: list[Comparison], labels: dict[str, str]) -> Iterato
 
 
 def _world(trial: TrialEvidence, setting: str) -> Iterator[Finding]:
-    """Is there something to learn, can the model read, does training teach it, and is there room above the passage?"""
+    """Is there something to learn, can the model read, does training teach it? Is there room above the passage?"""
     kind, problems = trial.terms.exam, []
     frozen = trial.frozen(setting)
     base = trial.accuracy(frozen, kind) if frozen else None
@@ -127,9 +127,10 @@ def _world(trial: TrialEvidence, setting: str) -> Iterator[Finding]:
         )
     teachers = trial.of_role(setting, Role.TEACHER) if trial.terms.oracle else []
     if passage and teachers and (room := _over(trial, best_of(trial, teachers)[0], passage)) and room.low <= 0:
-        problems.append(
-            f"a perfect writer's text is not clearly better than the passage: {interval(room)} points; no room to win"
+        message = (
+            f"{setting}: a perfect writer's text is not clearly better than the passage, so no writer can win much"
         )
+        yield _finding("no-room-to-win", "medium", message, [f"{interval(room)} points over the passage"])
     if problems:
         yield _finding("world-is-no-test", "high", f"{setting}: the world is no test of self-improvement", problems)
 
