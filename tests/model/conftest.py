@@ -1,9 +1,13 @@
 """Small random models with a byte-level tokenizer, saved as folders; a test that needs torch is skipped without it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from netgain.metering.account import Book
+from netgain.metering.verification import verify
 
 COMMON = {
     "vocab_size": 260,
@@ -70,3 +74,11 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def save() -> Any:
     """:func:`save_model`, for tests that need a folder of their own."""
     return save_model
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    """An empty book, whose journal must verify in the end."""
+    with Book.open(tmp_path / "journal") as opened:
+        yield opened
+    assert verify(tmp_path / "journal").ok

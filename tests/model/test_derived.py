@@ -1,6 +1,6 @@
 """Models made from a model: a merged adapter answers as it did beside the weights; full training is the Trainer's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from netgain.errors import BudgetExceeded, InputError  # noqa: E402
 from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
-from netgain.metering.verification import verify  # noqa: E402
 from netgain.model import Generate, InnerLoopJob, Model, Score, Train, TrainFull  # noqa: E402
 from netgain.model.hf import load_model  # noqa: E402
 from netgain.records.cost import Cost, Currency  # noqa: E402
@@ -32,13 +31,6 @@ pytestmark = [
 ]
 TARGETS = {"llama": ("q_proj", "v_proj", "down_proj"), "gpt2": ("c_attn", "c_proj")}
 PROMPTS = ("The river", "A market by", "x")
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    with Book.open(tmp_path / "journal") as opened:
-        yield opened
-    assert verify(tmp_path / "journal").ok
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import functools
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,6 @@ pytestmark = [
 ]
 PROMPTS = ("The river", "A market by", "The river is wide", "x")
 TARGETS = {"llama": ("q_proj", "v_proj"), "gpt2": ("c_attn",)}
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    with Book.open(tmp_path / "journal") as opened:
-        yield opened
-    assert verify(tmp_path / "journal").ok
 
 
 @pytest.fixture

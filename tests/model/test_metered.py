@@ -11,7 +11,6 @@ import pytest
 import netgain.model
 from netgain.errors import BudgetExceeded, InputError
 from netgain.metering.account import Account, Book
-from netgain.metering.verification import verify
 from netgain.metering.work import Work
 from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadLoss, Score, Train, scripted_model
 from netgain.model.interface import Backend, Done, Part, Request
@@ -20,13 +19,6 @@ from netgain.records.cost import Cost
 from netgain.records.events import Noted, Reserved
 from netgain.records.purpose import Purpose
 from netgain.records.reading import read
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    with Book.open(tmp_path / "journal") as opened:
-        yield opened
-    assert verify(tmp_path / "journal").ok
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ pytest.importorskip("openai", reason="the client is the extra `teacher`")
 
 from netgain.errors import InputError
 from netgain.metering.account import Account, Book
-from netgain.metering.verification import verify
 from netgain.model import Generate, Message, Model, Score, remote_model
 from netgain.model.prices import TokenPrices
 from netgain.records.cost import Cost, Currency
@@ -112,13 +111,6 @@ def proxy() -> Iterator[Proxy]:
     running = Proxy()
     yield running
     running.close()
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    with Book.open(tmp_path / "journal") as opened:
-        yield opened
-    assert verify(tmp_path / "journal").ok
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from netgain.domains import grading
 from netgain.domains.passage_files import Entry, read_passages
 from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
-from netgain.domains.reading import READING, asked
+from netgain.domains.reading import READING, asked, looked_up
 from netgain.domains.splits import Part, Shares, share_out, take
 from netgain.domains.squad import problem_id
 from netgain.errors import InputError
@@ -56,10 +56,7 @@ class Passages:
 
     def controls(self, count: int, seed: int) -> tuple[Question, ...]:
         """Up to ``count`` questions of the kind ``skill``: to be answered from a passage that is told, of no split."""
-        pool = [(entry, *question) for entry in self._pools["controls"] for question in entry.questions]
-        order = stream(seed, "passages", "controls").permutation(len(pool))[:count]
-        chosen = [pool[number] for number in order]
-        return tuple(Question(f"{e.title}\n{e.text}\n{asked(e.title, q)}", a, "skill") for e, q, a in chosen)
+        return looked_up(self._pools["controls"], count, stream(seed, "passages", "controls"))
 
     def grade(self, question: Question, answer: str) -> Grade:
         """Exact match and F1, as SQuAD defines them."""

@@ -5,9 +5,13 @@ and with thoughts are its second version's) in our own words. A question is aske
 answered in at most 64 tokens, as there.
 """
 
+from collections.abc import Sequence
 from types import MappingProxyType
+from typing import Protocol
 
-from netgain.domains.problem import EditFormat, Prompts
+import numpy as np
+
+from netgain.domains.problem import EditFormat, Prompts, Question
 
 _PASSAGE = "Here is a passage.\n\nTitle: {title}\n{text}\n\n"
 _ENDS = ("\n\n\n", "\nHere is a passage.")
@@ -63,3 +67,23 @@ READING = Prompts(
 def asked(title: str, question: str) -> str:
     """A question with the topic it is about: without a passage it would not say which of many it means."""
     return f"Topic: {title}\nQuestion: {question}"
+
+
+class _Passage(Protocol):
+    """A passage with its questions: (question, answers)."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def questions(self) -> Sequence[tuple[str, tuple[str, ...]]]: ...
+
+
+def looked_up(passages: Sequence[_Passage], count: int, rng: np.random.Generator) -> tuple[Question, ...]:
+    """Up to ``count`` questions of the kind ``skill``, drawn from these passages and each asked behind its passage."""
+    pool = [(passage, *question) for passage in passages for question in passage.questions]
+    chosen = [pool[number] for number in rng.permutation(len(pool))[:count]]
+    return tuple(Question(f"{p.title}\n{p.text}\n{asked(p.title, q)}", a, "skill") for p, q, a in chosen)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from netgain.domains import grading
 from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
-from netgain.domains.reading import READING, asked
+from netgain.domains.reading import READING, asked, looked_up
 from netgain.domains.splits import Part, Shares, check_count, share_out, take
 from netgain.domains.squad_files import Passage, Read, read_file, read_hub
 from netgain.errors import InputError
@@ -90,10 +90,7 @@ class Squad:
         There are none of the kind ``seen``: nobody knows which facts an arbitrary base model knew. Fewer than
         ``count`` where the titles left for controls have fewer. SEAL's exam leaves its file's further passages.
         """
-        pool = [(passage, *question) for passage in self._pools["controls"] for question in passage.questions]
-        order = stream(seed, "squad", "controls").permutation(len(pool))[:count]
-        chosen = [pool[number] for number in order]
-        return tuple(Question(f"{p.title}\n{p.text}\n{asked(p.title, q)}", a, "skill") for p, q, a in chosen)
+        return looked_up(self._pools["controls"], count, stream(seed, "squad", "controls"))
 
     def grade(self, question: Question, answer: str) -> Grade:
         """Exact match and F1, as SQuAD defines them."""

@@ -107,6 +107,11 @@ class Journal:
         self._connection.execute("COMMIT")
 
     @property
+    def head(self) -> str:
+        """The hash of the last row: publish it, and nobody can rewrite the journal unnoticed."""
+        return self._head
+
+    @property
     def length(self) -> int:
         """How many rows there are: the number that the next one will have."""
         return self._length

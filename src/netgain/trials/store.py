@@ -116,10 +116,6 @@ class Store:
         path = self.journal(unit)
         return sum(isinstance(record.event, Began) for record in read(path).records) if path.is_file() else 0
 
-    def head(self, unit: Unit) -> str:
-        """The hash of the last row of its journal: publish it, and nobody can rewrite the journal unnoticed."""
-        return read(self.journal(unit)).head
-
     def finished(self, unit: Unit, wanted: str) -> Finished | None:
         """What it left, None where it is not finished or was other work than ``wanted`` (an identity).
 

@@ -47,7 +47,6 @@ class Witness:
         self._account, self._models = desk.account, tuple(models)
         self.texts = [*given]
         self._trained: dict[tuple[int, ...], None] = {}
-        self._direct = 0.0
         self.edits: list[Edit] = []
         self.seconds = 0.0  # processor time of its own, between calls
         self.desk = desk if desk.teacher is None else _with_teacher(desk, desk.teacher, self)
@@ -93,8 +92,12 @@ class Witness:
         if not found:
             return ()
         seen = " ".join(_plain(text) for text in self.texts)
-        known = _joined(desk.model.tokenize(text, special=False) for text in self.texts)
-        return tuple(hashed(text) for text, core in found.items() if core not in known and _plain(text) not in seen)
+        new = {text: core for text, core in found.items() if _plain(text) not in seen}
+        return tuple(hashed(text) for text, core in new.items() if not self._told(core, desk.model))
+
+    def _told(self, core: str, model: Model) -> bool:
+        """Whether a text given or written holds these tokens. The newest first: it is mostly what was written last."""
+        return any(core in _joined([model.tokenize(text, special=False)]) for text in reversed(self.texts))
 
     def told(self, problems: Sequence[Problem], given_before: int, desk: Desk) -> tuple[str, ...]:
         """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the

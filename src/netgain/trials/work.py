@@ -145,7 +145,7 @@ def execute(shop: Workshop, unit: Unit, identity: str, settings: Settings, tell:
         spent=spent,
         seconds=seconds,
         lost=dict(lost),
-        head=shop.store.head(unit),
+        head=book.journal.head,
     )
     shop.store.finish(unit, rows, found)
     return found

@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from netgain.analysis.verdict import ArmRow
 from netgain.report import svg, words
+from netgain.report.figures.plane import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, axes
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 210, 16, 52
+RIGHT = 210
 FIELDS = {
     "updates": "updates_per_problem",
     "tokens_real": "tokens_real_per_problem",
@@ -62,18 +63,9 @@ def _charged(arm: ArmRow, currency: str, cost: float) -> float | None:
 
 
 def _axes(x: svg.Axis, y: svg.Axis, currency: str) -> Markup:
-    floor = HEIGHT - BOTTOM
-    parts = [svg.line(LEFT, y(t), WIDTH - RIGHT, y(t), "grid") for t in y.ticks(6)]
-    parts += [svg.text(LEFT - 8, y(t) + 4, f"{100 * t:.0f} %", "tick", "end") for t in y.ticks(6)]
-    parts += [svg.line(x(t), floor, x(t), floor + 5, "axisline") for t in x.ticks(5)]
-    parts += [svg.text(x(t), floor + 18, words.tick(t), "tick", "middle") for t in x.ticks(5)]
-    parts += [
-        svg.text(LEFT + 12, floor + 18, "0", "tick", "middle"),
-        svg.line(LEFT, floor, WIDTH - RIGHT, floor, "axisline"),
-    ]
     caption = f"training {words.CURRENCY_NAMES[currency]} for one problem (logarithmic)"
-    parts.append(svg.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, caption, "axis", "middle"))
-    return Markup("").join(parts)
+    zero = svg.text(LEFT + 12, HEIGHT - BOTTOM + 18, "0", "tick", "middle")
+    return axes(x, y, RIGHT, caption, [zero])
 
 
 def _front(dots: Sequence[_Dot], places: dict[str, tuple[float, float]], x: svg.Axis, currency: str) -> Markup:

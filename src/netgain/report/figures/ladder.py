@@ -6,8 +6,9 @@ from markupsafe import Markup
 
 from netgain.analysis.verdict import ArmRow
 from netgain.report import svg, words
+from netgain.report.figures.plane import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, axes
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 230, 16, 52
+RIGHT = 230
 Places = list[tuple[ArmRow, float, float]]
 
 
@@ -36,15 +37,8 @@ def curves(arms: Sequence[ArmRow], currency: str) -> Markup | None:
 
 
 def _axes(x: svg.Axis, y: svg.Axis, currency: str) -> Markup:
-    floor = HEIGHT - BOTTOM
-    parts = [svg.line(LEFT, y(t), WIDTH - RIGHT, y(t), "grid") for t in y.ticks(6)]
-    parts += [svg.text(LEFT - 8, y(t) + 4, f"{100 * t:.0f} %", "tick", "end") for t in y.ticks(6)]
-    parts += [svg.line(x(t), floor, x(t), floor + 5, "axisline") for t in x.ticks(5)]
-    parts += [svg.text(x(t), floor + 18, words.tick(t), "tick", "middle") for t in x.ticks(5)]
-    parts.append(svg.line(LEFT, floor, WIDTH - RIGHT, floor, "axisline"))
     caption = f"{words.ALL_NAMES[currency]} for one problem, the investment's share included (logarithmic)"
-    parts.append(svg.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, caption, "axis", "middle"))
-    return Markup("").join(parts)
+    return axes(x, y, RIGHT, caption)
 
 
 def _method(rungs: list[ArmRow], axes: tuple[svg.Axis, svg.Axis], label: float, currency: str) -> Markup:
