@@ -6,10 +6,10 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from netgain.engine.work import Work
 from netgain.metering.account import Reservation
 from netgain.metering.price import Training, coefficients, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
 from netgain.model.trained import Setup
 from netgain.records.cost import Cost
 
