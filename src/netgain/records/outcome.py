@@ -8,7 +8,7 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
-from netgain.records.claim import Count, Finite, Fraction, Record, RewardRun
+from netgain.records.claim import ClaimModel, Count, Finite, Fraction, RewardRun
 from netgain.records.purpose import Purpose
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
@@ -17,7 +17,7 @@ Status = Literal["ok", "failed"]
 
 
 @final
-class Answer(Record):
+class Answer(ClaimModel):
     """An answer and its grade. ``question`` is a hash of the question's text; ``kind`` says what it examines.
 
     ``judged`` is an LLM judge's verdict, None where it was not asked (no judge, or an empty answer) or could not be
@@ -35,7 +35,7 @@ class Answer(Record):
 
 
 @final
-class Edit(Record):
+class Edit(ClaimModel):
     """A text that was written about the material, under which purpose (propose, teach)."""
 
     purpose: Purpose
@@ -43,7 +43,7 @@ class Edit(Record):
 
 
 @final
-class Adaptation(Record):
+class Adaptation(ClaimModel):
     """One arm adapted to one problem at one rung of the budget ladder, and examined.
 
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
@@ -75,7 +75,7 @@ class Adaptation(Record):
 
 
 @final
-class Investment(Record):
+class Investment(ClaimModel):
     """What an arm's ``learn`` stage took, once a seed, and the rewards that it measured on the way."""
 
     row: Literal["investment"] = "investment"
@@ -91,7 +91,7 @@ class Investment(Record):
 
 
 @final
-class Attempt(Record):
+class Attempt(ClaimModel):
     """One setting tried in tuning, its accuracy on development problems, and what it took."""
 
     settings: dict[str, str | int | float | bool | None]
@@ -100,7 +100,7 @@ class Attempt(Record):
 
 
 @final
-class Tuning(Record):
+class Tuning(ClaimModel):
     """The tuning of one arm: every attempt, the one chosen, and the accuracy at the matched rung on development."""
 
     row: Literal["tuning"] = "tuning"
@@ -113,7 +113,7 @@ class Tuning(Record):
 
 
 @final
-class Retention(Record):
+class Retention(ClaimModel):
     """A stream of adaptations, one after another on the same weights: ``matrix[k][i]`` is the accuracy on problem ``i``
     after ``k`` of them (row 0: untouched). ``spent`` and ``evaluated`` as those of an adaptation, merging included."""
 

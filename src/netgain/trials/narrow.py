@@ -13,10 +13,10 @@ from netgain.domains.leakage import leaks
 from netgain.domains.problem import Domain, Problem, Split
 from netgain.errors import InputError
 from netgain.methods.method import Method, Settings
-from netgain.records.claim import Role
+from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.records.identity import digest
 from netgain.spec.load import Place, Places, read_yaml
-from netgain.spec.trial import BEST_CONVENTIONAL, ArmSpec, DomainSpec, TrialSpec
+from netgain.spec.trial import ArmSpec, DomainSpec, TrialSpec
 from netgain.words import nearest
 
 S = TypeVar("S", bound=BaseModel)
