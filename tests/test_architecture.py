@@ -16,7 +16,19 @@ ROOT = Path(netgain.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those before it.
 LAYERS = [
-    *("errors", "words", "streams", "tokens", "records", "metering", "spec", "domains", "model", "exam", "methods"),
+    *(
+        "errors",
+        "words",
+        "streams",
+        "tokens",
+        "strict_yaml",
+        "records",
+        "metering",
+        "domains",
+        "model",
+        "exam",
+        "methods",
+    ),
     *("trials", "analysis", "audit", "report", "testing", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}

@@ -18,8 +18,8 @@ from netgain.model.metered import Model
 from netgain.model.scripted import ScriptedAdapter, scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
 from netgain.trials.launch import Plant
+from netgain.trials.spec import TrialSpec
 
 PROMPTS = Prompts(
     closed="Q: {question}",

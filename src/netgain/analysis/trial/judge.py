@@ -15,8 +15,8 @@ from netgain.analysis.trial.shape import DomainRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Headline, RetentionTable, Verdict
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role, Terms
-from netgain.records.outcome import Row
-from netgain.spec.trial import BEST_CONVENTIONAL, TrialSpec
+from netgain.records.samples import Row
+from netgain.trials.spec import BEST_CONVENTIONAL, TrialSpec
 
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "

@@ -1,8 +1,15 @@
-"""Reading a journal without the right to write it: everything up to the first row that lies, and what is wrong.
+"""The hash chain of a journal: its rows, what the writer writes, and how anybody reads it without the right to write.
 
-Reading never raises for what a file contains. A file that is cut off, edited, or no journal at all gives findings.
+A row is its number, its text (canonical JSON of number, time and event) and a hash over the hash before it and the
+text. Changing, removing, inserting or reordering rows breaks the chain at that row; the newest hash is kept once
+more, beside the rows, so that rows missing at the end are noticed as well. Someone who rewrites a whole file with
+new hashes is found out only by comparing the newest hash with one that was published before.
+
+Reading gives everything up to the first row that does not fit, and what is wrong there. It never raises for what a
+file contains: one that is cut off, edited, or no journal at all gives a :class:`Damage`.
 """
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -10,14 +17,76 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from netgain.records.rows import ROOT, TABLES, Record, decode, read_only
+from netgain.records.events import Event, from_fields, to_fields
+from netgain.records.identity import canonical, digest
 
 MAGIC = b"SQLite format 3\0"
+ROOT = "0" * 64
+TABLES = {
+    "events": "CREATE TABLE events (seq INTEGER PRIMARY KEY, record TEXT NOT NULL, hash TEXT NOT NULL)",
+    "head": "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL)",
+}
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Finding:
+class JournalRow:
+    """One row: its number from 0, when it was written (seconds since 1970, by the wall clock), the event, the hash."""
+
+    seq: int
+    at: float
+    event: Event
+    hash: str
+
+
+def encode(seq: int, at: float, event: Event) -> str:
+    """The text of a row."""
+    return canonical({"seq": seq, "at": at, "event": to_fields(event)})
+
+
+def chain(previous: str, text: str) -> str:
+    """The hash of a row from the hash of the row before it (:data:`ROOT` for the first) and its text."""
+    return digest("journal-row", f"{previous}\n{text}")
+
+
+def decode(seq: int, previous: str, row: tuple[object, object, object]) -> JournalRow:
+    """The record in a stored row, after every check that needs only the row before. ``seq`` is the number it must have.
+
+    Raises ValueError that says which rule the row breaks.
+    """
+    number, text, stored = row
+    if number != seq:
+        raise ValueError(f"row {seq} is missing: the next one is numbered {number!r}")
+    if not isinstance(text, str) or not isinstance(stored, str):
+        raise ValueError("the row does not hold text")  # noqa: TRY004 - the file is wrong, not the caller
+    if chain(previous, text) != stored:
+        raise ValueError("the hash does not belong to this row and the one before it")
+    try:
+        fields = json.loads(text)
+        if canonical(fields) != text:
+            raise ValueError("the row is not canonical JSON")
+        if set(fields) != {"seq", "at", "event"} or fields["seq"] != seq:
+            raise ValueError("the row's text does not carry its number, time and event")
+        return JournalRow(seq, float(fields["at"]), from_fields(fields["event"]), stored)
+    except (RecursionError, TypeError, AttributeError, OverflowError) as problem:
+        raise ValueError(f"the row's text is not a record: {problem}") from problem
+
+
+def read_only(location: str) -> sqlite3.Connection:
+    """A connection to the database at this SQLite URI (without its ``mode``) that cannot write and trusts no schema."""
+    connection = sqlite3.connect(f"{location}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    try:
+        for pragma in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Damage:
     """Something wrong with a journal: the row it was found at (None: the file as a whole) and what is wrong there."""
 
     row: int | None
@@ -35,8 +104,8 @@ class Reading:
     ``head`` is the hash of the last trusted row, which stands for the whole journal up to there.
     """
 
-    records: tuple[Record, ...]
-    findings: tuple[Finding, ...]
+    records: tuple[JournalRow, ...]
+    findings: tuple[Damage, ...]
     untrusted: int = 0
 
     @property
@@ -67,7 +136,7 @@ def read(path: Path | str) -> Reading:
 
 
 def _broken(problem: str) -> Reading:
-    return Reading((), (Finding(None, problem),))
+    return Reading((), (Damage(None, problem),))
 
 
 def _read_in_place(path: Path) -> Reading:
@@ -101,7 +170,7 @@ def _read_connection(connection: sqlite3.Connection) -> Reading:
 
 
 def _read_rows(connection: sqlite3.Connection) -> Reading:
-    records: list[Record] = []
+    records: list[JournalRow] = []
     previous = ROOT
     rows = connection.execute("SELECT seq, record, hash FROM events ORDER BY seq")
     while True:
@@ -111,7 +180,7 @@ def _read_rows(connection: sqlite3.Connection) -> Reading:
                 return Reading(tuple(records), ())
             record = decode(len(records), previous, row)
         except (ValueError, sqlite3.Error) as problem:
-            finding = Finding(len(records), " ".join(str(problem).split()))
+            finding = Damage(len(records), " ".join(str(problem).split()))
             return Reading(tuple(records), (finding,), _count_rest(rows))
         records.append(record)
         previous = record.hash
@@ -128,20 +197,20 @@ def _count_rest(rows: sqlite3.Cursor) -> int:
     return count
 
 
-def _head_findings(connection: sqlite3.Connection, reading: Reading) -> list[Finding]:
+def _head_findings(connection: sqlite3.Connection, reading: Reading) -> list[Damage]:
     try:
         heads = connection.execute("SELECT seq, hash FROM head").fetchall()
     except (sqlite3.Error, UnicodeDecodeError) as problem:
-        return [Finding(None, f"the newest hash cannot be read: {problem}")]
+        return [Damage(None, f"the newest hash cannot be read: {problem}")]
     expected = [(len(reading.records) - 1, reading.head)] if reading.records else []
     if heads == expected:
         return []
-    return [Finding(len(reading.records), "rows are missing at the end: the newest hash on file is not the last row's")]
+    return [Damage(len(reading.records), "rows are missing at the end: the newest hash on file is not the last row's")]
 
 
-def _page_findings(connection: sqlite3.Connection) -> list[Finding]:
+def _page_findings(connection: sqlite3.Connection) -> list[Damage]:
     try:
         answers = [str(answer) for (answer,) in connection.execute("PRAGMA integrity_check(3)")]
     except (sqlite3.Error, UnicodeDecodeError) as problem:
         answers = [str(problem)]
-    return [] if answers == ["ok"] else [Finding(None, f"the database file is damaged: {'; '.join(answers)}")]
+    return [] if answers == ["ok"] else [Damage(None, f"the database file is damaged: {'; '.join(answers)}")]

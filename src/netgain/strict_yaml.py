@@ -18,26 +18,26 @@ MOST_ALIASES = 50
 M = TypeVar("M", bound=BaseModel)
 
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Places:
+class SourceLines:
     """Where the fields of a file stand, so that an error which is found later still names the file and the line."""
 
     path: str
-    lines: Mapping[Place, int] = field(default_factory=dict)
+    lines: Mapping[FieldPath, int] = field(default_factory=dict)
 
-    def where(self, place: Place) -> str:
+    def where(self, place: FieldPath) -> str:
         """``file:line`` of the field at ``place``, or of the nearest one above it; the path alone without lines."""
         return f"{self.path}:{_line(place, self.lines)}" if self.lines else self.path
 
-    def error(self, place: Place, problem: str, remedy: str = "") -> InputError:
+    def error(self, place: FieldPath, problem: str, remedy: str = "") -> InputError:
         """An error about the field at ``place``."""
         return InputError(self.where(place), problem, remedy)
 
-    def invalid(self, error: ValidationError, shape: type[BaseModel], place: Place = ()) -> InputError:
+    def invalid(self, error: ValidationError, shape: type[BaseModel], place: FieldPath = ()) -> InputError:
         """The first of the problems that pydantic found in the fields below ``place``, which ``shape`` describes."""
         problems = error.errors(include_url=False)
         order = [(p["type"] != "extra_forbidden", _line((*place, *p["loc"]), self.lines)) for p in problems]
@@ -58,13 +58,13 @@ def load_yaml(path: Path, shape: type[M]) -> M:
     return read_yaml(path, shape)[0]
 
 
-def read_yaml(path: Path, shape: type[M]) -> tuple[M, Places]:
+def read_yaml(path: Path, shape: type[M]) -> tuple[M, SourceLines]:
     """As :func:`load_yaml`, with the places of all fields."""
     text = _text(path)
     data, lines = _parse(path, text)
     if not isinstance(data, dict):
         raise InputError(f"{path}:1", f"holds {_kind(data)}, not a mapping of fields")
-    places = Places(str(path), lines)
+    places = SourceLines(str(path), lines)
     try:
         return shape.model_validate(data), places
     except ValidationError as error:
@@ -100,7 +100,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def _parse(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
+def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
     try:
         aliases = sum(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=_Loader))
         if aliases > MOST_ALIASES:
@@ -115,10 +115,10 @@ def _parse(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
         raise InputError(str(path), f"is not YAML that can be read: {error}") from None
 
 
-def _lines(node: yaml.Node | None, place: Place = ()) -> dict[Place, int]:
+def _lines(node: yaml.Node | None, place: FieldPath = ()) -> dict[FieldPath, int]:
     if node is None:
         return {}
-    found: dict[Place, int] = {place: node.start_mark.line + 1}
+    found: dict[FieldPath, int] = {place: node.start_mark.line + 1}
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             found |= _lines(value, (*place, key.value))
@@ -129,7 +129,7 @@ def _lines(node: yaml.Node | None, place: Place = ()) -> dict[Place, int]:
     return found
 
 
-def _line(place: Place, lines: Mapping[Place, int]) -> int:
+def _line(place: FieldPath, lines: Mapping[FieldPath, int]) -> int:
     while place and place not in lines:
         place = place[:-1]
     return lines.get(place, 1)
@@ -140,7 +140,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _fields(shape: type[BaseModel], place: Place) -> list[str]:
+def _fields(shape: type[BaseModel], place: FieldPath) -> list[str]:
     """The field names that are valid at a place inside a model, following nested models, lists and mappings."""
     current: Any = shape
     for part in place:

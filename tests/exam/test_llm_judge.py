@@ -7,7 +7,7 @@ import pytest
 
 from netgain.domains.problem import Grade, Question
 from netgain.exam.exam import Marked
-from netgain.exam.judging import Judge, judged
+from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Account, Book
 from netgain.model.interface import Generate
 from netgain.model.lockstep import run
