@@ -241,8 +241,10 @@ def _judge(folder: Path, *, quiet: bool) -> None:
     from netgain.report.page import render
     from netgain.trials.store import Store
 
-    spec, roles = Store(folder).asked()
-    verdict = judge_run(spec, read_rows(folder / "samples.jsonl"), roles=roles, seed=spec.seed)
+    store = Store(folder)
+    spec, roles = store.asked()
+    rows = read_rows(folder / "samples.jsonl")
+    verdict = judge_run(spec, rows, roles=roles, setup=store.setup(), seed=spec.seed)
     _save(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
     _save(folder / "report.html", render(verdict))
     if not quiet:

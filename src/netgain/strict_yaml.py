@@ -9,8 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, final, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from netgain.errors import InputError
-from netgain.words import nearest
+from netgain.errors import InputError, nearest
 
 LARGEST = 1024 * 1024
 MOST_ALIASES = 50

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
+from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy, sit
 from netgain.methods.method import Desk, Learned, Method, Settings
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Generate, Train
 from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from netgain.errors import InputError, JournalError
+from netgain.errors import InputError, JournalError, nearest
 from netgain.metering.budget import Charge, fold
 from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency, known_total, total
 from netgain.records.purpose import Purpose
-from netgain.words import nearest
 
 KEYS: dict[str, Callable[[Charge], str | int | None]] = {
     "account": lambda charge: charge.opened.name,

@@ -11,13 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Domain, Problem, Split
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.methods.method import Method, Settings
 from netgain.records.claim import Role
 from netgain.records.identity import digest
 from netgain.strict_yaml import FieldPath, SourceLines, read_yaml
 from netgain.trials.spec import BEST_CONVENTIONAL, ArmSpec, DomainSpec, TrialSpec
-from netgain.words import nearest
 
 S = TypeVar("S", bound=BaseModel)
 
