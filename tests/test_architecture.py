@@ -20,7 +20,7 @@ LAYERS = [
     *("methods", "trials", "analysis", "audit", "report", "testing", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}
-LAZY = {"cli.py", "tokens.py", "__init__.py"}
+LAZY = {"tokens.py", "__init__.py", *(path.name for path in (ROOT / "cli").glob("*.py"))}
 
 
 def module_name(path: Path) -> str:
