@@ -16,10 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.methods.method import Method
 from netgain.records.identity import short_hash
-from netgain.words import nearest
 
 GROUP = "netgain.methods"
 BUILT_IN = {

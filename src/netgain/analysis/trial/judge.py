@@ -14,9 +14,9 @@ from netgain.analysis.trial.shape import DomainRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Headline, RetentionTable, Verdict
 from netgain.errors import InputError
 from netgain.records.claim import BEST_CONVENTIONAL, Claim, Role, Terms
-from netgain.records.outcome import Row
 from netgain.records.provenance import RunSetup
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Row
+from netgain.trials.spec import TrialSpec
 from netgain.trials.trial_claim import claim_of
 
 NOTES = (
