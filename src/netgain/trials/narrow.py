@@ -68,9 +68,12 @@ class Trial:
         return tuple(name for name, arm in self.arms.items() if arm.method.role not in UNRIVALLED)
 
 
-def read_trial(path: Path, methods: Sequence[str] = ()) -> tuple[TrialSpec, SourceLines]:
-    """The trial in a YAML file; each of ``methods`` (``file.py:Class``) is an arm more, named after its class."""
-    spec, places = read_yaml(path, TrialSpec)
+def read_trial(path: Path, methods: Sequence[str] = (), options: Sequence[str] = ()) -> tuple[TrialSpec, SourceLines]:
+    """The trial in a YAML file; each of ``methods`` (``file.py:Class``) is an arm more, named after its class.
+
+    ``options`` (``a.b=value``) stand in place of the file's fields.
+    """
+    spec, places = read_yaml(path, TrialSpec, options)
     return with_methods(spec, methods), places
 
 
