@@ -46,6 +46,37 @@ def test_a_question_and_its_answer_stay_together() -> None:
     ]
 
 
+def test_a_first_question_without_its_number_is_numbered() -> None:
+    """The prompt ends with the words that the edit goes on from."""
+    assert bodies(" Who?\nAnswer: He.\nQuestion 2: Why?\nAnswer : So.") == [
+        "Question 1: Who?\nAnswer: He.",
+        "Question 2: Why?\nAnswer : So.",
+        "passage",
+    ]
+
+
+def test_numbered_answers_are_not_recognised_and_every_line_is_a_sequence() -> None:
+    assert bodies("Question 1: Who?\nAnswer 1: He.\nQuestion 2: Why?\nAnswer 2: So.") == [
+        "Question 1: Who?",
+        "Answer 1: He.",
+        "Question 2: Why?",
+        "Answer 2: So.",
+        "passage",
+    ]
+
+
+def test_questions_are_cut_at_the_beginning_of_a_line_only_and_nothing_is_dropped_or_divided_by_dashes() -> None:
+    assert bodies("Here, as in Question 7:\n1. Who?\nAnswer: He.\n---\nQuestion 2: Why?\nAnswer: So.") == [
+        "Question 1: Here, as in Question 7:\n1. Who?\nAnswer: He.\n---",
+        "Question 2: Why?\nAnswer: So.",
+        "passage",
+    ]
+
+
+def test_without_line_splitting_questions_are_a_text_like_any_other() -> None:
+    assert bodies("Question 1: Who?\nAnswer: He.", split=False) == ["Question 1: Who?\nAnswer: He.", "passage"]
+
+
 def test_an_empty_edit_trains_on_the_passage_and_without_splitting_on_a_bare_title_too() -> None:
     assert bodies("") == ["passage"]
     assert bodies("", split=False) == ["", "passage"]
