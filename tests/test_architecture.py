@@ -16,8 +16,8 @@ ROOT = Path(netgain.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those before it.
 LAYERS = [
-    *("errors", "words", "streams", "tokens", "records", "metering", "spec", "domains", "model", "exam", "methods"),
-    *("trials", "analysis", "audit", "report", "testing", "cli"),
+    *("errors", "words", "streams", "tokens", "records", "extensions", "metering", "spec", "domains", "model", "exam"),
+    *("methods", "trials", "analysis", "audit", "report", "testing", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}
 LAZY = {"cli.py", "tokens.py", "__init__.py"}

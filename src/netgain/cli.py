@@ -96,9 +96,9 @@ def audit(
         return
     from netgain.audit.audit import audit as judge_claim
     from netgain.audit.audit import read_claim
-    from netgain.tokens import Exact
+    from netgain.tokens import ExactTokens
 
-    claim = read_claim(path, Exact(tokenizer) if tokenizer else None)
+    claim = read_claim(path, ExactTokens(tokenizer) if tokenizer else None)
     if save_claim:
         _save(save_claim, _dump(claim.model_copy(update={"retrieved": provenance or claim.retrieved}).dump()))
     verdict = judge_claim(claim, seed=seed, asked=_pairs(compare or []))
@@ -227,8 +227,7 @@ def verify(
 
 
 def _ask(trial: Path | None, methods: list[str]) -> Any:
-    from netgain.domains.find import find_domain
-    from netgain.methods.find import find_method
+    from netgain.extensions import find_domain, find_method
     from netgain.trials.prepare import ask
 
     return ask(trial, methods, find_method, find_domain)

@@ -8,9 +8,9 @@ import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
 from netgain.audit.audit import audit, read_claim
-from netgain.audit.readers.reader import find_reader
-from netgain.audit.readers.seal import rules
-from netgain.audit.readers.seal.frozen import FrozenAnswers, groups
+from netgain.audit.reader import find_reader
+from netgain.audit.seal import rules
+from netgain.audit.seal.baselines import FrozenAnswers, groups
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
 from netgain.report.page import render
@@ -300,13 +300,13 @@ def test_every_arm_of_a_small_tree_is_found_and_priced(tree: Path) -> None:
 
 def test_an_exact_tokenizer_replaces_the_estimate(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     tokenizers = pytest.importorskip("tokenizers")
-    from netgain.tokens import Exact
+    from netgain.tokens import ExactTokens
 
     folder = tmp_path_factory.mktemp("tokenizer")
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106
     words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     words.save(str(folder / "tokenizer.json"))
-    claim = read_claim(tree, Exact(folder))
+    claim = read_claim(tree, ExactTokens(folder))
     arm = audit(claim).arm("naive")
     # "Place 3\nPlace 3 lies by a river and holds a market." is 13 words and marks, ten epochs
     assert arm.tokens_real_per_problem == 130

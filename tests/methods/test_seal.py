@@ -12,7 +12,6 @@ from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.methods import outer_loop
-from netgain.methods.find import settings_of
 from netgain.methods.outer_loop import LOST
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
 from netgain.methods.seal import Seal, SealSettings
@@ -272,14 +271,14 @@ def test_seal_v1_is_as_published() -> None:
         **{"outer_rank": 64, "outer_alpha": 128.0, "outer_epochs": 2, "outer_batch": 10, "outer_learning_rate": 3e-4},
         "outer_modules": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     }
-    settings = settings_of(Seal, {}, "seal-v1")
+    settings = SealSettings.model_validate(Seal.presets["seal-v1"])
     assert {field: getattr(settings, field) for field in published} == published
     loops = settings.contexts * settings.candidates * settings.repeats
     assert loops == 750
 
 
 def test_seal_v2_is_full_fine_tuning_on_five_edits_a_passage_with_the_same_loop() -> None:
-    first, second = settings_of(Seal, {}, "seal-v1"), settings_of(Seal, {}, "seal-v2")
+    first, second = (SealSettings.model_validate(Seal.presets[name]) for name in ("seal-v1", "seal-v2"))
     assert (second.kind, second.edits, second.reward_learning_rate) == ("full", 5, 1e-3)
     changed = {field for field in type(first).model_fields if getattr(first, field) != getattr(second, field)}
     assert changed == {"kind", "edits", "learning_rate", "max_epochs", "batch_size"}

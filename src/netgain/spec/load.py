@@ -19,6 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 Place = tuple[str | int, ...]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @final
@@ -28,6 +29,11 @@ class Places:
 
     path: str
     lines: Mapping[Place, int] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the file are relative to."""
+        return Path(self.path).parent
 
     def where(self, place: Place) -> str:
         """``file:line`` of the field at ``place``, or of the nearest one above it; the path alone without lines."""
@@ -58,15 +64,15 @@ def load_yaml(path: Path, shape: type[M]) -> M:
     return read_yaml(path, shape)[0]
 
 
-def read_yaml(path: Path, shape: type[M]) -> tuple[M, Places]:
-    """As :func:`load_yaml`, with the places of all fields."""
+def read_yaml(path: Path, shape: type[M], change: Change = dict) -> tuple[M, Places]:
+    """As :func:`load_yaml`, with the places of all fields. ``change`` makes of what the file holds what is checked."""
     text = _text(path)
     data, lines = _parse(path, text)
     if not isinstance(data, dict):
         raise InputError(f"{path}:1", f"holds {_kind(data)}, not a mapping of fields")
     places = Places(str(path), lines)
     try:
-        return shape.model_validate(data), places
+        return shape.model_validate(change(data)), places
     except ValidationError as error:
         raise places.invalid(error, shape) from None
 

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import netgain
 from netgain import model as door
-from netgain.domains.problem import Domain
+from netgain.domains.domain import Domain
 from netgain.errors import InputError
 from netgain.exam.judging import Judge
 from netgain.metering.account import Book

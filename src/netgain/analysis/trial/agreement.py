@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from netgain.analysis.trial.charges import summed
-from netgain.domains.judge import agreement, obvious
+from netgain.domains.grading import agreement, obvious
 from netgain.records.judging import Judging
 from netgain.records.outcome import Adaptation
 from netgain.spec.trial import TrialSpec
