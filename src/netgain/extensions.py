@@ -15,9 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.records.identity import digest, short_hash
-from netgain.words import nearest
 
 Kind = Literal["method", "domain", "reader"]
 

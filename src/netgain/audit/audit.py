@@ -12,10 +12,9 @@ from netgain.audit.card import read_card
 from netgain.audit.checks import run_checks
 from netgain.audit.questions import answer_all
 from netgain.audit.reader import find_reader
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.records.claim import Claim
 from netgain.tokens import EstimatedTokens, TokenCounter
-from netgain.words import nearest
 
 PACKAGED = "seal"
 

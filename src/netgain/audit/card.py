@@ -11,7 +11,7 @@ from netgain.metering.shape import find_shape
 from netgain.records.claim import Answer, Arm, Charge, Claim, Name, Purpose, RewardRun, Role, Training
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
-from netgain.spec.load import load_yaml
+from netgain.strict_yaml import load_yaml
 
 
 def _no_truth_value(value: object) -> object:

@@ -17,9 +17,8 @@ from pydantic import Field
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.problem import Problem, Prompts, Question, Split
 from netgain.domains.reading import PARTS, READING, Part, Passage, Shares, looked_up, share_out, shown, take, text_of
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.streams import stream
-from netgain.words import nearest
 
 SPLITS: tuple[str, ...] = get_args(Split)
 FIELDS = ("title", "text", "questions", "split")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
 from netgain.methods.fit import ROUNDING, Inner, job_of, merging, train
 from netgain.methods.method import Desk
 from netgain.methods.propose import Edit
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Train
 from netgain.model.lockstep import Steps
 from netgain.records.purpose import Purpose

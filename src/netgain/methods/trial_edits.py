@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import final
 
 from netgain.domains.problem import Problem
+from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
 from netgain.methods.fit import Inner, job_of, train
 from netgain.methods.method import Desk
@@ -17,7 +18,6 @@ from netgain.methods.propose import Edit
 from netgain.methods.score import examine
 from netgain.methods.selection import Rule, Tally
 from netgain.methods.synthetic import texts_of
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Generate, Train
 from netgain.model.lockstep import Steps
 from netgain.records.purpose import Purpose

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 
 from netgain.records.cost import Cost, Currency
 from netgain.records.judging import Judging
-from netgain.records.provenance import Source
+from netgain.records.provenance import RunSetup, Source
 from netgain.records.purpose import Purpose as Purpose
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
@@ -339,6 +339,7 @@ class Claim(Record):
     terms: Terms | None = None
     searches: tuple[Search, ...] = ()
     judging: Judging | None = None
+    setup: RunSetup | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from netgain.analysis.trial.charges import summed
 from netgain.domains.grading import agreement, obvious
 from netgain.records.judging import Judging
-from netgain.records.outcome import Adaptation
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Adaptation
+from netgain.trials.spec import TrialSpec
 
 
 def judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:

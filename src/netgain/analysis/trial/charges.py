@@ -6,9 +6,9 @@ from statistics import fmean
 from netgain.errors import InputError
 from netgain.records.claim import Charge, RewardRun
 from netgain.records.cost import CURRENCIES, Cost, Currency, total
-from netgain.records.outcome import Adaptation, Amounts, Investment, Retention, Tuning
 from netgain.records.provenance import Source
 from netgain.records.purpose import Purpose
+from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Tuning
 
 Spent = Mapping[Purpose, Amounts]
 
@@ -33,7 +33,7 @@ def charges(
     investments: Mapping[tuple[str, str], Mapping[int, Investment]],
     tunings: Mapping[tuple[str, str], Tuning],
     development: Mapping[tuple[str, str, float], list[Adaptation]],
-    retentions: Mapping[tuple[str, str], Mapping[int, Retention]],
+    retentions: Mapping[tuple[str, str], Mapping[int, AdaptationStream]],
     file: str,
 ) -> Iterator[Charge]:
     """All charges, one for each arm and rung (or investment, or tuning) and purpose."""

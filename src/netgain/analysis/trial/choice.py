@@ -4,7 +4,7 @@ from typing import Literal
 
 from netgain.analysis.trial.evidence import UNTRAINED, TrialEvidence
 from netgain.records.claim import Role
-from netgain.spec.trial import BEST_CONVENTIONAL
+from netgain.trials.spec import BEST_CONVENTIONAL
 
 Chosen = Literal["development", "fixed before the run", "test", "nothing"]
 

@@ -14,9 +14,9 @@ from netgain.analysis.trial import charges as billing
 from netgain.analysis.trial import claim_findings
 from netgain.analysis.trial.agreement import judging
 from netgain.records.claim import Arm, Claim, Continual, Exam, Problem, Role, Search, SeedRun, Terms, TrialArm
-from netgain.records.outcome import Adaptation, Investment, Retention, Row, Tuning
 from netgain.records.provenance import Source
-from netgain.spec.trial import BEST_CONVENTIONAL, TrialSpec
+from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning
+from netgain.trials.spec import BEST_CONVENTIONAL, TrialSpec
 
 FILE = "samples.jsonl"
 CONTROLS = ("seen", "skill")
@@ -48,7 +48,7 @@ class Outcome:
     development: dict[Cell, list[Adaptation]] = field(default_factory=dict)
     investments: dict[tuple[str, str], dict[int, Investment]] = field(default_factory=dict)
     tunings: dict[tuple[str, str], Tuning] = field(default_factory=dict)
-    retentions: dict[tuple[str, str], dict[int, Retention]] = field(default_factory=dict)
+    retentions: dict[tuple[str, str], dict[int, AdaptationStream]] = field(default_factory=dict)
     strangers: set[str] = field(default_factory=set)
 
     @classmethod
@@ -72,7 +72,7 @@ class Outcome:
                 self.investments.setdefault(key, {})[row.seed] = row
             case Tuning():
                 self.tunings[key] = row
-            case Retention():
+            case AdaptationStream():
                 self.retentions.setdefault(key, {})[row.seed] = row
 
     def cells(self) -> list[Cell]:
@@ -253,7 +253,7 @@ def _headline(spec: TrialSpec, arms: tuple[Arm, ...]) -> tuple[str | None, str |
     return headline, rival if rival != headline else None
 
 
-def _kept(found: dict[int, Retention]) -> list[Retention]:
+def _kept(found: dict[int, AdaptationStream]) -> list[AdaptationStream]:
     sizes = [len(row.problems) for row in found.values() if row.status == "ok"]
     most = max(sizes, default=0)
     return [
@@ -263,7 +263,7 @@ def _kept(found: dict[int, Retention]) -> list[Retention]:
     ]
 
 
-def _continual(key: tuple[str, str], found: dict[int, Retention]) -> Continual:
+def _continual(key: tuple[str, str], found: dict[int, AdaptationStream]) -> Continual:
     kept = _kept(found)
     mean = []
     for cells in zip(*(row.matrix for row in kept), strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from netgain.records.claim import Finding, Role, Severity
 from netgain.records.cost import Currency
-from netgain.records.outcome import Adaptation, Investment, Tuning
+from netgain.records.samples import Adaptation, Investment, Tuning
 
 ROUNDING = 1e-6
 SHOWN = 5
