@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial.claim import claim_of
 from netgain.analysis.trial.judge import judge_run, judge_trial
 from netgain.analysis.verdict import Verdict
 from netgain.domains.problem import Grade, Question
@@ -27,6 +26,7 @@ from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, 
 from netgain.trials.launch import Plant, launch
 from netgain.trials.spec import TrialSpec
 from netgain.trials.store import LOCK, SAMPLES, Store
+from netgain.trials.trial_claim import claim_of
 from netgain.trials.work import load_judge
 from tests.trials import world
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial.claim import claim_of
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
 from netgain.exam.llm_judge import Judge
@@ -25,6 +24,7 @@ from netgain.trials.launch import Launched, launch
 from netgain.trials.run import run_arm
 from netgain.trials.spec import TrialSpec
 from netgain.trials.store import LOCK, SAMPLES
+from netgain.trials.trial_claim import claim_of
 from netgain.trials.unit import Unit, units
 from tests.trials import world
 

@@ -14,9 +14,9 @@ from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError, nearest
 from netgain.extensions import relative_to, source_digest
 from netgain.methods.method import Method, Settings
-from netgain.records.claim import Role
+from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.strict_yaml import FieldPath, SourceLines, read_yaml
-from netgain.trials.spec import BEST_CONVENTIONAL, ArmSpec, DomainSpec, TrialSpec
+from netgain.trials.spec import ArmSpec, DomainSpec, TrialSpec
 
 S = TypeVar("S", bound=BaseModel)
 

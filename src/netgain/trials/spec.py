@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from netgain.records.claim import BEST_CONVENTIONAL
 from netgain.records.cost import Currency
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
-BEST_CONVENTIONAL = "best conventional"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
 
