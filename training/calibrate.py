@@ -24,7 +24,7 @@ from netgain.domains.people import PROMPTS, People, PeopleSettings
 from netgain.domains.people_text import ATTRIBUTES
 from netgain.domains.problem import Problem, Question
 from netgain.metering.account import Account, Book
-from netgain.methods.finetune import SEVEN
+from netgain.methods.fitting import SEVEN
 from netgain.model import Generate, InnerLoopJob, Train, load_model
 from netgain.records.purpose import Purpose
 

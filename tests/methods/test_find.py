@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netgain.errors import InputError
-from netgain.methods.find import BUILT_IN, GROUP, find_method, load_file, names, settings_of
+from netgain.methods.find import BUILT_IN, GROUP, find_method, load_file, names
 from netgain.methods.method import Method
 from netgain.model import Model
 from netgain.records.claim import Role
@@ -24,12 +24,12 @@ def test_every_built_in_method_is_found_and_its_presets_are_settings(name: str) 
     assert issubclass(method, Method)
     assert isinstance(method.role, Role)
     assert isinstance(method().settings, method.Settings)
-    for preset, values in method.presets.items():
-        settings = settings_of(method, {}, preset)
+    for values in method.presets.values():
+        settings = method.Settings.model_validate(values)
         assert {field: getattr(settings, field) for field in values} == values
     for field, choices in method.Settings.search.items():
         for choice in choices:
-            settings_of(method, {field: choice})
+            method.Settings.model_validate({field: choice})
 
 
 def test_the_built_in_methods_are_registered_as_everybody_elses_are() -> None:
@@ -45,27 +45,13 @@ def test_a_name_may_be_written_with_underscores() -> None:
 def test_a_wrong_word_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(InputError, match="did you mean 'finetune'"):
         find_method("fine-tune")
-    finetune = find_method("finetune")
-    with pytest.raises(InputError, match=r"field 'learning_rat'.*did you mean 'learning_rate'"):
-        settings_of(finetune, {"learning_rat": 1})
-    with pytest.raises(InputError, match="rank = 0"):
-        settings_of(finetune, {"rank": 0})
-    with pytest.raises(InputError, match="did you mean 'seal-v1'"):
-        settings_of(find_method("seal"), {}, "seal_v1")
-    with pytest.raises(InputError, match="preset 'any'"):
-        settings_of(find_method("frozen"), {}, "any")
-
-
-def test_what_is_given_stands_over_the_preset() -> None:
-    settings = settings_of(find_method("seal"), {"contexts": 7}, "seal-v1")
-    assert (settings.contexts, settings.repeats) == (7, 3)
 
 
 def test_the_example_of_a_users_own_method_is_short_and_fills_its_budget(tiny: Model, make_desk: Any) -> None:
     file = ROOT / "examples" / "method_shuffled.py"
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 60
     method = load_file(f"{file}:Shuffled")
-    settings = settings_of(method, {"rank": 4, "alpha": 8}, "many")
+    settings = method.Settings.model_validate({**method.presets["many"], "rank": 4, "alpha": 8})
     assert settings.orders == 32
     desk = make_desk(tiny, 1e8, "own")
     answerer = finish(method(settings).adapt(desk, [MATERIAL], None))
@@ -80,7 +66,7 @@ def test_the_example_of_a_users_own_method_is_short_and_fills_its_budget(tiny: M
         ("Mine = 3", "Mine", "is no netgain Method"),
         ("import nothing_of_the_kind", "Mine", "cannot be run: ModuleNotFoundError"),
         ("from netgain.methods.method import Method\nclass Mine(Method): pass", "Mine", "does not fill in adapt"),
-        ("from netgain.methods.frozen import Frozen as Mien", "Mine", "did you mean 'Mien'"),
+        ("from netgain.methods.baselines import Frozen as Mien", "Mine", "did you mean 'Mien'"),
     ],
 )
 def test_what_is_wrong_with_a_users_file_is_said(tmp_path: Path, text: str, wanted: str, problem: str) -> None:

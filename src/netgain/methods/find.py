@@ -8,13 +8,10 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-from pydantic import ValidationError
 
 from netgain.errors import InputError
 from netgain.methods.method import Method
@@ -23,14 +20,14 @@ from netgain.words import nearest
 
 GROUP = "netgain.methods"
 BUILT_IN = {
-    "frozen": "netgain.methods.frozen:Frozen",
-    "in-context": "netgain.methods.in_context:InContext",
-    "majority": "netgain.methods.majority:Majority",
+    "frozen": "netgain.methods.baselines:Frozen",
+    "in-context": "netgain.methods.baselines:InContext",
+    "majority": "netgain.methods.baselines:Majority",
     "finetune": "netgain.methods.finetune:Finetune",
     "conventional": "netgain.methods.finetune:Conventional",
     "synthetic": "netgain.methods.synthetic:Synthetic",
     "rejection": "netgain.methods.rejection:Rejection",
-    "teacher": "netgain.methods.teacher:Taught",
+    "teacher": "netgain.methods.taught:Taught",
     "entity-pairs": "netgain.methods.entity_pairs:EntityPairs",
     "distillation": "netgain.methods.distillation:Distillation",
     "seal": "netgain.methods.seal:Seal",
@@ -72,28 +69,6 @@ def load_file(place: str) -> type[Method]:
     except (Exception, SystemExit) as error:  # whatever a user's file raises
         raise InputError(str(path), f"cannot be run: {type(error).__name__}: {error}") from error
     return _checked(module, wanted, str(path))
-
-
-def settings_of(method: type[Method], given: Mapping[str, Any], preset: str | None = None) -> Any:
-    """A method's settings: the preset's, with what is given over them.
-
-    Raises InputError for an unknown preset or field (with the nearest one) and for a value that breaks a rule.
-    """
-    if preset is not None and preset not in method.presets:
-        raise InputError(
-            f"preset {preset!r}", "is none of this method's", nearest(preset, method.presets) or "it has none"
-        )
-    values = {**(method.presets[preset] if preset is not None else {}), **given}
-    try:
-        return method.Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(
-                f"field {field!r}", "is no setting of this method", nearest(field, method.Settings.model_fields)
-            ) from None
-        raise InputError(f"{field} = {first['input']!r}", first["msg"].removeprefix("Value error, ")) from None
 
 
 def _class(place: str, where: str) -> type[Method]:
