@@ -18,11 +18,11 @@ from netgain.methods.seal import LOST, Seal, SealSettings
 from netgain.model import Generate, Model, scripted_model
 from netgain.model.lockstep import ask
 from netgain.model.scripted import ScriptedAdapter
+from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Noted, Reserved
 from netgain.records.purpose import Purpose
-from netgain.records.reading import read
 
 from .conftest import MATERIAL, by_purpose, finish, problem
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netgain.records.outcome import Adaptation
-from netgain.records.samples import read_rows
+from netgain.records.samples import Adaptation, read_rows
 
 pytest.importorskip("torch", reason="the models need torch")
 

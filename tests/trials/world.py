@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
+from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy, sit
 from netgain.methods.method import Desk, Learned, Method, Settings
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Generate, Train
 from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
 from netgain.model.scripted import ScriptedAdapter, scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
 from netgain.trials.launch import Plant
+from netgain.trials.spec import TrialSpec
 
 PROMPTS = Prompts(
     closed="Q: {question}",

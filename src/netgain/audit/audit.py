@@ -12,10 +12,9 @@ from netgain.audit.card import read_card
 from netgain.audit.checks import run_checks
 from netgain.audit.questions import answer_all
 from netgain.audit.readers.reader import find_reader
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.records.claim import Claim
 from netgain.tokens import Estimate, TokenCounter
-from netgain.words import nearest
 
 PACKAGED = "seal"
 

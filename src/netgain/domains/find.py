@@ -11,8 +11,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from netgain.domains.problem import Domain
-from netgain.errors import InputError
-from netgain.words import nearest
+from netgain.errors import InputError, nearest
 
 GROUP = "netgain.domains"
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, final, get_args
 
 from netgain.domains.problem import Split
-from netgain.errors import InputError
-from netgain.words import nearest
+from netgain.errors import InputError, nearest
 
 SPLITS: tuple[str, ...] = get_args(Split)
 FIELDS = ("title", "text", "questions", "split")

@@ -12,13 +12,13 @@ from typing import final
 import numpy as np
 
 from netgain.domains.problem import EditFormat, Problem
+from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Inner, job_of, train
 from netgain.methods.method import Desk
 from netgain.methods.selection import Rule, Tally
 from netgain.methods.self_evaluation import exam_quote, examine
 from netgain.methods.writing import SelfEdit, passages
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Generate, Train
 from netgain.model.lockstep import Steps
 from netgain.records.claim import RewardRun, Training

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.methods.method import Method
 from netgain.records.identity import short_hash
-from netgain.words import nearest
 
 GROUP = "netgain.methods"
 BUILT_IN = {

@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
 from netgain.methods.method import Desk, Settings
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Merge, Result, Train, Trained, TrainFull
 from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model, Tuned

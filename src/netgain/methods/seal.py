@@ -25,6 +25,7 @@ from typing import Annotated, Any, ClassVar, Literal, final
 from pydantic import Field
 
 from netgain.domains.problem import Material, Problem
+from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import Context, context_quote, evaluate, evaluate_again, reward_run
@@ -34,7 +35,6 @@ from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
 from netgain.methods.writing import SelfEdit, asks, find_format, texts_of, write
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Train
 from netgain.model.lockstep import Steps
 from netgain.model.metered import Model

@@ -8,12 +8,11 @@ from typing import final
 
 from netgain.domains.edits import begun, sequences
 from netgain.domains.problem import EditFormat, Material
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.methods.method import Desk
 from netgain.model.interface import Answered, Generate, Prompt, Result
 from netgain.model.lockstep import Steps, ask
 from netgain.records.purpose import Purpose
-from netgain.words import nearest
 
 SHORTEST = 8  # tokens; a text that has to be shorter is not worth its prompt
 REJECTED = "rejected: nothing that could be trained on"

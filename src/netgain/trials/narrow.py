@@ -11,13 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Domain, Problem, Split
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.methods.method import Method, Settings
-from netgain.records.claim import Role
+from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.records.identity import digest
-from netgain.spec.load import Place, Places, read_yaml
-from netgain.spec.trial import BEST_CONVENTIONAL, ArmSpec, DomainSpec, TrialSpec
-from netgain.words import nearest
+from netgain.strict_yaml import FieldPath, SourceLines, read_yaml
+from netgain.trials.spec import ArmSpec, DomainSpec, TrialSpec
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -69,7 +68,7 @@ class Trial:
         return tuple(name for name, arm in self.arms.items() if arm.method.role not in UNRIVALLED)
 
 
-def read_trial(path: Path, methods: Sequence[str] = ()) -> tuple[TrialSpec, Places]:
+def read_trial(path: Path, methods: Sequence[str] = ()) -> tuple[TrialSpec, SourceLines]:
     """The trial in a YAML file; each of ``methods`` (``file.py:Class``) is an arm more, named after its class."""
     spec, places = read_yaml(path, TrialSpec)
     return with_methods(spec, methods), places
@@ -88,11 +87,11 @@ def with_methods(spec: TrialSpec, methods: Sequence[str]) -> TrialSpec:
     try:
         return TrialSpec.model_validate(spec.model_dump() | {"arms": {k: v.model_dump() for k, v in arms.items()}})
     except ValidationError as error:
-        raise Places("--method").invalid(error, TrialSpec) from None
+        raise SourceLines("--method").invalid(error, TrialSpec) from None
 
 
 def narrow(
-    spec: TrialSpec, places: Places, find_method: FindMethod, find_domain: FindDomain, *, data: bool = True
+    spec: TrialSpec, places: SourceLines, find_method: FindMethod, find_domain: FindDomain, *, data: bool = True
 ) -> Trial:
     """Every word and setting checked. Raises InputError with the line of the first that means nothing.
 
@@ -105,8 +104,8 @@ def narrow(
     return trial
 
 
-def _arm(name: str, spec: ArmSpec, places: Places, find_method: FindMethod) -> Arm:
-    place: Place = ("arms", name)
+def _arm(name: str, spec: ArmSpec, places: SourceLines, find_method: FindMethod) -> Arm:
+    place: FieldPath = ("arms", name)
     try:
         method = find_method(spec.method)
     except InputError as error:
@@ -115,7 +114,7 @@ def _arm(name: str, spec: ArmSpec, places: Places, find_method: FindMethod) -> A
     return Arm(name, spec.label or name, method, settings, _grid(spec, settings, places, place), source_of(method))
 
 
-def _settings(spec: ArmSpec, method: type[Method], places: Places, place: Place) -> Settings:
+def _settings(spec: ArmSpec, method: type[Method], places: SourceLines, place: FieldPath) -> Settings:
     preset: dict[str, Any] = {}
     if spec.preset is not None:
         if spec.preset not in method.presets:
@@ -126,14 +125,14 @@ def _settings(spec: ArmSpec, method: type[Method], places: Places, place: Place)
     return _validated(method.Settings, preset | spec.settings, places, place)
 
 
-def _validated(shape: type[S], values: dict[str, Any], places: Places, place: Place) -> S:
+def _validated(shape: type[S], values: dict[str, Any], places: SourceLines, place: FieldPath) -> S:
     try:
         return shape.model_validate(values)
     except ValidationError as error:
         raise places.invalid(error, shape, place) from None
 
 
-def _grid(spec: ArmSpec, settings: Settings, places: Places, place: Place) -> tuple[dict[str, Any], ...]:
+def _grid(spec: ArmSpec, settings: Settings, places: SourceLines, place: FieldPath) -> tuple[dict[str, Any], ...]:
     """Every combination of the values to try, each checked as settings are."""
     shape = type(settings)
     values: Mapping[str, Sequence[Any]] = shape.search if spec.tune is None else spec.tune
@@ -150,8 +149,8 @@ def _grid(spec: ArmSpec, settings: Settings, places: Places, place: Place) -> tu
     return tuple(combinations)
 
 
-def _domain(name: str, spec: DomainSpec, places: Places, find_domain: FindDomain, *, data: bool) -> Domain | None:
-    place: Place = ("domains", name)
+def _domain(name: str, spec: DomainSpec, places: SourceLines, find_domain: FindDomain, *, data: bool) -> Domain | None:
+    place: FieldPath = ("domains", name)
     try:
         kind: DomainKind = find_domain(spec.kind)
     except InputError as error:
@@ -163,7 +162,7 @@ def _domain(name: str, spec: DomainSpec, places: Places, find_domain: FindDomain
         raise places.error(place, f"{error.where}: {error.problem}", error.remedy) from None
 
 
-def _check_comparison(trial: Trial, places: Places) -> None:
+def _check_comparison(trial: Trial, places: SourceLines) -> None:
     spec = trial.spec
     if spec.compare.against == BEST_CONVENTIONAL:
         if not trial.conventional:
@@ -179,7 +178,7 @@ def _check_comparison(trial: Trial, places: Places) -> None:
         raise places.error(("problems", "train"), "an arm learns, and there are no training problems", "ask for some")
 
 
-def check_problems(trial: Trial, places: Places) -> None:
+def check_problems(trial: Trial, places: SourceLines) -> None:
     """Raise InputError where the domains cannot give what the trial asks of them, before anything is spent: as many
     problems, questions of the kind that is compared, and splits that share no title, passage or question."""
     spec = trial.spec
@@ -201,7 +200,7 @@ def check_problems(trial: Trial, places: Places) -> None:
             raise places.error(("domains", name), problem, "keep what is asked in one split")
 
 
-def _problems(domain: Domain, split: Split, count: int, spec: TrialSpec, places: Places) -> tuple[Problem, ...]:
+def _problems(domain: Domain, split: Split, count: int, spec: TrialSpec, places: SourceLines) -> tuple[Problem, ...]:
     try:
         return domain.problems(split, count, spec.seed) if count else ()
     except InputError as error:

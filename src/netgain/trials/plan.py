@@ -30,12 +30,12 @@ from netgain.records.claim import Role
 from netgain.records.cost import Cost, Currency, total
 from netgain.records.identity import identity
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
 from netgain.tokens import TokenCounter
 from netgain.trials.candidates import candidates
 from netgain.trials.narrow import Arm, Trial
 from netgain.trials.plan_judge import ASSUMED, judging_cost
 from netgain.trials.progress import sittings
+from netgain.trials.spec import TrialSpec
 from netgain.trials.unit import Unit, adapt_limit, compared_rung, deployments, learn_limit, units
 
 UNTRAINED = (Role.FROZEN, Role.IN_CONTEXT)

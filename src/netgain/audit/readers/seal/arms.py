@@ -7,7 +7,7 @@ from statistics import fmean
 from netgain.audit.readers.seal import rules
 from netgain.audit.readers.seal.bill import Bill, training_record, training_texts
 from netgain.audit.readers.seal.files import Completion, ContinualFile, CorpusFile, GridTable, PassageFile, Question
-from netgain.records.claim import Arm, Charge, Continual, Exam, Problem, Purpose, Role
+from netgain.records.claim import Arm, Charge, Continual, Exam, ExamProblem, Purpose, Role
 from netgain.records.cost import Cost
 from netgain.records.identity import short_hash
 from netgain.records.provenance import Source
@@ -16,7 +16,7 @@ from netgain.records.provenance import Source
 def exam_of(data: PassageFile) -> Exam:
     """The problems and questions of a file, as hashes; files with equal contents give equal exams."""
     problems = tuple(
-        Problem(
+        ExamProblem(
             id=short_hash(article.title, article.context),
             questions=tuple(short_hash(q.question) for q in first_pass(article.completions[:1])),
         )
@@ -144,7 +144,7 @@ def _bits(values: Iterable[bool]) -> str:
 def grid_arm(name: str, file: str, table: GridTable) -> tuple[Arm, Exam]:
     """ARC's shipped result: one verdict a task."""
     keys = sorted(table.task_id, key=lambda key: (len(key), key))
-    problems = tuple(Problem(id=table.task_id[key], questions=(short_hash(table.task_id[key]),)) for key in keys)
+    problems = tuple(ExamProblem(id=table.task_id[key], questions=(short_hash(table.task_id[key]),)) for key in keys)
     exam = Exam(name=f"arc-{short_hash(*(problem.id for problem in problems))}", problems=problems)
     verdicts = tuple("-" if key not in table.correct else _bits([table.correct[key]]) for key in keys)
     answered = [row == "1" for row in verdicts if row != "-"]

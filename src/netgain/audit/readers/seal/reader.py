@@ -32,7 +32,7 @@ from netgain.audit.readers.seal.frozen import FrozenAnswers
 from netgain.audit.readers.seal.rewards import reward_run
 from netgain.errors import InputError
 from netgain.metering.shape import find_shape
-from netgain.records.claim import Answer, Arm, Charge, Claim, Continual, Exam, Finding, RewardRun
+from netgain.records.claim import Arm, Charge, Claim, Continual, Exam, Finding, PublishedAnswer, RewardRun
 from netgain.records.provenance import Source
 from netgain.tokens import TokenCounter
 
@@ -291,10 +291,10 @@ def _reported(files: SealFiles) -> dict[str, Source | None]:
     return reported | {"device time of the outer loop": Source(file=rules.PAPER, field="appendix B", note=hours)}
 
 
-def _regressions(has_matrix: bool) -> Answer:
+def _regressions(has_matrix: bool) -> PublishedAnswer:
     if not has_matrix:
-        return Answer(answer="cannot tell", evidence=("no continual self-edits results among the files",))
-    return Answer(
+        return PublishedAnswer(answer="cannot tell", evidence=("no continual self-edits results among the files",))
+    return PublishedAnswer(
         answer="yes",
         evidence=("one experiment re-examines earlier passages after each of 8 self-edits (continual_self_edits)",),
     )
