@@ -25,7 +25,7 @@ from netgain.domains.people_world import ATTRIBUTES
 from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Problem, Question
 from netgain.metering.account import Account, Book
-from netgain.methods.finetune import SEVEN
+from netgain.methods.fitting import SEVEN
 from netgain.model import Generate, InnerLoopJob, Train, load_model
 from netgain.records.purpose import Purpose
 

@@ -27,14 +27,14 @@ FORMS: Mapping[Kind, str] = {
 }
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "method": {
-        "frozen": "netgain.methods.frozen:Frozen",
-        "in-context": "netgain.methods.in_context:InContext",
-        "majority": "netgain.methods.majority:Majority",
+        "frozen": "netgain.methods.baselines:Frozen",
+        "in-context": "netgain.methods.baselines:InContext",
+        "majority": "netgain.methods.baselines:Majority",
         "finetune": "netgain.methods.finetune:Finetune",
         "conventional": "netgain.methods.finetune:Conventional",
         "synthetic": "netgain.methods.synthetic:Synthetic",
         "rejection": "netgain.methods.rejection:Rejection",
-        "teacher": "netgain.methods.teacher:Taught",
+        "teacher": "netgain.methods.taught:Taught",
         "entity-pairs": "netgain.methods.entity_pairs:EntityPairs",
         "distillation": "netgain.methods.distillation:Distillation",
         "seal": "netgain.methods.seal:Seal",

@@ -10,7 +10,7 @@ from netgain.analysis.verdict import Comparison, Verdict
 from netgain.audit.audit import audit, read_claim
 from netgain.audit.reader import find_reader
 from netgain.audit.seal import rules
-from netgain.audit.seal.baselines import FrozenAnswers, groups
+from netgain.audit.seal.frozen_answers import FrozenAnswers, groups
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
 from netgain.report.page import render

@@ -14,7 +14,7 @@ from netgain.errors import InputError
 from netgain.exam.llm_judge import Judge
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
-from netgain.methods.teacher import ModelTeacher, OracleTeacher
+from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
 from netgain.records.identity import identity

@@ -8,7 +8,7 @@ from typing import final
 
 from netgain import __version__
 from netgain.audit.reader import Reader
-from netgain.audit.seal import baselines, rules
+from netgain.audit.seal import frozen_answers, rules
 from netgain.audit.seal.arms import (
     continual_of,
     corpus_arm,
@@ -19,7 +19,6 @@ from netgain.audit.seal.arms import (
     reward_run,
     single_passage_arm,
 )
-from netgain.audit.seal.baselines import FrozenAnswers
 from netgain.audit.seal.files import (
     ContinualFile,
     CorpusFile,
@@ -30,6 +29,7 @@ from netgain.audit.seal.files import (
     bad_file,
     collect,
 )
+from netgain.audit.seal.frozen_answers import FrozenAnswers
 from netgain.audit.seal.pricing import Pricing
 from netgain.errors import InputError
 from netgain.metering.shape import find_shape
@@ -100,7 +100,7 @@ class SealReader(Reader):
         if not draft.arms and not draft.runs and not draft.continual:
             raise InputError(str(folder), "none of its result files can be used", _why(draft.findings))
         _add_frozen(draft)
-        draft.findings += baselines.findings(draft.frozen)
+        draft.findings += frozen_answers.findings(draft.frozen)
         draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
         return _claim(draft, files, tokens)
 
@@ -182,10 +182,10 @@ def _same_order(draft: _Draft, answers: FrozenAnswers) -> Exam | None:
     """The single-passage exam whose frozen answers agree with this list position by position, far beyond chance."""
     best = max(
         (arm for arm in draft.arms if arm.name in draft.frozen and arm.setting == "single passage"),
-        key=lambda arm: baselines.agreement(draft.frozen[arm.name], answers),
+        key=lambda arm: frozen_answers.agreement(draft.frozen[arm.name], answers),
         default=None,
     )
-    if best is None or best.exam is None or baselines.agreement(draft.frozen[best.name], answers) < 0.2:
+    if best is None or best.exam is None or frozen_answers.agreement(draft.frozen[best.name], answers) < 0.2:
         return None
     return draft.exams[best.exam]
 
@@ -231,7 +231,7 @@ def _wrong_metas(files: SealFiles) -> Iterator[Finding]:
 
 
 def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
-    letters = baselines.groups(draft.frozen)
+    letters = frozen_answers.groups(draft.frozen)
     arms = [_with_bill(arm, draft.runs, letters) for arm in draft.arms]
     return Claim(
         name="seal",
