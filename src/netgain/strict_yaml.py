@@ -19,6 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 FieldPath = tuple[str | int, ...]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @final
@@ -32,6 +33,11 @@ class SourceLines:
     path: str
     lines: Mapping[FieldPath, int] = field(default_factory=dict)
     options: Mapping[FieldPath, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the file are relative to."""
+        return Path(self.path).parent
 
     def where(self, place: FieldPath) -> str:
         """``file:line`` of the field at ``place``, or of the nearest one above it; the path alone without lines.
@@ -77,13 +83,13 @@ def load_yaml(path: Path, shape: type[M]) -> M:
     return read_yaml(path, shape)[0]
 
 
-def read_yaml(path: Path, shape: type[M], options: Sequence[str] = ()) -> tuple[M, SourceLines]:
-    """As :func:`load_yaml`, with the places of all fields.
+def read_yaml(path: Path, shape: type[M], options: Sequence[str] = (), change: Change = dict) -> tuple[M, SourceLines]:
+    """As :func:`load_yaml`, with the places of all fields. ``change`` makes of what the file holds what is checked.
 
-    Each of ``options`` is ``a.b=value`` (the value in YAML) and sets a field before anything is checked; the last one
-    of a field counts. Raises InputError naming the option for a path that leads nowhere.
+    Each of ``options`` is ``a.b=value`` (the value in YAML) and sets a field after that; the last one of a field
+    counts. Raises InputError naming the option for a path that leads nowhere.
     """
-    data, places = read_fields(path, shape, options)
+    data, places = read_fields(path, shape, options, change)
     try:
         return shape.model_validate(data), places
     except ValidationError as error:
@@ -91,12 +97,13 @@ def read_yaml(path: Path, shape: type[M], options: Sequence[str] = ()) -> tuple[
 
 
 def read_fields(
-    path: Path, shape: type[BaseModel], options: Sequence[str] = ()
-) -> tuple[dict[Hashable, Any], SourceLines]:
-    """The fields of a YAML file with those that ``options`` set, not yet checked, and their places."""
-    data, lines = _parse(path, _text(path))
-    if not isinstance(data, dict):
-        raise InputError(f"{path}:1", f"holds {_kind(data)}, not a mapping of fields")
+    path: Path, shape: type[BaseModel], options: Sequence[str] = (), change: Change = dict
+) -> tuple[dict[str, Any], SourceLines]:
+    """The fields of a YAML file, changed and with those that ``options`` set, not yet checked; and their places."""
+    found, lines = _parse(path, _text(path))
+    if not isinstance(found, dict):
+        raise InputError(f"{path}:1", f"holds {_kind(found)}, not a mapping of fields")
+    data = change(found)
     said: dict[FieldPath, str] = {}
     for option in options:
         dotted, equals, value = option.partition("=")

@@ -84,8 +84,7 @@ def run(
 def _ask(
     trial: Path | None, methods: list[str] | None, settings: list[str] | None, limit: int | None, seed: int | None
 ) -> Any:
-    from netgain.domains.find import find_domain
-    from netgain.methods.find import find_method
+    from netgain.extensions import find_domain, find_method
     from netgain.trials.prepare import ask
 
     options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]

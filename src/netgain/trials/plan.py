@@ -13,7 +13,7 @@ from typing import Any, final
 
 from scipy import stats
 
-from netgain.domains.problem import Domain
+from netgain.domains.domain import Domain
 from netgain.metering.estimate import (
     Device,
     generation_estimate,
@@ -303,7 +303,7 @@ def measured(domain: Domain, spec: TrialSpec, counter: TokenCounter) -> Lengths:
         answer=_mean(counter.count([question.answers[0] for question in questions]), 1.0) + 1,
         edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
         questions=len(questions) / len(problems),
-        how=f"those of {domain.name}, {counter.how}",
+        how=f"those of {type(domain).__name__}, {counter.how}",
     )
 
 

@@ -15,7 +15,7 @@ from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.prices import TokenPrices
 from netgain.strict_yaml import SourceLines
-from netgain.tokens import Estimate, Exact, TokenCounter
+from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.narrow import FindDomain, FindMethod, Trial, check_problems, narrow, read_trial
 from netgain.trials.plan import Lengths, Plan, measured, plan
 from netgain.trials.spec import TrialSpec
@@ -100,9 +100,9 @@ def _lengths(asked: Asked, counter: TokenCounter) -> dict[str, Lengths]:
 
 def _counter(folder: Path) -> TokenCounter:
     try:
-        return Exact(folder) if (folder / "tokenizer.json").is_file() else Estimate()
+        return ExactTokens(folder) if (folder / "tokenizer.json").is_file() else EstimatedTokens()
     except (InputError, MissingExtraError):
-        return Estimate()
+        return EstimatedTokens()
 
 
 def this_cpu() -> Device:

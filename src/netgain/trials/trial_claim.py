@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Self, final
 
-from netgain.domains.judge import agreement, obvious
+from netgain.domains.grading import agreement, obvious
 from netgain.records.agreement import Judging
 from netgain.records.claim import (
     BEST_CONVENTIONAL,

@@ -9,12 +9,12 @@ from typing import Any, final
 
 import netgain
 from netgain import model as door
-from netgain.domains.problem import Domain
+from netgain.domains.domain import Domain
 from netgain.errors import InputError
 from netgain.exam.llm_judge import Judge
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
-from netgain.methods.teacher import ModelTeacher, OracleTeacher
+from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
 from netgain.records.identity import identity
