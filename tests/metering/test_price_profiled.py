@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from netgain.engine.hooks import cache_keyword
 from netgain.metering import architectures
 from netgain.metering.account import Book
 from netgain.metering.price import (
@@ -23,7 +24,6 @@ from netgain.metering.price import (
 from netgain.metering.shape import ModelShape
 from netgain.metering.verification import verify
 from netgain.metering.work import generate, pass_over, train_on
-from netgain.model.engine.hooks import cache_keyword
 from netgain.records.cost import Cost
 from netgain.records.purpose import Purpose
 

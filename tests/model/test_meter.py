@@ -19,12 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from transformers import Cache, DynamicCache  # noqa: E402
 
 import netgain  # noqa: E402
+from netgain.engine.hooks import cache_keyword  # noqa: E402
 from netgain.errors import BudgetExceeded, InputError  # noqa: E402
 from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.metering.verification import verify  # noqa: E402
-from netgain.model.engine.hooks import cache_keyword  # noqa: E402
 from netgain.model.trained import describe  # noqa: E402
 from netgain.records.cost import Cost, Currency  # noqa: E402
 from netgain.records.purpose import Purpose  # noqa: E402

@@ -56,6 +56,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         questions=[],
         findings=list(claim.findings),
         notes=[*claim.notes, *_repeats(evidence)],
+        setup=claim.setup,
     )
 
 

@@ -19,9 +19,9 @@ from netgain.analysis.trial.shape import (
     RegimeRow,
     SpreadRow,
 )
+from netgain.records.agreement import Judging
 from netgain.records.claim import Finding, Terms
-from netgain.records.judging import Judging
-from netgain.records.provenance import Source
+from netgain.records.provenance import RunSetup, Source
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
 
@@ -308,6 +308,7 @@ class Verdict(Row):
     card: list[CardRow] = Field(default_factory=list)
     retentions: list[RetentionTable] = Field(default_factory=list)
     judging: Judging | None = None
+    setup: RunSetup | None = None
 
     def arm(self, name: str) -> ArmRow:
         """The row of this arm. Raises KeyError where there is none."""

@@ -18,10 +18,9 @@ from netgain.model.trained import Setup
 from netgain.records.cost import Cost
 
 # Tensors that a decoder may be given without another price than their rectangle has.
-PRICED_INPUTS = frozenset(
-    ("input_ids", "inputs_embeds", "attention_mask", "position_ids", "cache_position", "token_type_ids")
-    + ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx", "labels", "shift_labels", "num_items_in_batch", "logits_to_keep")
-)
+_SEEN = ("input_ids", "inputs_embeds", "attention_mask", "position_ids", "cache_position", "token_type_ids", "seq_idx")
+_PASSED_ON = ("cu_seq_lens_q", "cu_seq_lens_k", "labels", "shift_labels", "num_items_in_batch", "logits_to_keep")
+PRICED_INPUTS = frozenset((*_SEEN, *_PASSED_ON))
 PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device)
 
 

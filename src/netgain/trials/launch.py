@@ -5,16 +5,20 @@ next one goes on where it was.
 """
 
 import os
+import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 import netgain
-from netgain.spec.load import Places
-from netgain.spec.trial import TrialSpec
+from netgain.domains.problem import Split
+from netgain.records.provenance import RunSetup, SampleQuestion
+from netgain.strict_yaml import SourceLines
 from netgain.trials.narrow import FindDomain, FindMethod, Trial, check_problems, narrow
 from netgain.trials.progress import Progress
+from netgain.trials.spec import TrialSpec
 from netgain.trials.store import Finished, Store, locked_form, unit_identity
 from netgain.trials.unit import Unit, units
 from netgain.trials.work import (
@@ -63,7 +67,7 @@ class Plant:
     device: str = "auto"
     load: Load = load
     load_judge: LoadJudge = load_judge
-    places: Places = field(default_factory=lambda: Places("trial"))
+    places: SourceLines = field(default_factory=lambda: SourceLines("trial"))
 
     def open(self) -> Workshop:
         """The workshop of this process."""
@@ -87,6 +91,8 @@ def launch(plant: Plant, *, jobs: int = 1, show: Show = lambda progress: None) -
         hands = _InProcess(plant) if jobs <= 1 else Workers(plant.open, jobs)
         try:
             ledger.lock(hands.digests())
+            if ledger.store.setup() is None:
+                ledger.store.describe(setup_of(trial))
             _work(ledger, hands)
         finally:
             hands.close()
@@ -94,6 +100,20 @@ def launch(plant: Plant, *, jobs: int = 1, show: Show = lambda progress: None) -
     ledger.store.assemble(finished)
     ledger.tell(ended=True)
     return Launched(plant.folder, finished, ledger.failed, ledger.repeated)
+
+
+def setup_of(trial: Trial) -> RunSetup:
+    """The circumstances of a run that begins now; the questions shown are of problems that no exam holds."""
+    spec, shown = trial.spec, []
+    for name, domain in trial.domains.items():
+        split: Split = "development" if spec.problems.development else "train"
+        first = next(iter(domain.problems(split, spec.problems.development or spec.problems.train, spec.seed)), None)
+        asked = [] if first is None else sorted(first.questions, key=lambda one: one.kind != spec.compare.exam)
+        if first is not None and asked:
+            passage, answer = first.material.text, asked[0].answers[0]
+            shown.append(SampleQuestion(setting=name, question=asked[0].text, answer=answer, passage=passage))
+    hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
+    return RunSetup(questions=tuple(shown), hardware=hardware, date=time.strftime("%Y-%m-%d"))
 
 
 def _work(ledger: "_Ledger", hands: "_InProcess | Workers") -> None:

@@ -14,11 +14,11 @@ from netgain.metering.estimate import Device, find_device, shape_of
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.prices import TokenPrices
-from netgain.spec.load import Places
-from netgain.spec.trial import TrialSpec
-from netgain.tokens import Estimate, Exact, TokenCounter
+from netgain.strict_yaml import SourceLines
+from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.narrow import FindDomain, FindMethod, Trial, check_problems, narrow, read_trial
 from netgain.trials.plan import Lengths, Plan, measured, plan
+from netgain.trials.spec import TrialSpec
 from netgain.trials.work import FOLDER, SHIPPED
 
 CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
@@ -30,7 +30,7 @@ class Asked:
     """A trial as it was asked for, every word of it checked; its data has not been read."""
 
     spec: TrialSpec
-    places: Places
+    places: SourceLines
     find_method: FindMethod
     find_domain: FindDomain
 
@@ -88,9 +88,9 @@ def _lengths(asked: Asked, counter: TokenCounter) -> dict[str, Lengths]:
 
 def _counter(folder: Path) -> TokenCounter:
     try:
-        return Exact(folder) if (folder / "tokenizer.json").is_file() else Estimate()
+        return ExactTokens(folder) if (folder / "tokenizer.json").is_file() else EstimatedTokens()
     except (InputError, MissingExtraError):
-        return Estimate()
+        return EstimatedTokens()
 
 
 def this_cpu() -> Device:

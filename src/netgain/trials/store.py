@@ -3,6 +3,7 @@
 ::
 
     spec.lock.yaml          the whole resolved trial, with digests; a run with another one is refused
+    setup.json              example questions, hardware, date, versions: what the page shows and nothing depends on
     units/<unit>/journal    every charge, those of attempts that were cut off included
     units/<unit>/rows.jsonl written in one go when the unit is finished; unit.json beside it says of what work
     units/<unit>/failed.txt why the last attempt ended, until one succeeds
@@ -23,17 +24,17 @@ from typing import Any, final
 import yaml
 
 from netgain.errors import InputError
+from netgain.records.chain import read
 from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, identity
-from netgain.records.outcome import Row
-from netgain.records.reading import read
-from netgain.records.samples import write_rows
-from netgain.spec.trial import TrialSpec
+from netgain.records.provenance import RunSetup
+from netgain.records.samples import Row, write_rows
 from netgain.trials.narrow import Trial
+from netgain.trials.spec import TrialSpec
 from netgain.trials.unit import Unit
 
-LOCK, SAMPLES, UNITS = "spec.lock.yaml", "samples.jsonl", "units"
+LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
 SCHEMA = "netgain.trial/1"
 
 
@@ -100,6 +101,17 @@ class Store:
             return spec, {arm.method: Role(data["arms"][name]["role"]) for name, arm in spec.arms.items()}
         except (KeyError, TypeError, ValueError) as problem:
             raise InputError(str(path), f"is no locked trial ({str(problem).splitlines()[0]})") from None
+
+    def setup(self) -> RunSetup | None:
+        """The circumstances of the run; None where they were not written down (or not so that they can be read)."""
+        try:
+            return RunSetup.model_validate_json((self.folder / SETUP).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def describe(self, setup: RunSetup) -> None:
+        """Write down the circumstances of the run. They are no part of what was asked: a run may go on elsewhere."""
+        write(self.folder / SETUP, setup.model_dump_json(indent=1, exclude_defaults=True) + "\n")
 
     # -- what was done
 

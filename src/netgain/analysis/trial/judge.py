@@ -8,15 +8,16 @@ from netgain.analysis import rows as audit_rows
 from netgain.analysis.costs import TRIAL_CURRENCIES
 from netgain.analysis.trial import compare, findings, gap, rows, words
 from netgain.analysis.trial.choice import Chosen, choose_rival
-from netgain.analysis.trial.claim import claim_of
 from netgain.analysis.trial.evidence import TrialEvidence
 from netgain.analysis.trial.gap import Duel
 from netgain.analysis.trial.shape import DomainRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Headline, RetentionTable, Verdict
 from netgain.errors import InputError
-from netgain.records.claim import Claim, Role, Terms
-from netgain.records.outcome import Row
-from netgain.spec.trial import BEST_CONVENTIONAL, TrialSpec
+from netgain.records.claim import BEST_CONVENTIONAL, Claim, Role, Terms
+from netgain.records.provenance import RunSetup
+from netgain.records.samples import Row
+from netgain.trials.spec import TrialSpec
+from netgain.trials.trial_claim import claim_of
 
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
@@ -34,13 +35,16 @@ def judge_run(
     *,
     roles: Mapping[str, Role] | None = None,
     device: str = "",
+    setup: RunSetup | None = None,
     seed: int = 0,
 ) -> Verdict:
     """The verdict on a trial from its rows; an unfinished one is judged on what is there and says so.
 
-    ``roles`` gives each method's role by name (``Method.role``); what it does not name is guessed from the name.
+    ``roles`` gives each method's role by name (``Method.role``); what it does not name is guessed from the name;
+    ``setup`` is what the run's folder says of its circumstances (``Store.setup``).
     """
-    return judge_trial(claim_of(spec, outcomes, roles, device), seed=seed)
+    claim = claim_of(spec, outcomes, roles, device).model_copy(update={"setup": setup})
+    return judge_trial(claim, seed=seed)
 
 
 def judge_trial(claim: Claim, *, seed: int = 0) -> Verdict:
@@ -89,6 +93,7 @@ def judge_trial(claim: Claim, *, seed: int = 0) -> Verdict:
         card=rows.card_rows(trial),
         retentions=retentions,
         judging=claim.judging,
+        setup=claim.setup,
     )
     return verdict.model_copy(update={"headline": _headline(trial, verdict)})
 
