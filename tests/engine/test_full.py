@@ -51,7 +51,7 @@ def test_an_empty_training_set_is_a_failure_without_work() -> None:
     outcome = train_fully(small_model(), job("none", sequences=[]))
     assert outcome.failure is not None
     assert outcome.failure.kind == "empty"
-    assert outcome.work.real_positions == 0
+    assert outcome.work.real == 0
 
 
 def test_running_out_of_memory_is_recorded_with_its_work() -> None:
@@ -64,5 +64,5 @@ def test_running_out_of_memory_is_recorded_with_its_work() -> None:
     outcome = train_fully(model, job("a"))
     assert outcome.failure is not None
     assert outcome.failure.kind == "out_of_memory"
-    assert outcome.work.real_positions > 0
+    assert outcome.work.real > 0
     assert outcome.work.updates == 0

@@ -5,13 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Methods, Quiet, TrialFile, compact_json, console, judge_folder
+from netgain.cli.app import Limit, Methods, Quiet, Seed, Settings, TrialFile, compact_json, console, judge_folder
 from netgain.cli.live import Live
 
 
 def plan(
     trial: TrialFile = None,
     method: Methods = None,
+    settings: Settings = None,
+    limit: Limit = None,
+    seed: Seed = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -26,7 +29,7 @@ def plan(
     """Say what a trial would take and what it could see. No weights are needed, and nothing is spent."""
     from netgain.trials.prepare import make_plan
 
-    found = make_plan(_ask(trial, method or []), device, dollars_per_hour)
+    found = make_plan(_ask(trial, method, settings, limit, seed), device, dollars_per_hour)
     if json:
         typer.echo(compact_json(found.dump()))
         return
@@ -47,6 +50,9 @@ def run(
         int | None, typer.Option(min=1, help="Processes (default: one a core; one on a GPU).", show_default=False)
     ] = None,
     method: Methods = None,
+    settings: Settings = None,
+    limit: Limit = None,
+    seed: Seed = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
     quiet: Quiet = False,
@@ -54,8 +60,9 @@ def run(
     """Run a trial at equal compute, or go on with it, and judge it."""
     from netgain.trials.launch import Plant, launch, suited
 
-    asked = _ask(trial, method or [])
-    folder = out or Path("runs") / asked.spec.name
+    asked = _ask(trial, method, settings, limit, seed)
+    limited = "" if asked.spec.limited_from is None else f"-limit-{asked.spec.problems.test}"
+    folder = out or Path("runs") / f"{asked.spec.name}{limited}"
     plant = Plant(
         spec=asked.spec,
         folder=folder,
@@ -74,8 +81,11 @@ def run(
         raise typer.Exit(1)
 
 
-def _ask(trial: Path | None, methods: list[str]) -> Any:
+def _ask(
+    trial: Path | None, methods: list[str] | None, settings: list[str] | None, limit: int | None, seed: int | None
+) -> Any:
     from netgain.extensions import find_domain, find_method
     from netgain.trials.prepare import ask
 
-    return ask(trial, methods, find_method, find_domain)
+    options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
+    return ask(trial, methods or [], find_method, find_domain, options=options, limit=limit)

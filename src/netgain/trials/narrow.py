@@ -68,13 +68,14 @@ class Trial:
         return tuple(name for name, arm in self.arms.items() if arm.method.role not in UNRIVALLED)
 
 
-def read_trial(path: Path, methods: Sequence[str] = ()) -> tuple[TrialSpec, SourceLines]:
+def read_trial(path: Path, methods: Sequence[str] = (), options: Sequence[str] = ()) -> tuple[TrialSpec, SourceLines]:
     """The trial in a YAML file; each of ``methods`` (``file.py:Class``) is an arm more, named after its class.
 
-    The arms are added before the trial is checked, so that it may say ``compare: {arm: mine}``. Raises InputError for
-    whatever is wrong with the file, and where it has an arm of that name already.
+    The arms are added before the trial is checked, so that it may say ``compare: {arm: mine}``; ``options``
+    (``a.b=value``) stand in place of the file's fields. Raises InputError for whatever is wrong with the file, and
+    where it has an arm of that name already.
     """
-    return read_yaml(path, TrialSpec, lambda data: _with_methods(data, methods, path.parent))
+    return read_yaml(path, TrialSpec, options, lambda data: _with_methods(data, methods, path.parent))
 
 
 def _with_methods(data: dict[str, Any], methods: Sequence[str], folder: Path) -> dict[str, Any]:

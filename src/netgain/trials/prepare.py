@@ -39,12 +39,24 @@ class Asked:
         return narrow(self.spec, self.places, self.find_method, self.find_domain, data=data)
 
 
-def ask(path: Path | None, methods: Sequence[str], find_method: FindMethod, find_domain: FindDomain) -> Asked:
-    """Read a trial (None: the packaged demo) and check its words. Raises InputError with the line of what is wrong."""
+def ask(
+    path: Path | None,
+    methods: Sequence[str],
+    find_method: FindMethod,
+    find_domain: FindDomain,
+    *,
+    options: Sequence[str] = (),
+    limit: int | None = None,
+) -> Asked:
+    """Read a trial (None: the packaged demo) and check its words. Raises InputError with the line of what is wrong.
+
+    ``options`` (``a.b=value``) stand in place of the file's fields; at most ``limit`` test problems are examined.
+    """
     source = Path(str(files("netgain.trials") / "demo.yaml")) if path is None else path
     if not source.is_file():
         raise InputError(str(source), "there is no such file", "give the YAML file of a trial")
-    asked = Asked(*read_trial(source, methods), find_method, find_domain)
+    spec, places = read_trial(source, methods, options)
+    asked = Asked(spec if limit is None else spec.limited(limit), places, find_method, find_domain)
     asked.trial(data=False)
     return asked
 

@@ -146,6 +146,9 @@ class TrialSpec(_Spec):
     agreement are reported beside it. ``judge``: the judge's verdict in every exam of the trial (test, tuning, stream),
     exact match where it cannot be read. What a method scores itself on in its learn stage stays on the domain's grade
     in either case: a judge among the rewards would be the method's own expense, and is not asked there.
+
+    ``limited_from`` is written by ``--limit``: how many test problems the trial would have without it. A limited run
+    tries out whether a trial works; its verdict says so.
     """
 
     name: Identifier
@@ -164,6 +167,15 @@ class TrialSpec(_Spec):
     arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
     compare: ComparisonSpec
     exam: ExamSpec = ExamSpec()
+    limited_from: Annotated[int, Field(ge=1)] | None = None
+
+    def limited(self, most: int) -> Self:
+        """The same trial on at most so many test problems."""
+        if most >= self.problems.test:
+            return self
+        problems = self.problems.model_copy(update={"test": most})
+        whole = self.limited_from or self.problems.test
+        return self.model_copy(update={"problems": problems, "limited_from": whole})
 
     @field_validator("judge")
     @classmethod

@@ -185,6 +185,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     spec = trial.spec.model_dump(mode="json")
     if trial.spec.judge is None:
         del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
+    if trial.spec.limited_from is None:
+        del spec["limited_from"]
     arms = {
         name: {
             "label": arm.label,
