@@ -95,6 +95,13 @@ def save(path: Path, text: str) -> None:
         ) from None
 
 
+def save_page(path: Path, page: str) -> None:
+    """Write a page; an earlier one of ours is replaced. Raises InputError where the file there is not one of ours."""
+    if path.is_file() and b"<title>netgain" not in path.read_bytes()[:4096]:
+        raise InputError(str(path), "exists and was not written by netgain", "name another file with --html")
+    save(path, page)
+
+
 def judge_folder(folder: Path, *, quiet: bool) -> None:
     """Verdict and page of a run, from its records alone."""
     from netgain.analysis.trial.judge import judge_run
