@@ -86,7 +86,7 @@ def test_a_bank_that_is_only_read_hands_nothing_back() -> None:
         bank.adapter(slot)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
 
 
 def test_peft_reads_what_we_write(tmp_path: Path) -> None:
