@@ -8,12 +8,12 @@ from reference import adapter_weights, answer_reference, build_model, train_refe
 from torch import Tensor
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from netgain.model.engine.answers import Request
-from netgain.model.engine.decode import MultiLoraDecoder
-from netgain.model.engine.jobs import InnerLoopJob
-from netgain.model.engine.lora import Adapter, fresh
-from netgain.model.engine.planned import PlannedBackend
-from netgain.model.engine.trainer import MultiLoraTrainer
+from netgain.engine.answers import Request
+from netgain.engine.decode import MultiLoraDecoder
+from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.lora import Adapter, fresh
+from netgain.engine.planned import PlannedBackend
+from netgain.engine.trainer import MultiLoraTrainer
 
 LIMITS = {"fp64_max_weight_difference": 1e-10, "fp32_max_loss_difference": 1e-4, "answers_differing": 0.0}
 

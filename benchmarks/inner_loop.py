@@ -31,13 +31,13 @@ import torch
 from gates import check_gates
 from reference import PADDED, SIZES, Trained, answer_reference, build_model, train_reference
 
-from netgain.model.engine.answers import Request
-from netgain.model.engine.decode import MultiLoraDecoder
-from netgain.model.engine.jobs import InnerLoopJob
-from netgain.model.engine.kernels import NativeOps, library
-from netgain.model.engine.peft_files import save_adapter
-from netgain.model.engine.planned import PlannedBackend
-from netgain.model.engine.trainer import MultiLoraTrainer
+from netgain.engine.answers import Request
+from netgain.engine.decode import MultiLoraDecoder
+from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.kernels import NativeOps, library
+from netgain.engine.peft_files import save_adapter
+from netgain.engine.planned import PlannedBackend
+from netgain.engine.trainer import MultiLoraTrainer
 
 LENGTHS = Path(__file__).parent / "data" / "inner_loop_lengths.json"
 STEPS, TOKENS = 87.32, 4227.6  # one loop of the published round: 65,490 updates and 3,170,730 tokens over 750 loops

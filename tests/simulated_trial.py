@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from netgain.records.claim import RewardRun, Role
-from netgain.records.outcome import Adaptation, Answer, Attempt, Investment, Retention, Row, Tuning
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.streams import stream
+from netgain.trials.spec import TrialSpec
 
 BUDGET = 1e12
 ROLES = {
@@ -157,15 +157,15 @@ def _adaptations(
     ]
 
 
-def _answers(design: Design, problem: int, chance: float, rng: np.random.Generator) -> list[Answer]:
+def _answers(design: Design, problem: int, chance: float, rng: np.random.Generator) -> list[GradedAnswer]:
     kinds = [("knowledge", chance), ("reasoning", chance / 2)]
     found = [
-        Answer(question=f"q{problem}-{kind}-{i}", kind=kind, text="", correct=bool(rng.random() < p), f1=0.0)
+        GradedAnswer(question=f"q{problem}-{kind}-{i}", kind=kind, text="", correct=bool(rng.random() < p), f1=0.0)
         for kind, p in kinds
         for i in range(design.questions)
     ]
     controls = [
-        Answer(question=f"c-{kind}-{i}", kind=kind, text="", correct=bool(rng.random() < 0.9), f1=0.0)
+        GradedAnswer(question=f"c-{kind}-{i}", kind=kind, text="", correct=bool(rng.random() < 0.9), f1=0.0)
         for kind in ("seen", "skill")
         for i in range(design.controls)
     ]
@@ -196,9 +196,9 @@ def _investment(design: Design, domain: str, name: str, run: int, rng: np.random
     )
 
 
-def _retention(domain: str, name: str, run: int, rng: np.random.Generator) -> Retention:
+def _retention(domain: str, name: str, run: int, rng: np.random.Generator) -> AdaptationStream:
     matrix = np.clip(rng.normal(0.4, 0.1, size=(4, 3)), 0, 1).tolist()
-    return Retention(domain=domain, arm=name, seed=run, rung=1.0, problems=("a", "b", "c"), matrix=matrix)
+    return AdaptationStream(domain=domain, arm=name, seed=run, rung=1.0, problems=("a", "b", "c"), matrix=matrix)
 
 
 def _spent(flops: float) -> dict[Purpose, dict[str, float]]:

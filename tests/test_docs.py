@@ -7,8 +7,7 @@ from pathlib import Path
 import netgain
 from netgain.analysis.verdict import Verdict
 from netgain.audit.checks import CHECKS
-from netgain.domains.find import find_domain
-from netgain.methods.find import find_method
+from netgain.extensions import BUILT_IN, find_domain, find_method
 from netgain.records.claim import Claim
 from netgain.trials.prepare import ask
 
@@ -34,3 +33,9 @@ def test_the_trial_in_the_readme_is_one(tmp_path: Path) -> None:
     (found,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "mine.yaml").write_text(found, encoding="utf-8")
     assert ask(tmp_path / "mine.yaml", [], find_method, find_domain).spec.name == "mine"
+
+
+def test_every_method_has_a_row_in_the_documentation() -> None:
+    rows = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
+    named = {row.split("`")[1] for row in rows if row.startswith("| `")}
+    assert set(BUILT_IN["method"]) <= named

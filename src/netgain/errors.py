@@ -12,7 +12,20 @@
 Every error is a plain exception with positional arguments only, so that it survives pickling between processes.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import final
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """A remedy for an unknown word: ``did you mean 'x'?`` if one is close, else the first twelve valid words."""
+    words = list(valid)
+    lowered = {candidate.lower(): candidate for candidate in words}
+    close = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {lowered[close[0]]!r}?"
+    shown = ", ".join(sorted(words)[:12]) + (", ..." if len(words) > 12 else "")
+    return f"valid: {shown}" if words else ""
 
 
 class NetgainError(Exception):

@@ -9,14 +9,14 @@ import pytest
 
 from netgain.analysis.judge import judge
 from netgain.analysis.trial.choice import choose_rival
-from netgain.analysis.trial.claim import claim_of, guess_role
 from netgain.analysis.trial.evidence import TrialEvidence
 from netgain.analysis.trial.gap import meet
 from netgain.analysis.trial.judge import judge_run
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim, Role
-from netgain.records.outcome import Adaptation, Answer, Investment, Tuning
 from netgain.records.purpose import Purpose
+from netgain.records.samples import Adaptation, GradedAnswer, Investment, Tuning
+from netgain.trials.trial_claim import claim_of, guess_role
 
 
 def judged(simulated: ModuleType, design: Any, seed: int = 0, rows: Any = None) -> Verdict:
@@ -186,7 +186,7 @@ def test_arms_that_could_try_less_are_named(simulated: ModuleType) -> None:
     assert "tuned-less" not in checks(judged(simulated, design))
 
 
-def right(answer: Answer) -> Answer:
+def right(answer: GradedAnswer) -> GradedAnswer:
     return answer.model_copy(update={"correct": True})
 
 

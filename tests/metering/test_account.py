@@ -14,9 +14,9 @@ from netgain.errors import BudgetExceeded, InputError, JournalError, OverrunErro
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import fold
 from netgain.metering.verification import verify
+from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
-from netgain.records.reading import read
 
 FLOPS = Currency.FLOPS
 

@@ -5,7 +5,7 @@ import pytest
 from netgain.errors import BudgetExceeded
 from netgain.metering.budget import Standing, overruns
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Noted, Opened, Reserved, Settled
+from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Noted, Opened, Reserved, Settled
 from netgain.records.purpose import Purpose
 
 
@@ -117,7 +117,7 @@ CONTRADICTIONS: list[tuple[tuple[Event, ...], str]] = [
     ((ROOT, LEAF, ASK, Settled(reservation=2, cost=Cost(), overrun=(Currency.FLOPS,))), "does not say truly"),
     ((ROOT, LEAF, ASK, Discarded(reservations=(2,), reason="")), "no finished work"),
     ((ROOT, Discarded(reservations=(0,), reason="")), "no finished work"),
-    ((ROOT, Ended(spent={"0": {"flops": 1}})), "the totals on closing"),
+    ((ROOT, Closed(spent={"0": {"flops": 1}})), "the totals on closing"),
 ]
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
+from netgain.records.chain import Reading, read
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
-from netgain.records.reading import Reading, read
 
 WRITER = """
 import sys

@@ -16,10 +16,10 @@ from netgain.metering.account import Account, Book
 from netgain.metering.budget import ROUNDING, Standing, fold
 from netgain.metering.statement import load, matched, sum_up, totals
 from netgain.metering.verification import verify
+from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Failed, Settled
 from netgain.records.purpose import Purpose
-from netgain.records.reading import read
 
 End = Literal["settle", "overrun", "fail", "fail whole", "leave open", "discard"]
 

@@ -9,12 +9,11 @@ import pytest
 from netgain.errors import JournalError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
+from netgain.records.chain import ROOT, chain, encode, read
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Ended, Event, Lost, Opened, Reserved, Settled
+from netgain.records.events import Closed, Event, Lost, Opened, Reserved, Settled
 from netgain.records.journal import Journal
 from netgain.records.purpose import Purpose
-from netgain.records.reading import read
-from netgain.records.rows import ROOT, chain, encode
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def test_the_summary_is_plain_json(path: Path) -> None:
 @pytest.mark.parametrize(
     ("seq", "event", "problem"),
     [
-        (0, Ended(), "a journal begins with the writer that began it"),
+        (0, Closed(), "a journal begins with the writer that began it"),
         (1, Opened(name="arm", arm="a", limit=Cost(flops=89)), "budget of arm: 40 flops asked by arm/adapt"),
         (3, Reserved(account=1, operation="train", quote=Cost(flops=60)), "opened no account with a purpose"),
         (3, Reserved(account=2, operation="train", quote=Cost(flops=49)), "does not say truly"),
@@ -67,7 +66,7 @@ def test_the_summary_is_plain_json(path: Path) -> None:
         (4, Settled(reservation=3, cost=Cost(flops=50), overrun=(Currency.FLOPS,)), "does not say truly"),
         (4, Settled(reservation=3, cost=Cost(flops=500), overrun=(Currency.FLOPS,)), "budget of arm: 40 flops"),
         (6, Lost(reservation=5, cost=Cost(flops=40)), None),
-        (7, Ended(spent={"1": {"flops": 89}}), "the totals on closing"),
+        (7, Closed(spent={"1": {"flops": 89}}), "the totals on closing"),
     ],
 )
 def test_a_rewritten_journal_with_right_hashes_is_found_out_by_what_it_says(

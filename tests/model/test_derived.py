@@ -21,7 +21,7 @@ from netgain.records.cost import Cost, Currency  # noqa: E402
 from netgain.records.purpose import Purpose  # noqa: E402
 from netgain.testing import ScriptedAdapter, scripted_model  # noqa: E402
 
-from .engine.test_max_steps import hugging_face  # noqa: E402
+from ..engine.test_max_steps import hugging_face  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),

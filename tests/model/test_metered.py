@@ -15,10 +15,10 @@ from netgain.metering.work import Work
 from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadLoss, Score, Train, scripted_model
 from netgain.model.interface import Backend, Done, Part, Request
 from netgain.model.prices import UNIT, UnitPrices
+from netgain.records.chain import read
 from netgain.records.cost import Cost
 from netgain.records.events import Noted, Reserved
 from netgain.records.purpose import Purpose
-from netgain.records.reading import read
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ from netgain.errors import InputError
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, Message, Model, Score, remote_model
 from netgain.model.prices import TokenPrices
+from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Noted
 from netgain.records.purpose import Purpose
-from netgain.records.reading import read
 
 KEY = "sk-CANARY-5f1d0c7e"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}

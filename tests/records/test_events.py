@@ -8,8 +8,8 @@ from netgain.records.cost import Cost, Currency
 from netgain.records.events import (
     LARGEST,
     Began,
+    Closed,
     Discarded,
-    Ended,
     Event,
     Failed,
     Lost,
@@ -32,7 +32,7 @@ EVENTS: list[Event] = [
     Lost(reservation=3, cost=Cost(seconds=0.25)),
     Discarded(reservations=(3, 4), reason="rejected"),
     Noted(text="note", data={"deep": [1, {"x": None}]}),
-    Ended(spent={"1": {"flops": 3.5}}),
+    Closed(spent={"1": {"flops": 3.5}}),
 ]
 
 

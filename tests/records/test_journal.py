@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from netgain.errors import JournalError
+from netgain.records.chain import ROOT, TABLES, chain, encode, read
 from netgain.records.events import Began, Noted
-from netgain.records.journal import Journal, is_remote
-from netgain.records.lock import writer_of
-from netgain.records.reading import read
-from netgain.records.rows import ROOT, TABLES, chain, encode
+from netgain.records.journal import Journal, is_remote, writer_of
 
 
 def write(path: Path, *texts: str) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netgain.records.outcome import Adaptation
-from netgain.records.samples import read_rows
+from netgain.records.samples import Adaptation, read_rows
 
 pytest.importorskip("torch", reason="the models need torch")
 
@@ -31,7 +30,7 @@ exam: {{controls: 1, drift: 1, stream: 2}}
 """
 OWN = """\
 from netgain.exam.exam import Answerer
-from netgain.methods.fit import Inner, fit
+from netgain.methods.fitting import Inner, fit
 from netgain.methods.method import Method
 from netgain.records.claim import Role
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial.claim import claim_of
 from netgain.analysis.trial.judge import judge_run, judge_trial
 from netgain.analysis.verdict import Verdict
 from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Marked
-from netgain.exam.judging import Judge, judged
+from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Book
 from netgain.metering.statement import load as load_charges
 from netgain.metering.verification import verify
@@ -22,12 +21,12 @@ from netgain.model.interface import Generate
 from netgain.model.metered import Model
 from netgain.model.scripted import scripted_model, text_of
 from netgain.records.claim import Claim
-from netgain.records.outcome import Adaptation, Answer, Retention, Tuning
 from netgain.records.purpose import Purpose
-from netgain.records.samples import read_rows
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Tuning, read_rows
 from netgain.trials.launch import Plant, launch
+from netgain.trials.spec import TrialSpec
 from netgain.trials.store import LOCK, SAMPLES, Store
+from netgain.trials.trial_claim import claim_of
 from netgain.trials.work import load_judge
 from tests.trials import world
 
@@ -61,7 +60,7 @@ def verdict(folder: Path) -> Verdict:
     return judge_run(spec, read_rows(folder / SAMPLES), roles=roles)
 
 
-def answers(rows: list[Any]) -> list[Answer]:
+def answers(rows: list[Any]) -> list[GradedAnswer]:
     tested = [row for row in rows if isinstance(row, Adaptation) and row.stage == "test"]
     return [answer for row in tested for answer in row.answers]
 
@@ -129,7 +128,7 @@ def test_where_it_decides_grades_tuning_and_stream_are_its_own(deciding: Path) -
     for answer in answers(rows):
         assert answer.correct == (True if answer.kind == "skill" else answer.judged)
         assert (answer.exact is None) == (answer.kind == "skill")
-    frozen = [row for row in rows if isinstance(row, Retention) and row.arm == "frozen"]
+    frozen = [row for row in rows if isinstance(row, AdaptationStream) and row.arm == "frozen"]
     assert {value for row in frozen for line in row.matrix for value in line} == {0.5}
     for path in deciding.rglob("journal"):
         purposes = {charge.purpose for charge in load_charges(path) if charge.opened.name == "judge"}

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial.claim import claim_of
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
-from netgain.exam.judging import Judge
+from netgain.exam.llm_judge import Judge
 from netgain.metering.account import Book
 from netgain.metering.statement import load as load_charges
 from netgain.metering.verification import verify
@@ -18,14 +17,14 @@ from netgain.model.interface import Generate
 from netgain.model.metered import Model
 from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
-from netgain.records.outcome import Adaptation, Investment, Row, Tuning
 from netgain.records.purpose import Purpose
-from netgain.records.samples import read_rows
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Adaptation, Investment, Row, Tuning, read_rows
 from netgain.trials.bench import Bench
 from netgain.trials.launch import Launched, launch
 from netgain.trials.run import run_arm
+from netgain.trials.spec import TrialSpec
 from netgain.trials.store import LOCK, SAMPLES
+from netgain.trials.trial_claim import claim_of
 from netgain.trials.unit import Unit, units
 from tests.trials import world
 
@@ -220,7 +219,7 @@ def test_what_no_unit_could_do_is_said_before_any_begins(tmp_path: Path, changes
         def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
             return super().problems("test" if split == "train" else split, count, seed)
 
-    def find_domain(kind: str) -> Any:
+    def find_domain(kind: str, folder: Path) -> Any:
         made = {"towns": Few, "leaky": Leaky}[kind]
         return type("Kind", (), {"Settings": world.TownSettings, "__new__": lambda _, settings: made()})
 

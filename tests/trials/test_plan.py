@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netgain.domains.find import find_domain
 from netgain.errors import InputError
-from netgain.methods.find import find_method
+from netgain.extensions import find_domain, find_method
 from netgain.trials.plan import Plan, detectable
 from netgain.trials.prepare import Asked, ask, make_plan
 from netgain.trials.work import FOLDER

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from netgain.cli import main
-from netgain.records.outcome import Adaptation, Investment, Row
-from netgain.records.samples import read_rows
+from netgain.records.samples import Adaptation, Investment, Row, read_rows
 
 pytest.importorskip("torch", reason="the models need torch")
 

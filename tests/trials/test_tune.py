@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from netgain.metering.statement import load, totals
-from netgain.records.outcome import Tuning
-from netgain.records.samples import read_rows
-from netgain.spec.load import Places
+from netgain.records.samples import Tuning, read_rows
+from netgain.strict_yaml import SourceLines
 from netgain.trials.candidates import candidates
 from netgain.trials.launch import launch
 from netgain.trials.narrow import narrow
@@ -30,7 +29,7 @@ def test_tuning_is_equal_and_charged(tmp_path: Path) -> None:
 
 
 def test_the_first_candidate_is_the_settings_as_given_and_none_comes_twice() -> None:
-    trial = narrow(world.spec(tuning={"trials": 10}), Places("t"), world.find_method, world.find_domain)
+    trial = narrow(world.spec(tuning={"trials": 10}), SourceLines("t"), world.find_method, world.find_domain)
     drawn = candidates(trial.spec, "towns", trial.arms["passage"])
     assert drawn[0] == {"steps": 1}
     assert sorted(one["steps"] for one in drawn) == [1, 2, 3, 4]
@@ -50,6 +49,6 @@ def test_an_arm_and_its_control_are_tuned_alike(tmp_path: Path) -> None:
 def test_what_is_planned_to_be_tried_is_what_is_tried() -> None:
     """The settings as given count as a try, whether or not they stand in the grid."""
     arms = {"edits": {"method": "edits"}, "passage": {"method": "passage", "tune": {"steps": [2, 3]}}}
-    trial = narrow(world.spec(arms, tuning={"trials": 3}), Places("t"), world.find_method, world.find_domain)
+    trial = narrow(world.spec(arms, tuning={"trials": 3}), SourceLines("t"), world.find_method, world.find_domain)
     assert len(candidates(trial.spec, "towns", trial.arms["passage"])) == 3
     assert sittings(trial, Unit("tune", "towns", "passage")) == 3 * trial.spec.problems.development

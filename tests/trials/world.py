@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
+from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy, sit
 from netgain.methods.method import Desk, Learned, Method, Settings
-from netgain.model.engine.jobs import InnerLoopJob
 from netgain.model.interface import Generate, Train
 from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
 from netgain.model.scripted import ScriptedAdapter, scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
 from netgain.trials.launch import Plant
+from netgain.trials.spec import TrialSpec
 
 PROMPTS = Prompts(
     closed="Q: {question}",
@@ -165,7 +165,7 @@ class Edits(Method):
 METHODS: dict[str, type[Method]] = {"frozen": Frozen, "passage": Passage, "edits": Edits}
 
 
-def find_method(name: str) -> type[Method]:
+def find_method(name: str, folder: Path | None = None) -> type[Method]:
     if name not in METHODS:
         raise InputError(f"method {name!r}", "is none")
     return METHODS[name]
@@ -180,7 +180,7 @@ class TownsKind:
         return Towns(rivers=settings.rivers)
 
 
-def find_domain(kind: str) -> TownsKind:
+def find_domain(kind: str, folder: Path | None = None) -> TownsKind:
     if kind != "towns":
         raise InputError(f"domain {kind!r}", "is none")
     return TownsKind()

@@ -7,9 +7,8 @@ from netgain.analysis import intervals, power, significance
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.table import FROZEN, frozen_row
 from netgain.analysis.verdict import Comparison
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.records.claim import Arm, Role
-from netgain.words import nearest
 
 Kind = Literal["headline", "outer loop", "frozen", "asked"]
 EQUIVALENCE_MARGIN = 0.05

@@ -18,7 +18,7 @@ from netgain.model.metered import Model
 
 @final
 @dataclass(frozen=True, slots=True)
-class Continuation:
+class BaseContinuation:
     """What the base model went on with, and how likely that was to itself."""
 
     prompt: str
@@ -29,7 +29,7 @@ class Continuation:
 
 def sample(
     model: Model, prompts: Sequence[str], account: Account, *, max_new_tokens: int, seed: int
-) -> Steps[tuple[Continuation, ...]]:
+) -> Steps[tuple[BaseContinuation, ...]]:
     """One continuation of each prompt by the base model, scored under it; those that fail are left out."""
     drawn = [
         Generate(account=account, prompt=prompt, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed + number)
@@ -43,13 +43,15 @@ def sample(
     ]
     scores = yield from ask(model, [Score(account=account, prompt=p, continuation=ids) for p, ids in given])
     return tuple(
-        Continuation(prompt, ids, score.product.log_likelihood, score.product.tokens)
+        BaseContinuation(prompt, ids, score.product.log_likelihood, score.product.tokens)
         for (prompt, ids), score in zip(given, scores, strict=True)
         if score.failure is None and score.product is not None and score.product.tokens
     )
 
 
-def divergence(answerer: Answerer, drawn: Sequence[Continuation], account: Account, base: Model) -> Steps[float | None]:
+def divergence(
+    answerer: Answerer, drawn: Sequence[BaseContinuation], account: Account, base: Model
+) -> Steps[float | None]:
     """KL(base || adapted) in nats a token; None where nothing could be scored, 0 where the weights are the base's."""
     if answerer.adapter is None and answerer.model is base:
         return 0.0 if drawn else None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from netgain.domains.problem import Problem, Prompts
 from netgain.errors import NetgainError
 from netgain.exam.exam import Answerer, Grader, Marked, accuracy, sit
-from netgain.exam.judging import Judge, judged
+from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Account
 from netgain.model.lockstep import Steps, together
 from netgain.model.metered import Model

@@ -22,11 +22,11 @@ from typing import Any, Self, final
 
 from netgain.errors import InputError, JournalError, OverrunError
 from netgain.metering.budget import Charge, Standing, fold, overruns
+from netgain.records.chain import encode
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import Discarded, Ended, Event, Failed, Lost, Noted, Opened, Reserved, Setting, Settled
+from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Noted, Opened, Reserved, Setting, Settled
 from netgain.records.journal import Journal
 from netgain.records.purpose import Purpose
-from netgain.records.rows import encode
 
 LONGEST_ERROR = 2000
 UNLIMITED = Cost()
@@ -160,7 +160,7 @@ class Book:
         """Restate the totals in the journal and let go of it. Open reservations stay open, to be charged as lost."""
         with self._lock:
             if not self.journal.closed:
-                self._record(Ended(spent=self._standing.totals()))
+                self._record(Closed(spent=self._standing.totals()))
                 self.journal.close()
 
     def __enter__(self) -> Self:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
-from netgain.errors import InputError
-from netgain.words import nearest
+from netgain.errors import InputError, nearest
 
 Layout = Literal["llama", "gpt2", "neox", "phi3", "starcoder2"]
 

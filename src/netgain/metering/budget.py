@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import final
 
 from netgain.errors import BudgetExceeded
+from netgain.records.chain import JournalRow
 from netgain.records.cost import Cost, Currency
-from netgain.records.events import FORMAT, Began, Discarded, Ended, Event, Failed, Lost, Opened, Reserved, Settled
+from netgain.records.events import FORMAT, Began, Closed, Discarded, Event, Failed, Lost, Opened, Reserved, Settled
 from netgain.records.purpose import Purpose
-from netgain.records.rows import Record
 
 ROUNDING = 1e-9
 
@@ -83,7 +83,7 @@ class Standing:
                 self._apply_lost(event.reservation, cost)
             case Discarded():
                 self._apply_discarded(event)
-            case Ended():
+            case Closed():
                 self._check_ended(event)
 
     def _apply_opened(self, seq: int, event: Opened) -> None:
@@ -120,7 +120,7 @@ class Standing:
         for reservation in event.reservations:
             self.charges[reservation] = replace(self.charges[reservation], discarded=event.reason or "discarded")
 
-    def _check_ended(self, event: Ended) -> None:
+    def _check_ended(self, event: Closed) -> None:
         mine = self.totals()
         if mine != event.spent:
             raise ValueError(f"the totals on closing are {event.spent}, but the rows before it add up to {mine}")
@@ -202,7 +202,7 @@ class Standing:
         return "/".join(self.accounts[row].name for row in reversed(list(self.path(account))))
 
     def totals(self) -> dict[str, dict[str, float]]:
-        """All closed charges on each account and those below it, evaluation included; what :class:`Ended` restates.
+        """All closed charges on each account and those below it, evaluation included; what :class:`Closed` restates.
 
         By the account's row, for accounts without a parent, and by currency; unknown amounts are left out.
         """
@@ -220,7 +220,7 @@ class Standing:
         return tuple(charge for charge in self.charges.values() if charge.outcome == "open")
 
 
-def fold(records: Iterable[Record]) -> Standing:
+def fold(records: Iterable[JournalRow]) -> Standing:
     """The state after these records. Raises as :meth:`Standing.apply` does."""
     standing = Standing()
     for record in records:

@@ -30,11 +30,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Self, final
 
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.metering.shape import ModelShape, Projection
 from netgain.metering.work import Kernel, Work, context_sum
 from netgain.records.cost import Cost
-from netgain.words import nearest
 
 __all__ = [
     "Coefficients",

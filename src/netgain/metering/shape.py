@@ -8,9 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.metering.architectures import LAYOUTS, Layout, read_config
-from netgain.words import nearest
 
 Stage = Literal["attention_in", "attention_out", "feed_in", "feed_out"]
 LARGEST_CONFIG = 10_000_000  # bytes

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from netgain.errors import InputError, JournalError
+from netgain.errors import InputError, JournalError, nearest
 from netgain.metering.budget import Charge, fold
+from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency, known_total, total
 from netgain.records.purpose import Purpose
-from netgain.records.reading import read
-from netgain.words import nearest
 
 KEYS: dict[str, Callable[[Charge], str | int | None]] = {
     "account": lambda charge: charge.opened.name,
@@ -46,7 +45,7 @@ class Totals:
 def load(path: Path | str) -> tuple[Charge, ...]:
     """Every charge in the journal at ``path``; a reservation without an end is charged with its quote, as ``open``.
 
-    Raises JournalError for a journal that does not verify; :func:`netgain.records.reading.read` salvages it.
+    Raises JournalError for a journal that does not verify; :func:`netgain.records.chain.read` salvages it.
     """
     reading = read(path)
     if reading.findings:

@@ -7,10 +7,9 @@ from typing import Any, final
 from netgain.errors import NetgainError
 from netgain.metering.budget import Charge, Standing
 from netgain.metering.statement import Totals, sum_up
+from netgain.records.chain import Damage, JournalRow, Reading, read
 from netgain.records.events import Began
-from netgain.records.lock import writer_of
-from netgain.records.reading import Finding, Reading, read
-from netgain.records.rows import Record
+from netgain.records.journal import writer_of
 
 
 @final
@@ -27,7 +26,7 @@ class Verification:
     path: str
     rows: int
     head: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Damage, ...]
     untrusted: int
     charges: tuple[Charge, ...]
     totals: Totals
@@ -39,7 +38,7 @@ class Verification:
         return not self.findings
 
     @property
-    def first_lie(self) -> Finding | None:
+    def first_lie(self) -> Damage | None:
         """The first finding in the order of the rows, None where all is well."""
         return self.findings[0] if self.findings else None
 
@@ -85,7 +84,7 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
         reading = Reading(kept, (contradiction, *reading.findings), reading.untrusted + rows - len(kept))
     findings = reading.findings
     if head is not None and not any(record.hash == head for record in reading.records):
-        findings += (Finding(None, f"no row has the published hash {head}: the journal was rewritten or cut off"),)
+        findings += (Damage(None, f"no row has the published hash {head}: the journal was rewritten or cut off"),)
     charges = tuple(standing.charges.values())
     return Verification(
         path=str(path),
@@ -100,14 +99,14 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
     )
 
 
-def _replay(records: tuple[Record, ...]) -> tuple[Standing, Finding | None]:
+def _replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
     """The state after the rows that do not contradict those before them, and the first one that does."""
     standing = Standing()
     for record in records:
         try:
             if record.seq == 0 and not isinstance(record.event, Began):
-                return standing, Finding(0, "a journal begins with the writer that began it")
+                return standing, Damage(0, "a journal begins with the writer that began it")
             standing.apply(record.seq, record.event)
         except (ValueError, NetgainError) as problem:
-            return standing, Finding(record.seq, str(problem))
+            return standing, Damage(record.seq, str(problem))
     return standing, None

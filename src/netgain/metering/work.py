@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, Self, final
 
+from netgain.engine import work as engine
+
 Kernel = Literal["full", "causal"]
 
 
@@ -41,6 +43,19 @@ class Work:
         return type(self)(**{f.name: getattr(self, f.name) * times for f in fields(self)})
 
     __rmul__ = __mul__
+
+    @classmethod
+    def counted(cls, ran: engine.Work) -> Self:
+        """What the engine counted, in the words of the price list."""
+        return cls(
+            positions=ran.padded_positions,
+            real=ran.real_positions,
+            context=ran.attended_context,
+            head_positions=ran.head_positions,
+            training=ran.labelled_positions,
+            generated=ran.generated_tokens,
+            updates=ran.updates,
+        )
 
 
 def context_sum(lengths: Collection[int | float], kernel: Kernel = "full", prefix: float = 0.0) -> float:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netgain.model.engine.jobs import Failure, InnerLoopJob, PadLoss
+    from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.hf import load_model
     from netgain.model.interface import Answered, Generate, Message, Result, Score, Scored, Train, Trained, TrainFull
     from netgain.model.metered import Model, Tuned
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answered": "interface",
-    "Failure": "engine.jobs",
+    "Failure": "netgain.engine.jobs",
     "Generate": "interface",
-    "InnerLoopJob": "engine.jobs",
+    "InnerLoopJob": "netgain.engine.jobs",
     "Message": "interface",
     "Model": "metered",
-    "PadLoss": "engine.jobs",
+    "PadLoss": "netgain.engine.jobs",
     "Result": "interface",
     "Score": "interface",
     "Scored": "interface",
@@ -58,4 +58,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'netgain.model' has no attribute {name!r}")
-    return getattr(import_module(f"netgain.model.{_HOMES[name]}"), name)
+    home = _HOMES[name]
+    return getattr(import_module(home if "." in home else f"netgain.model.{home}"), name)

@@ -10,22 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
 
+from netgain.engine.answers import Answer
+from netgain.engine.answers import Request as Row
+from netgain.engine.choose import backend_for, decoder_for
+from netgain.engine.hooks import HooksBackend
+from netgain.engine.jobs import Failure, InnerLoopJob, Size, check
+from netgain.engine.lora import Adapter as LoraAdapter
+from netgain.engine.lora import Layout
+from netgain.engine.memory import is_out_of_memory
+from netgain.engine.packs import Extent
+from netgain.engine.peft_files import load_adapter, read_config, save_adapter
+from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError
 from netgain.metering import work as metering
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.derived import merge, tune
-from netgain.model.engine.answers import Answer
-from netgain.model.engine.answers import Request as Row
-from netgain.model.engine.choose import backend_for, decoder_for
-from netgain.model.engine.hooks import HooksBackend
-from netgain.model.engine.jobs import Failure, InnerLoopJob, Size, check
-from netgain.model.engine.lora import Adapter as LoraAdapter
-from netgain.model.engine.lora import Layout
-from netgain.model.engine.memory import is_out_of_memory
-from netgain.model.engine.packs import Extent
-from netgain.model.engine.peft_files import load_adapter, read_config, save_adapter
-from netgain.model.engine.trainer import MultiLoraTrainer
 from netgain.model.interface import (
     Adapter,
     Answered,
@@ -239,7 +239,7 @@ class _HuggingFace:
             number, _, key = outcome.key.partition(":")
             job = wanted[int(number)]
             lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
-            part = Part(outcome.work.counted(), training=lora)
+            part = Part(metering.Work.counted(outcome.work), training=lora)
             yield Done(int(number), Trained(key, outcome.adapter, outcome.losses), (part,), outcome.failure)
 
     def _train_full(self, place: int, request: TrainFull) -> Done:
@@ -247,7 +247,7 @@ class _HuggingFace:
         losses: tuple[float, ...] = ()
         try:
             loaded, outcome = tune(self._loaded, request.job)
-            parts, losses = (Part(outcome.work.counted(), training=Full()),), outcome.losses
+            parts, losses = (Part(metering.Work.counted(outcome.work), training=Full()),), outcome.losses
             backend = None if outcome.failure else self._with(loaded)
         except (RuntimeError, MemoryError) as error:
             return Done(place, Derived(request.key, None, losses), parts, _no_room(error))
@@ -266,7 +266,7 @@ class _HuggingFace:
         rows = [self._row(request, _index(adapters, request.adapter)) for request in requests]
         answers = self._decoder.generate(rows, adapters)
         for place, request, answer in zip(places, requests, answers, strict=True):
-            part = Part(answer.work.counted(), adapter=lora)
+            part = Part(metering.Work.counted(answer.work), adapter=lora)
             yield Done(place, self._answered(request, answer), (part,), answer.failure)
 
     def _score(
@@ -275,7 +275,7 @@ class _HuggingFace:
         asked = [self._continuation(request, _index(adapters, request.adapter)) for request in requests]
         for place, one, likelihood in zip(places, asked, self._scorer.score(asked, adapters), strict=True):
             product = Scored(likelihood.value, len(one.tokens), likelihood.greedy)
-            part = Part(likelihood.work.counted(), adapter=lora)
+            part = Part(metering.Work.counted(likelihood.work), adapter=lora)
             yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
 
     def _groups(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Lora | None, list[LoraAdapter]]]:

@@ -10,12 +10,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
+from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.errors import InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training
 from netgain.metering.shape import ModelShape
 from netgain.metering.work import Work
-from netgain.model.engine.jobs import Failure, InnerLoopJob
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Setting
 
@@ -108,7 +108,7 @@ class Train:
 class TrainFull:
     """Train all weights of a copy of the model on ``sequences`` (token ids), as HF's Trainer does with its defaults.
 
-    The settings are those of :class:`~netgain.model.engine.jobs.InnerLoopJob`. Weights, gradients and the optimizer's
+    The settings are those of :class:`~netgain.engine.jobs.InnerLoopJob`. Weights, gradients and the optimizer's
     two moments are held in the model's own precision: load it in float32 where steps are small.
     """
 

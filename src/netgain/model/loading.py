@@ -15,9 +15,8 @@ from typing import Any, TypeVar, final
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 from netgain.records.identity import identity
-from netgain.words import nearest
 
 T = TypeVar("T")
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}

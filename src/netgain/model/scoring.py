@@ -13,12 +13,12 @@ from typing import final
 import torch
 from torch import Tensor
 
+from netgain.engine.hooks import AdapterHooks, HooksBackend, takes_positions
+from netgain.engine.jobs import Failure
+from netgain.engine.lora import Adapter
+from netgain.engine.memory import is_out_of_memory
+from netgain.engine.work import Work
 from netgain.metering import work as metering
-from netgain.model.engine.hooks import AdapterHooks, HooksBackend, takes_positions
-from netgain.model.engine.jobs import Failure
-from netgain.model.engine.lora import Adapter
-from netgain.model.engine.memory import is_out_of_memory
-from netgain.model.engine.work import Work
 
 
 @final
@@ -87,7 +87,7 @@ class Scorer:
         bounds = [metering.Work()] * len(asked)
         for members in self._scorable(asked):
             for place, work in zip(members, self.scored_work([asked[i] for i in members]), strict=True):
-                bounds[place] = work.counted()
+                bounds[place] = metering.Work.counted(work)
         return bounds
 
     def scored_work(self, asked: Sequence[Continuation]) -> list[Work]:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from netgain.errors import InputError
+from netgain.engine.jobs import Failure
+from netgain.errors import InputError, nearest
 from netgain.metering.work import Work
-from netgain.model.engine.jobs import Failure
 from netgain.model.interface import (
     Adapter,
     Answered,
@@ -43,7 +43,6 @@ from netgain.model.interface import (
 from netgain.model.metered import Model
 from netgain.model.prices import UnitPrices
 from netgain.records.identity import identity, short_hash
-from netgain.words import nearest
 
 Script = Mapping[str, str] | Callable[[Generate], str]
 Scores = Callable[[Score], float]

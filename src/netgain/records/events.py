@@ -39,7 +39,7 @@ def _cost_of(amounts: Mapping[Any, Any]) -> Cost:
         raise ValueError("an amount is too large for a number") from problem
 
 
-Amounts = Annotated[Cost, PlainValidator(_read_cost), PlainSerializer(lambda cost: cost.known())]
+CostField = Annotated[Cost, PlainValidator(_read_cost), PlainSerializer(lambda cost: cost.known())]
 Row = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Setting = str | int | float | bool | None
@@ -74,7 +74,7 @@ class Opened(_Event):
     arm: str = ""
     seed: int | None = None
     purpose: Purpose | None = None
-    limit: Amounts = Cost()
+    limit: CostField = Cost()
 
 
 @final
@@ -87,7 +87,7 @@ class Reserved(_Event):
     kind: Literal["reserved"] = "reserved"
     account: Row
     operation: Name
-    quote: Amounts
+    quote: CostField
     settings: dict[str, Setting] = Field(default_factory=dict)
 
 
@@ -97,7 +97,7 @@ class Settled(_Event):
 
     kind: Literal["settled"] = "settled"
     reservation: Row
-    cost: Amounts
+    cost: CostField
     overrun: tuple[Currency, ...] = ()
 
 
@@ -107,7 +107,7 @@ class Failed(_Event):
 
     kind: Literal["failed"] = "failed"
     reservation: Row
-    cost: Amounts
+    cost: CostField
     error: str
     overrun: tuple[Currency, ...] = ()
 
@@ -118,7 +118,7 @@ class Lost(_Event):
 
     kind: Literal["lost"] = "lost"
     reservation: Row
-    cost: Amounts
+    cost: CostField
 
 
 @final
@@ -140,7 +140,7 @@ class Noted(_Event):
 
 
 @final
-class Ended(_Event):
+class Closed(_Event):
     """A writer closed the journal. ``spent`` restates all closed charges under each account without a parent.
 
     By the account's row and by currency; amounts that are unknown are left out.
@@ -150,7 +150,7 @@ class Ended(_Event):
     spent: dict[str, dict[str, float]] = {}
 
 
-Event = Began | Opened | Reserved | Settled | Failed | Lost | Discarded | Noted | Ended
+Event = Began | Opened | Reserved | Settled | Failed | Lost | Discarded | Noted | Closed
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 

@@ -3,6 +3,9 @@
 A row is on the disk before :meth:`Journal.append` returns (SQLite, write-ahead log, ``synchronous = FULL``); a
 killed writer loses nothing that was acknowledged. On a network file system, where a write-ahead log is unsafe, the
 rollback journal is used instead. One process writes to one file; anyone may read it meanwhile.
+
+The writer holds a lock that the operating system lets go of when its holder dies: a second, tiny SQLite database beside
+the journal, whose write lock is held for as long as the writer lives. A file left behind never has to be removed.
 """
 
 import contextlib
@@ -17,13 +20,75 @@ from pathlib import Path
 from typing import Self, final
 
 from netgain.errors import JournalError
+from netgain.records.chain import ROOT, TABLES, JournalRow, chain, encode, read
 from netgain.records.events import Began, Event
-from netgain.records.lock import WriterLock
-from netgain.records.reading import read
-from netgain.records.rows import ROOT, TABLES, Record, chain, encode
 
 MOUNTS = Path("/proc/mounts")
 REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p", "afs", "fuse.sshfs")
+PATIENCE = 1.0  # seconds: whoever only asks who writes holds the lock for a moment
+
+
+@final
+class WriterLock:
+    """Held from construction until :meth:`release` or the end of the process, whichever comes first."""
+
+    def __init__(self, journal: Path) -> None:
+        """Take the lock of ``journal``. Raises JournalError naming process and host of the writer who has it."""
+        self.path = journal.with_name(journal.name + ".lock")
+        self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
+        try:
+            self._take()
+        except sqlite3.Error as problem:
+            holder = self._holder()
+            self._connection.close()
+            if "locked" not in str(problem):
+                remedy = "if nobody writes to the journal, delete the lock file"
+                raise JournalError(str(self.path), f"the lock cannot be taken: {problem}", remedy) from problem
+            raise JournalError(
+                str(journal), f"{holder} is writing to it", "wait for it, stop it, or write to another file"
+            ) from problem
+
+    def _take(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("CREATE TABLE IF NOT EXISTS holder (pid INTEGER, host TEXT)")
+        self._connection.execute("DELETE FROM holder")
+        self._connection.execute("INSERT INTO holder VALUES (?, ?)", (os.getpid(), socket.gethostname()))
+        self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _holder(self) -> str:
+        try:
+            row = self._connection.execute("SELECT pid, host FROM holder").fetchone()
+        except sqlite3.Error:
+            row = None
+        return "another process" if row is None else f"process {row[0]} on host {row[1]}"
+
+    def release(self) -> None:
+        """Let go of the lock. The file stays: removing it could take it from under the next holder."""
+        self._connection.close()
+
+
+def writer_of(journal: Path) -> str | None:
+    """Who is writing to ``journal`` now (``process 12 on host h``), or None. Changes nothing."""
+    path = journal.with_name(journal.name + ".lock")
+    if not path.is_file():
+        return None
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0.2)
+    except sqlite3.Error:
+        return None
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as problem:
+        if "locked" not in str(problem):
+            return None
+        row = connection.execute("SELECT pid, host FROM holder").fetchone()
+        return "another process" if row is None else f"process {row[0]} on host {row[1]}"
+    else:
+        connection.execute("ROLLBACK")
+        return None
+    finally:
+        connection.close()
 
 
 @final
@@ -43,7 +108,7 @@ class Journal:
     @classmethod
     def open(
         cls, path: Path | str, *, software: str = "netgain", clock: Callable[[], float] = time.time
-    ) -> tuple[Self, tuple[Record, ...]]:
+    ) -> tuple[Self, tuple[JournalRow, ...]]:
         """The journal at ``path``, made where there is none, and the rows that it held before this writer began.
 
         Raises JournalError where another process writes to it, or where it does not verify: a file that lies is
@@ -69,7 +134,7 @@ class Journal:
             raise
         return journal, records + began
 
-    def _prepare(self, existing: bool) -> tuple[Record, ...]:
+    def _prepare(self, existing: bool) -> tuple[JournalRow, ...]:
         records = self._check() if existing else ()
         mode = "DELETE" if is_remote(self.path) else "WAL"
         try:
@@ -83,7 +148,7 @@ class Journal:
             self._length, self._head = len(records), records[-1].hash
         return records
 
-    def _check(self) -> tuple[Record, ...]:
+    def _check(self) -> tuple[JournalRow, ...]:
         reading = read(self.path)
         if not reading.findings or self._is_empty_shell():
             return reading.records
@@ -121,7 +186,7 @@ class Journal:
         """Whether it takes no more rows."""
         return self._closed
 
-    def append(self, *events: Event) -> tuple[Record, ...]:
+    def append(self, *events: Event) -> tuple[JournalRow, ...]:
         """Write these events, all or none; they are on the disk when this returns, with their row numbers.
 
         Raises JournalError where they cannot be written (disk full, file taken over); then none of them is.
@@ -137,13 +202,13 @@ class Journal:
             self._length, self._head = self._length + len(rows), records[-1].hash if records else self._head
             return records
 
-    def _chained(self, events: tuple[Event, ...]) -> tuple[tuple[Record, ...], list[tuple[int, str, str]]]:
+    def _chained(self, events: tuple[Event, ...]) -> tuple[tuple[JournalRow, ...], list[tuple[int, str, str]]]:
         at, head = round(float(self._clock()), 6), self._head
         records, rows = [], []
         for seq, event in enumerate(events, start=self._length):
             text = encode(seq, at, event)
             head = chain(head, text)
-            records.append(Record(seq, at, event, head))
+            records.append(JournalRow(seq, at, event, head))
             rows.append((seq, text, head))
         return tuple(records), rows
 

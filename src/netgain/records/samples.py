@@ -1,14 +1,140 @@
-"""``samples.jsonl``: the rows of a trial, read back. A spoiled line is named by file and line."""
+"""``samples.jsonl``: what a trial wrote down, one row for each adaptation, investment, tuning and stream.
+
+Amounts are folds over the run's journal, made when the row was written. Rows hold no clock and no seconds: the same
+spec and seed give the same bytes.
+"""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Literal, final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
-from netgain.records.outcome import Row
+from netgain.records.claim import ClaimModel, Count, Finite, Fraction, RewardRun
+from netgain.records.purpose import Purpose
 
+Amounts = dict[str, float]  # by currency name; unknown ones left out
+Stage = Literal["test", "development"]
+Status = Literal["ok", "failed"]
+
+
+@final
+class GradedAnswer(ClaimModel):
+    """An answer and its grade. ``question`` is a hash of the question's text; ``kind`` says what it examines.
+
+    ``judged`` is an LLM judge's verdict, None where it was not asked (no judge, or an empty answer) or could not be
+    understood. ``exact`` is the domain's own grade where the verdict decided ``correct``, None where ``correct`` is it.
+    """
+
+    question: str
+    kind: str
+    text: str
+    correct: bool
+    f1: Fraction
+    votes: Count = 1
+    judged: bool | None = None
+    exact: bool | None = None
+
+
+@final
+class WrittenText(ClaimModel):
+    """A text that was written about the material, under which purpose (propose, teach)."""
+
+    purpose: Purpose
+    text: str
+
+
+@final
+class Adaptation(ClaimModel):
+    """One arm adapted to one problem at one rung of the budget ladder, and examined.
+
+    ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
+    failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated`` the exam's
+    own work, outside the budget, and ``judging`` the part of that which a judge took. ``exposed`` lists exam questions
+    (hashes) that the method trained on, or on their answers beside the title, although nothing it was given or had
+    written contains them; ``unmetered`` that it took more processor time of its own than its charges explain.
+    """
+
+    row: Literal["adaptation"] = "adaptation"
+    domain: str
+    arm: str
+    seed: int
+    stage: Stage = "test"
+    rung: float
+    problem: str
+    status: Status = "ok"
+    error: str = ""
+    budget: float | None = None
+    spent: dict[Purpose, Amounts] = Field(default_factory=dict)
+    rejected: Amounts = Field(default_factory=dict)
+    evaluated: Amounts = Field(default_factory=dict)
+    judging: Amounts = Field(default_factory=dict)
+    answers: tuple[GradedAnswer, ...] = ()
+    edits: tuple[WrittenText, ...] = ()
+    exposed: tuple[str, ...] = ()
+    unmetered: bool = False
+    divergence: Finite | None = None
+
+
+@final
+class Investment(ClaimModel):
+    """What an arm's ``learn`` stage took, once a seed, and the rewards that it measured on the way."""
+
+    row: Literal["investment"] = "investment"
+    domain: str
+    arm: str
+    seed: int
+    status: Status = "ok"
+    error: str = ""
+    budget: float | None = None
+    spent: dict[Purpose, Amounts] = Field(default_factory=dict)
+    rejected: Amounts = Field(default_factory=dict)
+    rewards: tuple[RewardRun, ...] = ()
+
+
+@final
+class Attempt(ClaimModel):
+    """One setting tried in tuning, its accuracy on development problems, and what it took."""
+
+    settings: dict[str, str | int | float | bool | None]
+    accuracy: Fraction | None
+    spent: Amounts = Field(default_factory=dict)
+
+
+@final
+class Tuning(ClaimModel):
+    """The tuning of one arm: every attempt, the one chosen, and the accuracy at the matched rung on development."""
+
+    row: Literal["tuning"] = "tuning"
+    domain: str
+    arm: str
+    attempts: tuple[Attempt, ...] = ()
+    chosen: int | None = None
+    development: Fraction | None = None
+    spent: dict[Purpose, Amounts] = Field(default_factory=dict)
+
+
+@final
+class AdaptationStream(ClaimModel):
+    """A stream of adaptations, one after another on the same weights: ``matrix[k][i]`` is the accuracy on problem ``i``
+    after ``k`` of them (row 0: untouched). ``spent`` and ``evaluated`` as those of an adaptation, merging included."""
+
+    row: Literal["retention"] = "retention"
+    domain: str
+    arm: str
+    seed: int
+    rung: float
+    problems: tuple[str, ...]
+    matrix: tuple[tuple[Fraction | None, ...], ...]
+    status: Status = "ok"
+    error: str = ""
+    spent: dict[Purpose, Amounts] = Field(default_factory=dict)
+    evaluated: Amounts = Field(default_factory=dict)
+
+
+Row = Annotated[Adaptation | Investment | Tuning | AdaptationStream, Field(discriminator="row")]
 _ROW: TypeAdapter[Row] = TypeAdapter(Row)
 
 

@@ -4,19 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from netgain.domains.problem import Domain, Material, Problem, Question
+from netgain.domains.domain import Domain
+from netgain.domains.problem import Material, Problem, Question
 from netgain.errors import InputError
-from netgain.exam.drift import Continuation, divergence
+from netgain.exam.drift import BaseContinuation, divergence
 from netgain.exam.exam import Answerer, Marked, sit
-from netgain.exam.judging import Judge, judged
+from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Account, Book
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
 from netgain.records.claim import Role
-from netgain.records.outcome import Stage
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Stage
+from netgain.trials.spec import TrialSpec
 from netgain.trials.unit import Unit, adapt_limit, compared_rung
 from netgain.trials.witness import Witness, sealed
 
@@ -92,7 +93,7 @@ class Sitting:
     account: Account
     evaluate: Account
     controls: tuple[Question, ...] = ()
-    drawn: tuple[Continuation, ...] = ()
+    drawn: tuple[BaseContinuation, ...] = ()
     stage: Stage = "test"
 
     @property

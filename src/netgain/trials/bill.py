@@ -6,8 +6,8 @@ from typing import Any, final
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Charge
 from netgain.records.cost import Currency, total
-from netgain.records.outcome import Amounts
 from netgain.records.purpose import Purpose
+from netgain.records.samples import Amounts
 
 CLOCKS = (Currency.SECONDS, Currency.JOULES)
 LOST = "the attempt was cut off"

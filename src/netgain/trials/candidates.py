@@ -8,9 +8,9 @@ from typing import Any
 
 from netgain.methods.method import Settings
 from netgain.records.identity import canonical
-from netgain.spec.trial import TrialSpec
 from netgain.streams import stream
 from netgain.trials.narrow import Arm
+from netgain.trials.spec import TrialSpec
 
 
 def candidates(spec: TrialSpec, domain: str, arm: Arm) -> list[dict[str, Any]]:

@@ -15,10 +15,10 @@ from typing import Any, final
 import netgain
 from netgain.domains.problem import Split
 from netgain.records.provenance import RunSetup, SampleQuestion
-from netgain.spec.load import Places
-from netgain.spec.trial import TrialSpec
+from netgain.strict_yaml import SourceLines
 from netgain.trials.narrow import FindDomain, FindMethod, Trial, check_problems, narrow
 from netgain.trials.progress import Progress
+from netgain.trials.spec import TrialSpec
 from netgain.trials.store import Finished, Store, locked_form, unit_identity
 from netgain.trials.unit import Unit, units
 from netgain.trials.work import (
@@ -67,7 +67,7 @@ class Plant:
     device: str = "auto"
     load: Load = load
     load_judge: LoadJudge = load_judge
-    places: Places = field(default_factory=lambda: Places("trial"))
+    places: SourceLines = field(default_factory=lambda: SourceLines("trial"))
 
     def open(self) -> Workshop:
         """The workshop of this process."""

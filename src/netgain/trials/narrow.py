@@ -1,6 +1,5 @@
 """Narrowing: the words and settings of a trial become methods and domains, or an error that names their line."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -9,15 +8,15 @@ from typing import Any, Protocol, TypeVar, final
 
 from pydantic import BaseModel, ValidationError
 
+from netgain.domains.domain import Domain
 from netgain.domains.leakage import leaks
-from netgain.domains.problem import Domain, Problem, Split
-from netgain.errors import InputError
+from netgain.domains.problem import Problem, Split
+from netgain.errors import InputError, nearest
+from netgain.extensions import relative_to, source_digest
 from netgain.methods.method import Method, Settings
-from netgain.records.claim import Role
-from netgain.records.identity import digest
-from netgain.spec.load import Place, Places, read_yaml
-from netgain.spec.trial import BEST_CONVENTIONAL, ArmSpec, DomainSpec, TrialSpec
-from netgain.words import nearest
+from netgain.records.claim import BEST_CONVENTIONAL, Role
+from netgain.strict_yaml import FieldPath, SourceLines, read_yaml
+from netgain.trials.spec import ArmSpec, DomainSpec, TrialSpec
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -31,8 +30,8 @@ class DomainKind(Protocol):
         """The domain. Raises InputError where its data cannot be read."""
 
 
-FindMethod = Callable[[str], type[Method]]
-FindDomain = Callable[[str], Any]  # a DomainKind
+FindMethod = Callable[[str, Path], type[Method]]
+FindDomain = Callable[[str, Path], Any]  # a DomainKind
 LEAKS = ("title", "passage", "question")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 
@@ -69,30 +68,32 @@ class Trial:
         return tuple(name for name, arm in self.arms.items() if arm.method.role not in UNRIVALLED)
 
 
-def read_trial(path: Path, methods: Sequence[str] = ()) -> tuple[TrialSpec, Places]:
-    """The trial in a YAML file; each of ``methods`` (``file.py:Class``) is an arm more, named after its class."""
-    spec, places = read_yaml(path, TrialSpec)
-    return with_methods(spec, methods), places
+def read_trial(path: Path, methods: Sequence[str] = (), options: Sequence[str] = ()) -> tuple[TrialSpec, SourceLines]:
+    """The trial in a YAML file; each of ``methods`` (``file.py:Class``) is an arm more, named after its class.
+
+    The arms are added before the trial is checked, so that it may say ``compare: {arm: mine}``; ``options``
+    (``a.b=value``) stand in place of the file's fields. Raises InputError for whatever is wrong with the file, and
+    where it has an arm of that name already.
+    """
+    return read_yaml(path, TrialSpec, options, lambda data: _with_methods(data, methods, path.parent))
 
 
-def with_methods(spec: TrialSpec, methods: Sequence[str]) -> TrialSpec:
-    """The trial with an arm more for each of these files. Raises InputError where the trial has an arm of that name."""
-    arms = dict(spec.arms)
+def _with_methods(data: dict[str, Any], methods: Sequence[str], folder: Path) -> dict[str, Any]:
+    arms = data.get("arms")
+    if not methods or not isinstance(arms, dict):
+        return data
+    added: dict[str, Any] = {}
     for method in methods:
         name = method.rpartition(":")[2].lower()
-        if name in arms:
-            raise InputError(
-                f"--method {method}", f"the trial has an arm {name!r} already", "give the class another name"
-            )
-        arms[name] = ArmSpec(method=method)
-    try:
-        return TrialSpec.model_validate(spec.model_dump() | {"arms": {k: v.model_dump() for k, v in arms.items()}})
-    except ValidationError as error:
-        raise Places("--method").invalid(error, TrialSpec) from None
+        if name in arms or name in added:
+            problem = f"the trial has an arm {name!r} already"
+            raise InputError(f"--method {method}", problem, "give the class another name")
+        added[name] = {"method": relative_to(method, folder)}
+    return data | {"arms": {**arms, **added}}
 
 
 def narrow(
-    spec: TrialSpec, places: Places, find_method: FindMethod, find_domain: FindDomain, *, data: bool = True
+    spec: TrialSpec, places: SourceLines, find_method: FindMethod, find_domain: FindDomain, *, data: bool = True
 ) -> Trial:
     """Every word and setting checked. Raises InputError with the line of the first that means nothing.
 
@@ -105,17 +106,17 @@ def narrow(
     return trial
 
 
-def _arm(name: str, spec: ArmSpec, places: Places, find_method: FindMethod) -> Arm:
-    place: Place = ("arms", name)
+def _arm(name: str, spec: ArmSpec, places: SourceLines, find_method: FindMethod) -> Arm:
+    place: FieldPath = ("arms", name)
     try:
-        method = find_method(spec.method)
+        method = find_method(spec.method, places.folder)
     except InputError as error:
         raise places.error((*place, "method"), f"{error.where}: {error.problem}", error.remedy) from None
     settings = _settings(spec, method, places, place)
-    return Arm(name, spec.label or name, method, settings, _grid(spec, settings, places, place), source_of(method))
+    return Arm(name, spec.label or name, method, settings, _grid(spec, settings, places, place), source_digest(method))
 
 
-def _settings(spec: ArmSpec, method: type[Method], places: Places, place: Place) -> Settings:
+def _settings(spec: ArmSpec, method: type[Method], places: SourceLines, place: FieldPath) -> Settings:
     preset: dict[str, Any] = {}
     if spec.preset is not None:
         if spec.preset not in method.presets:
@@ -126,14 +127,14 @@ def _settings(spec: ArmSpec, method: type[Method], places: Places, place: Place)
     return _validated(method.Settings, preset | spec.settings, places, place)
 
 
-def _validated(shape: type[S], values: dict[str, Any], places: Places, place: Place) -> S:
+def _validated(shape: type[S], values: dict[str, Any], places: SourceLines, place: FieldPath) -> S:
     try:
         return shape.model_validate(values)
     except ValidationError as error:
         raise places.invalid(error, shape, place) from None
 
 
-def _grid(spec: ArmSpec, settings: Settings, places: Places, place: Place) -> tuple[dict[str, Any], ...]:
+def _grid(spec: ArmSpec, settings: Settings, places: SourceLines, place: FieldPath) -> tuple[dict[str, Any], ...]:
     """Every combination of the values to try, each checked as settings are."""
     shape = type(settings)
     values: Mapping[str, Sequence[Any]] = shape.search if spec.tune is None else spec.tune
@@ -150,10 +151,10 @@ def _grid(spec: ArmSpec, settings: Settings, places: Places, place: Place) -> tu
     return tuple(combinations)
 
 
-def _domain(name: str, spec: DomainSpec, places: Places, find_domain: FindDomain, *, data: bool) -> Domain | None:
-    place: Place = ("domains", name)
+def _domain(name: str, spec: DomainSpec, places: SourceLines, find_domain: FindDomain, *, data: bool) -> Domain | None:
+    place: FieldPath = ("domains", name)
     try:
-        kind: DomainKind = find_domain(spec.kind)
+        kind: DomainKind = find_domain(spec.kind, places.folder)
     except InputError as error:
         raise places.error((*place, "kind"), f"{error.where}: {error.problem}", error.remedy) from None
     settings = _validated(kind.Settings, spec.settings, places, place)
@@ -163,7 +164,7 @@ def _domain(name: str, spec: DomainSpec, places: Places, find_domain: FindDomain
         raise places.error(place, f"{error.where}: {error.problem}", error.remedy) from None
 
 
-def _check_comparison(trial: Trial, places: Places) -> None:
+def _check_comparison(trial: Trial, places: SourceLines) -> None:
     spec = trial.spec
     if spec.compare.against == BEST_CONVENTIONAL:
         if not trial.conventional:
@@ -179,7 +180,7 @@ def _check_comparison(trial: Trial, places: Places) -> None:
         raise places.error(("problems", "train"), "an arm learns, and there are no training problems", "ask for some")
 
 
-def check_problems(trial: Trial, places: Places) -> None:
+def check_problems(trial: Trial, places: SourceLines) -> None:
     """Raise InputError where the domains cannot give what the trial asks of them, before anything is spent: as many
     problems, questions of the kind that is compared, and splits that share no title, passage or question."""
     spec = trial.spec
@@ -201,15 +202,8 @@ def check_problems(trial: Trial, places: Places) -> None:
             raise places.error(("domains", name), problem, "keep what is asked in one split")
 
 
-def _problems(domain: Domain, split: Split, count: int, spec: TrialSpec, places: Places) -> tuple[Problem, ...]:
+def _problems(domain: Domain, split: Split, count: int, spec: TrialSpec, places: SourceLines) -> tuple[Problem, ...]:
     try:
         return domain.problems(split, count, spec.seed) if count else ()
     except InputError as error:
         raise places.error(("problems", split), f"{error.where}: {error.problem}", error.remedy) from None
-
-
-def source_of(method: type[Method]) -> str:
-    """A digest of the file that a user's method is written in; empty for methods that ship with the package."""
-    if method.__module__.split(".")[0] == "netgain":
-        return ""
-    return digest("method", Path(inspect.getfile(method)).read_bytes().decode("utf-8", "backslashreplace"))

@@ -3,9 +3,9 @@
 from pydantic import ValidationError
 
 from netgain.metering.account import Account, Book
+from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.events import Noted
-from netgain.records.reading import read
 
 REWARDS = "rewards"
 

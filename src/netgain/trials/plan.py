@@ -13,7 +13,7 @@ from typing import Any, final
 
 from scipy import stats
 
-from netgain.domains.problem import Domain
+from netgain.domains.domain import Domain
 from netgain.metering.estimate import (
     Device,
     generation_estimate,
@@ -30,12 +30,12 @@ from netgain.records.claim import Role
 from netgain.records.cost import Cost, Currency, total
 from netgain.records.identity import identity
 from netgain.records.purpose import Purpose
-from netgain.spec.trial import TrialSpec
 from netgain.tokens import TokenCounter
 from netgain.trials.candidates import candidates
 from netgain.trials.narrow import Arm, Trial
 from netgain.trials.plan_judge import ASSUMED, judging_cost
 from netgain.trials.progress import sittings
+from netgain.trials.spec import TrialSpec
 from netgain.trials.unit import Unit, adapt_limit, compared_rung, deployments, learn_limit, units
 
 UNTRAINED = (Role.FROZEN, Role.IN_CONTEXT)
@@ -303,7 +303,7 @@ def measured(domain: Domain, spec: TrialSpec, counter: TokenCounter) -> Lengths:
         answer=_mean(counter.count([question.answers[0] for question in questions]), 1.0) + 1,
         edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
         questions=len(questions) / len(problems),
-        how=f"those of {domain.name}, {counter.how}",
+        how=f"those of {type(domain).__name__}, {counter.how}",
     )
 
 

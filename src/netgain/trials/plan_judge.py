@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from netgain.domains.judge import MAX_NEW_TOKENS, judge_prompt
+from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
 from netgain.domains.problem import Question
 from netgain.metering.estimate import Device, generation_estimate, timed
 from netgain.metering.rates import DeviceRate
@@ -13,7 +13,7 @@ from netgain.metering.work import Work
 from netgain.model.interface import Part
 from netgain.model.prices import TokenPrices
 from netgain.records.cost import Cost
-from netgain.tokens import Estimate
+from netgain.tokens import EstimatedTokens
 from netgain.trials.narrow import Trial
 from netgain.trials.progress import sittings
 from netgain.trials.unit import Unit, units
@@ -50,7 +50,7 @@ def judging_cost(
     trial: Trial, judge: ModelShape | TokenPrices, device: Device, rate: DeviceRate, lengths: Mapping[str, Lengths]
 ) -> Cost:
     """All verdicts: of a judge of this shape on this device, or by prices; a server's take no time on it."""
-    (frame,) = Estimate().count([judge_prompt(Question("", ("",)), "")])
+    (frame,) = EstimatedTokens().count([judge_prompt(Question("", ("",)), "")])
     found = Cost.zero()
     for unit in units(trial.spec):
         one = lengths[unit.domain]

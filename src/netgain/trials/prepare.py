@@ -14,11 +14,11 @@ from netgain.metering.estimate import Device, find_device, shape_of
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.prices import TokenPrices
-from netgain.spec.load import Places
-from netgain.spec.trial import TrialSpec
-from netgain.tokens import Estimate, Exact, TokenCounter
+from netgain.strict_yaml import SourceLines
+from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.narrow import FindDomain, FindMethod, Trial, check_problems, narrow, read_trial
 from netgain.trials.plan import Lengths, Plan, measured, plan
+from netgain.trials.spec import TrialSpec
 from netgain.trials.work import FOLDER, SHIPPED
 
 CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
@@ -30,7 +30,7 @@ class Asked:
     """A trial as it was asked for, every word of it checked; its data has not been read."""
 
     spec: TrialSpec
-    places: Places
+    places: SourceLines
     find_method: FindMethod
     find_domain: FindDomain
 
@@ -39,12 +39,24 @@ class Asked:
         return narrow(self.spec, self.places, self.find_method, self.find_domain, data=data)
 
 
-def ask(path: Path | None, methods: Sequence[str], find_method: FindMethod, find_domain: FindDomain) -> Asked:
-    """Read a trial (None: the packaged demo) and check its words. Raises InputError with the line of what is wrong."""
+def ask(
+    path: Path | None,
+    methods: Sequence[str],
+    find_method: FindMethod,
+    find_domain: FindDomain,
+    *,
+    options: Sequence[str] = (),
+    limit: int | None = None,
+) -> Asked:
+    """Read a trial (None: the packaged demo) and check its words. Raises InputError with the line of what is wrong.
+
+    ``options`` (``a.b=value``) stand in place of the file's fields; at most ``limit`` test problems are examined.
+    """
     source = Path(str(files("netgain.trials") / "demo.yaml")) if path is None else path
     if not source.is_file():
         raise InputError(str(source), "there is no such file", "give the YAML file of a trial")
-    asked = Asked(*read_trial(source, methods), find_method, find_domain)
+    spec, places = read_trial(source, methods, options)
+    asked = Asked(spec if limit is None else spec.limited(limit), places, find_method, find_domain)
     asked.trial(data=False)
     return asked
 
@@ -88,9 +100,9 @@ def _lengths(asked: Asked, counter: TokenCounter) -> dict[str, Lengths]:
 
 def _counter(folder: Path) -> TokenCounter:
     try:
-        return Exact(folder) if (folder / "tokenizer.json").is_file() else Estimate()
+        return ExactTokens(folder) if (folder / "tokenizer.json").is_file() else EstimatedTokens()
     except (InputError, MissingExtraError):
-        return Estimate()
+        return EstimatedTokens()
 
 
 def this_cpu() -> Device:

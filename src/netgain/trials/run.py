@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, final
 
 from netgain.domains.problem import Problem
-from netgain.exam.drift import Continuation, sample
+from netgain.exam.drift import BaseContinuation, sample
 from netgain.exam.exam import Answerer
-from netgain.exam.judging import NAME as JUDGE
+from netgain.exam.llm_judge import NAME as JUDGE
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account
 from netgain.metering.budget import Charge
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
-from netgain.records.outcome import Adaptation, Answer, Investment, Retention, Row
 from netgain.records.purpose import Purpose
+from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Investment, Row
 from netgain.trials import bill
 from netgain.trials.bench import WIDTH, Bench, Sat, Sitting, adapt_and_sit, closed_book, describe, rung_of, sitting
 from netgain.trials.notes import rewards
@@ -131,7 +131,7 @@ def _developing(bench: Bench, method: Method) -> list[Sitting]:
     ]
 
 
-def _draw(bench: Bench) -> tuple[Continuation, ...]:
+def _draw(bench: Bench) -> tuple[BaseContinuation, ...]:
     """What the untouched model goes on with after questions that no problem is about."""
     count, prompts = bench.spec.exam.drift, bench.domain.prompts
     if not count:
@@ -142,7 +142,7 @@ def _draw(bench: Bench) -> tuple[Continuation, ...]:
     return _alone(sample(bench.model, asked, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
 
 
-def _extras(bench: Bench, rung: float, drawn: tuple[Continuation, ...]) -> dict[str, Any]:
+def _extras(bench: Bench, rung: float, drawn: tuple[BaseContinuation, ...]) -> dict[str, Any]:
     exam = bench.spec.exam
     if rung not in exam.at:
         return {}
@@ -188,7 +188,7 @@ def _rows(
         )
 
 
-def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
+def _answers(what: Sitting, sat: Sat | None) -> list[tuple[GradedAnswer, ...]]:
     """The answers of each problem of the group, in the exam's order; controls are the first problem's.
 
     Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
@@ -201,7 +201,7 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
         for question in asked:
             mark = marked.get(id(question))
             rows.append(
-                Answer(
+                GradedAnswer(
                     question=hashed(question.text),
                     kind=question.kind,
                     text=mark.answer if mark else "",
@@ -219,7 +219,7 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[Answer, ...]]:
 # -- retention
 
 
-def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence[Problem]) -> Retention:
+def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence[Problem]) -> AdaptationStream:
     rung, chosen = rung_of(bench, method), problems[: bench.spec.exam.stream]
     account = bench.root.child("exam of the stream", purpose=Purpose.EVALUATE)
     learned, paying = invested.learned, list[Account]()
@@ -247,7 +247,7 @@ def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence
         grade, prompts = bench.domain.grade, bench.domain.prompts
         matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, bench.judge))
     charges, currency = bill.Bill(bench.book, [*paying, account]), bench.spec.budget.currency
-    return Retention(
+    return AdaptationStream(
         domain=bench.unit.domain,
         arm=bench.unit.arm,
         seed=bench.unit.seed or 0,

@@ -24,15 +24,14 @@ from typing import Any, final
 import yaml
 
 from netgain.errors import InputError
+from netgain.records.chain import read
 from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, identity
-from netgain.records.outcome import Row
 from netgain.records.provenance import RunSetup
-from netgain.records.reading import read
-from netgain.records.samples import write_rows
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Row, write_rows
 from netgain.trials.narrow import Trial
+from netgain.trials.spec import TrialSpec
 from netgain.trials.unit import Unit
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
@@ -186,6 +185,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     spec = trial.spec.model_dump(mode="json")
     if trial.spec.judge is None:
         del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
+    if trial.spec.limited_from is None:
+        del spec["limited_from"]
     arms = {
         name: {
             "label": arm.label,

@@ -19,8 +19,8 @@ from netgain.metering.account import Account
 from netgain.methods.method import Settings
 from netgain.model.lockstep import run
 from netgain.records.identity import canonical
-from netgain.records.outcome import Attempt, Tuning
 from netgain.records.purpose import Purpose
+from netgain.records.samples import Attempt, Tuning
 from netgain.trials import bill
 from netgain.trials.bench import WIDTH, Bench, Sat, adapt_and_sit, sitting
 from netgain.trials.candidates import candidates, changed

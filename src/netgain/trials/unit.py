@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from netgain.records.cost import Cost
-from netgain.spec.trial import TrialSpec
+from netgain.trials.spec import TrialSpec
 
 
 @final

@@ -25,8 +25,8 @@ from netgain.model.interface import Generate, Train, TrainFull
 from netgain.model.lockstep import Call, Steps
 from netgain.model.metered import Model
 from netgain.records.identity import short_hash
-from netgain.records.outcome import Edit
 from netgain.records.purpose import Purpose
+from netgain.records.samples import WrittenText
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -47,7 +47,7 @@ class Witness:
         self._account, self._models = desk.account, tuple(models)
         self.texts = [*given]
         self._trained: dict[tuple[int, ...], None] = {}
-        self.edits: list[Edit] = []
+        self.edits: list[WrittenText] = []
         self.seconds = 0.0  # processor time of its own, between calls
         self.desk = desk if desk.teacher is None else _with_teacher(desk, desk.teacher, self)
 
@@ -79,7 +79,7 @@ class Witness:
         for text in texts:
             self.texts.append(text)
             if purpose in WRITTEN and text.strip():
-                self.edits.append(Edit(purpose=purpose, text=text))
+                self.edits.append(WrittenText(purpose=purpose, text=text))
 
     def exposed(self, questions: Sequence[Question], desk: Desk) -> tuple[str, ...]:
         """Hashes of the questions that were trained on although nothing given or written holds them.

@@ -9,21 +9,21 @@ from typing import Any, final
 
 import netgain
 from netgain import model as door
-from netgain.domains.problem import Domain
+from netgain.domains.domain import Domain
 from netgain.errors import InputError
-from netgain.exam.judging import Judge
+from netgain.exam.llm_judge import Judge
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
-from netgain.methods.teacher import ModelTeacher, OracleTeacher
+from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
 from netgain.records.identity import identity
-from netgain.records.outcome import Row
-from netgain.spec.trial import TrialSpec
+from netgain.records.samples import Row
 from netgain.trials import bill
 from netgain.trials.bench import Bench, Tell
 from netgain.trials.narrow import Trial
 from netgain.trials.run import run_arm
+from netgain.trials.spec import TrialSpec
 from netgain.trials.store import Finished, Store
 from netgain.trials.tune import tune_arm
 from netgain.trials.unit import Unit

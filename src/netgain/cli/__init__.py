@@ -1,0 +1,42 @@
+"""The command line: parse, call, print. One file for each group of commands; here they are named and listed."""
+
+import sys
+from io import TextIOWrapper
+
+import typer
+from typer.exceptions import TyperException
+
+from netgain.cli.app import app
+from netgain.cli.audit_command import AuditCommand, audit
+from netgain.cli.record_commands import report, verify
+from netgain.cli.trial_commands import plan, run
+from netgain.errors import NetgainError
+
+# In the order in which --help lists them.
+app.command(cls=AuditCommand)(audit)
+for command in (plan, run, report, verify):
+    app.command()(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; bad input ends in one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        code = app(args=sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
+    except NetgainError as error:
+        _fail(str(error), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130)
+    except TyperException as error:
+        # The usage errors carry their option and the nearest valid word in a method that their public base lacks.
+        message = getattr(error, "format_message", error.__str__)()
+        _fail(f"{message} (netgain --help lists what is valid)", 2)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo("netgain: " + " ".join(message.split()), err=True)
+    sys.exit(code)

@@ -1,0 +1,121 @@
+"""The application object of the command line and what its commands share: options, the console, writing files.
+
+Heavy modules are imported inside the commands, so that ``--help`` is instant.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from netgain import __version__
+from netgain.errors import InputError
+
+app = typer.Typer(
+    name="netgain",
+    help="How much of a self-improving language model's gain is left once every method gets the same compute?",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: name.replace("_", "-"),
+    },
+)
+
+TrialFile = Annotated[
+    Path | None, typer.Argument(help="The YAML file of a trial. Without it: the demo, packaged.", show_default=False)
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        metavar="FILE.py:CLASS",
+        help="Add an arm: a method of your own. Can be repeated.",
+        show_default=False,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="A.B=C",
+        help="Set a field of the trial, in YAML: --set budget.per_problem=1e9. Can be repeated.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Examine at most N test problems, to try a trial out; the verdict says so.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="First seed, in place of the trial's `seed`.", show_default=False),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        typer.echo(f"netgain {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def console() -> Any:
+    """The terminal, or 120 columns where the output goes to a file."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def compact_json(data: dict[str, Any]) -> str:
+    """One line of JSON without its newline."""
+    import json
+
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def save(path: Path, text: str) -> None:
+    """Write a file that the user named. Raises InputError where that cannot be."""
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(
+            str(path), f"cannot be written: {error.strerror}", "name a file in a folder that exists"
+        ) from None
+
+
+def judge_folder(folder: Path, *, quiet: bool) -> None:
+    """Verdict and page of a run, from its records alone."""
+    from netgain.analysis.trial.judge import judge_run
+    from netgain.records.samples import read_rows
+    from netgain.report.page import render
+    from netgain.trials.store import Store
+
+    store = Store(folder)
+    spec, roles = store.asked()
+    rows = read_rows(folder / "samples.jsonl")
+    verdict = judge_run(spec, rows, roles=roles, setup=store.setup(), seed=spec.seed)
+    save(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+    save(folder / "report.html", render(verdict))
+    if not quiet:
+        show_verdict(verdict, folder / "report.html")
+
+
+def show_verdict(verdict: Any, page: Path) -> None:
+    """A verdict on the terminal, and where its page is."""
+    from netgain.report.terminal import show
+
+    screen = console()
+    show(verdict, screen)
+    screen.print(f"\npage: {page}", markup=False)

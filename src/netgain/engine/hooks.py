@@ -1,0 +1,171 @@
+"""The hooks backend: any Hugging Face decoder, unmodified, by forward hooks and autograd. Slow, general, the oracle."""
+
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any, final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the usual name)
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from netgain.engine.lora import AdapterBank, Layout, a_of, b_of
+from netgain.engine.packs import Extent, Footprint, Pack
+from netgain.engine.torch_ops import TorchOps
+from netgain.errors import InputError
+
+
+@final
+class HooksBackend:
+    """Losses and adapter gradients of any decoder that takes ``input_ids``, ``attention_mask`` and ``position_ids``.
+
+    Sequences become rows of a rectangle, filled up on the right. Pads that stand for the reference's are masked keys,
+    exactly as in the reference. Projections may be ``nn.Linear`` or GPT-2's ``Conv1D``.
+    """
+
+    name = "hooks"
+
+    def __init__(self, model: nn.Module) -> None:
+        first = next(model.parameters())
+        self.model: Any = model.eval()
+        self.dtype, self.device = first.dtype, first.device
+        self.bank_dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
+        self.ops = TorchOps()
+        config: Any = model.config
+        self.context = int(getattr(config, "max_position_embeddings", None) or config.n_positions)
+        self.vocabulary = int(config.vocab_size)
+        self._modules = tuple(_projections(model))
+
+    def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
+        """The layout of adapters for this model."""
+        return Layout.of(self._modules, names, rank, alpha)
+
+    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+        """What each sequence of a pack runs: a row of the rectangle, with logits everywhere and the full square."""
+        longest = max((x.rows for x in extents), default=0)
+        return [Footprint(longest, longest, longest * longest)] * len(extents)
+
+    def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
+        """Fill the gradients of the pack's slots; returns each step's loss (its weighted mean), [G]."""
+        groups = _group_of_sequence(pack)
+        rows, scale = bank.weights[pack.slots], bank.scale
+        with AdapterHooks(self.model, bank.layout, scale, rows, groups, trained=True) as hooks, torch.enable_grad():
+            losses = label_losses(self.model, pack)
+            total = losses.new_zeros(len(pack.slots)).index_add(0, pack.label_group, losses)
+            bank.gradients[pack.slots] = hooks.gradients(total.sum())
+        return [float(loss) for loss in total.tolist()]
+
+
+@final
+class AdapterHooks:
+    """Forward hooks that add each row's own adapter to a model's projections, for as long as the context lasts.
+
+    ``rows`` [G, layout.width] are the adapters' weights, in the layout's order; ``groups`` [rows of the rectangle] says
+    which of them serves each row.
+    """
+
+    def __init__(
+        self, model: nn.Module, layout: Layout, scale: float, rows: Tensor, groups: Tensor, *, trained: bool
+    ) -> None:
+        self._layout, self._like = layout, rows
+        self._additions, self._handles = [], []
+        for target in layout.targets:
+            a = a_of(rows, layout, target).detach().clone().requires_grad_(trained)
+            b = b_of(rows, layout, target).detach().clone().requires_grad_(trained)
+            self._additions.append(_Addition(a, b, groups, scale))
+            self._handles.append(model.get_submodule(target.path).register_forward_hook(self._additions[-1]))
+
+    def __enter__(self) -> "AdapterHooks":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def serve(self, groups: Tensor) -> None:
+        """From now on the rectangle's rows belong to these groups."""
+        for addition in self._additions:
+            addition.groups = groups
+
+    def gradients(self, loss: Tensor) -> Tensor:
+        """Gradients of a loss with respect to the adapters' weights alone, [G, layout.width]."""
+        found = torch.autograd.grad(loss, [leaf for addition in self._additions for leaf in (addition.a, addition.b)])
+        rows = torch.zeros_like(self._like)
+        for i, target in enumerate(self._layout.targets):
+            a_of(rows, self._layout, target).copy_(found[2 * i])
+            b_of(rows, self._layout, target).copy_(found[2 * i + 1])
+        return rows
+
+
+@final
+class _Addition:
+    """y + scale (x A^T) B^T with every row's own A and B, in the adapters' precision."""
+
+    def __init__(self, a: Tensor, b: Tensor, groups: Tensor, scale: float) -> None:
+        self.a, self.b, self.groups, self._scale = a, b, groups, scale
+
+    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        x = inputs[0].to(self.a.dtype)
+        if x.dim() != 3 or len(x) != len(self.groups):
+            raise InputError("LoRA target", f"a projection gets {tuple(x.shape)} inputs, not one row per sequence")
+        hidden = x @ self.a[self.groups].transpose(1, 2)
+        return output + (self._scale * (hidden @ self.b[self.groups].transpose(1, 2))).to(output.dtype)
+
+
+def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # type: ignore[operator]
+    found = []
+    for path, module in model.named_modules():
+        if module is head:
+            continue
+        if isinstance(module, nn.Linear):
+            found.append((path, module.in_features, module.out_features))
+        elif isinstance(module, Conv1D):
+            found.append((path, module.weight.shape[0], module.weight.shape[1]))
+    if not found:
+        raise InputError(type(model).__name__, "has no linear projection to adapt")
+    return found
+
+
+def takes_positions(model: Any) -> bool:
+    """Whether the model is told positions; a few old families count them from the mask."""
+    return "position_ids" in signature(model.forward).parameters
+
+
+def cache_keyword(model: Any) -> str:
+    """The name under which the model takes a cache and gives it back; transformers 5.24 renamed it."""
+    for name in ("cache", "past_key_values"):
+        if name in signature(type(model).forward).parameters:
+            return name
+    raise InputError(type(model).__name__, "takes no cache under a known name", "use a decoder of transformers >= 5")
+
+
+def label_losses(model: Any, pack: Pack) -> Tensor:
+    """Weighted cross-entropy at every labelled row, [n], through the model's own forward pass."""
+    inputs, (sequence, place) = rectangle(pack)
+    if not takes_positions(model):
+        longest = inputs["position_ids"].max(0).values.tolist()
+        if longest != list(range(len(longest))):
+            raise InputError(type(model).__name__, "takes no positions", "use pad_loss masked or exact")
+        del inputs["position_ids"]
+    logits = model(**inputs, use_cache=False).logits
+    chosen = logits[sequence[pack.label_rows], place[pack.label_rows]].to(pack.weights.dtype)
+    return F.cross_entropy(chosen, pack.targets, reduction="none") * pack.weights
+
+
+def rectangle(pack: Pack) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+    """The pack as right-padded rows, and where each of its rows went (sequence, place)."""
+    lengths = pack.start[1:] - pack.start[:-1]
+    count, longest = len(lengths), int(lengths.max())
+    sequence = torch.repeat_interleave(torch.arange(count, device=lengths.device), lengths)
+    place = torch.arange(pack.rows, device=lengths.device) - pack.start[sequence]
+    tokens = pack.tokens.new_zeros(count, longest)
+    positions, mask = tokens.clone(), tokens.clone()
+    tokens[sequence, place] = pack.tokens
+    positions[sequence, place] = pack.positions
+    mask[sequence, place] = (place < pack.keys[sequence]).to(mask.dtype)
+    return {"input_ids": tokens, "attention_mask": mask, "position_ids": positions}, (sequence, place)
+
+
+def _group_of_sequence(pack: Pack) -> Tensor:
+    return torch.searchsorted(pack.group_start, pack.start[:-1], right=True) - 1

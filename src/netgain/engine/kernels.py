@@ -1,0 +1,279 @@
+"""The operations as compiled kernels: float32 or float64, on one core of a CPU."""
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import c_double, c_int32, c_int64, c_void_p
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from netgain.engine.lora import AdapterBank, Block
+from netgain.engine.native_build import SIGNATURES, library
+from netgain.engine.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops, Recall, Rotary
+from netgain.engine.packs import Pack
+from netgain.engine.torch_ops import TorchOps
+
+ROW_BLOCK = 12  # rows that the attention kernel takes at a time (BAND)
+
+
+class _Adapters(ctypes.Structure):
+    _fields_ = (
+        ("count", c_int32),
+        ("rank", c_int32),
+        ("inputs", c_int32),
+        ("pad", c_int32),
+        ("stride", c_int64),
+        ("a", c_int64),
+        ("b", c_void_p),
+        ("column", c_void_p),
+        ("size", c_void_p),
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """A frozen weight in the kernels' panels, for both directions."""
+
+    forward: Tensor
+    back: Tensor
+    inputs: int
+    outputs: int
+    bias: Tensor | None
+
+
+@final
+class NativeOps(Ops[Packed]):
+    """The compiled kernels for float32 or float64 on one core. Raises RuntimeError where they could not be built."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        found = library()
+        if found is None or dtype not in (torch.float32, torch.float64):
+            raise RuntimeError(f"no compiled kernels for {dtype} on this machine")
+        kind = "f32" if dtype == torch.float32 else "f64"
+        self._dtype = dtype
+        self._call: dict[str, Any] = {name: getattr(found, f"{name}_{kind}") for name in (*SIGNATURES, "packed_size")}
+        self._blocks: dict[tuple[int, int], tuple[int, tuple[Any, ...]]] = {}
+
+    def freeze(self, weight: Tensor, bias: Tensor | None) -> Packed:
+        weight = weight.detach().to(self._dtype).contiguous()
+        outputs, inputs = weight.shape
+        size = self._call["packed_size"]
+        forward, back = _aligned(size(inputs, outputs), self._dtype), _aligned(size(outputs, inputs), self._dtype)
+        self._call["pack_transposed"](inputs, outputs, weight.data_ptr(), forward.data_ptr())
+        self._call["pack_rows"](outputs, inputs, weight.data_ptr(), back.data_ptr())
+        return Packed(forward, back, inputs, outputs, None if bias is None else bias.detach().contiguous())
+
+    def linear(self, weight: Packed, x: Tensor, out: Tensor) -> None:
+        bias = 0 if weight.bias is None else weight.bias.data_ptr()
+        panels = weight.forward.data_ptr()
+        self._call["linear"](
+            x.size(0),
+            weight.outputs,
+            weight.inputs,
+            x.data_ptr(),
+            x.stride(0),
+            panels,
+            out.data_ptr(),
+            out.stride(0),
+            bias,
+        )
+
+    def linear_back(self, weight: Packed, dy: Tensor, out: Tensor) -> None:
+        panels = weight.back.data_ptr()
+        self._call["linear"](
+            dy.size(0),
+            weight.inputs,
+            weight.outputs,
+            dy.data_ptr(),
+            dy.stride(0),
+            panels,
+            out.data_ptr(),
+            out.stride(0),
+            0,
+        )
+
+    def norm(
+        self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float, out: Tensor | None, y: Tensor, rstd: Tensor
+    ) -> None:
+        self._call["norm"](
+            x.size(0),
+            x.size(1),
+            x.data_ptr(),
+            _pointer(delta),
+            weight.data_ptr(),
+            eps,
+            _pointer(out),
+            y.data_ptr(),
+            rstd.data_ptr(),
+        )
+
+    def norm_back(self, dy: Tensor, x: Tensor, weight: Tensor, rstd: Tensor, dx: Tensor, accumulate: bool) -> None:
+        self._call["norm_back"](
+            x.size(0),
+            x.size(1),
+            dy.data_ptr(),
+            x.data_ptr(),
+            weight.data_ptr(),
+            rstd.data_ptr(),
+            dx.data_ptr(),
+            int(accumulate),
+        )
+
+    def head_norm(
+        self, x: Tensor, first: int, heads: int, weight: Tensor, eps: float, raw: Tensor, rstd: Tensor
+    ) -> None:
+        size = len(weight)
+        self._call["head_norm"](
+            x.size(0), heads, size, x[:, first * size :].data_ptr(), x.stride(0), weight.data_ptr(), eps,
+            raw[:, first * size :].data_ptr(), raw.stride(0), rstd.data_ptr(),
+        )  # fmt: skip
+
+    def head_norm_back(self, dx: Tensor, first: int, heads: int, weight: Tensor, raw: Tensor, rstd: Tensor) -> None:
+        size = len(weight)
+        self._call["head_norm_back"](
+            dx.size(0), heads, size, dx[:, first * size :].data_ptr(), dx.stride(0), weight.data_ptr(),
+            raw[:, first * size :].data_ptr(), raw.stride(0), rstd.data_ptr(),
+        )  # fmt: skip
+
+    def rope(self, x: Tensor, heads: Heads, positions: Tensor, table: Rotary, sign: float) -> None:
+        self._call["rope"](
+            x.size(0), heads.query + heads.kv, heads.size, x.data_ptr(), x.stride(0),
+            positions.data_ptr(), table.cosine.data_ptr(), table.sine.data_ptr(), sign,
+        )  # fmt: skip
+
+    def attention(self, pack: Pack, heads: Heads, qkv: Tensor, out: Tensor, lse: Tensor) -> None:
+        self._call["attention"](
+            len(pack.keys), pack.start.data_ptr(), pack.keys.data_ptr(), heads.query, heads.kv, heads.size,
+            qkv.data_ptr(), qkv.stride(0), heads.scale, out.data_ptr(), out.stride(0), lse.data_ptr(),
+        )  # fmt: skip
+
+    def attention_back(self, pack: Pack, heads: Heads, qkv: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor) -> None:
+        self._call["attention_back"](
+            len(pack.keys), pack.start.data_ptr(), pack.keys.data_ptr(), heads.query, heads.kv, heads.size,
+            qkv.data_ptr(), qkv.stride(0), heads.scale, d_out.data_ptr(), d_out.stride(0),
+            lse.data_ptr(), dqkv.data_ptr(),
+        )  # fmt: skip
+
+    def attended(self, lengths: Sequence[tuple[int, int]]) -> int:
+        total = 0
+        for rows, keys in lengths:
+            for first in range(0, rows, ROW_BLOCK):
+                count = min(ROW_BLOCK, rows - first)
+                total += count * min(first + count, keys)
+        return total
+
+    def swiglu(self, gate_up: Tensor, out: Tensor) -> None:
+        self._call["swiglu"](out.size(0), out.size(1), gate_up.data_ptr(), out.data_ptr())
+
+    def swiglu_back(self, gate_up: Tensor, d_out: Tensor) -> None:
+        self._call["swiglu_back"](d_out.size(0), d_out.size(1), gate_up.data_ptr(), d_out.data_ptr())
+
+    def cross_entropy(self, logits: Tensor, targets: Tensor, weights: Tensor, losses: Tensor) -> None:
+        self._call["cross_entropy"](
+            logits.size(0),
+            logits.size(1),
+            logits.data_ptr(),
+            logits.stride(0),
+            targets.data_ptr(),
+            weights.data_ptr(),
+            losses.data_ptr(),
+        )
+
+    def _adapters(self, block: Block, columns: Sequence[int], bank: AdapterBank) -> int:
+        """The address of the block's description, kept alive with this object."""
+        key = (id(block), bank.layout.width)
+        if key not in self._blocks:
+            count, array = len(block.targets), c_int64 * len(block.targets)
+            b, column, size = (
+                array(*(t.b for t in block.targets)),
+                array(*columns),
+                array(*(t.outputs for t in block.targets)),
+            )
+            first = block.targets[0]
+            addresses = [ctypes.addressof(part) for part in (b, column, size)]
+            described = _Adapters(count, bank.layout.rank, first.inputs, 0, bank.layout.width, first.a, *addresses)
+            self._blocks[key] = (ctypes.addressof(described), (described, block, b, column, size))
+        return self._blocks[key][0]
+
+    def lora(
+        self,
+        block: Block,
+        columns: Sequence[int],
+        start: Tensor,
+        slots: Tensor,
+        bank: AdapterBank,
+        x: Tensor,
+        hidden: Tensor,
+        y: Tensor,
+    ) -> None:
+        self._call["lora" if bank.trained else "lora_read"](
+            len(slots), start.data_ptr(), slots.data_ptr(), self._adapters(block, columns, bank),
+            bank.weights.data_ptr(), bank.scale, x.data_ptr(), hidden.data_ptr(), y.data_ptr(), y.stride(0),
+        )  # fmt: skip
+
+    def lora_back(
+        self,
+        block: Block,
+        columns: Sequence[int],
+        start: Tensor,
+        slots: Tensor,
+        bank: AdapterBank,
+        x: Tensor,
+        hidden: Tensor,
+        dy: Tensor,
+        dx: Tensor | None,
+    ) -> None:
+        self._call["lora_back"](
+            len(slots), start.data_ptr(), slots.data_ptr(), self._adapters(block, columns, bank),
+            bank.weights.data_ptr(), bank.gradients.data_ptr(), bank.scale, x.data_ptr(), hidden.data_ptr(),
+            dy.data_ptr(), dy.stride(0), _pointer(dx),
+        )  # fmt: skip
+
+    def remember(self, cache: Cache, heads: Heads, qkv: Tensor, entry: Tensor, at: Tensor) -> None:
+        self._call["remember"](
+            qkv.size(0), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0),
+            entry.data_ptr(), at.data_ptr(), cache.capacity, cache.keys.data_ptr(), cache.values.data_ptr(),
+        )  # fmt: skip
+
+    def recall(self, cache: Cache, heads: Heads, qkv: Tensor, where: Recall, out: Tensor) -> None:
+        self._call["recall"](
+            qkv.size(0), heads.query, heads.kv, heads.size, qkv.data_ptr(), qkv.stride(0), where.shared.data_ptr(),
+            where.shared_length.data_ptr(), where.own.data_ptr(), where.own_length.data_ptr(), cache.capacity,
+            cache.keys.data_ptr(), cache.values.data_ptr(), heads.scale, out.data_ptr(), out.stride(0),
+        )  # fmt: skip
+
+    def gradient_norms(self, bank: AdapterBank, slots: Sequence[int]) -> list[float]:
+        index, norms = (c_int64 * len(slots))(*slots), (c_double * len(slots))()
+        self._call["gradient_norms"](
+            len(slots), ctypes.addressof(index), bank.layout.width, bank.gradients.data_ptr(), ctypes.addressof(norms)
+        )
+        return list(norms)
+
+    def adamw(self, bank: AdapterBank, slots: Sequence[int], factors: Sequence[Factors]) -> None:
+        index = (c_int64 * len(slots))(*slots)
+        flat = (c_double * (4 * len(slots)))(*(x for f in factors for x in (f.clip, f.keep, f.rate, f.root)))
+        self._call["adamw"](
+            len(slots), ctypes.addressof(index), bank.layout.width, bank.weights.data_ptr(), bank.gradients.data_ptr(),
+            bank.first.data_ptr(), bank.second.data_ptr(), ctypes.addressof(flat), BETA1, BETA2, EPSILON,
+        )  # fmt: skip
+
+
+def _pointer(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _aligned(count: int, dtype: torch.dtype) -> Tensor:
+    """An uninitialised vector that starts on a cache line."""
+    extra = 64 // dtype.itemsize
+    raw = torch.empty(count + extra, dtype=dtype)
+    return raw[(-raw.data_ptr() % 64) // dtype.itemsize :][:count]
+
+
+def ops_for(dtype: torch.dtype, device: torch.device) -> Ops[Any]:
+    """The compiled kernels on a CPU in float32 or float64 where they can be built, else plain torch."""
+    if device.type == "cpu" and dtype in (torch.float32, torch.float64) and library() is not None:
+        return NativeOps(dtype)
+    return TorchOps()

@@ -1,0 +1,211 @@
+"""AdapterBank: the weights, gradients and optimizer state of many LoRA adapters, side by side in flat rows.
+
+One slot is one row of four tensors [slots, width]: weights, gradients and AdamW's two moments. Inside a row, the
+A matrices [rank, inputs] of projections that share their input lie next to each other, then their B matrices
+[outputs, rank], in PEFT's orientation, so that one product serves all of them and export is a set of views.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import final
+
+import torch
+
+from netgain.errors import InputError, nearest
+
+TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+ALIGNMENT = 16
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One adapted projection: its module path in the HF model and its dimensions; offsets of A and B in a row."""
+
+    path: str
+    inputs: int
+    outputs: int
+    a: int = 0
+    b: int = 0
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, as PEFT's ``target_modules`` names it."""
+        return self.path.rsplit(".", 1)[-1]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Targets of one layer that read the same input; their A matrices are one [len(targets) * rank, inputs] matrix."""
+
+    targets: tuple[Target, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything lies in a row: the same for every slot of a bank, and for every backend."""
+
+    rank: int
+    alpha: float
+    blocks: tuple[Block, ...]
+    width: int
+
+    @classmethod
+    def of(cls, modules: Iterable[tuple[str, int, int]], names: Sequence[str], rank: int, alpha: float) -> "Layout":
+        """A layout for ``modules`` (path, inputs, outputs; in the model's order) whose last name is in ``names``.
+
+        Raises InputError where a name fits no module.
+        """
+        modules = list(modules)
+        known = {path.rsplit(".", 1)[-1] for path, _, _ in modules}
+        for name in names:
+            if name not in known:
+                raise InputError(f"LoRA target {name!r}", "the model has no such projection", nearest(name, known))
+        groups: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
+        for path, inputs, outputs in modules:
+            parent, _, last = path.rpartition(".")
+            if last in names:
+                family = next((family[0] for family in TOGETHER if last in family), last)
+                groups.setdefault((parent, family), []).append((path, inputs, outputs))
+        blocks, offset = [], 0
+        for members in groups.values():
+            firsts = [offset + i * rank * members[0][1] for i in range(len(members))]
+            offset += len(members) * rank * members[0][1]
+            targets = []
+            for a, (path, inputs, outputs) in zip(firsts, members, strict=True):
+                targets.append(Target(path, inputs, outputs, a, offset))
+                offset += outputs * rank
+            blocks.append(Block(tuple(targets)))
+        return cls(rank, alpha, tuple(blocks), -(-offset // ALIGNMENT) * ALIGNMENT)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All adapted projections, in the model's order."""
+        return tuple(target for block in self.blocks for target in block.targets)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """PEFT's ``target_modules``, sorted."""
+        return tuple(sorted({target.name for target in self.targets}))
+
+    @property
+    def weights(self) -> int:
+        """Trained weights of one adapter."""
+        return sum(self.rank * (target.inputs + target.outputs) for target in self.targets)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapter:
+    """One adapter's weights outside a bank: a row of the layout."""
+
+    layout: Layout
+    row: torch.Tensor
+
+    def a(self, target: Target) -> torch.Tensor:
+        """A of a target, a view [rank, inputs]."""
+        return a_of(self.row, self.layout, target)
+
+    def b(self, target: Target) -> torch.Tensor:
+        """B of a target, a view [outputs, rank]."""
+        return b_of(self.row, self.layout, target)
+
+
+def a_of(rows: torch.Tensor, layout: Layout, target: Target) -> torch.Tensor:
+    """A of a target as a view of rows [..., width]: [..., rank, inputs]."""
+    size = layout.rank * target.inputs
+    return rows[..., target.a : target.a + size].view(*rows.shape[:-1], layout.rank, target.inputs)
+
+
+def b_of(rows: torch.Tensor, layout: Layout, target: Target) -> torch.Tensor:
+    """B of a target as a view of rows [..., width]: [..., outputs, rank]."""
+    size = layout.rank * target.outputs
+    return rows[..., target.b : target.b + size].view(*rows.shape[:-1], target.outputs, layout.rank)
+
+
+def fresh(layout: Layout, seed: int, dtype: torch.dtype = torch.float32) -> Adapter:
+    """A new adapter with PEFT's initial weights: A uniform (Kaiming, a = sqrt(5)), B zero; from its own generator."""
+    generator = torch.Generator().manual_seed(seed)
+    row = torch.zeros(layout.width, dtype=dtype)
+    for target in layout.targets:
+        bound = 1.0 / sqrt(target.inputs)
+        a_of(row, layout, target).uniform_(-bound, bound, generator=generator)
+    return Adapter(layout, row)
+
+
+def _transposed(adapter: Adapter) -> torch.Tensor:
+    row, layout = adapter.row.clone(), adapter.layout
+    for block in layout.blocks:
+        first = block.targets[0]
+        size = len(block.targets) * layout.rank * first.inputs
+        joint = adapter.row[first.a : first.a + size].view(-1, first.inputs)
+        row[first.a : first.a + size] = joint.t().reshape(-1)
+        for target in block.targets:
+            row[target.b : target.b + layout.rank * target.outputs] = adapter.b(target).t().reshape(-1)
+    return row
+
+
+@final
+class AdapterBank:
+    """``slots`` adapters of one layout on one device.
+
+    ``scale`` is LoRA's alpha / rank. Slots are handed out lowest first, so equal schedules give equal packs. A bank
+    that is not ``trained`` has no training state, and keeps each A block as [inputs, targets * rank] and each B as
+    [rank, outputs], the order in which decoding reads them.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        slots: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        trained: bool = True,
+    ) -> None:
+        self.layout, self.slots, self.trained = layout, slots, trained
+        self.scale = layout.alpha / layout.rank
+        self.weights = torch.zeros(slots, layout.width, dtype=dtype, device=device)
+        rows = slots if trained else 0
+        self.gradients, self.first, self.second = (
+            torch.zeros(rows, layout.width, dtype=dtype, device=device) for _ in range(3)
+        )
+        self._free = list(range(slots))
+
+    @property
+    def available(self) -> int:
+        """Slots that can still be handed out."""
+        return len(self._free)
+
+    def load(self, adapter: Adapter) -> int:
+        """Put an adapter into the lowest free slot with a fresh optimizer state. Raises InputError where none is."""
+        if adapter.layout != self.layout:
+            raise InputError("adapter", "its rank, alpha or targets differ from the bank's")
+        if not self._free:
+            raise InputError("adapter bank", f"all {self.slots} slots are taken", "free one first")
+        slot = self._free.pop(0)
+        self.weights[slot].copy_(adapter.row if self.trained else _transposed(adapter))
+        for state in (self.gradients, self.first, self.second):
+            if len(state):
+                state[slot].zero_()
+        return slot
+
+    def alloc(self, seed: int) -> int:
+        """A fresh adapter in the lowest free slot."""
+        return self.load(fresh(self.layout, seed, self.weights.dtype))
+
+    def free(self, slot: int) -> None:
+        """Give a slot back. Its weights are cleared, so nothing of a failed adapter stays."""
+        if slot in self._free or not 0 <= slot < self.slots:
+            raise InputError(f"slot {slot}", "is not in use")
+        self.weights[slot].zero_()
+        self._free = sorted([*self._free, slot])
+
+    def adapter(self, slot: int) -> Adapter:
+        """A copy of a slot's weights, on the CPU. Only a trained bank has something to hand back."""
+        if not self.trained:
+            raise InputError(f"slot {slot}", "its bank is only read", "keep the adapter that was loaded")
+        return Adapter(self.layout, self.weights[slot].detach().to("cpu", copy=True))

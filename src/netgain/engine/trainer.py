@@ -1,0 +1,150 @@
+"""MultiLoraTrainer: many inner loops at once, each exactly as if it ran alone."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, sqrt
+from typing import final
+
+from netgain.engine.backend import Backend
+from netgain.engine.jobs import Failure, InnerLoopJob, check
+from netgain.engine.lora import Adapter, AdapterBank, Layout
+from netgain.engine.memory import is_out_of_memory
+from netgain.engine.ops import BETA1, BETA2, Factors
+from netgain.engine.packs import pack_steps
+from netgain.engine.scheduler import Resident, StepScheduler
+from netgain.engine.work import Work
+from netgain.errors import InputError
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class JobOutcome:
+    """What became of one job: its adapter, or why there is none; the loss of each step; the work it really took."""
+
+    key: str
+    adapter: Adapter | None
+    losses: tuple[float, ...]
+    work: Work
+    failure: Failure | None
+
+
+@final
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A resident job and what has been booked for it."""
+
+    resident: Resident
+    losses: list[float] = field(default_factory=list)
+    work: Work = Work()  # noqa: RUF009 (frozen)
+    failure: Failure | None = None
+
+
+@final
+class MultiLoraTrainer:
+    """Trains adapters on one frozen model, up to ``resident`` at a time, in packs of up to ``budget`` rows.
+
+    Each adapter has its own order, loss mean, clip, learning rate and bias corrections; nothing crosses slots. A loss
+    or gradient that is not finite, or a step that does not fit into memory, ends that adapter's job and no other.
+    """
+
+    def __init__(self, backend: Backend, *, resident: int = 16, budget: int = 1024) -> None:
+        if resident < 1:
+            raise InputError("resident", f"{resident} adapters: at least one is needed")
+        self._backend, self._resident = backend, resident
+        self._scheduler = StepScheduler(budget)
+
+    def run(self, jobs: Iterable[InnerLoopJob]) -> Iterator[JobOutcome]:
+        """Train all jobs; outcomes come as they finish, impossible jobs first. Jobs of unlike adapters run in turn.
+
+        Raises InputError, before any work, where a target module fits no projection of the model.
+        """
+        waiting: dict[Layout, deque[InnerLoopJob]] = {}
+        for job in jobs:
+            failure = check(job, self._backend.context, self._backend.vocabulary)
+            layout = self._backend.layout(job.target_modules, job.rank, job.alpha)
+            if failure is not None:
+                yield JobOutcome(job.key, None, (), Work(), failure)
+            else:
+                waiting.setdefault(layout, deque()).append(job)
+        for layout, queue in waiting.items():
+            yield from self._run_alike(layout, queue)
+
+    def _run_alike(self, layout: Layout, queue: deque[InnerLoopJob]) -> Iterator[JobOutcome]:
+        slots = min(self._resident, len(queue))
+        bank = AdapterBank(layout, slots, dtype=self._backend.bank_dtype, device=self._backend.device)
+        running: list[_Running] = []
+        arrivals = 0
+        while queue or running:
+            while queue and bank.available:
+                job = queue.popleft()
+                running.append(_Running(Resident(job, bank.alloc(job.seed), arrivals)))
+                arrivals += 1
+            by_slot = {member.resident.slot: member for member in running}
+            chosen = self._scheduler.choose([member.resident for member in running])
+            self._step(bank, [by_slot[resident.slot] for resident in chosen])
+            for member in [member for member in running if member.failure or not member.resident.remaining]:
+                running.remove(member)
+                adapter = None if member.failure else bank.adapter(member.resident.slot)
+                bank.free(member.resident.slot)
+                yield JobOutcome(member.resident.job.key, adapter, tuple(member.losses), member.work, member.failure)
+
+    def _step(self, bank: AdapterBank, members: Sequence[_Running]) -> None:
+        """One pack: one step of each member, booked; halved and tried again where memory runs out."""
+        steps = [member.resident.next for member in members]
+        feet = deque(self._backend.footprint([extent for step in steps for extent in step.extents]))
+        for member, step in zip(members, steps, strict=True):
+            extents, own = step.extents, [feet.popleft() for _ in step.examples]
+            positions = sum(foot.positions for foot in own)
+            member.work += Work(
+                real_positions=sum(extent.keys for extent in extents),
+                padded_positions=positions,
+                backward_positions=positions,
+                labelled_positions=sum(extent.labelled for extent in extents),
+                head_positions=sum(foot.head_positions for foot in own),
+                attended_context=sum(foot.pairs for foot in own),
+            )
+        try:
+            losses = self._backend.gradients(pack_steps(steps, bank.weights.dtype, bank.weights.device), bank)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(members) == 1:
+                resident = members[0].resident
+                members[0].failure = Failure(
+                    "out_of_memory", f"a step of {resident.next.rows} rows does not fit", resident.done
+                )
+                return
+            half = len(members) // 2
+            self._step(bank, members[:half])
+            self._step(bank, members[half:])
+            return
+        self._update(bank, members, losses)
+
+    def _update(self, bank: AdapterBank, members: Sequence[_Running], losses: Sequence[float]) -> None:
+        slots = [member.resident.slot for member in members]
+        norms = self._backend.ops.gradient_norms(bank, slots)
+        sound: list[int] = []
+        factors: list[Factors] = []
+        for member, loss, norm in zip(members, losses, norms, strict=True):
+            resident = member.resident
+            member.losses.append(loss)
+            if not (isfinite(loss) and isfinite(norm)):
+                member.failure = Failure("not_finite", f"loss {loss}, gradient norm {norm}", resident.done)
+                continue
+            sound.append(resident.slot)
+            factors.append(step_factors(resident.done + 1, resident.learning_rate, norm, resident.job.max_grad_norm))
+            member.work += Work(updates=1)
+            resident.advance()
+        if sound:
+            self._backend.ops.adamw(bank, sound, factors)
+
+
+def step_factors(step: int, rate: float, norm: float, max_norm: float) -> Factors:
+    """AdamW's factors at optimizer step ``step`` (from 1), with the gradient clipped as ``clip_grad_norm_`` does."""
+    return Factors(
+        clip=min(1.0, max_norm / (norm + 1e-6)),
+        keep=1.0,
+        rate=rate / (1 - BETA1**step),
+        root=1 / sqrt(1 - BETA2**step),
+    )

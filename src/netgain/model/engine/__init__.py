@@ -1,1 +1,0 @@
-"""The engine: many LoRA adapters trained and answered with in one pack. Unmetered, and private to the model's door."""

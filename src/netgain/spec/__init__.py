@@ -1,1 +1,0 @@
-"""What was asked: files that people write, read strictly."""

@@ -1,0 +1,259 @@
+"""Strict YAML: every error is one line with file, line, rule and, for an unknown word, the nearest valid one."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, final, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from netgain.errors import InputError, nearest
+
+LARGEST = 1024 * 1024
+MOST_ALIASES = 50
+
+M = TypeVar("M", bound=BaseModel)
+
+
+FieldPath = tuple[str | int, ...]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SourceLines:
+    """Where the fields of a file stand, so that an error which is found later still names the file and the line.
+
+    ``options`` are the fields that the command line set, with the option as it was written.
+    """
+
+    path: str
+    lines: Mapping[FieldPath, int] = field(default_factory=dict)
+    options: Mapping[FieldPath, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the file are relative to."""
+        return Path(self.path).parent
+
+    def where(self, place: FieldPath) -> str:
+        """``file:line`` of the field at ``place``, or of the nearest one above it; the path alone without lines.
+
+        The option instead, where the field was set on the command line; both, where something in the field was.
+        """
+        for end in range(len(place), 0, -1):
+            if place[:end] in self.options:
+                return self.options[place[:end]]
+        within = [option for inner, option in self.options.items() if inner[: len(place)] == place]
+        line = f"{self.path}:{_line(place, self.lines)}" if self.lines else self.path
+        return f"{line} with {' '.join(within)}" if within else line
+
+    def error(self, place: FieldPath, problem: str, remedy: str = "") -> InputError:
+        """An error about the field at ``place``."""
+        return InputError(self.where(place), problem, remedy)
+
+    def invalid(self, error: ValidationError, shape: type[BaseModel], place: FieldPath = ()) -> InputError:
+        """The first of the problems that pydantic found in the fields below ``place``, which ``shape`` describes."""
+        first, *rest = self.all_invalid(error, shape, place)
+        more = f" ({len(rest) + 1} problems in all)" if rest else ""
+        return InputError(first.where, f"{first.problem}{more}", first.remedy)
+
+    def all_invalid(self, error: ValidationError, shape: type[BaseModel], place: FieldPath = ()) -> list[InputError]:
+        """All of them, unknown fields first, then as they stand in the file."""
+        problems = error.errors(include_url=False)
+        problems.sort(key=lambda p: (p["type"] != "extra_forbidden", _line((*place, *p["loc"]), self.lines)))
+        return [self._problem(problem, shape, place) for problem in problems]
+
+    def _problem(self, problem: ErrorDetails, shape: type[BaseModel], place: FieldPath) -> InputError:
+        loc = problem["loc"]
+        name = ".".join(str(part) for part in (*place, *loc))
+        if problem["type"] == "extra_forbidden":
+            remedy = nearest(str(loc[-1]), _fields(shape, loc[:-1]))
+            return self.error((*place, *loc), f"unknown field {name!r}", remedy)
+        rule = problem["msg"].removeprefix("Value error, ")
+        value = "" if problem["type"] in {"missing", "value_error"} else f" = {_shown(problem['input'])}"
+        return self.error((*place, *loc), f"{name}{value}: {rule}" if name else rule)
+
+
+def load_yaml(path: Path, shape: type[M]) -> M:
+    """Read a YAML file into a pydantic model. Raises InputError naming ``file:line`` for whatever is wrong with it."""
+    return read_yaml(path, shape)[0]
+
+
+def read_yaml(path: Path, shape: type[M], options: Sequence[str] = (), change: Change = dict) -> tuple[M, SourceLines]:
+    """As :func:`load_yaml`, with the places of all fields. ``change`` makes of what the file holds what is checked.
+
+    Each of ``options`` is ``a.b=value`` (the value in YAML) and sets a field after that; the last one of a field
+    counts. Raises InputError naming the option for a path that leads nowhere.
+    """
+    data, places = read_fields(path, shape, options, change)
+    try:
+        return shape.model_validate(data), places
+    except ValidationError as error:
+        raise places.invalid(error, shape) from None
+
+
+def read_fields(
+    path: Path, shape: type[BaseModel], options: Sequence[str] = (), change: Change = dict
+) -> tuple[dict[str, Any], SourceLines]:
+    """The fields of a YAML file, changed and with those that ``options`` set, not yet checked; and their places."""
+    found, lines = _parse(path, _text(path))
+    if not isinstance(found, dict):
+        raise InputError(f"{path}:1", f"holds {_kind(found)}, not a mapping of fields")
+    data = change(found)
+    said: dict[FieldPath, str] = {}
+    for option in options:
+        dotted, equals, value = option.partition("=")
+        where = f"--set {option}"
+        if not equals or not dotted:
+            raise InputError(where, "is not PATH=VALUE", "for example --set seeds=1 or --set arms.seal.rounds=2")
+        said[_put(data, dotted.split("."), _value(value, where), shape, where)] = where
+    return data, SourceLines(str(path), lines, said)
+
+
+def _value(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - it derives from SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(where, f"the value is not YAML: {str(error).splitlines()[0]}") from None
+
+
+def _put(data: Any, parts: list[str], value: Any, shape: type[BaseModel], where: str) -> FieldPath:
+    """Set the field that a dotted path names, and return its place. A mapping that the file leaves out is made."""
+    place: list[str | int] = []
+    while True:
+        inner = ".".join(str(part) for part in place)
+        if isinstance(data, list):
+            key: str | int = _index(data, parts[0], inner, where)
+            parts = parts[1:]
+        elif isinstance(data, dict):
+            # A name may hold dots itself: the longest one that is there counts.
+            ends = [end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in data]
+            key, parts = ".".join(parts[: ends[0] if ends else 1]), parts[ends[0] if ends else 1 :]
+            valid = [*map(str, data), *_fields(shape, tuple(place))]
+            if parts and key not in valid:
+                within = f" in {inner!r}" if inner else ""
+                raise InputError(where, f"there is no {key!r}{within}", nearest(key, dict.fromkeys(valid)))
+        else:
+            raise InputError(where, f"{inner!r} is {_kind(data)}, which has no fields", f"set {inner} itself")
+        place.append(key)
+        if not parts:
+            data[key] = value
+            return tuple(place)
+        if isinstance(data, dict):
+            data.setdefault(key, {})
+        data = data[key]
+
+
+def _index(items: list[Any], part: str, inner: str, where: str) -> int:
+    if not part.isdecimal() or int(part) >= len(items):
+        raise InputError(where, f"{inner!r} is a list of {len(items)}", "name an item by its number, from 0 on")
+    return int(part)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(str(path), f"is larger than {LARGEST // 1024} KiB", "a card or trial is a small file")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(str(path), "is not UTF-8 text") from None
+
+
+@final
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with duplicate keys an error."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    result: dict[Hashable, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable) or key in result:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is used twice", key_node.start_mark)
+        result[key] = loader.construct_object(value_node, deep=True)
+    return result
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
+    try:
+        aliases = sum(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=_Loader))
+        if aliases > MOST_ALIASES:
+            raise InputError(str(path), f"uses {aliases} aliases", f"at most {MOST_ALIASES} are read")
+        node = yaml.compose(text, Loader=_Loader)
+        # The loader derives from SafeLoader: it builds plain values only.
+        return yaml.load(text, Loader=_Loader), _lines(node)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}:{line}", error.problem or "is not YAML") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(str(path), f"is not YAML that can be read: {error}") from None
+
+
+def _lines(node: yaml.Node | None, place: FieldPath = ()) -> dict[FieldPath, int]:
+    if node is None:
+        return {}
+    found: dict[FieldPath, int] = {place: node.start_mark.line + 1}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            found |= _lines(value, (*place, key.value))
+            found[(*place, key.value)] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found |= _lines(value, (*place, index))
+    return found
+
+
+def _line(place: FieldPath, lines: Mapping[FieldPath, int]) -> int:
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, 1)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fields(shape: type[BaseModel], place: FieldPath) -> list[str]:
+    """The field names that are valid at a place inside a model, following nested models, lists and mappings."""
+    current: Any = shape
+    for part in place:
+        current = _step(current, part)
+    found = _unwrapped(current, _is_model)
+    return list(found.model_fields) if found else []
+
+
+def _step(annotation: Any, part: str | int) -> Any:
+    """The annotation one level down: a model's field, a mapping's value, a sequence's item."""
+    model = _unwrapped(annotation, _is_model)
+    if model:
+        field = model.model_fields.get(part)
+        return field.annotation if field else None
+    container = _unwrapped(annotation, lambda inner: get_origin(inner) in {dict, list, tuple})
+    return get_args(container)[-1 if get_origin(container) is dict else 0] if container else None
+
+
+def _unwrapped(annotation: Any, wanted: Callable[[Any], bool]) -> Any:
+    """The first alternative of a union (or the annotated type itself) that is wanted, else None."""
+    if wanted(annotation):
+        return annotation
+    if get_origin(annotation) in {Union, UnionType, Annotated}:
+        return next((found for inner in get_args(annotation) if (found := _unwrapped(inner, wanted))), None)
+    return None
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _kind(value: object) -> str:
+    return {list: "a list", str: "a text", type(None): "nothing"}.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,209 @@
+"""TrialSpec: one question, asked fairly. A YAML file says what is compared on what, for how much, and fixes the
+primary comparison before anything runs.
+
+Settings of domains and methods stand beside ``kind`` and ``method``; this room knows neither, the plan narrows them.
+"""
+
+from itertools import product
+from typing import Annotated, Any, Literal, Self, final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from netgain.records.claim import BEST_CONVENTIONAL
+from netgain.records.cost import Currency
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
+KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@final
+class DomainSpec(BaseModel):
+    """A domain by its ``kind``; all other fields are settings of that kind."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    kind: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What stands beside ``kind``."""
+        return dict(self.model_extra or {})
+
+
+@final
+class ArmSpec(BaseModel):
+    """A method by name, perhaps with a preset; all other fields are settings of that method.
+
+    ``label`` is how pages call the arm. ``tune`` replaces the method's own search: for each setting the values to try.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    method: str
+    preset: str | None = None
+    label: str | None = None
+    tune: dict[str, list[Any]] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What stands beside the fields above."""
+        return dict(self.model_extra or {})
+
+
+@final
+class ProblemCounts(_Spec):
+    """How many problems of each split; ``passages`` are adapted to at once (1: each passage for itself)."""
+
+    train: Annotated[int, Field(ge=0, le=100_000)] = 48
+    development: Annotated[int, Field(ge=0, le=100_000)] = 12
+    test: Annotated[int, Field(ge=1, le=100_000)] = 48
+    passages: Annotated[int, Field(ge=1, le=100_000)] = 1
+
+
+@final
+class BudgetSpec(_Spec):
+    """What an arm may spend: ``per_problem`` on each problem in ``currency``, times each rung of the ``ladder``.
+
+    ``deployments`` says over how many problems an investment is spread (the test problems, unless stated; an outer loop
+    is meant for more than the exam's sample). An arm that learns invests ``learn`` x ``per_problem`` x ``deployments``
+    beforehand, so that at rung r it has spent (r + learn) x ``per_problem`` a problem; it is held against arms without
+    an investment at that rung.
+    """
+
+    currency: Currency = Currency.FLOPS
+    per_problem: Positive
+    ladder: tuple[Positive, ...] = (0.5, 1.0, 2.0, 4.0)
+    learn: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    deployments: Annotated[int, Field(ge=1, le=10**12)] | None = None
+
+    @property
+    def matched_rung(self) -> float:
+        """The rung at which arms without an investment have spent what learning arms have at rung 1."""
+        return 1.0 + self.learn
+
+    @field_validator("currency")
+    @classmethod
+    def _is_known_beforehand(cls, currency: Currency) -> Currency:
+        if currency in KNOWN_AFTERWARDS:
+            raise ValueError(f"no work can be refused for its {currency}, which are known only afterwards; use flops")
+        return currency
+
+    @model_validator(mode="after")
+    def _rungs_are_there(self) -> Self:
+        if sorted(set(self.ladder)) != list(self.ladder):
+            raise ValueError(f"ladder {list(self.ladder)}: rungs must rise, each once")
+        missing = [rung for rung in (1.0, self.matched_rung) if rung not in self.ladder]
+        if missing:
+            raise ValueError(
+                f"ladder {list(self.ladder)}: rung {missing[0]:g} is missing; rung 1 and rung 1 + learn are compared"
+            )
+        return self
+
+
+@final
+class TuningSpec(_Spec):
+    """How many settings every arm tries on development problems (0: none); charged under ``tune``."""
+
+    trials: Annotated[int, Field(ge=0, le=1000)] = 3
+
+
+@final
+class ExamSpec(_Spec):
+    """What is examined beside the problems' own questions.
+
+    ``controls`` questions of each kind of control are asked after each adaptation at rungs ``at``; ``drift`` prompts
+    measure the divergence from the base there. ``stream`` problems are adapted to one after another (0: none).
+    """
+
+    controls: Annotated[int, Field(ge=0, le=10_000)] = 8
+    drift: Annotated[int, Field(ge=0, le=1000)] = 4
+    at: tuple[Positive, ...] = (1.0,)
+    stream: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
+@final
+class ComparisonSpec(_Spec):
+    """The primary comparison, fixed before the run: ``arm`` against another, on one kind of question of one domain."""
+
+    arm: Identifier
+    against: str = BEST_CONVENTIONAL
+    exam: str = "knowledge"
+    domain: Identifier | None = None
+
+
+@final
+class TrialSpec(_Spec):
+    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``dtype`` is how its weights are held.
+
+    ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
+    ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked
+    whether each of the exams' answers is right, outside the matched budget.
+
+    ``grades`` says whose word ``correct`` is. ``exact``: the domain's grade (exact match); the judge's verdicts and its
+    agreement are reported beside it. ``judge``: the judge's verdict in every exam of the trial (test, tuning, stream),
+    exact match where it cannot be read. What a method scores itself on in its learn stage stays on the domain's grade
+    in either case: a judge among the rewards would be the method's own expense, and is not asked there.
+
+    ``limited_from`` is written by ``--limit``: how many test problems the trial would have without it. A limited run
+    tries out whether a trial works; its verdict says so.
+    """
+
+    name: Identifier
+    question: str = ""
+    model: str = "shipped"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    teacher: str | dict[str, Any] | None = None
+    judge: dict[str, Any] | None = None
+    grades: Literal["exact", "judge"] = "exact"
+    domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1)]
+    problems: ProblemCounts = ProblemCounts()
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    budget: BudgetSpec
+    tuning: TuningSpec = TuningSpec()
+    arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
+    compare: ComparisonSpec
+    exam: ExamSpec = ExamSpec()
+    limited_from: Annotated[int, Field(ge=1)] | None = None
+
+    def limited(self, most: int) -> Self:
+        """The same trial on at most so many test problems."""
+        if most >= self.problems.test:
+            return self
+        problems = self.problems.model_copy(update={"test": most})
+        whole = self.limited_from or self.problems.test
+        return self.model_copy(update={"problems": problems, "limited_from": whole})
+
+    @field_validator("judge")
+    @classmethod
+    def _judge_is_named(cls, judge: dict[str, Any] | None) -> dict[str, Any] | None:
+        if judge is not None and not isinstance(judge.get("model"), str):
+            raise ValueError("names no model; write {model: FOLDER} or {url: ..., model: NAME, api_key_env: VARIABLE}")
+        return judge
+
+    @model_validator(mode="after")
+    def _somebody_judges(self) -> Self:
+        if self.grades == "judge" and self.judge is None:
+            raise ValueError("grades = 'judge': this trial has no judge; name a model under judge")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_there(self) -> Self:
+        for field, name in (("compare.arm", self.compare.arm), ("compare.against", self.compare.against)):
+            if name not in self.arms and not (field.endswith("against") and name == BEST_CONVENTIONAL):
+                raise ValueError(f"{field} = {name!r}: is not the name of an arm ({', '.join(self.arms)})")
+        if self.compare.domain is not None and self.compare.domain not in self.domains:
+            raise ValueError(f"compare.domain = {self.compare.domain!r}: is not one of {', '.join(self.domains)}")
+        self._require_folders()
+        return self
+
+    def _require_folders(self) -> None:
+        """Every arm has a folder of its own in every domain, named by both."""
+        found: dict[str, tuple[str, str]] = {}
+        for pair in product(self.domains, self.arms):
+            other = found.setdefault("-".join(pair), pair)
+            if other != pair:
+                raise ValueError(f"domains and arms {other} and {pair} would share a folder; rename one of them")

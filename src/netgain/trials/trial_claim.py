@@ -1,0 +1,373 @@
+"""From the rows of a trial to its claim: the same record that a published comparison is distilled to.
+
+Each domain is a setting of the claim, each method on each rung of the budget ladder an arm, each seed a run with its
+own verdicts on the same problems. Rows of an unfinished trial make a claim too; it says how much is missing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Self, final
+
+from netgain.domains.grading import agreement, obvious
+from netgain.records.agreement import Judging
+from netgain.records.claim import (
+    BEST_CONVENTIONAL,
+    UNTRAINED,
+    Arm,
+    Claim,
+    Continual,
+    Exam,
+    ExamProblem,
+    Role,
+    Search,
+    SeedRun,
+    Terms,
+    TrialArm,
+    owner_name,
+)
+from netgain.records.provenance import Source
+from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning
+from netgain.trials import charges as billing
+from netgain.trials import row_findings
+from netgain.trials.spec import TrialSpec
+
+FILE = "samples.jsonl"
+CONTROLS = ("seen", "skill")
+_WORDS = (
+    (Role.FROZEN, ("frozen",)),
+    (Role.SELF_IMPROVING, ("seal", "reinforce")),
+    (Role.TEACHER, ("teacher", "oracle")),
+    (Role.IN_CONTEXT, ("in-context", "incontext", "majority")),
+    (Role.SYNTHETIC, ("synthetic", "rejection", "entity", "distil", "best-of")),
+    (Role.PASSAGE, ("passage", "finetune", "fine-tune", "paraphras", "pretrain")),
+)
+Cell = tuple[str, str, float]  # domain, arm, rung
+
+
+def guess_role(method: str) -> Role:
+    """The role that a method's name suggests, for rows that are read without the method's code at hand."""
+    name = method.lower().replace("_", "-")
+    return next((role for role, words in _WORDS if any(word in name for word in words)), Role.OTHER)
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """The rows of a trial sorted by kind; of rows with one identity the last counts."""
+
+    spec: TrialSpec
+    adaptations: dict[Cell, dict[tuple[int, str], Adaptation]] = field(default_factory=dict)
+    development: dict[Cell, list[Adaptation]] = field(default_factory=dict)
+    investments: dict[tuple[str, str], dict[int, Investment]] = field(default_factory=dict)
+    tunings: dict[tuple[str, str], Tuning] = field(default_factory=dict)
+    retentions: dict[tuple[str, str], dict[int, AdaptationStream]] = field(default_factory=dict)
+    strangers: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, spec: TrialSpec, rows: Iterable[Row]) -> Self:
+        found = cls(spec)
+        for row in rows:
+            if row.domain in spec.domains and row.arm in spec.arms:
+                found._add(row)
+            else:
+                found.strangers.add(f"{row.domain}/{row.arm}")
+        return found
+
+    def _add(self, row: Row) -> None:
+        key = (row.domain, row.arm)
+        match row:
+            case Adaptation(stage="development"):
+                self.development.setdefault((*key, row.rung), []).append(row)
+            case Adaptation():
+                self.adaptations.setdefault((*key, row.rung), {})[row.seed, row.problem] = row
+            case Investment():
+                self.investments.setdefault(key, {})[row.seed] = row
+            case Tuning():
+                self.tunings[key] = row
+            case AdaptationStream():
+                self.retentions.setdefault(key, {})[row.seed] = row
+
+    def cells(self) -> list[Cell]:
+        """Domain, arm and rung of all that was examined, in the order of the spec."""
+        places = {(d, a): (i, j) for i, d in enumerate(self.spec.domains) for j, a in enumerate(self.spec.arms)}
+        return sorted(self.adaptations, key=lambda cell: (*places[cell[:2]], cell[2]))
+
+    def own_rung(self, domain: str, arm: str, role: Role) -> float:
+        """The rung on which an arm is compared; what is not trained costs the same on any rung, so any will do."""
+        learns = (domain, arm) in self.investments
+        wanted = 1.0 if learns else self.spec.budget.matched_rung
+        there = [rung for d, a, rung in self.adaptations if (d, a) == (domain, arm)]
+        if role in UNTRAINED and there and wanted not in there:
+            return max((rung for rung in there if rung <= wanted), default=min(there))
+        return wanted
+
+
+def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | None = None, device: str = "") -> Claim:
+    """The claim that a trial's rows make. ``roles`` gives each method's role by its name in the spec (``Method.role``);
+    what it does not name is guessed from the name. ``device`` says in words what the trial ran on.
+
+    Raises InputError where a row's amounts cannot be (negative, or in no known currency).
+    """
+    outcome = Outcome.of(spec, rows)
+    role_of = {name: (roles or {}).get(arm.method) or guess_role(arm.method) for name, arm in spec.arms.items()}
+    exams = {domain: _exam(outcome, domain) for domain in spec.domains}
+    controls = _controls(exams.values(), spec.compare.exam)
+    cells = outcome.cells()
+    arms = tuple(_arm(outcome, cell, role_of[cell[1]], exams[cell[0]], controls) for cell in cells)
+    headline, rival = _headline(spec, arms)
+    of_rows = row_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
+    found = [*of_rows, *row_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
+    return Claim(
+        name=spec.name,
+        title=spec.question or spec.name,
+        model=spec.model,
+        headline=headline,
+        rival=rival,
+        exams=tuple(exam for exam in exams.values() if exam.problems),
+        arms=arms,
+        reward_runs=billing.reward_runs(outcome.investments),
+        continual=tuple(_continual(key, found) for key, found in outcome.retentions.items() if _kept(found)),
+        charges=tuple(
+            billing.charges(
+                outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, outcome.retentions, FILE
+            )
+        ),
+        tokens="as counted by the meter",
+        findings=tuple(found),
+        terms=_terms(outcome, role_of, controls, device),
+        searches=tuple(_searches(outcome.tunings)),
+        judging=_judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
+    )
+
+
+def arm_name(cell: Cell) -> str:
+    """How a claim calls an arm of a trial."""
+    return f"{cell[0]}/{cell[1]}@{cell[2]:g}"
+
+
+def _exam(outcome: Outcome, domain: str) -> Exam:
+    """Every problem and question of a domain that any arm was examined on, in order of appearance."""
+    asked: dict[str, dict[str, str]] = {}
+    for cell in outcome.cells():
+        if cell[0] == domain:
+            for row in outcome.adaptations[cell].values():
+                known = asked.setdefault(row.problem, {})
+                for answer in row.answers:
+                    known.setdefault(answer.question, answer.kind)
+    problems = [
+        ExamProblem(id=_problem_id(domain, id_), questions=tuple(q), kinds=tuple(q.values()))
+        for id_, q in asked.items()
+    ]
+    return Exam(name=domain, problems=tuple(problems))
+
+
+def _problem_id(domain: str, problem: str) -> str:
+    """Two domains may number their problems alike; a claim joins by the problem's id alone."""
+    return f"{domain}/{problem}"
+
+
+def _controls(exams: Iterable[Exam], primary: str) -> tuple[str, ...]:
+    """The kinds of questions that no problem owns: named as controls, or most of them asked after several problems."""
+    owners: dict[str, Counter[str]] = {}
+    for exam in exams:
+        for problem in exam.problems:
+            for question, kind in zip(problem.questions, problem.kinds, strict=True):
+                owners.setdefault(kind, Counter())[f"{exam.name}/{question}"] += 1
+    shared = {kind for kind, found in owners.items() if sum(n > 1 for n in found.values()) > len(found) / 2}
+    return tuple(sorted((shared | (owners.keys() & set(CONTROLS))) - {primary}))
+
+
+def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[str, ...]) -> Arm:
+    domain, method, rung = cell
+    spec, rows = outcome.spec, outcome.adaptations[cell]
+    seeds = sorted({seed for seed, _ in rows})
+    runs = tuple(_run(exam, seed, rows, controls) for seed in seeds)
+    invested = outcome.investments.get((domain, method), {})
+    own = rung == outcome.own_rung(domain, method, role)
+    budgets = [row.budget for row in rows.values() if row.budget is not None]
+    primary = [value for run in runs for value in _means(exam, run, spec.compare.exam)]
+    by_seed = {
+        seed: [r.divergence for (s, _), r in rows.items() if s == seed and r.divergence is not None] for seed in seeds
+    }
+    return Arm(
+        name=arm_name(cell),
+        label=_label(spec, method) + ("" if own else f" at {rung:g}b"),
+        setting=domain,
+        role=role,
+        model=spec.model,
+        exam=domain,
+        accuracy=fmean(primary) if primary else None,
+        n_problems=len({problem for _, problem in rows}),
+        n_questions=sum(kind == spec.compare.exam for problem in exam.problems for kind in problem.kinds),
+        seeds=len(seeds),
+        invests=(owner_name(domain, method, "investment"),) if invested else (),
+        sources=(Source(file=FILE, field=f"domain={domain}, arm={method}, rung={rung:g}"),),
+        trial=TrialArm(
+            method=method,
+            rung=rung,
+            own=own,
+            learns=bool(invested),
+            development=_development(outcome, cell),
+            budget=max(budgets, default=None),
+            most_spent=billing.most_spent(rows.values(), spec.budget.currency),
+            runs=runs,
+            rejected=billing.summed(row.rejected for row in rows.values()),
+            rejected_before=billing.mean(row.rejected for row in invested.values()),
+            divergence=tuple(fmean(values) for values in by_seed.values() if values),
+        ),
+    )
+
+
+def _label(spec: TrialSpec, method: str) -> str:
+    return spec.arms[method].label or method
+
+
+def _run(exam: Exam, seed: int, rows: dict[tuple[int, str], Adaptation], controls: tuple[str, ...]) -> SeedRun:
+    verdicts, failed = [], 0
+    of_seed = {_problem_id(exam.name, id_): row for (s, id_), row in rows.items() if s == seed}
+    for problem in exam.problems:
+        row = of_seed.get(problem.id)
+        if row is None:
+            verdicts.append("-" * len(problem.questions))
+            continue
+        given = {answer.question: answer.correct for answer in row.answers}
+        lost = row.status == "failed" and not given
+        failed += row.status == "failed"
+        asked = zip(problem.questions, problem.kinds, strict=True)
+        verdicts.append("".join(_bit(given.get(q), lost=lost and kind not in controls) for q, kind in asked))
+    return SeedRun(seed=seed, correct=tuple(verdicts), failed=failed)
+
+
+def _bit(correct: bool | None, *, lost: bool) -> str:
+    if correct is None:
+        return "0" if lost else "-"
+    return "1" if correct else "0"
+
+
+def _means(exam: Exam, run: SeedRun, kind: str) -> list[float]:
+    """The accuracy on each problem's questions of one kind, for problems that were examined."""
+    found = []
+    for problem, bits in zip(exam.problems, run.correct, strict=True):
+        mine = [bit == "1" for bit, k in zip(bits, problem.kinds, strict=True) if k == kind and bit != "-"]
+        if mine:
+            found.append(sum(mine) / len(mine))
+    return found
+
+
+def _development(outcome: Outcome, cell: Cell) -> float | None:
+    """Accuracy on development problems on the matched rung: from rows examined there, which arms that learn have (their
+    tuning does without what they learned), else as tuning measured it. What failed counts as wrong."""
+    kinds = {outcome.spec.compare.exam}
+    marks = [[a.correct for a in row.answers if a.kind in kinds] for row in outcome.development.get(cell, [])]
+    if any(marks):
+        return fmean(fmean(found) for found in marks if found)
+    tuning = outcome.tunings.get(cell[:2])
+    return None if tuning is None else tuning.development
+
+
+def _headline(spec: TrialSpec, arms: tuple[Arm, ...]) -> tuple[str | None, str | None]:
+    """The names of the arm under test and, where the trial fixes one arm, of its rival; in the primary domain."""
+    domain = spec.compare.domain or next(iter(spec.domains))
+    own = {arm.trial.method: arm.name for arm in arms if arm.trial and arm.trial.own and arm.setting == domain}
+    headline = own.get(spec.compare.arm)
+    rival = None if spec.compare.against == BEST_CONVENTIONAL else own.get(spec.compare.against)
+    return headline, rival if rival != headline else None
+
+
+def _kept(found: dict[int, AdaptationStream]) -> list[AdaptationStream]:
+    sizes = [len(row.problems) for row in found.values() if row.status == "ok"]
+    most = max(sizes, default=0)
+    return [
+        row
+        for row in found.values()
+        if row.status == "ok" and most and len(row.matrix) == most + 1 and {len(r) for r in row.matrix} == {most}
+    ]
+
+
+def _continual(key: tuple[str, str], found: dict[int, AdaptationStream]) -> Continual:
+    kept = _kept(found)
+    mean = []
+    for cells in zip(*(row.matrix for row in kept), strict=True):
+        columns = [[value for value in column if value is not None] for column in zip(*cells, strict=True)]
+        mean.append(tuple(fmean(column) if column else None for column in columns))
+    runs = tuple(row.matrix for row in kept)
+    return Continual(name="/".join(key), sequences=len(kept), mean=tuple(mean), runs=runs, sources=(Source(file=FILE),))
+
+
+def _searches(tunings: dict[tuple[str, str], Tuning]) -> list[Search]:
+    return [
+        Search(
+            arm="/".join(key),
+            settings=", ".join(f"{name} = {value}" for name, value in attempt.settings.items()),
+            accuracy=attempt.accuracy,
+            chosen=index == row.chosen,
+        )
+        for key, row in tunings.items()
+        for index, attempt in enumerate(row.attempts)
+    ]
+
+
+def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], device: str) -> Terms:
+    spec = outcome.spec
+    budget = spec.budget
+    oracle = spec.teacher == "oracle"
+    return Terms(
+        currency=budget.currency,
+        per_problem=budget.per_problem,
+        ladder=budget.ladder,
+        learn=budget.learn,
+        deployments=budget.deployments or spec.problems.test,
+        compare=spec.compare.arm,
+        against=spec.compare.against,
+        exam=spec.compare.exam,
+        setting=spec.compare.domain or next(iter(spec.domains)),
+        worlds={name: domain.kind for name, domain in spec.domains.items()},
+        controls=controls,
+        oracle=oracle,
+        seeds=spec.seeds,
+        test_problems=spec.problems.test,
+        tuning_trials=spec.tuning.trials,
+        passages=spec.problems.passages,
+        runs_planned=len(spec.domains) * len(spec.arms) * spec.seeds,
+        runs_done=sum(_done(outcome, d, a, roles[a]) for d in spec.domains for a in spec.arms),
+        device=device,
+    )
+
+
+def _done(outcome: Outcome, domain: str, arm: str, role: Role) -> int:
+    """How many of an arm's seeds have every test problem on every rung that was begun.
+
+    What is never trained answers the same under every seed: one run stands for all.
+    """
+    spec = outcome.spec
+    counts: dict[int, list[int]] = {}
+    rungs = [cell for cell in outcome.adaptations if cell[:2] == (domain, arm)]
+    seeds = {seed for cell in rungs for seed, _ in outcome.adaptations[cell]}
+    for cell in rungs:
+        for seed in seeds:
+            counts.setdefault(seed, []).append(sum(s == seed for s, _ in outcome.adaptations[cell]))
+    done = sum(min(found) >= spec.problems.test for found in counts.values())
+    return spec.seeds if done and role in UNTRAINED else min(done, spec.seeds)
+
+
+def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
+    """Over every answer that was put to the judge: all but the empty ones. None for a trial without a judge."""
+    if spec.judge is None:
+        return None
+    examined = list(rows)
+    put = [answer for row in examined for answer in row.answers if obvious(answer.text) is None]
+    exact = [answer.correct if answer.exact is None else answer.exact for answer in put]
+    found = agreement([answer.judged for answer in put], exact)
+    return Judging(
+        model=str(spec.judge["model"]),
+        decides=spec.grades == "judge",
+        count=found.count,
+        unreadable=found.ambiguous,
+        raw=found.raw,
+        kappa=found.kappa,
+        lenient=found.lenient,
+        strict=found.strict,
+        spent=billing.summed(row.judging for row in examined),
+    )
