@@ -30,7 +30,7 @@ class Live:
 
     def show(self, progress: Any) -> None:
         """Take in how far everything is."""
-        from netgain.report.trial import progress_line, progress_page
+        from netgain.report.plan_view import progress_line, progress_page
 
         if self._live is not None:
             self._live.update(progress_page(progress, self._rate))

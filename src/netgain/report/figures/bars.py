@@ -86,7 +86,7 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
         return None
     step, top = 26, 26
     most = max(max(row.fixed, row.broken) for row in rows) or 1
-    axis = svg.Axis(-most, most, LEFT + 90, WIDTH - 60)
+    axis = svg.Axis(-most, most, LEFT + 150, WIDTH - 60)
     parts = [
         svg.text(axis(0) - 10, 14, "◂ right before, wrong after: broken", "label heading", "end"),
         svg.text(axis(0) + 10, 14, "wrong before, right after: fixed ▸", "label heading"),
@@ -100,7 +100,7 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
             svg.mark(
                 f"{name}: fixed {row.fixed}, broke {row.broken} of {row.previously_correct}{share}",
                 svg.area(0, y, WIDTH, step),
-                svg.text(LEFT + 40, y + 15, svg.short(name, 48), f"label{strong}", "end"),
+                svg.text(LEFT + 95, y + 15, svg.short(name, 46), f"label{strong}", "end"),
                 _rect(axis(-row.broken), axis(0), y + 3, 16, "broken"),
                 _rect(axis(0), axis(row.fixed), y + 3, 16, "fixed"),
                 svg.text(axis(-row.broken) - 6, y + 15, str(row.broken), f"label value{strong}", "end"),
