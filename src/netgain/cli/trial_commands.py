@@ -55,9 +55,13 @@ def run(
     seed: Seed = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
+    json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and progress on stderr.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a trial at equal compute, or go on with it, and judge it."""
+    """Run a trial at equal compute, or go on with it, and judge it.
+
+    Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did.
+    """
     from netgain.trials.launch import Plant, launch, suited
 
     asked = _ask(trial, method, settings, limit, seed)
@@ -71,14 +75,28 @@ def run(
         device=device,
         places=asked.places,
     )
-    with Live(quiet=quiet, dollars_per_hour=dollars_per_hour) as live:
-        done = launch(plant, jobs=jobs or suited(device), show=live.show)
+    live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
+    try:
+        with live:
+            done = launch(plant, jobs=jobs or suited(device), show=live.show)
+    except KeyboardInterrupt:
+        typer.echo(f"netgain: interrupted: {live.saved()}; the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
     for name, error in done.failed.items():
         typer.echo(f"netgain: unit {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
+    broken = False
     if done.finished:
-        judge_folder(folder, quiet=quiet)
-    if not done.complete:
+        broken = _tell_failures(judge_folder(folder, quiet=quiet, json=json))
+    if broken or not done.complete:
         raise typer.Exit(1)
+
+
+def _tell_failures(verdict: Any) -> bool:
+    """Say on stderr which arms failed and why; whether one failed so often that the run did not succeed."""
+    failed = [finding for finding in verdict.findings if finding.check == "failed"]
+    for finding in failed:
+        typer.echo(f"netgain: {finding.message}: {'; '.join(finding.evidence[:1])}", err=True)
+    return any(finding.severity == "high" for finding in failed)
 
 
 def _ask(

@@ -99,14 +99,13 @@ class Method(ABC):
     Settings: ClassVar[type[Settings]] = Settings
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     learns: ClassVar[bool] = False
-    settings: _AnySettings
 
     def __init__(self, settings: _AnySettings | None = None) -> None:
         chosen = self.Settings() if settings is None else settings
         if not isinstance(chosen, self.Settings):
             wanted, given = self.Settings.__name__, type(chosen).__name__
             raise TypeError(f"{type(self).__name__} takes {wanted}, not {given}")
-        self.settings = chosen
+        self.settings: _AnySettings = chosen
 
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
         """Invest once, on training problems. A method that does not learn leaves this as it is."""

@@ -1,6 +1,4 @@
-"""A trial on a terminal before and while it runs: its plan, and how far it is. Legible at 80 columns."""
-
-from collections.abc import Sequence
+"""A trial on a terminal: its plan before it runs, and how far it is while it does. Both fit 80 columns."""
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
@@ -8,45 +6,62 @@ from rich.table import Table
 from rich.text import Text
 
 from netgain.records.cost import Cost
-from netgain.report import numbers, svg
-from netgain.trials.plan import Plan
+from netgain.report import numbers
+from netgain.trials.plan import ArmPlan, Plan
 from netgain.trials.progress import Progress
 
-LONGEST = 24  # characters of an arm's label in a table
-BAR = 20
+BAR = 16  # characters of a bar
 
 
 def plan_page(plan: Plan) -> Group:
-    """The plan: what it takes and what it can see, what each arm may spend, and about what that is."""
-    facts = _grid(
-        ("trial", f"{plan.name}: {plan.units} units, {plan.problems} test problems, {plan.seeds} seeds"),
+    """The plan: what each arm may spend, about what that is, what it takes, what it can see. Fits 80 columns."""
+    limits = _table(f"what each arm may spend, in {plan.currency}", ("adapting", "invested", "tuning"))
+    for arm in plan.arms:
+        limits.add_row(*(Text(numbers.clean(cell)) for cell in _limits(arm)))
+    about = _table(
+        "about what that is", ("updates", "tokens\ntrained", "tokens\nwritten", "FLOPs\nin all", "hours", "$")
+    )
+    for arm in plan.arms:
+        about.add_row(*(Text(numbers.clean(cell)) for cell in [arm.label, *_cost(arm.whole)]))
+    if plan.judging is not None:
+        about.add_row(*(Text(cell) for cell in ["judge", *_cost(plan.judging)]))
+    about.add_section()
+    whole = plan.whole
+    about.add_row(*(Text(cell, style="bold") for cell in ["all", *_cost(whole)]))
+    counts = [_count(plan.units, "unit"), _count(plan.problems, "test problem"), _count(plan.seeds, "seed")]
+    facts = _facts(
+        ("trial", f"{plan.name}: {', '.join(counts)}"),
         ("model", plan.model),
         ("device", f"{plan.device}, {plan.rate}"),
         ("memory", f"about {plan.memory / 1e9:.3g} GB" + ("" if plan.fits else ": more than the device has")),
-        ("takes", f"about {_hours(plan.whole)} device hours and {_dollars(plan.whole)}"),
-        ("detects", detects(plan.detectable)),
+        ("takes", f"about {_hours(whole)} device hours and {_dollars(whole)}"),
+        ("sees", _effect(plan)),
         *_judging(plan),
-        ("primary", f"{plan.primary} (hash of the comparison, fixed before the run)"),
+        ("primary", f"{plan.primary[:19]}… (the comparison, fixed before the run; whole in --json)"),
     )
-    limits = [(arm.label, [_short(arm.budget.get(name)) for name in ("adapt", "learn", "tune")]) for arm in plan.arms]
-    about = [(arm.label, _cost(arm.whole)) for arm in plan.arms]
-    about += [("judge", _cost(plan.judging))] if plan.judging is not None else []
-    headings = ("updates", "tokens\ntrained", "tokens\nwritten", "FLOPs", "device\nhours", "dollars")
-    notes = Group(*(Text(f" • {numbers.clean(note)}", style="dim") for note in plan.assumptions))
-    return Group(
-        facts,
-        Text(""),
-        _table(f"what each arm may spend, in {plan.currency}", ("adapting", "investing", "tuning"), limits),
-        _table("about what that comes to, exams included", headings, [*about, ("all", _cost(plan.whole))]),
-        notes,
-    )
+    notes = Table.grid(padding=(0, 1))
+    for note in plan.assumptions:
+        notes.add_row(Text("•", style="dim"), Text(numbers.clean(note), style="dim"))
+    return Group(facts, Text(""), limits, about, notes)
 
 
-def detects(effect: float | None) -> str:
-    """What the trial can see, as far as its size goes; an effect above 100 points is none that can happen."""
-    if effect is None or effect >= 1:
-        return "nothing: with so few problems no difference, however large, is found four times in five"
-    return f"differences of {100 * effect:.1f} percentage points or more (found four times in five)"
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    """A table of figures by arm. The arms' labels give way where the terminal is narrow, never the figures."""
+    table = Table(box=SIMPLE, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("arm", min_width=12)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    return table
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def _effect(plan: Plan) -> str:
+    if plan.detectable is None or plan.detectable >= 1:
+        return f"no difference: {_count(plan.problems, 'test problem')} cannot tell two arms apart; ask for more"
+    return f"a difference of {100 * plan.detectable:.1f} percentage points (smallest that is found four times in five)"
 
 
 def _judging(plan: Plan) -> list[tuple[str, str]]:
@@ -57,17 +72,9 @@ def _judging(plan: Plan) -> list[tuple[str, str]]:
     return [("judge", f"about {read} real tokens and {written} generated ones, outside every budget")]
 
 
-def _table(title: str, headings: Sequence[str], rows: Sequence[tuple[str, list[str]]]) -> Table:
-    table = Table(box=SIMPLE, title=title, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 1))
-    table.add_column("arm", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for label, cells in rows:
-        if label == "all":
-            table.add_section()
-        style = "bold" if label == "all" else ""
-        table.add_row(*(Text(numbers.clean(c)) for c in (svg.short(label, LONGEST), *cells)), style=style)
-    return table
+def _limits(arm: ArmPlan) -> list[str]:
+    parts = [_short(arm.budget.get(name)) if arm.budget.get(name) else "-" for name in ("adapt", "learn", "tune")]
+    return [arm.label, *parts]
 
 
 def _cost(cost: Cost) -> list[str]:
@@ -76,12 +83,11 @@ def _cost(cost: Cost) -> list[str]:
 
 
 def _short(amount: float | None) -> str:
-    """At most seven characters: 812, 50.6 k, 2.35 M, 5.4e18; a dash for nothing."""
-    if not amount:
-        return "-"
-    if amount >= 1e15:
+    """At most seven characters: 812, 50.6 k, 2.35 M, 5.4e18."""
+    if amount is not None and amount >= 1e15:
         return f"{amount:.2g}".replace("e+", "e")
-    return f"{amount / 1000:.3g} k" if 10_000 <= amount < 1e6 else numbers.amount(amount)
+    thousands = amount is not None and 10_000 <= amount < 1e6
+    return f"{amount / 1000:.3g} k" if amount is not None and thousands else numbers.amount(amount)
 
 
 def _hours(cost: Cost) -> str:
@@ -89,12 +95,16 @@ def _hours(cost: Cost) -> str:
 
 
 def _dollars(cost: Cost) -> str:
-    if cost.dollars is None:
-        return "unknown"
-    return f"${cost.dollars:,.2f}" if cost.dollars < 100 else f"${cost.dollars:,.0f}"
+    return (
+        "unknown"
+        if cost.dollars is None
+        else f"${cost.dollars:,.2f}"
+        if cost.dollars < 100
+        else f"${cost.dollars:,.0f}"
+    )
 
 
-def _grid(*rows: tuple[str, str]) -> Table:
+def _facts(*rows: tuple[str, str]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
@@ -104,12 +114,15 @@ def _grid(*rows: tuple[str, str]) -> Table:
 
 
 def progress_page(progress: Progress, dollars_per_hour: float = 0.0) -> RenderableType:
-    """Per arm a bar of its adaptations and what is spent of its budget; below: time and money left."""
-    rows = []
+    """Per arm a bar of its adaptations, and what is spent of its budget; below: time and money left."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("arm", min_width=12)
+    for heading in ("", "adaptations", "spent", "of budget"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for arm in progress.arms():
         share = f"{arm.spent / arm.budget:.0%}" if arm.budget else "-"
-        rows.append((arm.label, [_bar(arm.done, arm.of), f"{arm.done} of {arm.of}", numbers.amount(arm.spent), share]))
-    table = _table("", ("", "adaptations", "spent", "of budget"), rows)
+        cells = (_bar(arm.done, arm.of), f"{arm.done} of {arm.of}", numbers.amount(arm.spent), share)
+        table.add_row(*(Text(numbers.clean(cell)) for cell in (arm.label, *cells)))
     return Group(table, Text(_left(progress, dollars_per_hour)))
 
 

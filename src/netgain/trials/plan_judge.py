@@ -6,10 +6,10 @@ from typing import Protocol
 
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
 from netgain.domains.problem import Question
+from netgain.engine.work import Work
 from netgain.metering.estimate import Device, generation_estimate, timed
 from netgain.metering.rates import DeviceRate
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
 from netgain.model.interface import Part
 from netgain.model.prices import TokenPrices
 from netgain.records.cost import Cost

@@ -13,7 +13,7 @@ from netgain.exam.exam import Answerer
 from netgain.exam.llm_judge import NAME as JUDGE
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account
-from netgain.metering.budget import Charge
+from netgain.metering.budget import Booking
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
@@ -156,7 +156,7 @@ def _rows(
     sat: Sat | None,
     charges: bill.Bill,
     invested: Invested,
-    judging: Sequence[Charge],
+    judging: Sequence[Booking],
 ) -> Iterator[Adaptation]:
     """A row for each problem of the group, which share alike in what the group spent."""
     share, currency = 1.0 / len(what.group), bench.spec.budget.currency
