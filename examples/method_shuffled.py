@@ -5,14 +5,7 @@ netgain run trial.yaml --method examples/method_shuffled.py:Shuffled
 
 from collections.abc import Sequence
 
-from netgain.domains.problem import Material
-from netgain.exam.exam import Answerer
-from netgain.methods.fit import Inner, fit
-from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.paraphrase import sentences
-from netgain.model.lockstep import Steps
-from netgain.records.claim import Role
-from netgain.streams import stream
+from netgain.methods import Answerer, Desk, Inner, Learned, Material, Method, Role, Steps, fit, sentences, stream
 
 
 class ShuffledSettings(Inner):  # Inner brings learning_rate, rank, ... and what tuning tries
@@ -24,6 +17,7 @@ class Shuffled(Method):
 
     role = Role.PASSAGE  # what kind of rival it is: everything but self_improving and frozen is conventional
     Settings = ShuffledSettings
+    settings: ShuffledSettings
     presets = {"many": {"orders": 32}}  # noqa: RUF012 - names settings that come as a set
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
@@ -33,7 +27,7 @@ class Shuffled(Method):
             rng = stream(desk.draw("orders"), material.id)  # same seed, same bytes: never random.random()
             parts = sentences(material.text)
             for _ in range(self.settings.orders):
-                shuffled = " ".join(parts[place] for place in rng.permutation(len(parts)))
+                shuffled = " ".join(parts[index] for index in rng.permutation(len(parts)))
                 texts.append(desk.prompts.titled.format(title=material.title, text=shuffled))
         answerer = yield from fit(desk, texts, self.settings)  # until the budget is used, to the last token
         return answerer

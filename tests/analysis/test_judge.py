@@ -7,12 +7,12 @@ import pytest
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError
-from netgain.records.claim import Arm, Charge, Claim, Exam, Problem, Purpose, RewardRun, Role
+from netgain.records.claim import Arm, Charge, Claim, Exam, ExamProblem, Purpose, RewardRun, Role
 from netgain.records.cost import Cost
 from netgain.records.provenance import Source
 
 PROBLEMS = 40
-EXAM = Exam(name="e", problems=tuple(Problem(id=f"p{i}", questions=("a", "b", "c")) for i in range(PROBLEMS)))
+EXAM = Exam(name="e", problems=tuple(ExamProblem(id=f"p{i}", questions=("a", "b", "c")) for i in range(PROBLEMS)))
 
 
 def arm(name: str, role: Role, right: int, **more: object) -> Arm:
@@ -156,7 +156,9 @@ def test_same_claim_and_seed_same_verdict_and_another_seed_other_intervals() -> 
 
 
 def test_a_question_asked_twice_counts_once_in_comparisons() -> None:
-    exam = Exam(name="e", problems=(Problem(id="p", questions=("a", "a", "b")), Problem(id="q", questions=("a",))))
+    exam = Exam(
+        name="e", problems=(ExamProblem(id="p", questions=("a", "a", "b")), ExamProblem(id="q", questions=("a",)))
+    )
     arms = tuple(
         Arm(name=n, label=n, setting="s", role=Role.SYNTHETIC, exam="e", correct=rows)
         for n, rows in (("x", ("110", "1")), ("y", ("000", "1")))

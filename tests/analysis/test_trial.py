@@ -9,7 +9,6 @@ import pytest
 
 from netgain.analysis.judge import judge
 from netgain.analysis.trial.choice import choose_rival
-from netgain.analysis.trial.claim import claim_of, guess_role
 from netgain.analysis.trial.evidence import TrialEvidence
 from netgain.analysis.trial.gap import meet
 from netgain.analysis.trial.judge import judge_run
@@ -17,6 +16,7 @@ from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim, Role
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, GradedAnswer, Investment, Tuning
+from netgain.trials.trial_claim import claim_of, guess_role
 
 
 def judged(simulated: ModuleType, design: Any, seed: int = 0, rows: Any = None) -> Verdict:

@@ -32,7 +32,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 NAMES = {"kind", "rival", "frozen", "chosen_on", "answer", "role", "currency", "dearer", "undominated"}
 NAMES |= {"invests", "invests_unpublished", "charged_incomplete", "frozen_group", "arm", "mixture", "chosen"}
-LEFT_OUT = {"sources", "notes", "netgain", "reported", "training", "worlds"}
+LEFT_OUT = {"sources", "notes", "netgain", "reported", "training", "worlds", "setup"}
 
 
 def figures(verdict: dict[str, Any]) -> dict[str, Figure]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from netgain.engine.hooks import cache_keyword
 from netgain.metering import architectures
 from netgain.metering.account import Book
 from netgain.metering.price import (
@@ -284,15 +285,15 @@ def test_every_family_that_has_a_price_is_profiled() -> None:
 
 def test_a_shared_prefix_is_charged_once() -> None:
     model, shape = build("qwen3")
-    prefix, suffixes = ids(1, 11), ids(BATCH, 6)
+    prefix, suffixes, keyword = ids(1, 11), ids(BATCH, 6), cache_keyword(model)
 
     def run() -> None:
-        cache = model(input_ids=prefix, logits_to_keep=0, use_cache=True).past_key_values
+        cache = model(input_ids=prefix, logits_to_keep=0, use_cache=True)[keyword]
         cache.batch_repeat_interleave(BATCH)
-        output = model(input_ids=suffixes, past_key_values=cache, logits_to_keep=1)
+        output = model(input_ids=suffixes, **{keyword: cache}, logits_to_keep=1)
         for _ in range(NEW - 1):
             token = output.logits[:, -1:].argmax(-1)
-            output = model(input_ids=token, past_key_values=output.past_key_values)
+            output = model(input_ids=token, **{keyword: output[keyword]})
 
     work = generate([17] * BATCH, [NEW] * BATCH, shared_prefix=11)
     head_of_the_prefix = 2.0 * shape.head_weights * 11  # logits_to_keep=0 means all of them to transformers

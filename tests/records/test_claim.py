@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from netgain.records.claim import Arm, Claim, Exam, Problem, Role
+from netgain.records.claim import Arm, Claim, Exam, ExamProblem, Role
 
-EXAM = Exam(name="e", problems=(Problem(id="p", questions=("a", "b")),))
+EXAM = Exam(name="e", problems=(ExamProblem(id="p", questions=("a", "b")),))
 
 
 def arm(**more: object) -> Arm:

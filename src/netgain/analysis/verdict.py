@@ -19,8 +19,8 @@ from netgain.analysis.trial.shape import (
     RegimeRow,
     SpreadRow,
 )
+from netgain.records.agreement import Judging
 from netgain.records.claim import Finding, Terms
-from netgain.records.judging import Judging
 from netgain.records.provenance import RunSetup, Source
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"

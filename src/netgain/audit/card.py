@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from netgain.errors import InputError
 from netgain.metering.price import rough_training_flops
 from netgain.metering.shape import find_shape
-from netgain.records.claim import Answer, Arm, Charge, Claim, Name, Purpose, RewardRun, Role, Training
+from netgain.records.claim import Arm, Charge, Claim, Name, PublishedAnswer, Purpose, RewardRun, Role, Training
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
 from netgain.strict_yaml import load_yaml
@@ -254,10 +254,10 @@ def _run(name: str, loop: OuterLoop) -> RewardRun:
     )
 
 
-def _regressions(card: Card) -> Answer | None:
+def _regressions(card: Card) -> PublishedAnswer | None:
     if card.regressions == "not stated":
         return None
-    return Answer(answer="yes" if card.regressions == "checked" else "no", evidence=("as the card states",))
+    return PublishedAnswer(answer="yes" if card.regressions == "checked" else "no", evidence=("as the card states",))
 
 
 NEW_CARD = """\

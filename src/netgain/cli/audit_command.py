@@ -89,9 +89,9 @@ def audit(
         return
     from netgain.audit.audit import audit as judge_claim
     from netgain.audit.audit import read_claim
-    from netgain.tokens import Exact
+    from netgain.tokens import ExactTokens
 
-    claim = read_claim(path, Exact(tokenizer) if tokenizer else None)
+    claim = read_claim(path, ExactTokens(tokenizer) if tokenizer else None)
     if save_claim:
         kept = claim.model_copy(update={"retrieved": provenance or claim.retrieved})
         save(save_claim, compact_json(kept.dump()) + "\n")

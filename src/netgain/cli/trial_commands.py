@@ -5,13 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Methods, Quiet, TrialFile, compact_json, console, judge_folder
+from netgain.cli.app import Limit, Methods, Quiet, Seed, Settings, TrialFile, compact_json, console, judge_folder
 from netgain.cli.live import Live
 
 
 def plan(
     trial: TrialFile = None,
     method: Methods = None,
+    settings: Settings = None,
+    limit: Limit = None,
+    seed: Seed = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -24,9 +27,9 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Say what a trial would take and what it could see. No weights are needed, and nothing is spent."""
-    from netgain.trials.prepare import make_plan
+    from netgain.trials.plan import make_plan
 
-    found = make_plan(_ask(trial, method or []), device, dollars_per_hour)
+    found = make_plan(_resolve(trial, method, settings, limit, seed), device, dollars_per_hour)
     if json:
         typer.echo(compact_json(found.dump()))
         return
@@ -47,36 +50,34 @@ def run(
         int | None, typer.Option(min=1, help="Processes (default: one a core; one on a GPU).", show_default=False)
     ] = None,
     method: Methods = None,
+    settings: Settings = None,
+    limit: Limit = None,
+    seed: Seed = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
     quiet: Quiet = False,
 ) -> None:
     """Run a trial at equal compute, or go on with it, and judge it."""
-    from netgain.trials.launch import Plant, launch, suited
+    from netgain.trials.executor import suited
+    from netgain.trials.schedule import run_trial
 
-    asked = _ask(trial, method or [])
-    folder = out or Path("runs") / asked.spec.name
-    plant = Plant(
-        spec=asked.spec,
-        folder=folder,
-        find_method=asked.find_method,
-        find_domain=asked.find_domain,
-        device=device,
-        places=asked.places,
-    )
+    resolved = _resolve(trial, method, settings, limit, seed)
+    limited = "" if resolved.spec.limited_from is None else f"-limit-{resolved.spec.problems.test}"
+    folder = out or Path("runs") / f"{resolved.spec.name}{limited}"
     with Live(quiet=quiet, dollars_per_hour=dollars_per_hour) as live:
-        done = launch(plant, jobs=jobs or suited(device), show=live.show)
-    for name, error in done.failed.items():
-        typer.echo(f"netgain: unit {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
-    if done.finished:
+        result = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=live.show)
+    for reason in result.reasons():
+        typer.echo(f"netgain: {reason}", err=True)
+    if result.finished:
         judge_folder(folder, quiet=quiet)
-    if not done.complete:
+    if not result.complete:
         raise typer.Exit(1)
 
 
-def _ask(trial: Path | None, methods: list[str]) -> Any:
-    from netgain.domains.find import find_domain
-    from netgain.methods.find import find_method
-    from netgain.trials.prepare import ask
+def _resolve(
+    trial: Path | None, methods: list[str] | None, settings: list[str] | None, limit: int | None, seed: int | None
+) -> Any:
+    from netgain.trials.resolve import resolve
 
-    return ask(trial, methods, find_method, find_domain)
+    options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
+    return resolve(trial, methods or [], options, limit)

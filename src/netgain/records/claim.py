@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
+from netgain.records.agreement import Judging
 from netgain.records.cost import Cost, Currency
-from netgain.records.judging import Judging
 from netgain.records.provenance import RunSetup, Source
 from netgain.records.purpose import Purpose as Purpose
 
@@ -24,7 +24,7 @@ Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$", descriptio
 Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character a question: 1 right, 0 wrong, - none")]
 
 
-class Record(BaseModel):
+class ClaimModel(BaseModel):
     """Base of the records: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,8 +42,12 @@ class Role(StrEnum):
     OTHER = "other"
 
 
+UNTRAINED = frozenset({Role.FROZEN, Role.IN_CONTEXT})
+BEST_CONVENTIONAL = "best conventional"
+
+
 @final
-class Problem(Record):
+class ExamProblem(ClaimModel):
     """One thing to adapt to: a hash of its material, and a hash of each of its questions in order.
 
     ``kinds`` says of each question what it examines (knowledge, reasoning, a control), where that is known.
@@ -55,15 +59,15 @@ class Problem(Record):
 
 
 @final
-class Exam(Record):
+class Exam(ClaimModel):
     """The problems and questions that several arms answered."""
 
     name: str
-    problems: tuple[Problem, ...]
+    problems: tuple[ExamProblem, ...]
 
 
 @final
-class Training(Record):
+class Training(ClaimModel):
     """The settings of a training loop as published; ``None`` where they are not stated."""
 
     epochs: float | None = None
@@ -81,7 +85,7 @@ class Training(Record):
 
 
 @final
-class Charge(Record):
+class Charge(ClaimModel):
     """Work that was done: by which arm or outer-loop round, for what purpose, how often, and what it took in all.
 
     ``problems`` is how many problems the cost covers where that is not all of the arm's. ``estimated`` names the
@@ -104,7 +108,7 @@ class Charge(Record):
 
 
 @final
-class SeedRun(Record):
+class SeedRun(ClaimModel):
     """The verdicts of one run of a trial: one string a problem of the exam, ``-`` where a question was not answered.
 
     A failed adaptation counts as wrong in the problem's own questions; ``failed`` counts them.
@@ -116,7 +120,7 @@ class SeedRun(Record):
 
 
 @final
-class TrialArm(Record):
+class TrialArm(ClaimModel):
     """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
 
     ``method`` is the arm as the trial calls it; ``rung`` the step of the budget ladder; ``own`` marks the rung on which
@@ -139,7 +143,7 @@ class TrialArm(Record):
 
 
 @final
-class Search(Record):
+class Search(ClaimModel):
     """One setting that was tried in the tuning of an arm (``setting/method``), and its accuracy on development."""
 
     arm: str
@@ -149,7 +153,7 @@ class Search(Record):
 
 
 @final
-class Terms(Record):
+class Terms(ClaimModel):
     """The terms of a trial, fixed before it ran: budgets, the primary comparison, and how much of it is done.
 
     ``compare`` and ``against`` name methods; ``exam`` is the kind of question and ``setting`` the domain that the
@@ -178,14 +182,9 @@ class Terms(Record):
     runs_done: Count
     device: str = ""
 
-    @property
-    def matched_rung(self) -> float:
-        """The rung at which arms without an investment have spent what learning arms have at rung 1."""
-        return 1.0 + self.learn
-
 
 @final
-class Arm(Record):
+class Arm(ClaimModel):
     """One method with its settings, its verdicts where they were published, and what is known about its training.
 
     ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``. ``invests`` names the outer-loop rounds
@@ -227,7 +226,7 @@ class Arm(Record):
 
 
 @final
-class RewardRun(Record):
+class RewardRun(ClaimModel):
     """One round of an outer loop: several edits of each problem, each trained and examined several times.
 
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]``, where they were published;
@@ -264,7 +263,7 @@ class RewardRun(Record):
 
 
 @final
-class Continual(Record):
+class Continual(ClaimModel):
     """A stream of adaptations: ``mean[k][i]`` is the accuracy on problem ``i`` after ``k`` edits (row 0: untouched).
 
     Entries above the diagonal of the trained rows were not measured and are None. ``runs`` holds the same matrix for
@@ -289,11 +288,16 @@ class Continual(Record):
         return self
 
 
+def owner_name(setting: str, method: str, stage: Literal["investment", "tuning", "stream"]) -> str:
+    """The ``arm`` of charges that belong to no single rung of a trial's method."""
+    return f"{setting}/{method} {stage}"
+
+
 Severity = Literal["high", "medium", "low", "note"]
 
 
 @final
-class Finding(Record):
+class Finding(ClaimModel):
     """Something a reader of the comparison should know, with the evidence for it."""
 
     check: str
@@ -303,7 +307,7 @@ class Finding(Record):
 
 
 @final
-class Answer(Record):
+class PublishedAnswer(ClaimModel):
     """A question about the comparison that figures cannot settle, answered in the claim itself."""
 
     answer: Literal["yes", "no", "cannot tell"]
@@ -311,7 +315,7 @@ class Answer(Record):
 
 
 @final
-class Claim(Record):
+class Claim(ClaimModel):
     """A published comparison. ``reported`` says of each kind of compute where it is stated, or None if nowhere."""
 
     format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
@@ -331,7 +335,7 @@ class Claim(Record):
     continual: tuple[Continual, ...] = ()
     charges: tuple[Charge, ...] = ()
     reported: dict[str, Source | None] = Field(default_factory=dict)
-    regressions: Answer | None = None
+    regressions: PublishedAnswer | None = None
     tokens: str = ""
     glossary: str = ""
     findings: tuple[Finding, ...] = ()

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
-from netgain.records.claim import Count, Finite, Fraction, Record, RewardRun
+from netgain.records.claim import ClaimModel, Count, Finite, Fraction, RewardRun
 from netgain.records.purpose import Purpose
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
@@ -21,7 +21,7 @@ Status = Literal["ok", "failed"]
 
 
 @final
-class GradedAnswer(Record):
+class GradedAnswer(ClaimModel):
     """An answer and its grade. ``question`` is a hash of the question's text; ``kind`` says what it examines.
 
     ``judged`` is an LLM judge's verdict, None where it was not asked (no judge, or an empty answer) or could not be
@@ -39,7 +39,7 @@ class GradedAnswer(Record):
 
 
 @final
-class WrittenText(Record):
+class WrittenText(ClaimModel):
     """A text that was written about the material, under which purpose (propose, teach)."""
 
     purpose: Purpose
@@ -47,7 +47,7 @@ class WrittenText(Record):
 
 
 @final
-class Adaptation(Record):
+class Adaptation(ClaimModel):
     """One arm adapted to one problem at one rung of the budget ladder, and examined.
 
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
@@ -79,7 +79,7 @@ class Adaptation(Record):
 
 
 @final
-class Investment(Record):
+class Investment(ClaimModel):
     """What an arm's ``learn`` stage took, once a seed, and the rewards that it measured on the way."""
 
     row: Literal["investment"] = "investment"
@@ -95,7 +95,7 @@ class Investment(Record):
 
 
 @final
-class Attempt(Record):
+class Attempt(ClaimModel):
     """One setting tried in tuning, its accuracy on development problems, and what it took."""
 
     settings: dict[str, str | int | float | bool | None]
@@ -104,7 +104,7 @@ class Attempt(Record):
 
 
 @final
-class Tuning(Record):
+class Tuning(ClaimModel):
     """The tuning of one arm: every attempt, the one chosen, and the accuracy at the matched rung on development."""
 
     row: Literal["tuning"] = "tuning"
@@ -117,7 +117,7 @@ class Tuning(Record):
 
 
 @final
-class AdaptationStream(Record):
+class AdaptationStream(ClaimModel):
     """A stream of adaptations, one after another on the same weights: ``matrix[k][i]`` is the accuracy on problem ``i``
     after ``k`` of them (row 0: untouched). ``spent`` and ``evaluated`` as those of an adaptation, merging included."""
 

@@ -30,7 +30,7 @@ def plan_page(plan: Plan) -> Group:
     table.add_row(*(Text(cell, style="bold") for cell in ["all", "", "", "", *_cost(whole)]))
     effect = "too few problems to tell" if plan.detectable is None else f"{100 * plan.detectable:.1f} percentage points"
     facts = _facts(
-        ("trial", f"{plan.name}: {plan.units} units, {plan.problems} test problems, {plan.seeds} seeds"),
+        ("trial", f"{plan.name}: {plan.tasks} tasks, {plan.problems} test problems, {plan.seeds} seeds"),
         ("model", plan.model),
         ("device", f"{plan.device}, {plan.rate}"),
         ("memory", f"about {plan.memory / 1e9:.3g} GB" + ("" if plan.fits else ": more than the device has")),
@@ -113,7 +113,7 @@ def progress_line(progress: Progress, dollars_per_hour: float = 0.0) -> str:
 
 
 def _left(progress: Progress, dollars_per_hour: float) -> str:
-    state = f"{progress.finished} of {len(progress.units)} units finished"
+    state = f"{progress.finished} of {len(progress.tasks)} tasks finished"
     seconds = progress.seconds_left()
     if seconds is not None and not progress.ended:
         state += f"; about {_clock(seconds)} left"

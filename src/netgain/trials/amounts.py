@@ -1,4 +1,4 @@
-"""From charges to amounts in rows: folds over the journal, without clocks, so that the same work gives the same bytes."""
+"""From charges to amounts in rows: folds over the journal, without clocks: the same work gives the same bytes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final

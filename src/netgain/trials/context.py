@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from netgain.domains.problem import Domain, Material, Problem, Question, Split
+from netgain.domains.domain import Domain
+from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.errors import InputError
 from netgain.exam.drift import BaseContinuation, divergence
 from netgain.exam.exam import Answerer, Marked, sit

@@ -11,15 +11,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import netgain
+from netgain.domains.domain import Domain
 from netgain.domains.leakage import leaks
-from netgain.domains.problem import Domain, Problem, Split
+from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError, nearest
+from netgain.extensions import find_domain, find_method, relative_to, source_digest
 from netgain.methods.method import Method, Settings
 from netgain.records.claim import BEST_CONVENTIONAL, Role
-from netgain.strict_yaml import FieldPath, SourceLines, read_mapping
+from netgain.strict_yaml import FieldPath, SourceLines, read_yaml
 from netgain.trials.spec import ArmSpec, DomainSpec, ProblemCounts, TrialSpec
 
 S = TypeVar("S", bound=BaseModel)
@@ -117,40 +119,51 @@ def paths_in(settings: BaseModel) -> list[tuple[str, Path]]:
 def resolve(
     source: Path | str | Mapping[str, Any] | None,
     methods: Sequence[str] = (),
+    options: Sequence[str] = (),
+    limit: int | None = None,
     *,
-    find_method: FindMethod,
-    find_domain: FindDomain,
+    find_method: FindMethod = find_method,
+    find_domain: FindDomain = find_domain,
 ) -> Trial:
-    """The trial in a YAML file or in plain fields (paths there are relative to where we are); None is the demo.
+    """The trial in a YAML file or in plain fields (paths in these are relative to where we are); None is the demo.
 
     Each of ``methods`` (``file.py:Class``, relative to where we are) is an arm more, named after its class, before
-    anything is checked. Raises InputError with the line of the first thing that is wrong; no data is read yet.
+    anything is checked: the trial may say ``compare: {arm: mine}``. ``options`` (``a.b=value``) stand in place of a
+    file's fields; at most ``limit`` test problems are examined. Raises InputError with the line of the first thing that
+    is wrong; no data is read yet.
     """
     if isinstance(source, Mapping):
-        fields, lines = dict(source), SourceLines("trial")
+        lines = SourceLines("trial")
+        spec = validated(_with_methods(dict(source), methods, lines.folder), TrialSpec, lines)
     else:
         path = Path(str(files("netgain.trials") / "demo.yaml")) if source is None else Path(source)
         if not path.is_file():
             raise InputError(str(path), "there is no such file", "give the YAML file of a trial")
-        fields, lines = read_mapping(path)
-    spec = lines.validated(_with_methods(fields, methods), TrialSpec)
-    return resolve_spec(spec, lines, find_method, find_domain)
+        spec, lines = read_yaml(path, TrialSpec, options, lambda fields: _with_methods(fields, methods, path.parent))
+    return resolve_spec(spec if limit is None else spec.limited(limit), lines, find_method, find_domain)
 
 
-def _with_methods(fields: dict[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """The fields of a trial with an arm more for each of these files."""
+def _with_methods(fields: dict[str, Any], methods: Sequence[str], folder: Path) -> dict[str, Any]:
+    """The fields of a trial with an arm more for each of these files. Raises InputError where it is there already."""
     arms = fields.get("arms")
     if not methods or not isinstance(arms, dict):
         return fields
     added: dict[str, Any] = {}
     for method in methods:
-        file, _, title = method.rpartition(":")
-        name = title.lower()
+        name = method.rpartition(":")[2].lower()
         if name in arms or name in added:
             problem = f"the trial has an arm {name!r} already"
             raise InputError(f"--method {method}", problem, "give the class another name")
-        added[name] = {"method": f"{Path(file).absolute()}:{title}"}
+        added[name] = {"method": relative_to(method, folder)}
     return fields | {"arms": {**arms, **added}}
+
+
+def validated(fields: Mapping[str, Any], shape: type[S], lines: SourceLines, at: FieldPath = ()) -> S:
+    """These fields, which stand below ``at``, as a model. Raises InputError with the line of the first problem."""
+    try:
+        return shape.model_validate(dict(fields))
+    except ValidationError as error:
+        raise lines.invalid(error, shape, at) from None
 
 
 def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, find_domain: FindDomain) -> Trial:
@@ -170,7 +183,7 @@ def _arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) 
         raise lines.error((*at, "method"), f"{error.where}: {error.problem}", error.remedy) from None
     settings = _settings(spec, method, lines, at)
     grid = _grid(spec, settings, lines, at)
-    return ResolvedArm(name, spec.label or name, method, settings, grid, source_of(method))
+    return ResolvedArm(name, spec.label or name, method, settings, grid, source_digest(method))
 
 
 def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: FieldPath) -> Settings:
@@ -181,7 +194,7 @@ def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: Field
             problem = f"method {spec.method!r} has no preset {spec.preset!r} ({known})"
             raise lines.error((*at, "preset"), problem, nearest(spec.preset, method.presets))
         preset = method.presets[spec.preset]
-    return lines.validated(preset | spec.settings, method.Settings, at)
+    return validated(preset | spec.settings, method.Settings, lines, at)
 
 
 def _grid(spec: ArmSpec, settings: Settings, lines: SourceLines, at: FieldPath) -> tuple[dict[str, Any], ...]:
@@ -197,7 +210,7 @@ def _grid(spec: ArmSpec, settings: Settings, lines: SourceLines, at: FieldPath) 
     given = settings.model_dump()
     combinations = [dict(zip(values, row, strict=True)) for row in product(*values.values())] if values else []
     for combination in combinations:
-        lines.validated(given | combination, shape, (*at, "tune"))
+        validated(given | combination, shape, lines, (*at, "tune"))
     return tuple(combinations)
 
 
@@ -207,7 +220,7 @@ def _kind(name: str, spec: DomainSpec, lines: SourceLines, find_domain: FindDoma
         kind: DomainKind = find_domain(spec.kind, lines.folder)
     except InputError as error:
         raise lines.error((*at, "kind"), f"{error.where}: {error.problem}", error.remedy) from None
-    return kind, lines.validated(spec.settings, kind.Settings, at)
+    return kind, validated(spec.settings, kind.Settings, lines, at)
 
 
 def _check_comparison(trial: Trial) -> None:
@@ -259,7 +272,8 @@ def _fitted(trial: Trial) -> Trial:
 
 def _available(trial: Trial, split: Split, wanted: int) -> int:
     """How many problems of a split every domain has, up to ``wanted``."""
-    stated = split in trial.spec.problems.model_fields_set
+    limited = split == "test" and trial.spec.limited_from is not None
+    stated = split in trial.spec.problems.model_fields_set and not limited
     for name, domain in trial.domains.items():
         count = _count(domain, split, wanted, trial.spec.seed)
         if count == 0 and wanted:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from netgain.records.claim import BEST_CONVENTIONAL
 from netgain.records.cost import Currency
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
-BEST_CONVENTIONAL = "best conventional"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
 
@@ -73,8 +73,8 @@ class BudgetSpec(_Spec):
 
     ``deployments`` says over how many problems an investment is spread (the test problems, unless stated; an outer loop
     is meant for more than the exam's sample). An arm that learns invests ``learn`` x ``per_problem`` x ``deployments``
-    beforehand, so that at level b it has spent (b + learn) x ``per_problem`` a problem; it is compared with arms without
-    an investment at that level.
+    beforehand, so that at level b it has spent (b + learn) x ``per_problem`` a problem; it is compared
+    with arms without an investment at that level.
     """
 
     currency: Currency = Currency.FLOPS
@@ -118,8 +118,8 @@ class TuningSpec(_Spec):
 class ExamSpec(_Spec):
     """What is examined beside the problems' own questions.
 
-    ``controls`` questions of each kind of control are asked after each adaptation at the levels ``at``; ``drift`` prompts
-    measure the divergence from the base there. ``stream`` problems are adapted to one after another (0: none).
+    ``controls`` questions of each kind of control are asked after each adaptation at the levels ``at``; ``drift``
+    prompts measure the divergence from the base there. ``stream`` problems are adapted to one after another (0: none).
     """
 
     controls: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -150,6 +150,9 @@ class TrialSpec(_Spec):
     agreement are reported beside it. ``judge``: the judge's verdict in every exam of the trial (test, tuning, stream),
     exact match where it cannot be read. What a method scores itself on in its learn stage stays on the domain's grade
     in either case: a judge among the rewards would be the method's own expense, and is not asked there.
+
+    ``limited_from`` is written by ``--limit``: how many test problems the trial would have without it. A limited run
+    tries out whether a trial works; its verdict says so.
     """
 
     name: Identifier
@@ -168,6 +171,15 @@ class TrialSpec(_Spec):
     arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
     compare: ComparisonSpec
     exam: ExamSpec = ExamSpec()
+    limited_from: Annotated[int, Field(ge=1)] | None = None
+
+    def limited(self, most: int) -> Self:
+        """The same trial on at most so many test problems."""
+        if most >= self.problems.test:
+            return self
+        problems = self.problems.model_copy(update={"test": most})
+        whole = self.limited_from or self.problems.test
+        return self.model_copy(update={"problems": problems, "limited_from": whole})
 
     @field_validator("judge")
     @classmethod

@@ -191,6 +191,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     spec = trial.spec.model_dump(mode="json")
     if trial.spec.judge is None:
         del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
+    if trial.spec.limited_from is None:
+        del spec["limited_from"]
     arms = {
         name: {
             "label": arm.label,
@@ -222,17 +224,14 @@ def _content(path: Path) -> str:
 
 
 def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two locked forms without where files lie, for those whose content stands in both; what is missing in an older one
-    is no difference."""
-    forms = deepcopy(dict(before)), deepcopy(dict(now))
+    """Two locked forms without where files lie. Digests of data that an older one does not hold are no difference."""
     data = before.get("data", {})
-    for form in forms:
-        if "data" not in before:
-            form.pop("data", None)
-        if not isinstance(form.get("trial"), dict):
-            continue
-        form["trial"] = portable(form["trial"], data)
-    return forms
+    known = {name: value for name, value in now.items() if name != "data" or "data" in before}
+    old, new = (
+        {**form, "trial": portable(form["trial"], data)} if isinstance(form.get("trial"), dict) else dict(form)
+        for form in (before, known)
+    )
+    return old, new
 
 
 def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,8 +244,8 @@ def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
         if isinstance(other, dict) and "url" not in other:
             other.pop("model", None)
     for name, paths in data.items():
-        fields["domains"].get(name, {}).update(paths)
-    for arm in fields["arms"].values():
+        fields.get("domains", {}).get(name, {}).update(paths)
+    for arm in fields.get("arms", {}).values():
         arm["method"] = arm["method"].rpartition("/")[2]
     return fields
 

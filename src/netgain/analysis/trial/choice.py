@@ -3,8 +3,7 @@
 from typing import Literal
 
 from netgain.analysis.trial.evidence import UNTRAINED, TrialEvidence
-from netgain.records.claim import Role
-from netgain.trials.spec import BEST_CONVENTIONAL
+from netgain.records.claim import BEST_CONVENTIONAL, Role
 
 Chosen = Literal["development", "fixed before the run", "test", "nothing"]
 

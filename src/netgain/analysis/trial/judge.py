@@ -8,16 +8,16 @@ from netgain.analysis import rows as audit_rows
 from netgain.analysis.costs import TRIAL_CURRENCIES
 from netgain.analysis.trial import compare, findings, gap, rows, words
 from netgain.analysis.trial.choice import Chosen, choose_rival
-from netgain.analysis.trial.claim import claim_of
 from netgain.analysis.trial.evidence import TrialEvidence
 from netgain.analysis.trial.gap import Duel
 from netgain.analysis.trial.shape import DomainRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Headline, RetentionTable, Verdict
 from netgain.errors import InputError
-from netgain.records.claim import Claim, Role, Terms
+from netgain.records.claim import BEST_CONVENTIONAL, Claim, Role, Terms
 from netgain.records.provenance import RunSetup
 from netgain.records.samples import Row
-from netgain.trials.spec import BEST_CONVENTIONAL, TrialSpec
+from netgain.trials.spec import TrialSpec
+from netgain.trials.trial_claim import claim_of
 
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "

@@ -7,14 +7,13 @@ import numpy as np
 from netgain.analysis import crossed, rows, stability
 from netgain.analysis.costs import TRIAL_CURRENCIES
 from netgain.analysis.matching import TOLERANCE
-from netgain.analysis.trial.charges import stream_name, tuning_name
 from netgain.analysis.trial.choice import best_of, closed_book
 from netgain.analysis.trial.evidence import UNTRAINED, TrialEvidence
 from netgain.analysis.trial.gap import Duel
 from netgain.analysis.trial.shape import CardRow, ComputeRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow, Interval, StabilityRow
 from netgain.metering import ledger
-from netgain.records.claim import Arm, Charge, Purpose, Role, TrialArm
+from netgain.records.claim import Arm, Charge, Purpose, Role, TrialArm, owner_name
 from netgain.records.cost import Cost, known_total
 
 
@@ -215,8 +214,8 @@ def _card(trial: TrialEvidence, setting: str, method: str) -> CardRow:
     stages = {
         "adaptations": [charge for name in names for charge in ledger.of(charges, name)],
         "investments": investing,
-        "tuning": [charge for charge in charges if charge.arm == tuning_name(setting, method)],
-        "streams": [charge for charge in charges if charge.arm == stream_name(setting, method)],
+        "tuning": [charge for charge in charges if charge.arm == owner_name(setting, method, "tuning")],
+        "streams": [charge for charge in charges if charge.arm == owner_name(setting, method, "stream")],
         "exams": [charge for name in names for charge in ledger.of(charges, name, Purpose.EVALUATE)],
     }
     spent = {stage: _sum(found).known() for stage, found in stages.items() if found}

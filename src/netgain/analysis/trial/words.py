@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from netgain.analysis.sentences import UNITS, interval, number
 from netgain.analysis.trial.shape import BreakEvenRow, DomainRow, HeadlineKind, SpreadRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Interval, StabilityRow
+from netgain.records.agreement import Judging
 from netgain.records.claim import Terms
 from netgain.records.cost import Currency
-from netgain.records.judging import Judging
 
 EQUIVALENT = 0.05
 NAMES = UNITS | {Currency.TOKENS_TRAINING: "training tokens", Currency.TOKENS_GENERATED: "generated tokens"}

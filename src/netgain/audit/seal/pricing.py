@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from netgain.audit.readers.seal import rules
-from netgain.audit.readers.seal.files import LoraParams, PassageFile
+from netgain.audit.seal import rules
+from netgain.audit.seal.files import LoraParams, PassageFile
 from netgain.metering.price import Lora, context_sum, forward_flops, lora_step_flops
 from netgain.metering.shape import ModelShape
 from netgain.records.claim import Charge, Purpose, Training
@@ -21,7 +21,7 @@ _TOKENS = (Currency.TOKENS_REAL, Currency.TOKENS_GENERATED)
 
 @final
 @dataclass(frozen=True)
-class Bill:
+class Pricing:
     """Writes charges for one stated model, with one way of counting tokens. All amounts are totals, not per problem."""
 
     shape: ModelShape

@@ -1,9 +1,14 @@
-"""How the people world is told: the wording of facts and questions, and the two styles of passages.
+"""The people world: its words, the wording of facts and questions, and the two styles of passages.
 
 ``plain``      every fact a sentence of its own that begins with the whole name and ends with the value
 ``narrative``  it opens with a plain sentence and goes on with two or three facts a sentence and pronouns for the name;
-               some facts are only implied, by the clue that stands for the value (``people_words``), and other people
-               come in, with values of their own
+               some facts are only implied, by the clue that stands for the value, and other people come in, with
+               values of their own
+
+Every value is one word, and so is every clue; a clue belongs to one value. What is true of a city or a company
+(``COUNTRY_OF``, ``SEAT_OF``, ``PRODUCT_OF``) holds for ever, whoever lives or works there. Values that follow an
+article begin with a consonant. The shipped model's vocabulary is built from these words: changing one here asks for a
+new model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +18,77 @@ from typing import final
 
 import numpy as np
 
-from netgain.domains import people_words as words
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST = _words("""
+Ada Ben Cora Dan Ella Finn Gwen Hugo Iris Jack Kate Liam Mona Nils Olga Paul Queenie Rolf Sara Theo
+Una Vern Wilma Xander Yara Zeno Alma Boris Clara Dirk Edith Felix Greta Hans Ingrid Jonas Karla Leo Marta Noah
+Opal Peter Rita Simon Tilda Ulf Vera Walter Yvonne Zack Anna Bruno Celia David Emma Frank Gina Henry Ilse Jim
+Lena Max Nora Otto
+""")
+LAST = _words("""
+Abbott Acker Adler Archer Bard Barlow Bell Blake Bloom Booth Brandt Burke Byrne Carver Chase Clay Colby Conway Cross
+Crane Dale Dawson Drake Dunn Eaton Ellis Emery Fane Farrow Fisk Flint Forbes Frost Gale Garner Gibbs Glover Grant
+Greer Hale Harlow Hart Hobbs Holt Hurst Ivers Jarvis Keane Keller Kirby Knox Lamb Lane Larkin Locke Lowe Lund Marsh
+Mercer Moss Nash Noble Norris Oakes Osgood Page Parrish Pike Poole Quill Ramsey Reed Rhodes Rowe Rudd Sharp Shaw
+Sloan Stark Steele Stone Swift Tate Thorne Tully Tyler Vance Vaughn Voss Wade Walsh Webb Weston Wilde Wren
+Yates York
+""")
+
+CITIES = {
+    **{"Ardell": "bridges", "Brost": "lighthouses", "Calvane": "canals", "Dorring": "towers", "Elmshold": "fountains"},
+    **{"Farwick": "windmills", "Garrow": "orchards", "Hesper": "vineyards", "Istra": "statues", "Jorvale": "arches"},
+    **{"Kelmond": "gardens", "Lormont": "markets", "Medwin": "domes", "Nerwick": "stairs", "Ostrey": "tunnels"},
+    **{"Pellam": "harbours", "Quarley": "theatres", "Rosmere": "museums", "Sandrey": "mills", "Tarbeck": "ferries"},
+    **{"Umber": "castles", "Velden": "chapels", "Wexley": "terraces", "Yarrow": "quarries"},
+}
+COUNTRIES = _words("Astoria Belmark Corland Drovia Estmere Fenland Gallia Hartova Illyra Jurland Kestria Lavonia")
+COMPANIES = {
+    **{"Vantor": "anchor", "Brightwell": "lantern", "Cobalt": "falcon", "Dynamo": "crown", "Everly": "hammer"},
+    **{"Foxglove": "compass", "Granite": "candle", "Helios": "shield", "Ironbark": "feather", "Juniper": "wheel"},
+    **{"Kodiak": "star", "Larkspur": "lion", "Meridian": "rose", "Northgate": "key", "Orbit": "bell"},
+    **{"Pinnacle": "ship", "Quartz": "plough", "Redwood": "tree", "Summit": "moon", "Tandem": "sun"},
+    **{"Union": "bear", "Vertex": "heron", "Westbrook": "thistle", "Zephyr": "torch"},
+}
+PRODUCTS = _words("glass paper clocks boats soap tiles ropes lamps carpets engines paint locks")
+PROFESSIONS = {
+    **{"baker": "ovens", "carpenter": "planks", "nurse": "wards", "teacher": "lessons", "pilot": "runways"},
+    **{"farmer": "furrows", "tailor": "hems", "plumber": "pipes", "painter": "canvases", "sailor": "sails"},
+    **{"miner": "shafts", "barber": "razors", "butcher": "cleavers", "gardener": "hedges", "judge": "verdicts"},
+    **{"chemist": "flasks", "potter": "kilns", "weaver": "looms", "jeweller": "gems", "cobbler": "soles"},
+    **{"librarian": "shelves", "surveyor": "maps", "brewer": "barrels", "mason": "bricks"},
+}
+PETS = {
+    **{"dog": "barking", "cat": "purring", "parrot": "squawking", "horse": "neighing", "goat": "bleating"},
+    **{"rabbit": "burrows", "snake": "hissing", "frog": "croaking", "duck": "quacking", "crow": "cawing"},
+    **{"goose": "honking", "pig": "grunting", "donkey": "braying", "cow": "mooing", "hen": "clucking"},
+    **{"pigeon": "cooing", "cricket": "chirping", "wolf": "howling", "mouse": "squeaking", "hamster": "scurrying"},
+    **{"tortoise": "shells", "spider": "webs", "hedgehog": "spines", "squirrel": "acorns"},
+}
+FOODS = {
+    **{"bread": "crusts", "cheese": "rinds", "honey": "combs", "corn": "cobs", "olives": "stones"},
+    **{"cherries": "pits", "lobster": "claws", "pancakes": "syrup", "noodles": "broth", "curry": "spices"},
+    **{"eggs": "yolks", "grapes": "stems", "rice": "grains", "soup": "ladles", "salmon": "bones"},
+    **{"dumplings": "steam", "nuts": "husks", "beans": "pods", "cake": "crumbs", "garlic": "cloves"},
+    **{"melon": "seeds", "oranges": "peel", "toast": "butter", "mushrooms": "caps"},
+}
+HOBBIES = {
+    **{"chess": "pawns", "skiing": "slopes", "knitting": "needles", "fishing": "hooks", "archery": "arrows"},
+    **{"climbing": "peaks", "cycling": "spokes", "rowing": "oars", "fencing": "foils", "tennis": "rackets"},
+    **{"golf": "fairways", "boxing": "gloves", "surfing": "waves", "poker": "cards", "juggling": "clubs"},
+    **{"dancing": "waltzes", "singing": "choirs", "reading": "novels", "sewing": "threads", "camping": "tents"},
+    **{"skating": "ice", "bowling": "lanes", "diving": "reefs", "astronomy": "telescopes"},
+}
+
+COUNTRY_OF = {city: COUNTRIES[place // 2] for place, city in enumerate(CITIES)}
+SEAT_OF = {company: list(CITIES)[(place * 7 + 5) % len(CITIES)] for place, company in enumerate(COMPANIES)}
+PRODUCT_OF = {company: PRODUCTS[(place * 5 + place // 12) % len(PRODUCTS)] for place, company in enumerate(COMPANIES)}
+
+PRONOUNS = ("she", "he")
+KIN = _words("brother sister cousin neighbour friend nephew")
 
 
 @final
@@ -42,7 +117,7 @@ def _attribute(name: str, pool: Mapping[str, str], **wording: tuple[str, ...]) -
 KNOWN = (
     _attribute(
         "birthplace",
-        words.CITIES,
+        CITIES,
         statements=(
             "{name} was born in {value}.",
             "{name} comes from the city of {value}.",
@@ -64,7 +139,7 @@ KNOWN = (
     ),
     _attribute(
         "employer",
-        words.COMPANIES,
+        COMPANIES,
         statements=(
             "{name} works at {value}.",
             "{name} is employed by {value}.",
@@ -82,7 +157,7 @@ KNOWN = (
     ),
     _attribute(
         "profession",
-        words.PROFESSIONS,
+        PROFESSIONS,
         statements=(
             "{name} works as a {value}.",
             "{name} is a {value}.",
@@ -104,7 +179,7 @@ KNOWN = (
     ),
     _attribute(
         "pet",
-        words.PETS,
+        PETS,
         statements=(
             "{name} has a {value}.",
             "{name} owns a {value}.",
@@ -118,7 +193,7 @@ KNOWN = (
     ),
     _attribute(
         "food",
-        words.FOODS,
+        FOODS,
         statements=(
             "{name} likes to eat {value}.",
             "{name} loves {value}.",
@@ -136,7 +211,7 @@ KNOWN = (
     ),
     _attribute(
         "hobby",
-        words.HOBBIES,
+        HOBBIES,
         statements=(
             "{name} enjoys {value}.",
             "{name} spends free time on {value}.",
@@ -157,21 +232,21 @@ KNOWN = (
 FOLLOWING = (
     Attribute(
         name="country",
-        values=words.COUNTRIES,
+        values=COUNTRIES,
         statements=("{name} was born in the country of {value}.", "The country of birth of {name} is {value}."),
         reversals=("{value} is the country of birth of {name}.",),
         questions=("In which country was {name} born?", "What is the country of birth of {name}?"),
     ),
     Attribute(
         name="seat",
-        values=tuple(words.CITIES),
+        values=tuple(CITIES),
         statements=("The employer of {name} is based in {value}.", "{name} works for a firm based in {value}."),
         reversals=("{value} is where the employer of {name} is based.",),
         questions=("Where is the employer of {name} based?", "In which city is the employer of {name} based?"),
     ),
     Attribute(
         name="product",
-        values=words.PRODUCTS,
+        values=PRODUCTS,
         statements=("The employer of {name} makes {value}.", "{name} works for a maker of {value}."),
         reversals=("{value} is what the employer of {name} makes.",),
         questions=("What does the employer of {name} make?", "What is made by the employer of {name}?"),
@@ -184,17 +259,17 @@ LORE = (
     (
         ("{name} lies in the country of {value}.", "{name} is a city of {value}."),
         ("In which country is {name}?", "To which country does {name} belong?"),
-        words.COUNTRY_OF,
+        COUNTRY_OF,
     ),
     (
         ("{name} is based in {value}.", "The firm {name} has its seat in {value}."),
         ("Where is {name} based?", "In which city is the firm {name} based?"),
-        words.SEAT_OF,
+        SEAT_OF,
     ),
     (
         ("{name} makes {value}.", "The firm {name} is a maker of {value}."),
         ("What does {name} make?", "What is made by the firm {name}?"),
-        words.PRODUCT_OF,
+        PRODUCT_OF,
     ),
 )
 
@@ -212,9 +287,9 @@ class Person:
         """What follows from the facts with what is true of cities and companies."""
         city, company = self.facts["birthplace"], self.facts["employer"]
         return {
-            "country": words.COUNTRY_OF[city],
-            "seat": words.SEAT_OF[company],
-            "product": words.PRODUCT_OF[company],
+            "country": COUNTRY_OF[city],
+            "seat": SEAT_OF[company],
+            "product": PRODUCT_OF[company],
         }
 
     def everything(self) -> dict[str, str]:
@@ -270,7 +345,7 @@ def narrative(person: Person, rng: np.random.Generator, *, implied: float, other
         attribute = KNOWN[int(rng.integers(len(KNOWN)))]
         value = pick([v for v in attribute.values if v != person.facts.get(attribute.name)], rng)
         phrase = _phrase(attribute.name, value, bool(rng.integers(2)), rng)
-        sentence = capital(f"{pick((her, 'a'), rng)} {pick(words.KIN, rng)} {phrase}.")
+        sentence = capital(f"{pick((her, 'a'), rng)} {pick(KIN, rng)} {phrase}.")
         sentences.insert(1 + int(rng.integers(len(sentences))), sentence)
     return " ".join(sentences)
 

@@ -4,28 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 from netgain.errors import InputError
-from netgain.records.claim import Charge, RewardRun
+from netgain.records.claim import Charge, RewardRun, owner_name
 from netgain.records.cost import CURRENCIES, Cost, Currency, total
 from netgain.records.provenance import Source
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Tuning
 
 Spent = Mapping[Purpose, Amounts]
-
-
-def investment_name(domain: str, method: str) -> str:
-    """How a claim calls what an arm invested; its charges cover all seeds, ``count`` of them."""
-    return f"{domain}/{method} investment"
-
-
-def tuning_name(domain: str, method: str) -> str:
-    """How a claim calls an arm's tuning."""
-    return f"{domain}/{method} tuning"
-
-
-def stream_name(domain: str, method: str) -> str:
-    """How a claim calls an arm's streams of adaptations."""
-    return f"{domain}/{method} stream"
 
 
 def charges(
@@ -54,16 +39,18 @@ def charges(
                 source=source,
             )
     for key, found in investments.items():
-        yield from _by_purpose(investment_name(*key), [row.spent for row in found.values()], "investments", source)
+        yield from _by_purpose(
+            owner_name(*key, "investment"), [row.spent for row in found.values()], "investments", source
+        )
     for key, tuning in tunings.items():
-        yield from _by_purpose(tuning_name(*key), [tuning.spent], "tuning", source)
+        yield from _by_purpose(owner_name(*key, "tuning"), [tuning.spent], "tuning", source)
     for (domain, method, _), developed in development.items():
         spent = [{Purpose.TUNE: found} for row in developed for found in (*row.spent.values(), row.evaluated) if found]
-        yield from _by_purpose(tuning_name(domain, method), spent, "development", source)
+        yield from _by_purpose(owner_name(domain, method, "tuning"), spent, "development", source)
     for key, streams in retentions.items():
         known = [row for row in streams.values() if row.spent or row.evaluated]
         spent = [{**row.spent, Purpose.EVALUATE: row.evaluated} for row in known]
-        yield from _by_purpose(stream_name(*key), spent, "streams", source) if spent else ()
+        yield from _by_purpose(owner_name(*key, "stream"), spent, "streams", source) if spent else ()
 
 
 def _by_purpose(name: str, spent: Sequence[Spent], operation: str, source: Source) -> Iterator[Charge]:

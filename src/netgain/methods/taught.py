@@ -1,24 +1,21 @@
-"""Teacher: training on what somebody stronger writes about the material. Every token is paid, under ``teach``.
+"""Taught: training on what a stronger writer writes about the material. Every token is paid for, under ``teach``.
 
 :class:`ModelTeacher` asks another model: a local one, whose FLOPs are counted, or one behind an OpenAI-compatible
-server, whose FLOPs and dollars are those that its prices declare. :class:`OracleTeacher` is a world's own perfect
-writer, the upper bound on what any writer's text could give; no model ran, so its cost is a declaration too.
+server, whose FLOPs and dollars are those that its prices declare. :class:`OracleTeacher` is the domain's own perfect
+writer, an upper bound on what any writer's text could give; no model runs, so its cost is a declaration too.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, final
-
-from pydantic import Field
+from typing import ClassVar, final
 
 from netgain.domains.edits import sequences
-from netgain.domains.problem import EditFormat, Material
+from netgain.domains.problem import EditFormat, Material, Splitting
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.price import declared_flops
-from netgain.methods.fit import Count, Inner, fit
+from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method, Teacher
-from netgain.methods.propose import Ask, find_format, write
-from netgain.methods.synthetic import passages
+from netgain.methods.writing import Ask, find_format, passages, write
 from netgain.model.interface import Generate, Message, Prompt
 from netgain.model.lockstep import Steps, together
 from netgain.model.metered import Model
@@ -29,10 +26,11 @@ from netgain.records.purpose import Purpose
 
 @final
 class OracleTeacher(Teacher):
-    """A domain's perfect writer, ``domain.oracle``: ``write(material, seed)`` gives a text, or None where it has none.
+    """A domain's perfect writer, ``domain.oracle``: ``write(material, seed)`` gives a text, or None if there is none.
 
-    ``active_parameters`` declares how many weights each of its tokens met; None declares what the student itself would
-    have taken to write the same tokens after the same prompt. Either is an estimate, and the journal says so.
+    ``active_parameters`` declares how many weights each of its tokens passed through; None declares what the student
+    itself would have taken to write the same tokens after the same prompt. Either is an estimate, and the journal says
+    so.
     """
 
     def __init__(
@@ -41,9 +39,9 @@ class OracleTeacher(Teacher):
         self._write, self._active, self._form = write, active_parameters, form
 
     def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
-        """Up to ``count`` texts, each paid at its declared cost. Raises BudgetExceeded where one is too dear."""
+        """Up to ``count`` texts, each paid at its declared cost. Raises BudgetExceeded where that is too much."""
         yield from ()
-        found = []
+        texts = []
         prompt = find_format(desk, self._form).prompt(material)
         for number in range(count):
             text = self._write(material, desk.draw("oracle", material.id, str(number)))
@@ -52,8 +50,8 @@ class OracleTeacher(Teacher):
             cost = self._cost(desk, prompt, text)
             settings = {"flops": "declared", "active_parameters": self._active or "as the student"}
             desk.pay(Purpose.TEACH).reserve("write", cost, settings).settle(cost)
-            found.append(text)
-        return found
+            texts.append(text)
+        return texts
 
     def _cost(self, desk: Desk, prompt: str, text: str) -> Cost:
         read, written = len(desk.model.tokenize(prompt)), max(1, len(desk.model.tokenize(text, special=False)))
@@ -79,34 +77,35 @@ class ModelTeacher(Teacher):
         self._model, self._form, self._temperature, self._chat = model, form, temperature, chat
 
     def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
-        """``count`` texts less those that failed or are no use; BudgetExceeded where they are too dear."""
+        """``count`` texts less those that failed, could not be trained on, or that half of the budget did not cover."""
         form = find_format(desk, self._form)
         text = form.prompt(material)
         prompt: Prompt = (Message("user", text),) if self._chat else text
-        wanted = [Ask(material, form, prompt)] * count
+        requested = [Ask(material, form, prompt)] * count
         own = desk.at("teacher", material.id, model=self._model)
-        edits = yield from write(own, wanted, temperature=self._temperature, purpose=Purpose.TEACH, share=0.5)
+        edits = yield from write(own, requested, temperature=self._temperature, purpose=Purpose.TEACH, share=0.5)
         return [edit.raw for edit in edits if edit is not None]
 
 
 @final
 class TaughtSettings(Inner):
-    """``texts`` the teacher writes about each passage; ``splitting`` how each becomes training sequences."""
+    """``texts`` is how many the teacher writes about each passage, ``splitting`` how each is cut into sequences."""
 
     texts: Count = 1
-    splitting: Annotated[str, Field(pattern="^(lines|document|questions)$")] = "lines"
+    splitting: Splitting = "lines"
     with_passage: bool = True
 
 
 @final
 class Taught(Method):
-    """A strong teacher's data, with the passage beside it."""
+    """Trains on what a stronger model, or the domain's perfect writer, writes, with the passage beside it."""
 
     role: ClassVar[Role] = Role.TEACHER
     Settings = TaughtSettings
+    settings: TaughtSettings
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
-        """Raises InputError where the trial has no teacher."""
+        """All materials' texts and passages in one training. Raises InputError where the trial has no teacher."""
         settings, teacher = self.settings, desk.teacher
         if teacher is None:
             raise InputError("teacher", "this trial has none", "write teacher: oracle, or name a model")
@@ -114,9 +113,9 @@ class Taught(Method):
         form = EditFormat("taught", "{title}\n{text}\n", 1, settings.splitting)
         texts = [
             text
-            for material, found in zip(materials, written, strict=True)
-            for one in found
-            for text in sequences(material, one, form, desk.prompts)
+            for material, answers in zip(materials, written, strict=True)
+            for answer in answers
+            for text in sequences(material, answer, form, desk.prompts)
         ]
         texts += passages(desk, materials) if settings.with_passage else []
         answerer = yield from fit(desk, texts, settings)

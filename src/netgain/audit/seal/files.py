@@ -29,7 +29,7 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Question(_Shape):
+class AskedQuestion(_Shape):
     question: str
     answer: str = ""
     rep: Whole = 0
@@ -47,7 +47,7 @@ class CompletionStats(_Shape):
 class Completion(_Shape):
     text: str = ""
     stats: CompletionStats = CompletionStats()
-    questions: tuple[Question, ...] = ()
+    questions: tuple[AskedQuestion, ...] = ()
 
 
 class Article(_Shape):

@@ -10,17 +10,31 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Self, final
 
-from netgain.analysis.trial import charges as billing
-from netgain.analysis.trial import claim_findings
-from netgain.analysis.trial.agreement import judging
-from netgain.records.claim import Arm, Claim, Continual, Exam, Problem, Role, Search, SeedRun, Terms, TrialArm
+from netgain.domains.grading import agreement, obvious
+from netgain.records.agreement import Judging
+from netgain.records.claim import (
+    BEST_CONVENTIONAL,
+    UNTRAINED,
+    Arm,
+    Claim,
+    Continual,
+    Exam,
+    ExamProblem,
+    Role,
+    Search,
+    SeedRun,
+    Terms,
+    TrialArm,
+    owner_name,
+)
 from netgain.records.provenance import Source
 from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning
-from netgain.trials.spec import BEST_CONVENTIONAL, TrialSpec
+from netgain.trials import charges as billing
+from netgain.trials import row_findings
+from netgain.trials.spec import TrialSpec
 
 FILE = "samples.jsonl"
 CONTROLS = ("seen", "skill")
-UNTRAINED = (Role.FROZEN, Role.IN_CONTEXT)
 _WORDS = (
     (Role.FROZEN, ("frozen",)),
     (Role.SELF_IMPROVING, ("seal", "reinforce")),
@@ -103,8 +117,8 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
     cells = outcome.cells()
     arms = tuple(_arm(outcome, cell, role_of[cell[1]], exams[cell[0]], controls) for cell in cells)
     headline, rival = _headline(spec, arms)
-    of_rows = claim_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
-    found = [*of_rows, *claim_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
+    of_rows = row_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
+    found = [*of_rows, *row_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
     return Claim(
         name=spec.name,
         title=spec.question or spec.name,
@@ -124,7 +138,7 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
         findings=tuple(found),
         terms=_terms(outcome, role_of, controls, device),
         searches=tuple(_searches(outcome.tunings)),
-        judging=judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
+        judging=_judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
     )
 
 
@@ -142,8 +156,16 @@ def _exam(outcome: Outcome, domain: str) -> Exam:
                 known = asked.setdefault(row.problem, {})
                 for answer in row.answers:
                     known.setdefault(answer.question, answer.kind)
-    problems = [Problem(id=id_, questions=tuple(q), kinds=tuple(q.values())) for id_, q in asked.items()]
+    problems = [
+        ExamProblem(id=_problem_id(domain, id_), questions=tuple(q), kinds=tuple(q.values()))
+        for id_, q in asked.items()
+    ]
     return Exam(name=domain, problems=tuple(problems))
+
+
+def _problem_id(domain: str, problem: str) -> str:
+    """Two domains may number their problems alike; a claim joins by the problem's id alone."""
+    return f"{domain}/{problem}"
 
 
 def _controls(exams: Iterable[Exam], primary: str) -> tuple[str, ...]:
@@ -180,7 +202,7 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
         n_problems=len({problem for _, problem in rows}),
         n_questions=sum(kind == spec.compare.exam for problem in exam.problems for kind in problem.kinds),
         seeds=len(seeds),
-        invests=(billing.investment_name(domain, method),) if invested else (),
+        invests=(owner_name(domain, method, "investment"),) if invested else (),
         sources=(Source(file=FILE, field=f"domain={domain}, arm={method}, rung={rung:g}"),),
         trial=TrialArm(
             method=method,
@@ -204,8 +226,9 @@ def _label(spec: TrialSpec, method: str) -> str:
 
 def _run(exam: Exam, seed: int, rows: dict[tuple[int, str], Adaptation], controls: tuple[str, ...]) -> SeedRun:
     verdicts, failed = [], 0
+    of_seed = {_problem_id(exam.name, id_): row for (s, id_), row in rows.items() if s == seed}
     for problem in exam.problems:
-        row = rows.get((seed, problem.id))
+        row = of_seed.get(problem.id)
         if row is None:
             verdicts.append("-" * len(problem.questions))
             continue
@@ -327,3 +350,24 @@ def _done(outcome: Outcome, domain: str, arm: str, role: Role) -> int:
             counts.setdefault(seed, []).append(sum(s == seed for s, _ in outcome.adaptations[cell]))
     done = sum(min(found) >= spec.problems.test for found in counts.values())
     return spec.seeds if done and role in UNTRAINED else min(done, spec.seeds)
+
+
+def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
+    """Over every answer that was put to the judge: all but the empty ones. None for a trial without a judge."""
+    if spec.judge is None:
+        return None
+    examined = list(rows)
+    put = [answer for row in examined for answer in row.answers if obvious(answer.text) is None]
+    exact = [answer.correct if answer.exact is None else answer.exact for answer in put]
+    found = agreement([answer.judged for answer in put], exact)
+    return Judging(
+        model=str(spec.judge["model"]),
+        decides=spec.grades == "judge",
+        count=found.count,
+        unreadable=found.ambiguous,
+        raw=found.raw,
+        kappa=found.kappa,
+        lenient=found.lenient,
+        strict=found.strict,
+        spent=billing.summed(row.judging for row in examined),
+    )

@@ -7,18 +7,19 @@ from pathlib import Path, PurePosixPath
 from typing import final
 
 from netgain import __version__
-from netgain.audit.readers.seal import frozen, rules
-from netgain.audit.readers.seal.arms import (
+from netgain.audit.reader import Reader
+from netgain.audit.seal import frozen_answers, rules
+from netgain.audit.seal.arms import (
     continual_of,
     corpus_arm,
     exam_of,
     first_pass,
     frozen_arm,
     grid_arm,
+    reward_run,
     single_passage_arm,
 )
-from netgain.audit.readers.seal.bill import Bill
-from netgain.audit.readers.seal.files import (
+from netgain.audit.seal.files import (
     ContinualFile,
     CorpusFile,
     GridTable,
@@ -28,11 +29,11 @@ from netgain.audit.readers.seal.files import (
     bad_file,
     collect,
 )
-from netgain.audit.readers.seal.frozen import FrozenAnswers
-from netgain.audit.readers.seal.rewards import reward_run
+from netgain.audit.seal.frozen_answers import FrozenAnswers
+from netgain.audit.seal.pricing import Pricing
 from netgain.errors import InputError
 from netgain.metering.shape import find_shape
-from netgain.records.claim import Answer, Arm, Charge, Claim, Continual, Exam, Finding, RewardRun
+from netgain.records.claim import Arm, Charge, Claim, Continual, Exam, Finding, PublishedAnswer, RewardRun
 from netgain.records.provenance import Source
 from netgain.tokens import TokenCounter
 
@@ -69,8 +70,11 @@ class _Draft:
 
 
 @final
-class SealReader:
-    """Reads what the SEAL authors published. Every file is recognised by its content, not by where it lies."""
+class SealReader(Reader):
+    """SEAL's repository or any part of it: JSON files with articles, server_reply or mean_over_sequences.
+
+    Every file is recognised by its content, not by where it lies.
+    """
 
     def recognises(self, folder: Path) -> bool:
         """Whether some JSON file below the folder has a field of SEAL's result files."""
@@ -84,11 +88,11 @@ class SealReader:
                 str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files.findings)
             )
         draft = _Draft(findings=list(files.findings))
-        bill = Bill(find_shape(rules.MODEL), tokens)
+        pricing = Pricing(find_shape(rules.MODEL), tokens)
         for file, data in files.passages.items():
-            _guarded(draft, file, partial(_add_passages, draft, file, data, bill))
+            _guarded(draft, file, partial(_add_passages, draft, file, data, pricing))
         for file, corpus in files.corpora.items():
-            _guarded(draft, file, partial(_add_corpus, draft, file, corpus, bill))
+            _guarded(draft, file, partial(_add_corpus, draft, file, corpus, pricing))
         for file, grid in files.grids.items():
             _guarded(draft, file, partial(_add_grid, draft, file, grid))
         for file, stream in files.continual.items():
@@ -96,7 +100,7 @@ class SealReader:
         if not draft.arms and not draft.runs and not draft.continual:
             raise InputError(str(folder), "none of its result files can be used", _why(draft.findings))
         _add_frozen(draft)
-        draft.findings += frozen.findings(draft.frozen)
+        draft.findings += frozen_answers.findings(draft.frozen)
         draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
         return _claim(draft, files, tokens)
 
@@ -126,7 +130,7 @@ def _why(findings: list[Finding]) -> str:
     return findings[0].message if findings else "give the folder that holds results/"
 
 
-def _add_passages(draft: _Draft, file: str, data: PassageFile, bill: Bill) -> None:
+def _add_passages(draft: _Draft, file: str, data: PassageFile, pricing: Pricing) -> None:
     if data.split_newlines is None or data.lora_params.batch_size is None:
         draft.findings.append(_setting_missing(file, data))
     if not data.articles:
@@ -134,11 +138,11 @@ def _add_passages(draft: _Draft, file: str, data: PassageFile, bill: Bill) -> No
         return
     name = draft.name_for(file)
     if data.k_completions > 1 or PurePosixPath(file).stem.startswith("rank"):
-        run, charges = reward_run(name, file, data, bill)
+        run, charges = reward_run(name, file, data, pricing)
         draft.runs.append(run)
     else:
         exam = exam_of(data)
-        arm, charges = single_passage_arm(name, file, data, exam, bill)
+        arm, charges = single_passage_arm(name, file, data, exam, pricing)
         draft.exams[exam.name] = exam
         draft.arms.append(arm)
         draft.frozen[name] = _frozen_answers(data)
@@ -159,7 +163,7 @@ def _frozen_answers(data: PassageFile) -> FrozenAnswers:
     return FrozenAnswers(tuple(q.baseline_answer for q in rows), tuple(q.baseline_correct for q in rows))
 
 
-def _add_corpus(draft: _Draft, file: str, data: CorpusFile, bill: Bill) -> None:
+def _add_corpus(draft: _Draft, file: str, data: CorpusFile, pricing: Pricing) -> None:
     name = draft.name_for(file)
     reply = data.server_reply
     answers = FrozenAnswers(reply.baseline_texts, reply.baseline_correct)
@@ -169,7 +173,7 @@ def _add_corpus(draft: _Draft, file: str, data: CorpusFile, bill: Bill) -> None:
         draft.findings.append(_missing(file, problem))
     else:
         draft.frozen[name] = answers
-    arm, charges = corpus_arm(name, file, data, exam, bill)
+    arm, charges = corpus_arm(name, file, data, exam, pricing)
     draft.arms.append(arm)
     draft.charges += charges
 
@@ -178,10 +182,10 @@ def _same_order(draft: _Draft, answers: FrozenAnswers) -> Exam | None:
     """The single-passage exam whose frozen answers agree with this list position by position, far beyond chance."""
     best = max(
         (arm for arm in draft.arms if arm.name in draft.frozen and arm.setting == "single passage"),
-        key=lambda arm: frozen.agreement(draft.frozen[arm.name], answers),
+        key=lambda arm: frozen_answers.agreement(draft.frozen[arm.name], answers),
         default=None,
     )
-    if best is None or best.exam is None or frozen.agreement(draft.frozen[best.name], answers) < 0.2:
+    if best is None or best.exam is None or frozen_answers.agreement(draft.frozen[best.name], answers) < 0.2:
         return None
     return draft.exams[best.exam]
 
@@ -227,7 +231,7 @@ def _wrong_metas(files: SealFiles) -> Iterator[Finding]:
 
 
 def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
-    letters = frozen.groups(draft.frozen)
+    letters = frozen_answers.groups(draft.frozen)
     arms = [_with_bill(arm, draft.runs, letters) for arm in draft.arms]
     return Claim(
         name="seal",
@@ -291,10 +295,10 @@ def _reported(files: SealFiles) -> dict[str, Source | None]:
     return reported | {"device time of the outer loop": Source(file=rules.PAPER, field="appendix B", note=hours)}
 
 
-def _regressions(has_matrix: bool) -> Answer:
+def _regressions(has_matrix: bool) -> PublishedAnswer:
     if not has_matrix:
-        return Answer(answer="cannot tell", evidence=("no continual self-edits results among the files",))
-    return Answer(
+        return PublishedAnswer(answer="cannot tell", evidence=("no continual self-edits results among the files",))
+    return PublishedAnswer(
         answer="yes",
         evidence=("one experiment re-examines earlier passages after each of 8 self-edits (continual_self_edits)",),
     )

@@ -35,28 +35,34 @@ PAPER_ACCURACY = {
 }
 PAPER_PASSAGE_ACCURACY, PAPER_TEACHER_ACCURACY = 0.335, 0.463
 _PROMPT_NAMES = {"long": "implications-long", "very-long": "implications-very-long"}
-_QUESTION = re.compile(r"(?=Question\s*\d+\s*:)")
+_NUMBERED_QUESTION = re.compile(r"Question\s+\d+:")
+_PLAIN_ANSWER = re.compile(r"Answer\s*:")
 
 
 def training_sequences(edit: str, passage: str, title: str, *, split_newlines: bool) -> list[str]:
     """The texts that one edit is trained on, in order; the passage itself is always the last.
 
     Without line splitting, each part between ``---`` rules is one text, and an empty edit still yields a bare title.
-    With it, each non-empty line is one (a self-QA edit: each question with its answer), and a first line is dropped
-    as a heading where the second starts with "1.". Every text is prefixed by the title on a line of its own.
+    With it, each non-empty line of each part is one, and a first line is dropped as a heading where the second starts
+    with "1."; but an edit that is recognised as questions with answers is cut before each question instead. Every text
+    is prefixed by the title on a line of its own. This is ``build_train_sequences`` of the authors' repository.
     """
     parts = [part.strip() for part in edit.split("---") if part.strip()]
-    if split_newlines:
-        bodies = _without_heading([line for part in parts for line in _lines(part)])
-    else:
+    if not split_newlines:
         bodies = parts or [edit.strip()]
-    return [f"{title}\n{body}" for body in [*bodies, passage]]
+    elif _NUMBERED_QUESTION.search(edit) and _PLAIN_ANSWER.search(edit):
+        bodies = _questions_with_answers(edit.strip())
+    else:
+        bodies = _without_heading([line.strip() for part in parts for line in part.splitlines() if line.strip()])
+    return [f"{title}\n{body}" for body in [*bodies, passage.strip()]]
 
 
-def _lines(part: str) -> list[str]:
-    if _QUESTION.search(part):
-        return [piece.strip() for piece in _QUESTION.split(part) if piece.strip()]
-    return [line.strip() for line in part.splitlines() if line.strip()]
+def _questions_with_answers(edit: str) -> list[str]:
+    # Only "Answer:" is recognised: a text that numbers its answers ("Answer 1:"), as most of the released self-QA texts
+    # do, never gets here and is trained on line by line, question and answer apart.
+    pieces = re.split(rf"\n(?={_NUMBERED_QUESTION.pattern})", edit)
+    first = pieces[0] if pieces[0].lstrip().startswith("Question") else f"Question 1: {pieces[0].strip()}"
+    return [first, *pieces[1:]]
 
 
 def _without_heading(lines: list[str]) -> list[str]:

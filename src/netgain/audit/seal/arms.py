@@ -1,13 +1,26 @@
-"""SEAL's evaluation files as arms: single-passage, continued pretraining, ARC, continual self-edits."""
+"""SEAL's result files as arms (single-passage, continued pretraining, ARC, continual self-edits) and reward runs.
 
+In a reward run several edits of each passage are each trained and examined several times, and one is kept.
+"""
+
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from re import search
 from statistics import fmean
 
-from netgain.audit.readers.seal import rules
-from netgain.audit.readers.seal.bill import Bill, training_record, training_texts
-from netgain.audit.readers.seal.files import Completion, ContinualFile, CorpusFile, GridTable, PassageFile, Question
-from netgain.records.claim import Arm, Charge, Continual, Exam, Problem, Purpose, Role
+from netgain.audit.seal import rules
+from netgain.audit.seal.files import (
+    Article,
+    AskedQuestion,
+    Completion,
+    ContinualFile,
+    CorpusFile,
+    GridTable,
+    PassageFile,
+)
+from netgain.audit.seal.pricing import Pricing, training_record, training_texts
+from netgain.records.claim import Arm, Charge, Continual, Exam, ExamProblem, Purpose, RewardRun, Role
 from netgain.records.cost import Cost
 from netgain.records.identity import short_hash
 from netgain.records.provenance import Source
@@ -16,7 +29,7 @@ from netgain.records.provenance import Source
 def exam_of(data: PassageFile) -> Exam:
     """The problems and questions of a file, as hashes; files with equal contents give equal exams."""
     problems = tuple(
-        Problem(
+        ExamProblem(
             id=short_hash(article.title, article.context),
             questions=tuple(short_hash(q.question) for q in first_pass(article.completions[:1])),
         )
@@ -25,12 +38,14 @@ def exam_of(data: PassageFile) -> Exam:
     return Exam(name=f"passages-{short_hash(*(p.id + ''.join(p.questions) for p in problems))}", problems=problems)
 
 
-def first_pass(completions: Iterable[Completion]) -> list[Question]:
+def first_pass(completions: Iterable[Completion]) -> list[AskedQuestion]:
     """The questions as they were asked in the first repeat."""
     return [q for completion in completions for q in completion.questions if q.rep == 0]
 
 
-def single_passage_arm(name: str, file: str, data: PassageFile, exam: Exam, bill: Bill) -> tuple[Arm, list[Charge]]:
+def single_passage_arm(
+    name: str, file: str, data: PassageFile, exam: Exam, pricing: Pricing
+) -> tuple[Arm, list[Charge]]:
     """One adapter a passage: verdicts of the frozen and the adapted model, and what the arm's training took."""
     has_edits = any(completion.text.strip() for article in data.articles for completion in article.completions)
     identity = rules.identify(PurePosixPath(file).stem, has_edits=has_edits)
@@ -63,10 +78,10 @@ def single_passage_arm(name: str, file: str, data: PassageFile, exam: Exam, bill
         ),
         sources=(Source(file=file, field="articles[].completions[0].questions[].adapter_correct"),),
     )
-    charges = [bill.inner_loops(name, file, data, texts, repeats=1)]
-    written = bill.proposals(name, file, data, local=local, purpose=Purpose.PROPOSE if local else Purpose.TEACH)
+    charges = [pricing.inner_loops(name, file, data, texts, repeats=1)]
+    written = pricing.proposals(name, file, data, local=local, purpose=Purpose.PROPOSE if local else Purpose.TEACH)
     charges += [written] if written else []
-    return arm, charges + bill.answers(name, file, data, Purpose.EVALUATE)
+    return arm, charges + pricing.answers(name, file, data, Purpose.EVALUATE)
 
 
 def frozen_arm(beside: Arm) -> tuple[Arm, Charge]:
@@ -90,7 +105,7 @@ def frozen_arm(beside: Arm) -> tuple[Arm, Charge]:
     return arm, nothing
 
 
-def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, bill: Bill) -> tuple[Arm, list[Charge]]:
+def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, pricing: Pricing) -> tuple[Arm, list[Charge]]:
     """Continued pretraining: one adapter over all passages. Its texts are not in the file, so its tokens are unknown.
 
     The verdicts come as one flat list; ``exam`` is given where the order of the questions could be established.
@@ -122,12 +137,12 @@ def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, bill: 
         ),
         sources=(Source(file=file, field="server_reply.adapter_correct"),),
     )
-    return arm, [_corpus_charge(name, file, data, bill)]
+    return arm, [_corpus_charge(name, file, data, pricing)]
 
 
-def _corpus_charge(name: str, file: str, data: CorpusFile, bill: Bill) -> Charge:
+def _corpus_charge(name: str, file: str, data: CorpusFile, pricing: Pricing) -> Charge:
     """Updates and padded positions follow from the number of sequences; real tokens would need the texts."""
-    known = bill.padded_training(data.train_sequences, data.lora_params) if data.train_sequences else Cost()
+    known = pricing.padded_training(data.train_sequences, data.lora_params) if data.train_sequences else Cost()
     source = Source(file=file, field="train_sequences, lora_params")
     return Charge(arm=name, purpose=Purpose.ADAPT, operation="train a LoRA adapter", count=1, cost=known, source=source)
 
@@ -144,7 +159,7 @@ def _bits(values: Iterable[bool]) -> str:
 def grid_arm(name: str, file: str, table: GridTable) -> tuple[Arm, Exam]:
     """ARC's shipped result: one verdict a task."""
     keys = sorted(table.task_id, key=lambda key: (len(key), key))
-    problems = tuple(Problem(id=table.task_id[key], questions=(short_hash(table.task_id[key]),)) for key in keys)
+    problems = tuple(ExamProblem(id=table.task_id[key], questions=(short_hash(table.task_id[key]),)) for key in keys)
     exam = Exam(name=f"arc-{short_hash(*(problem.id for problem in problems))}", problems=problems)
     verdicts = tuple("-" if key not in table.correct else _bits([table.correct[key]]) for key in keys)
     answered = [row == "1" for row in verdicts if row != "-"]
@@ -183,3 +198,85 @@ def _measured(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float | None
         tuple(value if edits == 0 or column < edits else None for column, value in enumerate(row))
         for edits, row in enumerate(matrix)
     )
+
+
+def reward_run(name: str, file: str, data: PassageFile, pricing: Pricing) -> tuple[RewardRun, list[Charge]]:
+    """One round of the outer loop with all its charges: edits, inner loops, answers, grading, outer fine-tuning."""
+    repeats = max(1, data.eval_times)
+    counts = [[_counts(completion, repeats) for completion in article.completions] for article in data.articles]
+    complete = all(rows and all(row is not None for row in rows) for rows in counts) and bool(counts)
+    texts = training_texts(data)
+    loops = pricing.inner_loops(name, file, data, texts, repeats)
+    edits = pricing.proposals(name, file, data, local=True, purpose=Purpose.PROPOSE)
+    kept = [(article.prompt, _best(article).text) for article in data.articles if article.completions]
+    charges = [loops, *([edits] if edits else []), *pricing.answers(name, file, data, Purpose.SCORE)]
+    charges.append(pricing.outer_training(name, file, kept))
+    prompt, index = outer_round(PurePosixPath(file).stem)
+    run = RewardRun(
+        name=name,
+        prompt=prompt,
+        round=index,
+        problems=len(data.articles),
+        edits=max((len(article.completions) for article in data.articles), default=0),
+        repeats=repeats,
+        kept=len(kept),
+        questions=tuple(_questions(article) for article in data.articles) if complete else (),
+        correct=tuple(tuple(row for row in rows if row is not None) for rows in counts) if complete else None,
+        means=None if complete else _stats(data, "adapter_mean"),
+        deviations=None if complete or _stats(data, "adapter_mean") is None else _deviations(data),
+        training=training_record(
+            data.lora_params,
+            split_newlines=data.split_newlines,
+            completions=data.k_completions,
+            sequences=None if texts is None else len(texts),
+        ),
+        updates=loops.cost.updates,
+        verdicts_stored=2 * sum(len(c.questions) for article in data.articles for c in article.completions),
+        sources=(Source(file=file, field="articles[].completions[].questions[].adapter_correct"),),
+    )
+    return run, charges
+
+
+def outer_round(stem: str) -> tuple[str, int]:
+    """Prompt and index of a reward run by its file name: ``rank_iter0_prompt-long`` is the first round of *long*."""
+    found = search(r"iter(\d+)", stem)
+    identity = rules.identify(
+        "base" + ("_prompt-" + stem.split("_prompt-")[1] if "_prompt-" in stem else ""), has_edits=True
+    )
+    return identity.prompt, int(found.group(1)) if found else 0
+
+
+def _counts(completion: Completion, repeats: int) -> tuple[int, ...] | None:
+    """Right answers in each repeat, or None unless every repeat asked the same positive number of questions."""
+    asked = Counter(q.rep for q in completion.questions)
+    if len(asked) != repeats or len(set(asked.values())) != 1:
+        return None
+    right = Counter(q.rep for q in completion.questions if q.adapter_correct)
+    return tuple(right[rep] for rep in sorted(asked))
+
+
+def _questions(article: Article) -> int:
+    first = article.completions[0].questions
+    return sum(1 for q in first if q.rep == first[0].rep)
+
+
+def _best(article: Article) -> Completion:
+    """The edit that the outer loop keeps: the highest mean accuracy over repeats; the first among equals."""
+    return max(article.completions, key=_mean_accuracy)
+
+
+def _mean_accuracy(completion: Completion) -> float:
+    if completion.stats.adapter_mean is not None:
+        return completion.stats.adapter_mean
+    return fmean(q.adapter_correct for q in completion.questions) if completion.questions else 0.0
+
+
+def _stats(data: PassageFile, field: str) -> tuple[tuple[float, ...], ...] | None:
+    rows = [[getattr(completion.stats, field) for completion in article.completions] for article in data.articles]
+    if any(value is None for row in rows for value in row):
+        return None
+    return tuple(tuple(row) for row in rows) if all(rows) else None
+
+
+def _deviations(data: PassageFile) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(tuple(c.stats.adapter_std for c in article.completions) for article in data.articles)
