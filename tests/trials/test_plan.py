@@ -111,7 +111,7 @@ def test_the_demo_can_be_read() -> None:
         ("candidates: 3", "tune: {rnak: [1]}", 9, "did you mean 'rank'?"),
         ("candidates: 3", "tune: {rank: [0]}", 9, "rank = 0"),
         ("problems: {train: 8", "problems: {train: 0", 5, "no training problems"),
-        ("ladder: [0.5, 1, 2]", "ladder: [1, 4]", 6, "rung 2 is missing"),
+        ("ladder: [0.5, 1, 2]", "ladder: [1, 4]", 6, "level 2 is missing"),
         ("per_problem: 1.0e+15", "per_problem: 1.0, currency: seconds", 6, "known only afterwards"),
         ("{arm: seal}", "{arm: seal}\njudge: {folder: x}", 14, "names no model"),
         ("{arm: seal}", "{arm: seal}\ngrades: judge", 1, "no judge"),
