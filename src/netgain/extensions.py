@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_origin
 
 from netgain.errors import InputError, nearest
 from netgain.records.identity import digest, short_hash
@@ -57,6 +57,18 @@ def group(kind: Kind) -> str:
 def names(kind: Kind) -> list[str]:
     """The names of everything of this kind that ships or is installed, sorted."""
     return sorted({*BUILT_IN[kind], *(entry.name for entry in entry_points(group=group(kind)))})
+
+
+def listing(kind: Kind) -> list[tuple[str, str]]:
+    """The name of everything of this kind with the first line of its docstring; why, where it cannot be imported."""
+    lines = []
+    for name in names(kind):
+        try:
+            text = inspect.getdoc(find(kind, name)) or ""
+        except InputError as error:
+            text = error.problem
+        lines.append((name, text.partition("\n")[0]))
+    return lines
 
 
 def find(kind: Kind, name: str, folder: Path | None = None) -> type[Any]:
@@ -150,7 +162,8 @@ def _checked(kind: Kind, module: ModuleType, wanted: str, where: str) -> type[An
     missing = sorted(vars(found)["__abstractmethods__"])
     if missing:
         raise InputError(where, f"{wanted} does not define {', '.join(missing)}")
-    for name in inspect.get_annotations(form):
-        if not any(name in vars(base) for base in found.__mro__):
+    for name, annotation in inspect.get_annotations(form).items():
+        origin: Any = get_origin(annotation)
+        if origin is ClassVar and not any(name in vars(base) for base in found.__mro__):
             raise InputError(where, f"{wanted} does not set {name}", f"see the docstring of {title} for its values")
     return found

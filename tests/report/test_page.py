@@ -116,7 +116,7 @@ def test_the_policy_holds_for_a_page_that_knows_almost_nothing(tmp_path: Path) -
 
 def test_a_card_gets_a_page_too(tmp_path: Path) -> None:
     card = tmp_path / "card.yaml"
-    card.write_text(NEW_CARD)
+    card.write_text(re.sub(r"FILL IN\s*#.*?for example (.+)$", r"\1", NEW_CARD, flags=re.MULTILINE))
     assert "what the method adds" in render(audit(read_claim(card)))
 
 

@@ -19,7 +19,7 @@ from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.trials.context import Evaluation, RunContext, evaluate
-from netgain.trials.guard import hashed
+from netgain.trials.guard import Guard, hashed
 from netgain.trials.tasks import Task
 from tests.trials import world
 
@@ -47,6 +47,11 @@ def adapted(context: RunContext, cheat: Cheat, **more: Any) -> Evaluation:
     ((_, ended),) = run({"": evaluate(context, Cheating(), None, (), evaluation)})
     assert ended.value is not None
     return ended.value
+
+
+def guard_of(evaluation: Evaluation) -> Guard:
+    assert evaluation.guard is not None
+    return evaluation.guard
 
 
 def call(desk: Desk, account: Any = None) -> Generate:
@@ -121,7 +126,7 @@ def test_an_honest_method_is_neither_refused_nor_exposed(context: RunContext) ->
     evaluation = adapted(context, honest)
     assert (evaluation.error, evaluation.exposed) == ("", ())
     assert all(mark.grade.correct for mark in evaluation.marked)
-    assert [edit.purpose for edit in evaluation.guard.edits] == [Purpose.PROPOSE]
+    assert [edit.purpose for edit in guard_of(evaluation).edits] == [Purpose.PROPOSE]
 
 
 def test_training_on_exam_questions_that_nobody_gave_is_exposed(context: RunContext) -> None:
@@ -204,8 +209,8 @@ def test_computing_for_itself_is_exposed(context: RunContext) -> None:
         return Answerer(model=desk.model)
 
     evaluation = adapted(context, compute)
-    assert evaluation.guard.unmetered(metered=0.1)
-    assert not evaluation.guard.unmetered(metered=100.0)
+    assert guard_of(evaluation).unmetered(metered=0.1)
+    assert not guard_of(evaluation).unmetered(metered=100.0)
 
 
 def test_nothing_that_a_method_is_handed_leads_to_the_questions(context: RunContext) -> None:

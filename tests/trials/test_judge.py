@@ -13,7 +13,6 @@ from netgain.errors import InputError
 from netgain.exam.exam import Marked
 from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Book
-from netgain.metering.statement import load as load_charges
 from netgain.metering.verification import verify
 from netgain.model import lockstep
 from netgain.model.interface import Generate
@@ -95,7 +94,7 @@ def test_beside_exact_match_a_judge_changes_nothing_but_what_is_evaluated(beside
 def test_the_judge_is_paid_as_evaluation_in_every_journal(beside: Path) -> None:
     asked = 0
     for path in beside.rglob("journal"):
-        mine = [charge for charge in load_charges(path) if charge.opened.name == "judge"]
+        mine = [charge for charge in verify(path).charges if charge.opened.name == "judge"]
         assert {charge.purpose for charge in mine} <= {"evaluate"}
         assert verify(path).ok
         asked += len(mine)
@@ -130,7 +129,7 @@ def test_where_it_decides_grades_tuning_and_stream_are_its_own(deciding: Path) -
     frozen = [row for row in rows if isinstance(row, AdaptationStream) and row.arm == "frozen"]
     assert {value for row in frozen for line in row.matrix for value in line} == {0.5}
     for path in deciding.rglob("journal"):
-        purposes = {charge.purpose for charge in load_charges(path) if charge.opened.name == "judge"}
+        purposes = {charge.purpose for charge in verify(path).charges if charge.opened.name == "judge"}
         learned = path.parent.name.startswith("run-towns-edits")  # it is examined on development problems as well
         expected = {"tune"} if path.parent.name.startswith("tune-") else {"evaluate"}
         assert purposes == expected | ({"tune"} if learned else set())

@@ -10,7 +10,6 @@ from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
 from netgain.exam.llm_judge import Judge
 from netgain.metering.account import Book
-from netgain.metering.statement import load as load_charges
 from netgain.metering.verification import verify
 from netgain.model.interface import Generate
 from netgain.model.metered import Model
@@ -128,7 +127,7 @@ def test_a_trial_that_was_cut_off_goes_on_with_the_same_bytes_and_keeps_what_was
     for file in (SAMPLES, LOCK):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes()
     lost = [
-        charge for path in (tmp_path / "cut").rglob("journal") for charge in load_charges(path) if not charge.useful
+        charge for path in (tmp_path / "cut").rglob("journal") for charge in verify(path).charges if not charge.useful
     ]
     assert lost
     assert all(verify(path).ok for path in (tmp_path / "cut").rglob("journal"))
@@ -234,7 +233,7 @@ def test_no_charge_of_a_run_is_in_no_row(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, exam={"controls": 2, "drift": 0, "stream": 2})
     claim = claim_of(world.spec(), rows, {"edits": Role.SELF_IMPROVING})
     charged = sum(charge.cost.flops or 0 for charge in claim.charges)
-    booked = sum(charge.cost.flops or 0 for path in tmp_path.glob("units/*/journal") for charge in load_charges(path))
+    booked = sum(charge.cost.flops or 0 for path in tmp_path.glob("units/*/journal") for charge in verify(path).charges)
     assert charged == booked
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from netgain.metering.statement import load, totals
+from netgain.metering.verification import verify
 from netgain.records.samples import Tuning, read_rows
 from netgain.trials.tasks import Task, adaptations, candidates
 from tests.trials import world
@@ -14,7 +14,7 @@ def test_tuning_is_equal_and_charged(tmp_path: Path) -> None:
     assert {arm: len(row.attempts) for arm, row in rows.items()} == {"frozen": 0, "passage": 2, "edits": 2}
     for arm, row in rows.items():
         journal = tmp_path / "units" / f"tune-towns-{arm}" / "journal"
-        assert {purpose for (purpose,) in totals(load(journal), "purpose")} == {"tune"}
+        assert {charge.purpose for charge in verify(journal).charges} == {"tune"}
         assert set(row.spent) == {"tune"}
     # two tries and two questions each time, at the rung of the comparison: what edits invest, passage spends
     assert rows["passage"].spent["tune"]["flops"] == 2 * (8 + 8 + 2 * 2)  # type: ignore[index]

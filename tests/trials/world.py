@@ -215,4 +215,5 @@ def resolved(asked: TrialSpec | None = None) -> Trial:
 
 
 def run(folder: Path, asked: TrialSpec | None = None, **how: Any) -> TrialResult:
-    return run_trial(resolved(asked), folder, **{"load": load, "device": "cpu"} | how)
+    defaults: dict[str, Any] = {"load": load, "device": "cpu"}
+    return run_trial(resolved(asked), folder, **(defaults | how))

@@ -29,7 +29,7 @@ class ArmCost:
 
     problems: int | None
     deployments: int | None
-    adapt: ledger.Spent
+    adapt: ledger.Totals
     bill: Cost
     bill_incomplete: tuple[Currency, ...]
     invested: bool
@@ -54,15 +54,15 @@ def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
     if claim.terms is not None:
         return _trial_cost(claim, arm, claim.terms)
     charges = ledger.of(claim.charges, arm.name, Purpose.ADAPT)
-    adapt = ledger.spent(charges)
+    adapt = ledger.sum_up(charges)
     covered = next((charge.problems for charge in charges if charge.problems is not None), arm.n_problems)
     if not arm.invests and not arm.invests_unpublished:
         return ArmCost(covered, arm.n_problems, adapt, Cost.zero(), (), invested=False)
     rounds = [ledger.of(claim.charges, run, *TRAINING) for run in arm.invests]
-    bill = ledger.spent(charge for charges in rounds for charge in charges)
+    bill = ledger.sum_up(charge for charges in rounds for charge in charges)
     complete = bool(rounds) and all(rounds) and not arm.invests_unpublished
     incomplete = bill.incomplete if complete else tuple(Currency)
-    return ArmCost(covered, arm.n_problems, adapt, bill.cost, incomplete, invested=True)
+    return ArmCost(covered, arm.n_problems, adapt, bill.at_least, incomplete, invested=True)
 
 
 def _trial_cost(claim: Claim, arm: Arm, terms: Terms) -> ArmCost:
@@ -71,6 +71,8 @@ def _trial_cost(claim: Claim, arm: Arm, terms: Terms) -> ArmCost:
     covered = next((charge.problems for charge in charges), None)
     bills = [charge for name in arm.invests for charge in ledger.of(claim.charges, name)]
     times = next((charge.count for charge in bills if charge.count), 1)
-    bill = ledger.spent(bills)
-    cost = bill.cost * (1 / times)
-    return ArmCost(covered, terms.deployments, ledger.spent(charges), cost, bill.incomplete, invested=bool(arm.invests))
+    bill = ledger.sum_up(bills)
+    cost = bill.at_least * (1 / times)
+    return ArmCost(
+        covered, terms.deployments, ledger.sum_up(charges), cost, bill.incomplete, invested=bool(arm.invests)
+    )

@@ -55,23 +55,41 @@ def run(
     seed: Seed = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
+    json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and progress on stderr.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a trial at equal compute, or go on with it, and judge it."""
+    """Run a trial at equal compute, or go on with it, and judge it.
+
+    Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did.
+    """
     from netgain.trials.executor import suited
     from netgain.trials.schedule import run_trial
 
     resolved = _resolve(trial, method, settings, limit, seed)
     limited = "" if resolved.spec.limited_from is None else f"-limit-{resolved.spec.problems.test}"
     folder = out or Path("runs") / f"{resolved.spec.name}{limited}"
-    with Live(quiet=quiet, dollars_per_hour=dollars_per_hour) as live:
-        result = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=live.show)
-    for reason in result.reasons():
-        typer.echo(f"netgain: {reason}", err=True)
-    if result.finished:
-        judge_folder(folder, quiet=quiet)
-    if not result.complete:
+    live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
+    try:
+        with live:
+            done = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=live.show)
+    except KeyboardInterrupt:
+        typer.echo(f"netgain: interrupted: {live.saved()}; the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    for name, error in done.failed.items():
+        typer.echo(f"netgain: task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
+    broken = False
+    if done.finished:
+        broken = _tell_failures(judge_folder(folder, quiet=quiet, json=json))
+    if broken or not done.complete:
         raise typer.Exit(1)
+
+
+def _tell_failures(verdict: Any) -> bool:
+    """Say on stderr which arms failed and why; whether one failed so often that the run did not succeed."""
+    failed = [finding for finding in verdict.findings if finding.check == "failed"]
+    for finding in failed:
+        typer.echo(f"netgain: {finding.message}: {'; '.join(finding.evidence[:1])}", err=True)
+    return any(finding.severity == "high" for finding in failed)
 
 
 def _resolve(

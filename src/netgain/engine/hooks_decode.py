@@ -74,9 +74,7 @@ class HooksDecoder:
             )
             for row in active:
                 text = len(row.request.prompt) if fed > 1 else 1
-                row.work += Work(
-                    real_positions=min(text, fed), padded_positions=fed, head_positions=1, attended_context=fed * width
-                )
+                row.work += Work(real=min(text, fed), positions=fed, head_positions=1, context=fed * width)
             for row, token in zip(
                 active, choose(output.logits[:, -1].float(), [r.chooser for r in active]), strict=True
             ):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
+from netgain.engine.work import Work
 from netgain.errors import InputError
 from netgain.metering.account import Reservation
 from netgain.metering.price import Training, coefficients, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
 from netgain.model.trained import Setup
 from netgain.records.cost import Cost
 

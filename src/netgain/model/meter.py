@@ -34,12 +34,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from netgain.engine.work import Work
 from netgain.errors import OverrunError
 from netgain.metering.account import Account, Reservation
+from netgain.metering.counting import generate as decoding
 from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
-from netgain.metering.work import generate as decoding
 from netgain.model.calls import Call, CallPrices, past_of
 from netgain.model.trained import Setup, Survey, causal_lm, describe, survey
 from netgain.records.cost import Cost

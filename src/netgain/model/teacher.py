@@ -22,8 +22,8 @@ from typing import Any, Literal, final
 from urllib.parse import urlsplit
 
 from netgain.engine.jobs import Failure, RemoteKind
+from netgain.engine.work import Work
 from netgain.errors import InputError, MissingExtraError
-from netgain.metering.work import Work
 from netgain.model.interface import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices

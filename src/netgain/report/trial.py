@@ -10,37 +10,56 @@ from netgain.report import words
 from netgain.trials.plan import ArmPlan, Plan
 from netgain.trials.progress import Progress
 
-LONGEST = 34  # characters of an arm's label in a table
-
 
 def plan_page(plan: Plan) -> Group:
-    """The plan: what each arm may spend and about what that is, what it takes, what it can see."""
-    table = Table(box=SIMPLE, title="arms", title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column("arm", no_wrap=True)
-    limits = (f"adapting,\n{plan.currency}", "invested\n", "tuning\n")
-    about = ("≈ updates\n", "≈ tokens\ntrained", "≈ tokens\nwritten", "≈ FLOPs\nin all", "≈\nhours", "≈\n$")
-    for heading in (*limits, *about):
-        table.add_column(heading, justify="right", no_wrap=True)
+    """The plan: what each arm may spend, about what that is, what it takes, what it can see. Fits 80 columns."""
+    limits = _table(f"what each arm may spend, in {plan.currency}", ("adapting", "invested", "tuning"))
     for arm in plan.arms:
-        table.add_row(*(Text(words.clean(cell)) for cell in _arm(arm)))
+        limits.add_row(*(Text(words.clean(cell)) for cell in _limits(arm)))
+    about = _table(
+        "about what that is", ("updates", "tokens\ntrained", "tokens\nwritten", "FLOPs\nin all", "hours", "$")
+    )
+    for arm in plan.arms:
+        about.add_row(*(Text(words.clean(cell)) for cell in [arm.label, *_cost(arm.whole)]))
     if plan.judging is not None:
-        table.add_row(*(Text(cell) for cell in ["judge", "", "", "", *_cost(plan.judging)]))
-    table.add_section()
+        about.add_row(*(Text(cell) for cell in ["judge", *_cost(plan.judging)]))
+    about.add_section()
     whole = plan.whole
-    table.add_row(*(Text(cell, style="bold") for cell in ["all", "", "", "", *_cost(whole)]))
-    effect = "too few problems to tell" if plan.detectable is None else f"{100 * plan.detectable:.1f} percentage points"
+    about.add_row(*(Text(cell, style="bold") for cell in ["all", *_cost(whole)]))
+    counts = [_count(plan.tasks, "task"), _count(plan.problems, "test problem"), _count(plan.seeds, "seed")]
     facts = _facts(
-        ("trial", f"{plan.name}: {plan.tasks} tasks, {plan.problems} test problems, {plan.seeds} seeds"),
+        ("trial", f"{plan.name}: {', '.join(counts)}"),
         ("model", plan.model),
         ("device", f"{plan.device}, {plan.rate}"),
         ("memory", f"about {plan.memory / 1e9:.3g} GB" + ("" if plan.fits else ": more than the device has")),
         ("takes", f"about {_hours(whole)} device hours and {_dollars(whole)}"),
-        ("sees", f"a difference of {effect} (smallest that is found four times in five)"),
+        ("sees", _effect(plan)),
         *_judging(plan),
-        ("primary", f"{plan.primary} (the comparison, fixed before the run)"),
+        ("primary", f"{plan.primary[:19]}… (the comparison, fixed before the run; whole in --json)"),
     )
-    notes = Group(*(Text(f" • {words.clean(note)}", style="dim") for note in plan.assumptions))
-    return Group(facts, Text(""), table, notes)
+    notes = Table.grid(padding=(0, 1))
+    for note in plan.assumptions:
+        notes.add_row(Text("•", style="dim"), Text(words.clean(note), style="dim"))
+    return Group(facts, Text(""), limits, about, notes)
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    """A table of figures by arm. The arms' labels give way where the terminal is narrow, never the figures."""
+    table = Table(box=SIMPLE, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("arm", min_width=12)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    return table
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def _effect(plan: Plan) -> str:
+    if plan.detectable is None or plan.detectable >= 1:
+        return f"no difference: {_count(plan.problems, 'test problem')} cannot tell two arms apart; ask for more"
+    return f"a difference of {100 * plan.detectable:.1f} percentage points (smallest that is found four times in five)"
 
 
 def _judging(plan: Plan) -> list[tuple[str, str]]:
@@ -51,10 +70,9 @@ def _judging(plan: Plan) -> list[tuple[str, str]]:
     return [("judge", f"about {read} real tokens and {written} generated ones, outside every budget")]
 
 
-def _arm(arm: ArmPlan) -> list[str]:
+def _limits(arm: ArmPlan) -> list[str]:
     parts = [_short(arm.budget.get(name)) if arm.budget.get(name) else "-" for name in ("adapt", "learn", "tune")]
-    label = arm.label if len(arm.label) <= LONGEST else f"{arm.label[: LONGEST - 1]}…"
-    return [label, *parts, *_cost(arm.whole)]
+    return [arm.label, *parts]
 
 
 def _cost(cost: Cost) -> list[str]:

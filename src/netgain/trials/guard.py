@@ -19,7 +19,7 @@ from netgain.domains.problem import Material, Problem, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
-from netgain.metering.budget import Charge
+from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, Teacher
 from netgain.model.interface import Generate, Train, TrainFull
 from netgain.model.lockstep import Call, Steps
@@ -153,7 +153,7 @@ class Guard:
             self.seconds = max(0.0, self.seconds - sum(charge.cost.seconds or 0.0 for charge in charges))
             self._check_direct(charges)
 
-    def _check_direct(self, charges: Sequence[Charge]) -> None:
+    def _check_direct(self, charges: Sequence[Booking]) -> None:
         for charge in charges:
             if not self._account.holds(charge) or charge.purpose is Purpose.EVALUATE:
                 raise InputError(f"account {charge.opened.name!r}", "is not this arm's to spend from", "use desk.pay")

@@ -15,7 +15,7 @@ from netgain.exam.exam import Answerer
 from netgain.exam.llm_judge import NAME as JUDGE
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
-from netgain.metering.budget import Charge
+from netgain.metering.budget import Booking
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
@@ -183,7 +183,7 @@ def _rows_of(
     evaluation: Evaluation,
     charges: ChargesBelow,
     learning: LearnResult,
-    judging: Sequence[Charge],
+    judging: Sequence[Booking],
 ) -> Iterator[Adaptation]:
     """A row for each problem of the evaluation, which share alike in what it spent."""
     share, currency = 1.0 / len(evaluation.problems), context.spec.budget.currency

@@ -4,13 +4,12 @@ A task that raises, or whose process dies, is recorded as failed, and the rest g
 run goes on where it was.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import netgain
-from netgain.records.samples import Adaptation, Investment, Row, read_rows
 from netgain.trials.executor import (
     Load,
     LoadJudge,
@@ -36,28 +35,18 @@ Show = Callable[[Progress], None]
 class TrialResult:
     """How a trial ended: the tasks that are finished, and those that failed, with the reason.
 
-    ``failed_arms`` are arms of which no adaptation in a task succeeded, or whose investment failed: their rows are
-    there, and count as wrong. ``repeated`` tasks had been finished before.
+    ``repeated`` tasks had been finished before.
     """
 
     folder: Path
     finished: tuple[Task, ...]
     failed: Mapping[str, str]
-    failed_arms: Mapping[str, str] = field(default_factory=dict)
     repeated: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every arm did what it was to do."""
-        return not self.failed and not self.failed_arms
-
-    def reasons(self) -> list[str]:
-        """A line for each task and arm that failed."""
-        units = [
-            f"task {name} failed: {reason} (see {self.folder / 'units' / name / 'failed.txt'})"
-            for name, reason in self.failed.items()
-        ]
-        return [*units, *(f"arm {name} failed: {reason}" for name, reason in self.failed_arms.items())]
+        """Whether all tasks are finished. What a method raised is in the rows, and no failure of its task."""
+        return not self.failed
 
 
 def run_trial(
@@ -90,9 +79,9 @@ def run_trial(
         finally:
             executor.close()
     finished = tuple(task for task in schedule.tasks if task.name in schedule.finished)
-    samples = schedule.store.assemble(finished)
+    schedule.store.assemble(finished)
     schedule.show(ended=True)
-    return TrialResult(folder, finished, schedule.failed, failures(read_rows(samples)), schedule.repeated)
+    return TrialResult(folder, finished, schedule.failed, schedule.repeated)
 
 
 def _run_all(schedule: "_Schedule", executor: LocalExecutor | ProcessExecutor) -> None:
@@ -104,23 +93,6 @@ def _run_all(schedule: "_Schedule", executor: LocalExecutor | ProcessExecutor) -
         if not executor.busy:
             return
         executor.wait(schedule.take)
-
-
-def failures(rows: Iterable[Row]) -> dict[str, str]:
-    """The arms, as ``domain/arm``, whose investment failed or of which no adaptation under a seed succeeded: why."""
-    reasons: dict[str, str] = {}
-    errors: dict[tuple[str, int], list[str]] = {}
-    for row in rows:
-        name = f"{row.domain}/{row.arm}"
-        if isinstance(row, Investment) and row.error:
-            reasons.setdefault(name, row.error)
-        elif isinstance(row, Adaptation):
-            errors.setdefault((name, row.seed), []).append(row.error)
-    for (name, seed), arm_errors in errors.items():
-        if all(arm_errors):
-            reason = f"all {len(arm_errors)} adaptations under seed {seed}; the first: {arm_errors[0]}"
-            reasons.setdefault(name, reason)
-    return reasons
 
 
 @final

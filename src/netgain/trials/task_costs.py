@@ -11,11 +11,11 @@ from typing import final
 from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
 from netgain.domains.problem import Question
+from netgain.engine.work import Work
 from netgain.metering.estimate import Device, generation_estimate, scoring_estimate, timed, training_estimate
 from netgain.metering.price import Full, Lora, Training
 from netgain.metering.rates import DeviceRate
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
 from netgain.model.interface import Part
 from netgain.model.prices import TokenPrices
 from netgain.records.claim import Role

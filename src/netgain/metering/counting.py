@@ -1,61 +1,15 @@
-"""Work: what a machine ran, counted. Together with a model's shape it decides the price.
+"""What a pass or a generation over sequences of given lengths will run, counted: quotes before anything has run.
 
-Everything a decoder does is linear in four counts: positions it processed, key positions these attended to,
-positions at which logits were computed, and optimizer updates.
+Everything a decoder does is linear in four counts of :class:`netgain.engine.work.Work`: positions it processed, key
+positions these attended to, positions at which logits were computed, and optimizer updates.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, Self, final
+from typing import Literal
 
-from netgain.engine import work as engine
+from netgain.engine.work import Work
 
 Kernel = Literal["full", "causal"]
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """Counts of work that add up. Totals over all sequences and steps.
-
-    ``positions``       positions processed, padding included
-    ``real``            those with text
-    ``context``         sum over positions of the keys that each was multiplied with, masked ones included if the
-                        kernel runs them
-    ``head_positions``  positions at which logits were computed
-    ``training``        positions with a loss
-    ``generated``       tokens decoded
-    ``updates``         optimizer steps
-    """
-
-    positions: float = 0.0
-    real: float = 0.0
-    context: float = 0.0
-    head_positions: float = 0.0
-    training: float = 0.0
-    generated: float = 0.0
-    updates: float = 0.0
-
-    def __add__(self, other: Self) -> Self:
-        return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
-
-    def __mul__(self, times: float) -> Self:
-        return type(self)(**{f.name: getattr(self, f.name) * times for f in fields(self)})
-
-    __rmul__ = __mul__
-
-    @classmethod
-    def counted(cls, ran: engine.Work) -> Self:
-        """What the engine counted, in the words of the price list."""
-        return cls(
-            positions=ran.padded_positions,
-            real=ran.real_positions,
-            context=ran.attended_context,
-            head_positions=ran.head_positions,
-            training=ran.labelled_positions,
-            generated=ran.generated_tokens,
-            updates=ran.updates,
-        )
 
 
 def context_sum(lengths: Collection[int | float], kernel: Kernel = "full", prefix: float = 0.0) -> float:
@@ -92,20 +46,6 @@ def pass_over(
         context=context_sum(widths, kernel, prefix),
         head_positions=positions if head_positions is None else float(head_positions),
     )
-
-
-def train_on(
-    lengths: Sequence[int],
-    labelled: float,
-    *,
-    padded_to: int | None = None,
-    kernel: Kernel = "full",
-    head_positions: float | None = None,
-    updates: float = 1.0,
-) -> Work:
-    """Training passes over these sequences with ``labelled`` positions that have a loss, in ``updates`` steps."""
-    ran = pass_over(lengths, padded_to=padded_to, kernel=kernel, head_positions=head_positions)
-    return ran + Work(training=float(labelled), updates=float(updates))
 
 
 def generate(

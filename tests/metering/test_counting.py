@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netgain.metering.work import Work, context_sum, generate, pass_over, train_on
+from netgain.engine.work import Work
+from netgain.metering.counting import context_sum, generate, pass_over
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=5)
 
@@ -17,7 +18,7 @@ def test_a_full_kernel_pays_the_square_and_a_causal_one_the_triangle() -> None:
 
 
 def test_padding_is_charged_and_shown_apart() -> None:
-    work = train_on([3, 5], 4, padded_to=8, updates=2)
+    work = pass_over([3, 5], padded_to=8) + Work(training=4, updates=2)
     assert (work.real, work.positions, work.context, work.head_positions) == (8, 16, 128, 16)
     assert (work.training, work.updates, work.generated) == (4, 2, 0)
 
@@ -71,3 +72,8 @@ def test_a_prefix_that_leaves_nothing_is_a_mistake() -> None:
         generate([10, 5], [1, 1], shared_prefix=5)
     with pytest.raises(ValueError, match="2 prompts, but 1"):
         generate([10, 5], [1])
+
+
+def test_work_is_never_negative() -> None:
+    with pytest.raises(ValueError, match="never negative"):
+        Work(updates=-1)
