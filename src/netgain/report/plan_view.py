@@ -28,7 +28,7 @@ def plan_page(plan: Plan) -> Group:
     about.add_section()
     whole = plan.whole
     about.add_row(*(Text(cell, style="bold") for cell in ["all", *_cost(whole)]))
-    counts = [_count(plan.units, "unit"), _count(plan.problems, "test problem"), _count(plan.seeds, "seed")]
+    counts = [_count(plan.tasks, "task"), _count(plan.problems, "test problem"), _count(plan.seeds, "seed")]
     facts = _facts(
         ("trial", f"{plan.name}: {', '.join(counts)}"),
         ("model", plan.model),
@@ -138,7 +138,7 @@ def progress_line(progress: Progress, dollars_per_hour: float = 0.0) -> str:
 
 
 def _left(progress: Progress, dollars_per_hour: float) -> str:
-    state = f"{progress.finished} of {len(progress.units)} units finished"
+    state = f"{progress.finished} of {len(progress.tasks)} tasks finished"
     seconds = progress.seconds_left()
     if seconds is not None and not progress.ended:
         state += f"; about {_clock(seconds)} left"
