@@ -14,37 +14,37 @@ LOST = "the attempt was cut off"
 
 
 @final
-class Bill:
+class ChargesBelow:
     """All charges of a book by the account above them, read once."""
 
     def __init__(self, book: Book, accounts: Iterable[Account]) -> None:
-        wanted = {account.row for account in accounts}
-        self._charges: dict[int, list[Booking]] = {row: [] for row in wanted}
+        rows = {account.row for account in accounts}
+        self._charges: dict[int, list[Booking]] = {row: [] for row in rows}
         for charge in book.charges():
             for row in book.lineage(charge):
-                if row in wanted:
+                if row in rows:
                     self._charges[row].append(charge)
 
-    def of(self, account: Account) -> list[Booking]:
-        """The charges on an account and those below it."""
-        return self._charges[account.row]
+    def of(self, *accounts: Account) -> list[Booking]:
+        """The charges on these accounts and those below them."""
+        return [charge for account in accounts for charge in self._charges[account.row]]
 
 
 def amounts(charges: Iterable[Booking], currency: Currency, share: float = 1.0) -> Amounts:
     """Their sum in every currency that is known and no clock's; ``currency``, the budget's, as budgets count it."""
-    rows = list(charges)
-    known = total(charge.cost for charge in rows).known()
-    known[currency.value] = sum(charge.counted().get(currency.value, 0.0) for charge in rows)
+    charges = list(charges)
+    known = total(charge.cost for charge in charges).known()
+    known[currency.value] = sum(charge.counted().get(currency.value, 0.0) for charge in charges)
     return {name: amount * share for name, amount in known.items() if name not in CLOCKS}
 
 
 def by_purpose(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[Purpose, Amounts]:
     """The same by purpose, for those that there are."""
-    found = {purpose: [c for c in charges if c.purpose is purpose] for purpose in Purpose}
-    return {purpose: amounts(rows, currency, share) for purpose, rows in found.items() if rows}
+    parts = {purpose: [c for c in charges if c.purpose is purpose] for purpose in Purpose}
+    return {purpose: amounts(part, currency, share) for purpose, part in parts.items() if part}
 
 
-def fields(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[str, Any]:
+def spent_and_rejected(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[str, Any]:
     """``spent`` and ``rejected`` as the rows hold them; evaluation is not in it."""
     matched = [charge for charge in charges if charge.purpose is not Purpose.EVALUATE]
     rejected = [charge for charge in matched if not charge.useful]
@@ -59,9 +59,9 @@ def seconds(charges: Iterable[Booking]) -> float:
     return sum(charge.cost.seconds or 0.0 for charge in charges)
 
 
-def lost(book: Book, root: Account, currency: Currency) -> Mapping[str, Any]:
-    """The work of earlier attempts, by purpose, marked as thrown away; and how many charges it is."""
+def discard_earlier(book: Book, root: Account, currency: Currency) -> Mapping[str, Any]:
+    """Mark the work of earlier attempts as thrown away; how many charges that is, and what they took by purpose."""
     earlier = [charge for charge in book.charges() if charge.opened.run != root.opened.run]
     book.discard([c.reservation for c in earlier if c.outcome != "open" and not c.discarded], LOST)
-    spent = {purpose.value: found for purpose, found in by_purpose(earlier, currency).items()}
+    spent = {purpose.value: part for purpose, part in by_purpose(earlier, currency).items()}
     return {"charges": len(earlier), "spent": spent}

@@ -1,7 +1,6 @@
 """A launch does every unit once, whatever happens in between, and the same trial gives the same bytes."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,19 @@ from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, Investment, Row, Tuning, read_rows
-from netgain.trials.bench import Bench
-from netgain.trials.launch import Launched, launch
+from netgain.strict_yaml import SourceLines
+from netgain.trials.context import RunContext
+from netgain.trials.resolve import Trial, resolve_spec
 from netgain.trials.run import run_arm
-from netgain.trials.spec import TrialSpec
+from netgain.trials.schedule import TrialResult, run_trial
 from netgain.trials.store import LOCK, SAMPLES
+from netgain.trials.tasks import Task, tasks
 from netgain.trials.trial_claim import claim_of
-from netgain.trials.unit import Unit, units
 from tests.trials import world
 
 
 def rows_of(folder: Path, **changes: Any) -> list[Row]:
-    assert launch(world.plant(folder, world.spec(**changes))).failed == {}
+    assert world.run(folder, world.spec(**changes)).failed == {}
     return read_rows(folder / SAMPLES)
 
 
@@ -84,14 +84,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 def test_running_again_does_nothing_but_report(tmp_path: Path) -> None:
-    first = launch(world.plant(tmp_path))
+    first = world.run(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("journal")}
 
-    def never(spec: TrialSpec, device: str) -> Model:
+    def never(trial: Trial, device: str) -> Model:
         raise AssertionError("the model was loaded")
 
-    plant = world.plant(tmp_path)
-    again = launch(type(plant)(**{**{n: getattr(plant, n) for n in plant.__slots__}, "load": never}))
+    again = world.run(tmp_path, load=never)
     assert again.finished == first.finished
     assert again.repeated == len(first.finished)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("journal")} == before
@@ -101,7 +100,7 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing that netgain catches."""
 
 
-def dying(after: int) -> Callable[[TrialSpec, str], Model]:
+def dying(after: int) -> Callable[[Trial, str], Model]:
     calls = 0
 
     def answer(request: Generate) -> str:
@@ -111,18 +110,17 @@ def dying(after: int) -> Callable[[TrialSpec, str], Model]:
             raise Killed
         return world.answer(request)
 
-    return lambda spec, device: scripted_model(answer)
+    return lambda trial, device: scripted_model(answer)
 
 
-def interrupted(folder: Path, after: int) -> Launched:
-    plant = world.plant(folder)
+def interrupted(folder: Path, after: int) -> TrialResult:
     with pytest.raises(Killed):
-        launch(type(plant)(**{**{n: getattr(plant, n) for n in plant.__slots__}, "load": dying(after)}))
-    return launch(plant)
+        world.run(folder, load=dying(after))
+    return world.run(folder)
 
 
 def test_a_trial_that_was_cut_off_goes_on_with_the_same_bytes_and_keeps_what_was_lost(tmp_path: Path) -> None:
-    launch(world.plant(tmp_path / "whole"))
+    world.run(tmp_path / "whole")
     done = interrupted(tmp_path / "cut", after=150)
     assert done.repeated > 0
     assert done.failed == {}
@@ -137,16 +135,16 @@ def test_a_trial_that_was_cut_off_goes_on_with_the_same_bytes_and_keeps_what_was
 
 def test_a_finished_unit_is_not_repeated_after_a_cut(tmp_path: Path) -> None:
     interrupted(tmp_path, after=150)
-    begun = {unit.name: (tmp_path / "units" / unit.name / "unit.json").read_text() for unit in units(world.spec())}
+    begun = {task.name: (tmp_path / "units" / task.name / "unit.json").read_text() for task in tasks(world.spec())}
     assert sorted({text.count('"attempts": 2') for text in begun.values()}) == [0, 1]
     assert sum('"attempts": 2' in text for text in begun.values()) == 1
 
 
 def test_another_trial_in_the_same_folder_is_refused_by_name(tmp_path: Path) -> None:
-    launch(world.plant(tmp_path))
+    world.run(tmp_path)
     other = world.spec(budget={"per_problem": 8, "ladder": [1, 2]})
     with pytest.raises(InputError, match=r"what differs: primary, trial.budget.ladder, trial.budget.per_problem"):
-        launch(world.plant(tmp_path, other))
+        world.run(tmp_path, other)
 
 
 def test_a_method_that_fails_is_data(tmp_path: Path) -> None:
@@ -166,11 +164,11 @@ def test_passages_adapted_to_at_once_share_the_budget_and_get_a_row_each(tmp_pat
 
 
 def test_rows_that_were_changed_are_noticed(tmp_path: Path) -> None:
-    launch(world.plant(tmp_path))
+    world.run(tmp_path)
     path = next(tmp_path.rglob("run-towns-frozen-0/rows.jsonl"))
     path.write_text(path.read_text().replace("unknown", "known"))
     with pytest.raises(InputError, match="other rows than were written"):
-        launch(world.plant(tmp_path))
+        world.run(tmp_path)
 
 
 def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) -> None:
@@ -179,10 +177,12 @@ def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) 
         return "yes" if "runknown" in str(request.prompt) else "no"
 
     with Book.open(tmp_path / "journal") as book:
-        unit = Unit("run", "towns", "passage", 0)
+        task = Task("run", "towns", "passage", 0)
         towns, judging = world.Towns(), scripted_model(judge)
-        bench = Bench(spec=world.spec(), unit=unit, domain=towns, model=world.model(), book=book, judge=Judge(judging))
-        rows = run_arm(bench, world.Passage())
+        context = RunContext(
+            spec=world.spec(), task=task, domain=towns, model=world.model(), book=book, judge=Judge(judging)
+        )
+        rows = run_arm(context, world.Passage())
     answers = [answer for row in rows if isinstance(row, Adaptation) for answer in row.answers]
     assert {answer.judged for answer in answers} == {False}
 
@@ -222,9 +222,9 @@ def test_what_no_unit_could_do_is_said_before_any_begins(tmp_path: Path, changes
         made = {"towns": Few, "leaky": Leaky}[kind]
         return type("Kind", (), {"Settings": world.TownSettings, "__new__": lambda _, settings: made()})
 
-    plant = replace(world.plant(tmp_path, world.spec(**changes)), find_domain=find_domain)
+    trial = resolve_spec(world.spec(**changes), SourceLines("trial"), world.find_method, find_domain)
     with pytest.raises(InputError, match=message):
-        launch(plant)
+        run_trial(trial, tmp_path, load=world.load, device="cpu")
     assert not (tmp_path / LOCK).exists()
 
 

@@ -1,6 +1,6 @@
-"""A witness stands beside a method and sees every call it makes: what it had written, what it trained on, who paid.
+"""The guard against contamination: it sees every call of a method, what it had written, trained on, and who paid.
 
-The witness refuses what would fall outside the arm's budget (another's account, evaluation, a model that the harness
+It refuses what would fall outside the arm's budget (another's account, evaluation, a model that the harness
 did not hand out) and calls that do not go through the steps. What it cannot refuse it keeps: the processor time
 that the method took for itself, and exam questions, or their answers beside the title, among the sequences trained on.
 
@@ -40,8 +40,8 @@ FREE_SECONDS, FREE_SHARE = 2.0, 0.25
 
 
 @final
-class Witness:
-    """Stands beside one program of a method, which works at ``desk``; ``models`` are all that it may ask."""
+class Guard:
+    """Watches one program of a method, which works at ``desk``; ``models`` are all that it may ask."""
 
     def __init__(self, desk: Desk, given: Sequence[str], models: Sequence[Model]) -> None:
         self._account, self._models = desk.account, tuple(models)
@@ -88,11 +88,11 @@ class Witness:
         employer of Ann" those of "What is the employer of Ann?"), and whoever was given it may train on it.
         """
         trained = _joined(self._trained)
-        found = {q.text: core for q in questions if (core := _core(q.text, desk.model)) in trained}
-        if not found:
+        cores = {q.text: core for q in questions if (core := _core(q.text, desk.model)) in trained}
+        if not cores:
             return ()
         seen = " ".join(_plain(text) for text in self.texts)
-        new = {text: core for text, core in found.items() if _plain(text) not in seen}
+        new = {text: core for text, core in cores.items() if _plain(text) not in seen}
         return tuple(hashed(text) for text, core in new.items() if not self._told(core, desk.model))
 
     def _told(self, core: str, model: Model) -> bool:
@@ -103,17 +103,22 @@ class Witness:
         """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the
         material nor anything written holds it. The first ``given_before`` of the texts given are of other problems."""
         prompts = desk.prompts
-        asked = [prompts.closed, prompts.open_book, prompts.answered, *(f.template for f in prompts.formats.values())]
-        seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *asked])
+        templates = [
+            prompts.closed,
+            prompts.open_book,
+            prompts.answered,
+            *(f.template for f in prompts.formats.values()),
+        ]
+        seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *templates])
         sequences = [f",{','.join(map(str, sequence))}," for sequence in self._trained]
-        found = []
+        exposed = []
         for problem in problems:
-            beside = [one for one in sequences if _holds(one, problem.material.title, desk.model)]
+            titled = [tokens for tokens in sequences if _holds(tokens, problem.material.title, desk.model)]
             for question in problem.questions:
                 unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
-                if any(_holds(one, answer, desk.model) for answer in unknown for one in beside):
-                    found.append(hashed(question.text))
-        return tuple(dict.fromkeys(found))
+                if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled):
+                    exposed.append(hashed(question.text))
+        return tuple(dict.fromkeys(exposed))
 
     def unmetered(self, metered: float) -> bool:
         """Whether it worked for itself for far longer than work of ``metered`` seconds explains."""
@@ -179,7 +184,7 @@ class Witness:
                 if isinstance(request, Generate) and result.product is not None:
                     self.wrote([result.product.text], request.account.opened.purpose or Purpose.ADAPT)
                 elif isinstance(request, Train | TrainFull):
-                    self._trained.update(dict.fromkeys(tuple(map(int, one)) for one in request.job.sequences))
+                    self._trained.update(dict.fromkeys(tuple(map(int, tokens)) for tokens in request.job.sequences))
 
 
 def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
@@ -191,7 +196,7 @@ def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
 
 @final
 class _Watched(Teacher):
-    """A teacher whose texts the witness sees."""
+    """A teacher whose texts the guard sees."""
 
     def __init__(self, write: Callable[[Desk, Material, int], Steps[list[str]]]) -> None:
         self._write = write
@@ -200,11 +205,11 @@ class _Watched(Teacher):
         return (yield from self._write(desk, material, count))
 
 
-def _with_teacher(desk: Desk, teacher: Teacher, witness: Witness) -> Desk:
+def _with_teacher(desk: Desk, teacher: Teacher, guard: Guard) -> Desk:
     def write(desk: Desk, material: Material, count: int) -> Steps[list[str]]:
         texts = yield from teacher.write(desk, material, count)
-        known = {edit.text for edit in witness.edits}
-        witness.wrote([text for text in texts if text not in known], Purpose.TEACH)
+        known = {edit.text for edit in guard.edits}
+        guard.wrote([text for text in texts if text not in known], Purpose.TEACH)
         return texts
 
     return replace(desk, teacher=_Watched(write))
