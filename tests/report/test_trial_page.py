@@ -6,17 +6,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from netgain.analysis.trial.judge import judge_run
+from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.report.page import render
 from netgain.report.terminal import show
+from netgain.trials.trial_claim import claim_of
 
 from .test_page import HOSTILE, Reader
 
 
 def verdict_of(simulated: ModuleType, design: Any, rows: Any = None) -> Verdict:
     made = simulated.rows_of(design) if rows is None else rows
-    return judge_run(simulated.spec_of(design), made, roles=simulated.ROLES, device="two cores")
+    return judge(claim_of(simulated.spec_of(design), made, simulated.ROLES, device="two cores"))
 
 
 @pytest.fixture(scope="module")

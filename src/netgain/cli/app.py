@@ -75,15 +75,16 @@ def save(path: Path, text: str) -> None:
 
 def judge_folder(folder: Path, *, quiet: bool) -> None:
     """Verdict and page of a run, from its records alone."""
-    from netgain.analysis.trial.judge import judge_run
+    from netgain.analysis.judge import judge
     from netgain.records.samples import read_rows
     from netgain.report.page import render
     from netgain.trials.store import Store
+    from netgain.trials.trial_claim import claim_of
 
     store = Store(folder)
     spec, roles = store.asked()
     rows = read_rows(folder / "samples.jsonl")
-    verdict = judge_run(spec, rows, roles=roles, setup=store.setup(), seed=spec.seed)
+    verdict = judge(claim_of(spec, rows, roles, setup=store.setup()), seed=spec.seed)
     save(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
     save(folder / "report.html", render(verdict))
     if not quiet:

@@ -14,9 +14,8 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from netgain.analysis.compare import EQUIVALENCE_MARGIN
-from netgain.analysis.sentences import points, primary_row
-from netgain.analysis.trial.words import break_even_sentence, other_domains
+from netgain.analysis.comparisons import EQUIVALENCE_MARGIN
+from netgain.analysis.sentences import break_even_sentence, other_domains, points, primary_row
 from netgain.analysis.verdict import ArmRow, StabilityRow, Verdict
 from netgain.report import words
 from netgain.report.figures import bill, compute, deployments, forest, frontier, gap, ladder, stability

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from netgain.analysis.trial.shape import DomainRow
+from netgain.analysis.rows import DomainRow
 from netgain.analysis.verdict import ArmRow, DecompositionRow, Verdict
 from netgain.report import words
 

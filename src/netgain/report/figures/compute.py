@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from netgain.analysis.trial.shape import ComputeRow
+from netgain.analysis.rows import ComputeRow
 from netgain.analysis.verdict import ArmRow
 from netgain.report import svg, words
 

@@ -2,8 +2,8 @@
 
 from markupsafe import Markup
 
+from netgain.analysis.rows import BreakEvenRow
 from netgain.analysis.sentences import points
-from netgain.analysis.trial.shape import BreakEvenRow
 from netgain.analysis.verdict import Interval
 from netgain.report import svg, words
 
