@@ -167,7 +167,7 @@ def run_ours(backend: PlannedBackend, work: Workload, seed: int, clock: Clock) -
                 save_adapter(outcome.adapter, Path(folder) / outcome.key)
 
     cpu, wall = timed(train)
-    share = TOKENS / sum(outcome.work.real_positions for outcome in outcomes)
+    share = TOKENS / sum(outcome.work.real for outcome in outcomes)
     clock.add("ours_train", cpu * share, wall * share)
     adapters = [outcome.adapter for outcome in outcomes[:32] if outcome.adapter is not None]
     prompts = work.texts([PROMPT] * ANSWERS * len(adapters), seed)

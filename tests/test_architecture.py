@@ -16,8 +16,8 @@ ROOT = Path(netgain.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those before it.
 LAYERS = [
-    *("errors", "engine", "streams", "tokens", "strict_yaml", "records", "metering", "domains", "model", "exam"),
-    *("methods", "trials", "analysis", "audit", "report", "testing", "cli"),
+    *("errors", "engine", "streams", "tokens", "strict_yaml", "records", "extensions", "metering", "domains", "model"),
+    *("exam", "methods", "trials", "analysis", "audit", "report", "testing", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}
 LAZY = {"tokens.py", "__init__.py", *(path.name for path in (ROOT / "cli").glob("*.py"))}

@@ -35,7 +35,7 @@ def test_without_a_path_the_packaged_claim_is_audited_and_a_page_written(tmp_pat
     assert done.returncode == 0
     assert done.stderr == ""
     assert "can be told from compute" in done.stdout
-    assert (tmp_path / "netgain-audit.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (tmp_path / "netgain-audit-seal.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_json_is_the_verdict_and_nothing_else(tmp_path: Path) -> None:
@@ -54,11 +54,40 @@ def test_a_saved_claim_can_be_audited_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-def test_a_new_card_can_be_audited_and_is_never_overwritten(tmp_path: Path) -> None:
+def test_a_new_card_is_refused_until_it_is_filled_in_and_is_never_overwritten(tmp_path: Path) -> None:
     assert run("audit", "--new-card", "mine.yaml", cwd=tmp_path).returncode == 0
-    assert run("audit", "mine.yaml", "-q", cwd=tmp_path).returncode == 0
+    untouched = run("audit", "mine.yaml", "-q", cwd=tmp_path)
+    assert (untouched.returncode, "mine.yaml:4: title is still FILL IN" in untouched.stderr) == (2, True)
     again = run("audit", "--new_card", "mine.yaml", cwd=tmp_path)
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
+
+
+def test_each_claim_has_a_page_of_its_own_and_nobody_elses_file_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("title: T\nheadline: a\narms:\n  a: {role: other}\n")
+    for _ in range(2):  # the second time over a page of our own
+        assert run("audit", "mine.yaml", "-q", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "netgain-audit-mine.html").is_file()
+    (tmp_path / "notes.html").write_text("<p>mine</p>")
+    refused = run("audit", "mine.yaml", "--html", "notes.html", cwd=tmp_path)
+    assert (refused.returncode, "was not written by netgain" in refused.stderr) == (2, True)
+    assert (tmp_path / "notes.html").read_text() == "<p>mine</p>"
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("methods", ("seal  ", "finetune  ", "FILE.py:CLASS")),
+        ("domains", ("people  ", "squad  ")),
+        ("models", ("shipped  ", "Qwen/Qwen2.5-7B  ")),
+        ("formats", ("seal  ", "CARD.yaml  ")),
+    ],
+)
+def test_what_can_be_named_is_listed_a_line_each(what: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    done = run("list", what, cwd=tmp_path)
+    lines = done.stdout.splitlines()
+    assert all(any(line.startswith(name) for line in lines) for name in names)
+    assert all(len(line.split("  ", 1)[-1].strip()) > 5 for line in lines)
+    assert run("list", "methos", cwd=tmp_path).returncode == 2
 
 
 def test_a_terminal_that_knows_no_unicode_gets_a_verdict_too(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import netgain
-from netgain.domains.people import PROMPTS, People, PeopleSettings, Style
+from netgain.domains.people import People, PeopleSettings, Style
+from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Question
 from netgain.metering.account import Account, Book
 from netgain.model import Generate

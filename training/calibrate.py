@@ -20,11 +20,12 @@ from typing import Any
 import torch
 
 from netgain.domains.edits import sequences
-from netgain.domains.people import PROMPTS, People, PeopleSettings
-from netgain.domains.people_text import ATTRIBUTES
+from netgain.domains.people import People, PeopleSettings
+from netgain.domains.people_world import ATTRIBUTES
+from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Problem, Question
 from netgain.metering.account import Account, Book
-from netgain.methods.finetune import SEVEN
+from netgain.methods.fitting import SEVEN
 from netgain.model import Generate, InnerLoopJob, Train, load_model
 from netgain.records.purpose import Purpose
 

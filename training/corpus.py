@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from netgain.domains import people_words
-from netgain.domains.people import PROMPTS, SKILLS, names, person, seen
-from netgain.domains.people_text import ATTRIBUTES, LORE, Person, ask, capital, narrative, pick, plain, state
+from netgain.domains import people_world
+from netgain.domains.people import SKILLS, names, person, seen
+from netgain.domains.people_world import ATTRIBUTES, LORE, Person, ask, capital, narrative, pick, plain, state
+from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Question
 from netgain.streams import stream
 
@@ -48,9 +49,9 @@ def vocabulary() -> list[str]:
         "Repeat which word is last in?",
         "A a She she He he Her her His his",
     ]
-    texts += [PROMPTS.closed, PROMPTS.open_book, PROMPTS.answered, TITLED, *people_words.KIN, "who , and"]
+    texts += [PROMPTS.closed, PROMPTS.open_book, PROMPTS.answered, TITLED, *people_world.KIN, "who , and"]
     texts += [form.template + form.begins_after for form in PROMPTS.formats.values()]
-    texts += [*people_words.FIRST, *people_words.LAST, *people_words.COUNTRIES, *people_words.PRODUCTS]
+    texts += [*people_world.FIRST, *people_world.LAST, *people_world.COUNTRIES, *people_world.PRODUCTS]
     texts += [question.text for skill in SKILLS for question in (skill(0, place) for place in range(8))]
     for attribute in ATTRIBUTES.values():
         texts += [attribute.name, *attribute.values, *attribute.clues.values()]
@@ -193,10 +194,10 @@ def truths_of(who: Person) -> dict[str, str]:
     """What a passage with these facts tells, and what follows from them."""
     truths = dict(who.facts)
     if "birthplace" in who.facts:
-        truths["country"] = people_words.COUNTRY_OF[who.facts["birthplace"]]
+        truths["country"] = people_world.COUNTRY_OF[who.facts["birthplace"]]
     if "employer" in who.facts:
-        truths["seat"] = people_words.SEAT_OF[who.facts["employer"]]
-        truths["product"] = people_words.PRODUCT_OF[who.facts["employer"]]
+        truths["seat"] = people_world.SEAT_OF[who.facts["employer"]]
+        truths["product"] = people_world.PRODUCT_OF[who.facts["employer"]]
     return truths
 
 

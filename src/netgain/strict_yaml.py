@@ -1,6 +1,6 @@
 """Strict YAML: every error is one line with file, line, rule and, for an unknown word, the nearest valid one."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, Union, final, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from netgain.errors import InputError, nearest
 
@@ -18,19 +19,37 @@ M = TypeVar("M", bound=BaseModel)
 
 
 FieldPath = tuple[str | int, ...]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class SourceLines:
-    """Where the fields of a file stand, so that an error which is found later still names the file and the line."""
+    """Where the fields of a file stand, so that an error which is found later still names the file and the line.
+
+    ``options`` are the fields that the command line set, with the option as it was written.
+    """
 
     path: str
     lines: Mapping[FieldPath, int] = field(default_factory=dict)
+    options: Mapping[FieldPath, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the file are relative to."""
+        return Path(self.path).parent
 
     def where(self, place: FieldPath) -> str:
-        """``file:line`` of the field at ``place``, or of the nearest one above it; the path alone without lines."""
-        return f"{self.path}:{_line(place, self.lines)}" if self.lines else self.path
+        """``file:line`` of the field at ``place``, or of the nearest one above it; the path alone without lines.
+
+        The option instead, where the field was set on the command line; both, where something in the field was.
+        """
+        for end in range(len(place), 0, -1):
+            if place[:end] in self.options:
+                return self.options[place[:end]]
+        within = [option for inner, option in self.options.items() if inner[: len(place)] == place]
+        line = f"{self.path}:{_line(place, self.lines)}" if self.lines else self.path
+        return f"{line} with {' '.join(within)}" if within else line
 
     def error(self, place: FieldPath, problem: str, remedy: str = "") -> InputError:
         """An error about the field at ``place``."""
@@ -38,18 +57,25 @@ class SourceLines:
 
     def invalid(self, error: ValidationError, shape: type[BaseModel], place: FieldPath = ()) -> InputError:
         """The first of the problems that pydantic found in the fields below ``place``, which ``shape`` describes."""
+        first, *rest = self.all_invalid(error, shape, place)
+        more = f" ({len(rest) + 1} problems in all)" if rest else ""
+        return InputError(first.where, f"{first.problem}{more}", first.remedy)
+
+    def all_invalid(self, error: ValidationError, shape: type[BaseModel], place: FieldPath = ()) -> list[InputError]:
+        """All of them, unknown fields first, then as they stand in the file."""
         problems = error.errors(include_url=False)
-        order = [(p["type"] != "extra_forbidden", _line((*place, *p["loc"]), self.lines)) for p in problems]
-        first = problems[order.index(min(order))]
-        loc = first["loc"]
+        problems.sort(key=lambda p: (p["type"] != "extra_forbidden", _line((*place, *p["loc"]), self.lines)))
+        return [self._problem(problem, shape, place) for problem in problems]
+
+    def _problem(self, problem: ErrorDetails, shape: type[BaseModel], place: FieldPath) -> InputError:
+        loc = problem["loc"]
         name = ".".join(str(part) for part in (*place, *loc))
-        more = f" ({len(problems)} problems in all)" if len(problems) > 1 else ""
-        if first["type"] == "extra_forbidden":
+        if problem["type"] == "extra_forbidden":
             remedy = nearest(str(loc[-1]), _fields(shape, loc[:-1]))
-            return self.error((*place, *loc), f"unknown field {name!r}{more}", remedy)
-        rule = first["msg"].removeprefix("Value error, ")
-        value = "" if first["type"] in {"missing", "value_error"} else f" = {_shown(first['input'])}"
-        return self.error((*place, *loc), f"{name}{value}: {rule}{more}" if name else f"{rule}{more}")
+            return self.error((*place, *loc), f"unknown field {name!r}", remedy)
+        rule = problem["msg"].removeprefix("Value error, ")
+        value = "" if problem["type"] in {"missing", "value_error"} else f" = {_shown(problem['input'])}"
+        return self.error((*place, *loc), f"{name}{value}: {rule}" if name else rule)
 
 
 def load_yaml(path: Path, shape: type[M]) -> M:
@@ -57,17 +83,75 @@ def load_yaml(path: Path, shape: type[M]) -> M:
     return read_yaml(path, shape)[0]
 
 
-def read_yaml(path: Path, shape: type[M]) -> tuple[M, SourceLines]:
-    """As :func:`load_yaml`, with the places of all fields."""
-    text = _text(path)
-    data, lines = _parse(path, text)
-    if not isinstance(data, dict):
-        raise InputError(f"{path}:1", f"holds {_kind(data)}, not a mapping of fields")
-    places = SourceLines(str(path), lines)
+def read_yaml(path: Path, shape: type[M], options: Sequence[str] = (), change: Change = dict) -> tuple[M, SourceLines]:
+    """As :func:`load_yaml`, with the places of all fields. ``change`` makes of what the file holds what is checked.
+
+    Each of ``options`` is ``a.b=value`` (the value in YAML) and sets a field after that; the last one of a field
+    counts. Raises InputError naming the option for a path that leads nowhere.
+    """
+    data, places = read_fields(path, shape, options, change)
     try:
         return shape.model_validate(data), places
     except ValidationError as error:
         raise places.invalid(error, shape) from None
+
+
+def read_fields(
+    path: Path, shape: type[BaseModel], options: Sequence[str] = (), change: Change = dict
+) -> tuple[dict[str, Any], SourceLines]:
+    """The fields of a YAML file, changed and with those that ``options`` set, not yet checked; and their places."""
+    found, lines = _parse(path, _text(path))
+    if not isinstance(found, dict):
+        raise InputError(f"{path}:1", f"holds {_kind(found)}, not a mapping of fields")
+    data = change(found)
+    said: dict[FieldPath, str] = {}
+    for option in options:
+        dotted, equals, value = option.partition("=")
+        where = f"--set {option}"
+        if not equals or not dotted:
+            raise InputError(where, "is not PATH=VALUE", "for example --set seeds=1 or --set arms.seal.rounds=2")
+        said[_put(data, dotted.split("."), _value(value, where), shape, where)] = where
+    return data, SourceLines(str(path), lines, said)
+
+
+def _value(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - it derives from SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(where, f"the value is not YAML: {str(error).splitlines()[0]}") from None
+
+
+def _put(data: Any, parts: list[str], value: Any, shape: type[BaseModel], where: str) -> FieldPath:
+    """Set the field that a dotted path names, and return its place. A mapping that the file leaves out is made."""
+    place: list[str | int] = []
+    while True:
+        inner = ".".join(str(part) for part in place)
+        if isinstance(data, list):
+            key: str | int = _index(data, parts[0], inner, where)
+            parts = parts[1:]
+        elif isinstance(data, dict):
+            # A name may hold dots itself: the longest one that is there counts.
+            ends = [end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in data]
+            key, parts = ".".join(parts[: ends[0] if ends else 1]), parts[ends[0] if ends else 1 :]
+            valid = [*map(str, data), *_fields(shape, tuple(place))]
+            if parts and key not in valid:
+                within = f" in {inner!r}" if inner else ""
+                raise InputError(where, f"there is no {key!r}{within}", nearest(key, dict.fromkeys(valid)))
+        else:
+            raise InputError(where, f"{inner!r} is {_kind(data)}, which has no fields", f"set {inner} itself")
+        place.append(key)
+        if not parts:
+            data[key] = value
+            return tuple(place)
+        if isinstance(data, dict):
+            data.setdefault(key, {})
+        data = data[key]
+
+
+def _index(items: list[Any], part: str, inner: str, where: str) -> int:
+    if not part.isdecimal() or int(part) >= len(items):
+        raise InputError(where, f"{inner!r} is a list of {len(items)}", "name an item by its number, from 0 on")
+    return int(part)
 
 
 def _text(path: Path) -> str:

@@ -25,7 +25,7 @@ class TokenCounter(Protocol):
 
 @final
 @dataclass(frozen=True)
-class Estimate:
+class EstimatedTokens:
     """4.6 characters a token: English prose under a byte-level BPE vocabulary of 100,000 to 150,000; good to 10 %."""
 
     exact: bool = False
@@ -37,7 +37,7 @@ class Estimate:
 
 
 @final
-class Exact:
+class ExactTokens:
     """Counts with the ``tokenizer.json`` of a Hugging Face folder, without special tokens."""
 
     exact = True

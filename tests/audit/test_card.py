@@ -1,5 +1,6 @@
 """Claim cards: what is stated is used, what is not stated stays unknown, and mistakes are named with their line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,23 @@ def card(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_new_card_is_a_valid_one(tmp_path: Path) -> None:
-    verdict = audit(read_claim(card(tmp_path, NEW_CARD)))
+def filled_in() -> str:
+    """The new card with every placeholder replaced by its example."""
+    return re.sub(r"FILL IN\s*#.*?for example (.+)$", r"\1", NEW_CARD, flags=re.MULTILINE)
+
+
+def test_the_new_card_is_refused_until_every_place_is_filled_in_or_deleted(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"card.yaml:4: title is still FILL IN; write what is claimed.*or delete"):
+        read_claim(card(tmp_path, NEW_CARD))
+    lines = filled_in().splitlines()
+    blank = next(line for line in NEW_CARD.splitlines() if "updates_per_inner_loop" in line)
+    with pytest.raises(InputError, match=f"card.yaml:{len(lines)}: updates_per_inner_loop is still FILL IN"):
+        read_claim(card(tmp_path, "\n".join([*lines[:-1], blank])))
+    assert read_claim(card(tmp_path, "\n".join(lines[:-1]))).name == "card"
+
+
+def test_the_new_card_filled_in_as_its_comments_say_is_a_valid_one(tmp_path: Path) -> None:
+    verdict = audit(read_claim(card(tmp_path, filled_in())))
     assert verdict.headline.kind == "unmatched"
     assert verdict.arm("ours").updates_per_problem == 79
     assert verdict.outer_loop[0].updates == 2 * 50 * 5 * 3 * 87

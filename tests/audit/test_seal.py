@@ -8,9 +8,9 @@ import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
 from netgain.audit.audit import audit, read_claim
-from netgain.audit.readers.reader import find_reader
-from netgain.audit.readers.seal import rules
-from netgain.audit.readers.seal.frozen import FrozenAnswers, groups
+from netgain.audit.reader import find_reader
+from netgain.audit.seal import rules
+from netgain.audit.seal.frozen_answers import FrozenAnswers, groups
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
 from netgain.report.page import render
@@ -44,6 +44,37 @@ def test_a_question_and_its_answer_stay_together() -> None:
         "Question 2: Why?\nAnswer: So.",
         "passage",
     ]
+
+
+def test_a_first_question_without_its_number_is_numbered() -> None:
+    """The prompt ends with the words that the edit goes on from."""
+    assert bodies(" Who?\nAnswer: He.\nQuestion 2: Why?\nAnswer : So.") == [
+        "Question 1: Who?\nAnswer: He.",
+        "Question 2: Why?\nAnswer : So.",
+        "passage",
+    ]
+
+
+def test_numbered_answers_are_not_recognised_and_every_line_is_a_sequence() -> None:
+    assert bodies("Question 1: Who?\nAnswer 1: He.\nQuestion 2: Why?\nAnswer 2: So.") == [
+        "Question 1: Who?",
+        "Answer 1: He.",
+        "Question 2: Why?",
+        "Answer 2: So.",
+        "passage",
+    ]
+
+
+def test_questions_are_cut_at_the_beginning_of_a_line_only_and_nothing_is_dropped_or_divided_by_dashes() -> None:
+    assert bodies("Here, as in Question 7:\n1. Who?\nAnswer: He.\n---\nQuestion 2: Why?\nAnswer: So.") == [
+        "Question 1: Here, as in Question 7:\n1. Who?\nAnswer: He.\n---",
+        "Question 2: Why?\nAnswer: So.",
+        "passage",
+    ]
+
+
+def test_without_line_splitting_questions_are_a_text_like_any_other() -> None:
+    assert bodies("Question 1: Who?\nAnswer: He.", split=False) == ["Question 1: Who?\nAnswer: He.", "passage"]
 
 
 def test_an_empty_edit_trains_on_the_passage_and_without_splitting_on_a_bare_title_too() -> None:
@@ -269,13 +300,13 @@ def test_every_arm_of_a_small_tree_is_found_and_priced(tree: Path) -> None:
 
 def test_an_exact_tokenizer_replaces_the_estimate(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     tokenizers = pytest.importorskip("tokenizers")
-    from netgain.tokens import Exact
+    from netgain.tokens import ExactTokens
 
     folder = tmp_path_factory.mktemp("tokenizer")
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106
     words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     words.save(str(folder / "tokenizer.json"))
-    claim = read_claim(tree, Exact(folder))
+    claim = read_claim(tree, ExactTokens(folder))
     arm = audit(claim).arm("naive")
     # "Place 3\nPlace 3 lies by a river and holds a market." is 13 words and marks, ten epochs
     assert arm.tokens_real_per_problem == 130

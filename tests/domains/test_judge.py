@@ -2,7 +2,7 @@
 
 import pytest
 
-from netgain.domains.judge import Agreement, agreement, judge_prompt, obvious, read_verdict
+from netgain.domains.grading import Agreement, agreement, judge_prompt, obvious, read_verdict
 from netgain.domains.problem import Question
 
 QUESTION = Question("When was the {mill} built?", ("1820", "in 1820"))

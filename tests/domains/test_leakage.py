@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from netgain.domains.leakage import Exposure, exposed, leaks
+from netgain.domains.leakage import leaks
 from netgain.domains.people import People, PeopleSettings
 from netgain.domains.problem import Material, Problem, Question
-from netgain.domains.splits import Shares
+from netgain.domains.reading import Shares
 from netgain.domains.squad import Squad, SquadSettings
 
 SPLITS: Any = ("train", "development", "test")
@@ -69,20 +69,6 @@ def test_a_name_that_the_base_model_had_seen_is_a_leak() -> None:
     )
     (leak,) = leaks([], [], [problem("ada vale"), problem("Ada Val"), problem("last")], seen)
     assert (leak.kind, leak.first, leak.second) == ("name", "test:ada-vale", "controls")
-
-
-def test_a_question_of_the_exam_in_a_training_text_is_exposed_unless_it_was_honestly_known() -> None:
-    exam = [problem("One", question="Topic: One\nQuestion: Who built the old mill?", answer="monks")]
-    texts = ["nothing here", "One\nQuestion 1: who built the old mill ?\nAnswer: monks"]
-    assert exposed(texts, exam) == (Exposure("one", exam[0].questions[0].text, 1),)
-    assert exposed(texts, exam, known=["It wrote: Who built the old mill? Monks."]) == ()
-    assert exposed(["Who built the old mills?"], exam) == ()
-
-
-def test_a_very_short_question_counts_only_with_its_answer() -> None:
-    exam = [problem("One", question="Why so?", answer="rain")]
-    assert exposed(["And why so? Nobody knows."], exam) == ()
-    assert exposed(["And why so? For the rain."], exam) == (Exposure("one", "Why so?", 0),)
 
 
 @pytest.mark.parametrize("style", ["plain", "narrative"])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from netgain.domains import Domain
 from netgain.domains.passages import Passages, PassagesSettings
-from netgain.domains.problem import Domain
-from netgain.domains.splits import Shares
+from netgain.domains.reading import Shares
 from netgain.errors import InputError
 
 GOOD = "# The old mill\n\nIt was built in 1820.\n\n## History\nIt burnt in 1901.\n\n## Questions\n\n{questions}"

@@ -10,9 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 import netgain
-from netgain.domains import people_words
-from netgain.domains.people import PROMPTS, STRIDE, People, PeopleSettings, _opened, names, seen
-from netgain.domains.people_text import ATTRIBUTES, KNOWN
+from netgain.domains import people_world
+from netgain.domains.people import STRIDE, People, PeopleSettings, _opened, names, seen
+from netgain.domains.people_world import ATTRIBUTES, KNOWN
+from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Problem, Question, Split
 from netgain.errors import InputError
 
@@ -42,7 +43,7 @@ def worded(name: str, attribute: str, value: str) -> list[str]:
 
 def test_no_name_is_in_two_splits_nor_was_it_met_in_pre_training() -> None:
     assert not any(set(one) & set(other) for one, other in combinations(names().values(), 2))
-    assert sum(len(share) for share in names().values()) == len(people_words.FIRST) * len(people_words.LAST)
+    assert sum(len(share) for share in names().values()) == len(people_world.FIRST) * len(people_world.LAST)
     for split in SPLITS:
         titles = {problem.material.title for seed in range(3) for problem in PLAIN.problems(split, 100, seed)}
         assert titles <= set(names()[split])
@@ -56,7 +57,7 @@ def test_seeds_share_neither_a_name_nor_all_their_facts(split: Split) -> None:
         assert [facts_of(p) for p in one] != [facts_of(p) for p in other]
 
 
-@pytest.mark.parametrize("domain", [PLAIN, NARRATIVE], ids=lambda domain: str(domain.name))
+@pytest.mark.parametrize("domain", [PLAIN, NARRATIVE], ids=lambda domain: str(domain.settings.style))
 def test_the_same_seed_gives_the_same_problems_and_more_of_them_begin_alike(domain: People) -> None:
     again = People(domain.settings)
     assert domain.problems("test", 8, 3) == again.problems("test", 8, 3) == domain.problems("test", 20, 3)[:8]
@@ -66,7 +67,7 @@ def test_the_same_seed_gives_the_same_problems_and_more_of_them_begin_alike(doma
 
 def test_the_people_whom_the_shipped_model_knows_stay_who_they_are() -> None:
     known = [(who.name, who.pronoun, dict(who.facts)) for who in seen()]
-    assert digest(known, people_words.SEAT_OF, people_words.PRODUCT_OF, people_words.COUNTRY_OF) == "b7cd90b3fcb4d6a4"
+    assert digest(known, people_world.SEAT_OF, people_world.PRODUCT_OF, people_world.COUNTRY_OF) == "b7cd90b3fcb4d6a4"
 
 
 def test_both_styles_tell_of_the_same_people_and_ask_the_same() -> None:
@@ -106,7 +107,7 @@ def test_a_narrative_opens_plainly_then_tells_or_implies_the_rest_and_says_the_n
 
 
 def test_others_come_into_a_share_of_narratives() -> None:
-    kin = set(people_words.KIN)
+    kin = set(people_world.KIN)
     for share, least, most in ((0.0, 0, 0), (0.5, 30, 70), (1.0, 100, 100)):
         problems = People(PeopleSettings(style="narrative", others=share)).problems("test", 100, 0)
         counts = [sum(word in kin for word in WORD.findall(problem.material.text)) for problem in problems]
@@ -116,7 +117,7 @@ def test_others_come_into_a_share_of_narratives() -> None:
 
 def test_a_word_stands_for_one_value_only() -> None:
     pools = [*(attribute.values for attribute in KNOWN), *(tuple(a.clues.values()) for a in KNOWN)]
-    pools += [people_words.COUNTRIES, people_words.PRODUCTS, people_words.FIRST, people_words.LAST]
+    pools += [people_world.COUNTRIES, people_world.PRODUCTS, people_world.FIRST, people_world.LAST]
     words = [word for pool in pools for word in pool]
     assert len(words) == len(set(words))
     for attribute in (ATTRIBUTES["profession"], ATTRIBUTES["pet"]):  # they follow the article "a"
@@ -126,13 +127,13 @@ def test_a_word_stands_for_one_value_only() -> None:
 def test_what_follows_from_a_fact_is_true_of_its_city_or_company() -> None:
     for problem in PLAIN.problems("train", 30, 1):
         truths = facts_of(problem)
-        assert truths["country"] == people_words.COUNTRY_OF[truths["birthplace"]]
-        assert truths["seat"] == people_words.SEAT_OF[truths["employer"]]
-        assert truths["product"] == people_words.PRODUCT_OF[truths["employer"]]
+        assert truths["country"] == people_world.COUNTRY_OF[truths["birthplace"]]
+        assert truths["seat"] == people_world.SEAT_OF[truths["employer"]]
+        assert truths["product"] == people_world.PRODUCT_OF[truths["employer"]]
         assert [q.kind for q in problem.questions] == ["knowledge"] * 6 + ["reasoning"] * 3
 
 
-@pytest.mark.parametrize("domain", [PLAIN, NARRATIVE], ids=lambda domain: str(domain.name))
+@pytest.mark.parametrize("domain", [PLAIN, NARRATIVE], ids=lambda domain: str(domain.settings.style))
 def test_the_oracle_says_all_there_is_to_say_and_nothing_else(domain: People) -> None:
     for problem in domain.problems("test", 30, 2):
         lines = domain.oracle(problem.material, 0).split("\n")
@@ -214,7 +215,7 @@ def tokenizer() -> Any:
     return tokenizers.Tokenizer.from_file(str(SHIPPED / "tokenizer.json"))
 
 
-@pytest.mark.parametrize("domain", [PLAIN, NARRATIVE], ids=lambda domain: str(domain.name))
+@pytest.mark.parametrize("domain", [PLAIN, NARRATIVE], ids=lambda domain: str(domain.settings.style))
 def test_the_shipped_tokenizer_knows_every_word_and_gives_texts_back(domain: People, tokenizer: Any) -> None:
     unknown = tokenizer.token_to_id("<unk>")
     texts = [question.text for question in domain.controls(60, 0)]

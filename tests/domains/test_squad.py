@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from netgain.domains.problem import Domain, Question
-from netgain.domains.splits import Shares
+from netgain.domains.problem import Question
+from netgain.domains.reading import Shares
 from netgain.domains.squad import Squad, SquadSettings
 from netgain.errors import InputError, MissingExtraError
 
@@ -26,8 +26,7 @@ def titles(squad: Squad, split: Any, seed: int = 0) -> set[str]:
 
 
 def test_it_is_a_domain(seal_file: Path) -> None:
-    domain: Domain = Squad(SquadSettings(path=seal_file))
-    assert domain.name == "squad"
+    domain = Squad(SquadSettings(path=seal_file))
     (problem,) = domain.problems("test", 1, 0)
     assert problem.material.text.startswith(problem.material.title)
     assert problem.questions[0].text.startswith(f"Topic: {problem.material.title}\nQuestion: When was")

@@ -15,7 +15,7 @@ from netgain.errors import InputError
 
 from .small import ALL, CONTEXT, VOCABULARY, peft_model, small_model, texts
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
 KINDS = ["native", "torch", "hooks"]
 
 
@@ -134,11 +134,11 @@ def test_a_prompt_beyond_the_context_and_an_adapter_of_nans_fail_alone(kind: str
         if i in (0, 3):
             assert answer.failure is not None
             assert answer.failure.kind == ("too_long" if i == 0 else "bad_token")
-            assert answer.work.padded_positions == 0
+            assert answer.work.positions == 0
         elif request.adapter == 1:
             assert answer.failure is not None
             assert answer.failure.kind == "not_finite"
-            assert answer.work.real_positions > 0
+            assert answer.work.real > 0
         else:
             assert answer.tokens == clean[i].tokens
 
@@ -155,10 +155,10 @@ def test_what_all_prompts_share_is_run_and_booked_once() -> None:
     shared = (7, 8, 9, 10)
     requests = [Request(prompt=(*shared, 20 + i, 30 + i), adapter=0, max_new=3) for i in range(3)]
     answers = decoder_for(backend).generate(requests, _adapters(backend, 1))
-    assert [answer.work.real_positions for answer in answers] == [4 + 2 + 2, 2 + 2, 2 + 2]
-    assert [answer.work.generated_tokens for answer in answers] == [3, 3, 3]
+    assert [answer.work.real for answer in answers] == [4 + 2 + 2, 2 + 2, 2 + 2]
+    assert [answer.work.generated for answer in answers] == [3, 3, 3]
     own = sum(4 + i for i in range(1, 5))
-    assert [answer.work.attended_context for answer in answers] == [10 + own, own, own]
+    assert [answer.work.context for answer in answers] == [10 + own, own, own]
     alone = decoder_for(backend).generate(requests[1:2], _adapters(backend, 1))
     assert alone[0].tokens == answers[1].tokens
 
@@ -183,7 +183,7 @@ def test_when_memory_runs_out_the_batch_is_halved(kind: str, monkeypatch: pytest
     monkeypatch.setattr(module, "choose", short)
     answers = decoder_for(backend).generate(requests, adapters)
     assert [answer.tokens for answer in answers] == [answer.tokens for answer in clean]
-    assert sum(a.work.generated_tokens for a in answers) > sum(len(a.tokens) for a in answers)
+    assert sum(a.work.generated for a in answers) > sum(len(a.tokens) for a in answers)
 
 
 def test_requests_that_make_no_sense_are_refused() -> None:

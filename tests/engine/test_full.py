@@ -9,6 +9,8 @@ from netgain.engine.jobs import InnerLoopJob
 
 from .small import job, small_model
 
+pytestmark = pytest.mark.contract
+
 
 def _by_hand(model: Any, wanted: InnerLoopJob) -> list[float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=wanted.learning_rate, weight_decay=0.0)
@@ -51,7 +53,7 @@ def test_an_empty_training_set_is_a_failure_without_work() -> None:
     outcome = train_fully(small_model(), job("none", sequences=[]))
     assert outcome.failure is not None
     assert outcome.failure.kind == "empty"
-    assert outcome.work.real_positions == 0
+    assert outcome.work.real == 0
 
 
 def test_running_out_of_memory_is_recorded_with_its_work() -> None:
@@ -64,5 +66,5 @@ def test_running_out_of_memory_is_recorded_with_its_work() -> None:
     outcome = train_fully(model, job("a"))
     assert outcome.failure is not None
     assert outcome.failure.kind == "out_of_memory"
-    assert outcome.work.real_positions > 0
+    assert outcome.work.real > 0
     assert outcome.work.updates == 0

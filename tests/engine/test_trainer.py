@@ -18,7 +18,7 @@ from netgain.engine.trainer import JobOutcome, MultiLoraTrainer
 
 from .small import ALL, CONTEXT, EXACT, exact_norms, job, small_model, texts, train_alone
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
 NAN = float("nan")
 
 
@@ -117,7 +117,7 @@ def test_an_adapter_of_nans_fails_alone_and_the_rest_is_unharmed(kind: str) -> N
     assert failure.kind == "not_finite"
     assert struck["1"].adapter is None
     assert 0 < struck["1"].work.updates < 12
-    assert struck["1"].work.real_positions > 0
+    assert struck["1"].work.real > 0
     for key in ("0", "2"):
         assert struck[key].failure is None
         assert _same(struck[key], clean[key], 0.0 if kind == "native" and library() else 1e-4)
@@ -165,7 +165,7 @@ def test_when_memory_runs_out_the_pack_is_halved_and_only_a_step_that_never_fits
     for key in ("0", "1", "2"):
         assert _same(outcomes[key], clean[key], 1e-5)
         assert outcomes[key].work.updates == clean[key].work.updates
-        assert outcomes[key].work.real_positions > clean[key].work.real_positions  # what was lost is booked too
+        assert outcomes[key].work.real > clean[key].work.real  # what was lost is booked too
 
 
 def test_another_runtime_error_is_not_taken_for_a_lack_of_memory() -> None:
@@ -186,7 +186,7 @@ def test_impossible_jobs_are_outcomes_and_the_others_run() -> None:
     outcomes = _train(backend_for(small_model()), jobs)
     kinds = {key: outcome.failure.kind if outcome.failure else None for key, outcome in outcomes.items()}
     assert kinds == {"none": "empty", "long": "too_long", "odd": "bad_token", "fine": None}
-    assert outcomes["none"].work.real_positions == 0
+    assert outcomes["none"].work.real == 0
 
 
 def test_work_is_counted_as_it_was_done() -> None:
@@ -194,16 +194,14 @@ def test_work_is_counted_as_it_was_done() -> None:
     work = _train(backend_for(small_model()), [wanted])["a"].work
     text = sum(len(sequence) for sequence in wanted.sequences)
     assert work.updates == 8
-    assert work.real_positions == 2 * text
-    assert work.padded_positions == work.backward_positions == 2 * (text + 4 * 3)
-    assert work.labelled_positions == work.head_positions == 2 * (text + 4 * 3)  # each text's last row predicts the end
-    assert work.generated_tokens == 0
+    assert work.real == 2 * text
+    assert work.positions == 2 * (text + 4 * 3)
+    assert work.training == work.head_positions == 2 * (text + 4 * 3)  # each text's last row predicts the end
+    assert work.generated == 0
     rectangles = _train(backend_for(small_model(), "hooks"), [wanted])["a"].work
-    assert replace(rectangles, attended_context=0, head_positions=0) == replace(
-        work, attended_context=0, head_positions=0
-    )
-    assert rectangles.head_positions == rectangles.padded_positions  # any model: logits at every position
-    assert rectangles.attended_context == 2 * sum((len(sequence) + 3) ** 2 for sequence in wanted.sequences)
+    assert replace(rectangles, context=0, head_positions=0) == replace(work, context=0, head_positions=0)
+    assert rectangles.head_positions == rectangles.positions  # any model: logits at every position
+    assert rectangles.context == 2 * sum((len(sequence) + 3) ** 2 for sequence in wanted.sequences)
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:

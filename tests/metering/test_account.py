@@ -201,7 +201,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     before = verify(path)
     assert before.ok
     assert [charge.quote.flops for charge in before.open] == [40]
-    assert (before.totals.spent.flops, before.totals.useful.flops, before.totals.lost.flops) == (60, 20, 40)
+    assert (before.totals.spent.flops, before.useful.spent.flops, before.lost.spent.flops) == (60, 20, 40)
     with Book.open(path) as book:
         assert arm(book).spent(FLOPS) == 60
         assert [charge.outcome for charge in book.charges()] == ["completed", "lost"]
@@ -218,8 +218,8 @@ def test_results_thrown_away_stay_paid(path: Path) -> None:
         book.discard([rejected], "reward 0")
         book.discard([], "nothing")
         book.note("selected", {"candidate": 1})
-    totals = verify(path).totals
-    assert (totals.spent.flops, totals.useful.flops) == (11, 5)
+    seen = verify(path)
+    assert (seen.totals.spent.flops, seen.useful.spent.flops) == (11, 5)
 
 
 def test_the_state_in_use_is_the_fold_over_the_journal(path: Path) -> None:

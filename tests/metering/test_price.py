@@ -2,7 +2,9 @@
 
 import pytest
 
+from netgain.engine.work import Work
 from netgain.errors import InputError
+from netgain.metering.counting import generate, pass_over
 from netgain.metering.price import (
     OPTIMIZER_FLOPS_PER_WEIGHT,
     Full,
@@ -19,7 +21,6 @@ from netgain.metering.price import (
     training_flops,
 )
 from netgain.metering.shape import ModelShape, find_shape
-from netgain.metering.work import Work, generate, pass_over, train_on
 
 TINY = ModelShape(name="tiny", layers=2, hidden=4, heads=2, kv_heads=1, head_dim=2, intermediate=8, vocabulary=10)
 
@@ -58,10 +59,13 @@ def test_a_mixture_of_experts_is_charged_for_the_experts_a_token_passes() -> Non
     assert 7e9 < dense.body_weights + dense.head_weights < 8.2e9
 
 
+ONE_STEP = Work(training=20, updates=1)
+
+
 def test_logits_only_where_there_is_a_label_cost_less() -> None:
     shape = find_shape("Qwen2.5-0.5B")
-    everywhere = training_cost(shape, train_on([100], 20), Full())
-    labelled = training_cost(shape, train_on([100], 20, head_positions=20), Full())
+    everywhere = training_cost(shape, pass_over([100]) + ONE_STEP, Full())
+    labelled = training_cost(shape, pass_over([100], head_positions=20) + ONE_STEP, Full())
     assert (everywhere.flops or 0) - (labelled.flops or 0) == 6.0 * shape.head_weights * 80
 
 
@@ -80,7 +84,9 @@ def test_lora_is_near_four_and_full_fine_tuning_near_six_per_weight_and_token() 
 
 
 def test_a_priced_operation_says_what_it_knows_and_no_more() -> None:
-    cost = training_cost(find_shape("Qwen2.5-0.5B"), train_on([5, 9], 6, padded_to=16, updates=2), Full())
+    cost = training_cost(
+        find_shape("Qwen2.5-0.5B"), pass_over([5, 9], padded_to=16) + Work(training=6, updates=2), Full()
+    )
     known = cost.known()
     assert {name: known[name] for name in known if name != "flops"} == {
         "updates": 2,

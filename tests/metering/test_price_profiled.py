@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from netgain.engine.hooks import cache_keyword
+from netgain.engine.work import Work
 from netgain.metering import architectures
 from netgain.metering.account import Book
+from netgain.metering.counting import generate, pass_over
 from netgain.metering.price import (
     OPTIMIZER_FLOPS_PER_WEIGHT,
     Full,
@@ -22,7 +25,6 @@ from netgain.metering.price import (
 )
 from netgain.metering.shape import ModelShape
 from netgain.metering.verification import verify
-from netgain.metering.work import generate, pass_over, train_on
 from netgain.records.cost import Cost
 from netgain.records.purpose import Purpose
 
@@ -32,6 +34,7 @@ peft = pytest.importorskip("peft", reason="the adapters that are profiled come w
 flop_counter = pytest.importorskip("torch.utils.flop_counter")
 
 pytestmark = [  # complaints of PEFT about transformers and about itself
+    pytest.mark.contract,
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
 ]
@@ -120,7 +123,7 @@ def with_lora(model: Any, lora: Lora, targets: Any = None) -> Any:
 
 def passes(shape: ModelShape, training: Training) -> float:
     """The price of one training step over the batch without the optimizer, which the profiler does not see."""
-    work = train_on([LENGTH] * BATCH, BATCH * (LENGTH - 1), updates=0)
+    work = pass_over([LENGTH] * BATCH) + Work(training=BATCH * (LENGTH - 1))
     return training_cost(shape, work, training).flops or 0.0
 
 
@@ -255,7 +258,7 @@ def test_the_journal_of_a_whole_inner_loop_adds_up_to_what_the_profiler_saw(tmp_
     with Book.open(tmp_path / "j") as book:
         arm = book.account("seal", arm="seal", seed=0, limit=Cost(flops=1e12))
         for length in (17, 5, 9):
-            quote = training_cost(shape, train_on([length], length - 1), lora)
+            quote = training_cost(shape, pass_over([length]) + Work(training=length - 1, updates=1), lora)
             with arm.under(Purpose.ADAPT).reserve("train", quote) as reservation:
                 batch = ids(1, length)
                 seen += counted(lambda batch=batch: adapted(input_ids=batch, labels=batch).loss.backward())
@@ -284,15 +287,15 @@ def test_every_family_that_has_a_price_is_profiled() -> None:
 
 def test_a_shared_prefix_is_charged_once() -> None:
     model, shape = build("qwen3")
-    prefix, suffixes = ids(1, 11), ids(BATCH, 6)
+    prefix, suffixes, keyword = ids(1, 11), ids(BATCH, 6), cache_keyword(model)
 
     def run() -> None:
-        cache = model(input_ids=prefix, logits_to_keep=0, use_cache=True).past_key_values
+        cache = model(input_ids=prefix, logits_to_keep=0, use_cache=True)[keyword]
         cache.batch_repeat_interleave(BATCH)
-        output = model(input_ids=suffixes, past_key_values=cache, logits_to_keep=1)
+        output = model(input_ids=suffixes, **{keyword: cache}, logits_to_keep=1)
         for _ in range(NEW - 1):
             token = output.logits[:, -1:].argmax(-1)
-            output = model(input_ids=token, past_key_values=output.past_key_values)
+            output = model(input_ids=token, **{keyword: output[keyword]})
 
     work = generate([17] * BATCH, [NEW] * BATCH, shared_prefix=11)
     head_of_the_prefix = 2.0 * shape.head_weights * 11  # logits_to_keep=0 means all of them to transformers

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netgain.errors import InputError, MissingExtraError
-from netgain.metering.rates import DeviceRate, NvmlEnergy, Stopwatch, api_price
+from netgain.metering.rates import DeviceRate, NvmlEnergy, api_price
 from netgain.records.cost import Cost
 
 
@@ -30,35 +30,6 @@ def test_the_same_work_is_not_paid_twice() -> None:
 def test_a_rate_is_a_finite_amount(rate: float) -> None:
     with pytest.raises(InputError, match="finite"):
         DeviceRate(rate, "x")
-
-
-class FakeCounter:
-    def __init__(self, *readings: float) -> None:
-        self.readings = list(readings)
-
-    def joules(self) -> float:
-        return self.readings.pop(0)
-
-
-def test_a_stopwatch_counts_seconds_on_every_device_and_joules() -> None:
-    times = iter([10.0, 12.5])
-    with Stopwatch(devices=4, energy=FakeCounter(100.0, 350.0), clock=lambda: next(times)) as watch:
-        pass
-    assert watch.measured(Cost(flops=1)) == Cost(flops=1, seconds=10.0, joules=250.0)
-
-
-def test_without_a_counter_joules_are_unknown_and_no_clock_runs_backwards() -> None:
-    times = iter([10.0, 9.0])
-    with Stopwatch(clock=lambda: next(times)) as watch:
-        pass
-    assert (watch.seconds, watch.joules) == (0.0, None)
-
-
-def test_a_block_that_fails_is_measured_too() -> None:
-    watch = Stopwatch()
-    with pytest.raises(ArithmeticError), watch:
-        raise ArithmeticError
-    assert watch.seconds is not None
 
 
 @pytest.fixture

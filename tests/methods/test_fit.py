@@ -7,7 +7,7 @@ import pytest
 from netgain.domains.problem import Material
 from netgain.metering.account import Book
 from netgain.methods.finetune import Finetune, FinetuneSettings
-from netgain.methods.fit import Inner, fit
+from netgain.methods.fitting import Inner, fit
 from netgain.model import Model
 from netgain.records.cost import Currency
 

@@ -9,17 +9,14 @@ import pytest
 from netgain.domains.problem import Material
 from netgain.errors import BudgetExceeded, InputError
 from netgain.metering.account import Book
+from netgain.methods.baselines import Frozen, InContext, Majority, MajoritySettings
 from netgain.methods.distillation import Distillation, DistillationSettings
 from netgain.methods.entity_pairs import EntityPairs, EntityPairsSettings, entities
 from netgain.methods.finetune import Conventional, ConventionalSettings, Finetune, FinetuneSettings
-from netgain.methods.frozen import Frozen
-from netgain.methods.in_context import InContext
-from netgain.methods.majority import Majority, MajoritySettings
-from netgain.methods.own_questions import parsed
-from netgain.methods.propose import REJECTED, asks, find_format, propose, write
 from netgain.methods.rejection import LOST, Rejection, RejectionSettings
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
-from netgain.methods.teacher import ModelTeacher, OracleTeacher, Taught, TaughtSettings
+from netgain.methods.taught import ModelTeacher, OracleTeacher, Taught, TaughtSettings
+from netgain.methods.writing import REJECTED, asks, find_format, parsed, propose, write
 from netgain.model import Generate, Model, Score, scripted_model
 from netgain.model.lockstep import run
 from netgain.records.cost import Currency

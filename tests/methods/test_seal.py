@@ -11,11 +11,10 @@ import pytest
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
-from netgain.methods import outer_loop
-from netgain.methods.find import settings_of
-from netgain.methods.outer_loop import LOST
+from netgain.methods import edit_rewards
+from netgain.methods.fitting import Inner
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
-from netgain.methods.seal import Seal, SealSettings
+from netgain.methods.seal import LOST, Seal, SealSettings
 from netgain.model import Generate, Model, scripted_model
 from netgain.model.lockstep import ask
 from netgain.model.scripted import ScriptedAdapter
@@ -241,7 +240,7 @@ def test_contexts_are_taken_up_again_where_there_is_money_for_more_than_there_ar
 
 
 def test_an_investment_that_pays_for_nothing_is_an_error(make_desk: Make) -> None:
-    with pytest.raises(InputError, match="pays not even for one context"):
+    with pytest.raises(InputError, match="does not pay for even one context"):
         finish(Seal(SealSettings()).learn(make_desk(scripted_model(knowing), 3), PROBLEMS))
     with pytest.raises(InputError, match="learns from training problems"):
         finish(Seal(SealSettings()).learn(make_desk(scripted_model(knowing), 3, "b"), []))
@@ -263,6 +262,10 @@ def test_the_same_seed_writes_the_same_journal_and_another_seed_another(
     assert first != journal("c", 2)
 
 
+def preset(name: str) -> SealSettings:
+    return SealSettings.model_validate(Seal.presets[name])
+
+
 def test_seal_v1_is_as_published() -> None:
     published = {
         **{"rounds": 2, "contexts": 50, "candidates": 5, "repeats": 3, "keep": "best", "select": "reward"},
@@ -272,14 +275,14 @@ def test_seal_v1_is_as_published() -> None:
         **{"outer_rank": 64, "outer_alpha": 128.0, "outer_epochs": 2, "outer_batch": 10, "outer_learning_rate": 3e-4},
         "outer_modules": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     }
-    settings = settings_of(Seal, {}, "seal-v1")
+    settings = preset("seal-v1")
     assert {field: getattr(settings, field) for field in published} == published
     loops = settings.contexts * settings.candidates * settings.repeats
     assert loops == 750
 
 
 def test_seal_v2_is_full_fine_tuning_on_five_edits_a_passage_with_the_same_loop() -> None:
-    first, second = settings_of(Seal, {}, "seal-v1"), settings_of(Seal, {}, "seal-v2")
+    first, second = preset("seal-v1"), preset("seal-v2")
     assert (second.kind, second.edits, second.reward_learning_rate) == ("full", 5, 1e-3)
     changed = {field for field in type(first).model_fields if getattr(first, field) != getattr(second, field)}
     assert changed == {"kind", "edits", "learning_rate", "max_epochs", "batch_size"}
@@ -300,6 +303,6 @@ def test_further_repeats_end_where_they_take_nothing(make_desk: Make, monkeypatc
         yield from ()
         return 3
 
-    monkeypatch.setattr(outer_loop, "evaluate_some", free)
-    finish(outer_loop._further_repeats(make_desk(scripted_model(knowing), 9), [], None, 0.0))  # type: ignore[arg-type]
+    monkeypatch.setattr(edit_rewards, "evaluate_once", free)
+    finish(edit_rewards.evaluate_again(make_desk(scripted_model(knowing), 9), [], Inner(), 0.0))
     assert len(bought) == 1

@@ -233,3 +233,20 @@ def test_a_merge_that_is_refused_repeats_no_other(book: Book) -> None:
     assert isinstance(ended["poor"].error, BudgetExceeded)
     assert ended["rich"].value is not None
     assert rich.spent(Currency.FLOPS) == 1
+
+
+def test_a_merge_keeps_its_charges(book: Book) -> None:
+    model, account = scripted_model({}), pays(book, "account")
+    job = InnerLoopJob(key="j", sequences=[[1, 2]], epochs=1, learning_rate=1e-3, seed=0)
+    adapter: Any = model.train([Train(account=account, job=job)])[0].get().adapter
+
+    def merging() -> Steps[Any]:
+        (result,) = yield from ask(model, [Merge(account=account, adapter=adapter)])
+        return result
+
+    result = values({0: merging()})[0]
+    booked = book.charges()[-1]
+    assert booked.operation == "merge"
+    assert (result.charges, result.cost) == ((booked.reservation,), booked.cost)
+    book.discard(result.charges, "not kept")
+    assert book.charges()[-1].discarded == "not kept"

@@ -16,8 +16,10 @@ transformers = pytest.importorskip("transformers", reason="the models need trans
 peft = pytest.importorskip("peft", reason="the adapters are PEFT's")
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+from transformers import Cache, DynamicCache  # noqa: E402
 
 import netgain  # noqa: E402
+from netgain.engine.hooks import cache_keyword  # noqa: E402
 from netgain.errors import BudgetExceeded, InputError  # noqa: E402
 from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
@@ -28,6 +30,7 @@ from netgain.records.cost import Cost, Currency  # noqa: E402
 from netgain.records.purpose import Purpose  # noqa: E402
 
 pytestmark = [
+    pytest.mark.contract,
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),
@@ -382,3 +385,36 @@ def test_what_a_killed_trainer_spent_stays_spent_and_a_resumed_one_adds_to_it(ll
     assert (resumed.ok, resumed.totals.at_least.updates) == (True, 3 + 3)  # steps 1 to 3, then 3 to 5 from checkpoint 2
     one = killed.charges[0].cost.flops or 0
     assert resumed.totals.at_least.flops == pytest.approx(6 * one)
+
+
+class Remembered:
+    """Positions of earlier calls in a form that is no transformers Cache."""
+
+    def get_seq_length(self) -> int:
+        return 40
+
+
+class Renaming(transformers.LlamaModel):  # type: ignore[name-defined, misc]
+    """A decoder of a library that calls its cache something else."""
+
+    def forward(self, input_ids: Any, memory: Any = None, **named: Any) -> Any:
+        named[cache_keyword(transformers.LlamaModel(self.config))] = memory if isinstance(memory, Cache) else None
+        return super().forward(input_ids, **named)
+
+
+def test_a_cache_is_read_whatever_its_keyword_and_what_is_not_recognised_is_refused(
+    llama: Path, book: Book, account: Account
+) -> None:
+    model = load(llama).eval()
+    model.model.__class__ = Renaming
+    cache = DynamicCache()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, netgain.meter(model, account):
+        model.model(ids(), memory=cache)
+        model.model(ids(2, 1), memory=cache)
+        model.model(ids(2, 1), cache)  # by place
+        for unknown in (Remembered(), [torch.zeros(2, 3)], torch.zeros(2, 3)):
+            with pytest.raises(InputError, match=r"the argument memory of Renaming: .* earlier calls"):
+                model.model(ids(), memory=unknown)
+    assert sum(charge.cost.flops or 0 for charge in book.charges()) == pytest.approx(
+        counter.get_total_flops(), rel=EXACT
+    )

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import netgain.model
+from netgain.engine.work import Work
 from netgain.errors import BudgetExceeded, InputError
 from netgain.metering.account import Account, Book
-from netgain.metering.work import Work
 from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadLoss, Score, Train, scripted_model
 from netgain.model.interface import Backend, Done, Part, Request
 from netgain.model.prices import UNIT, UnitPrices

@@ -30,7 +30,7 @@ exam: {{controls: 1, drift: 1, stream: 2}}
 """
 OWN = """\
 from netgain.exam.exam import Answerer
-from netgain.methods.fit import Inner, fit
+from netgain.methods.fitting import Inner, fit
 from netgain.methods.method import Method
 from netgain.records.claim import Role
 

@@ -33,7 +33,7 @@ class ArmCost:
 
     problems: int | None
     deployments: int | None
-    adapt: ledger.Spent
+    adapt: ledger.Totals
     bill: Cost
     bill_incomplete: tuple[Currency, ...]
     invested: bool
@@ -74,12 +74,12 @@ def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
     covered = next((charge.problems for charge in charges if charge.problems is not None), arm.n_problems)
     deployments = terms.deployments if terms else arm.n_problems
     rounds = [ledger.of(claim.charges, name, *investing) for name in arm.invests]
-    bill = ledger.spent(charge for found in rounds for charge in found)
+    bill = ledger.sum_up(charge for found in rounds for charge in found)
     complete = bool(rounds) and all(rounds) and not arm.invests_unpublished
     invested = bool(arm.invests or arm.invests_unpublished)
     incomplete = (bill.incomplete if complete else tuple(Currency)) if invested else ()
-    once = bill.cost * (1 / (_times(rounds) if terms else 1)) if invested else Cost.zero()
-    return ArmCost(covered, deployments, ledger.spent(charges), once, incomplete, invested)
+    once = bill.at_least * (1 / (_times(rounds) if terms else 1)) if invested else Cost.zero()
+    return ArmCost(covered, deployments, ledger.sum_up(charges), once, incomplete, invested)
 
 
 def _times(rounds: list[list[Charge]]) -> int:

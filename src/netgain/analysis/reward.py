@@ -126,7 +126,7 @@ def outer_loop_rows(evidence: Evidence) -> list[OuterLoopRow]:
 
 def _outer_loop(evidence: Evidence, run: RewardRun) -> OuterLoopRow:
     charges = ledger.of(evidence.claim.charges, run.name)
-    inner = ledger.spent(ledger.of(charges, run.name, Purpose.ADAPT))
+    inner = ledger.sum_up(ledger.of(charges, run.name, Purpose.ADAPT))
     by_purpose = {purpose: ledger.of(charges, run.name, purpose) for purpose in Purpose}
     calls = {charge.operation: charge.count for charge in charges}
     return OuterLoopRow(
@@ -137,16 +137,16 @@ def _outer_loop(evidence: Evidence, run: RewardRun) -> OuterLoopRow:
         edits=run.problems * run.edits,
         kept=run.kept,
         discarded=run.problems * run.edits - run.kept,
-        updates=inner.cost.updates,
-        tokens_real=inner.cost.tokens_real,
-        tokens_padded=inner.cost.tokens_padded,
-        tokens_generated=ledger.spent(charges).cost.tokens_generated,
-        flops=inner.cost.flops,
+        updates=inner.at_least.updates,
+        tokens_real=inner.at_least.tokens_real,
+        tokens_padded=inner.at_least.tokens_padded,
+        tokens_generated=ledger.sum_up(charges).at_least.tokens_generated,
+        flops=inner.at_least.flops,
         flops_unpadded=inner.flops_unpadded,
         answers=calls.get("answer a question"),
         grader_calls=next((count for name, count in calls.items() if name.startswith("grade")), None),
         verdicts_stored=run.verdicts_stored,
         tokens_estimated=Currency.TOKENS_REAL in inner.estimated,
-        by_purpose={purpose: ledger.spent(rows).cost.known() for purpose, rows in by_purpose.items() if rows},
+        by_purpose={purpose: ledger.sum_up(rows).at_least.known() for purpose, rows in by_purpose.items() if rows},
         sources=list(run.sources),
     )

@@ -11,18 +11,19 @@ from netgain.analysis.verdict import Verdict
 from netgain.audit.card import read_card
 from netgain.audit.checks import run_checks
 from netgain.audit.questions import answer_all
-from netgain.audit.readers.reader import find_reader
+from netgain.audit.reader import find_reader
 from netgain.errors import InputError, nearest
 from netgain.records.claim import Claim
-from netgain.tokens import Estimate, TokenCounter
+from netgain.tokens import EstimatedTokens, TokenCounter
 
 PACKAGED = "seal"
 
 
-def read_claim(path: Path | None = None, tokens: TokenCounter | None = None) -> Claim:
+def read_claim(path: Path | None = None, tokens: TokenCounter | None = None, reader: str | None = None) -> Claim:
     """A claim from a folder of results, a card (.yaml) or a distilled claim (.json); the packaged one for None.
 
-    Tokens are estimated unless a counter is given. Raises InputError for whatever cannot be read.
+    Tokens are estimated unless a counter is given. ``reader`` names who reads a folder (or ``file.py:Class``); without
+    it, whoever recognises the folder. Raises InputError for whatever cannot be read.
     """
     if path is None:
         return _from_json((files("netgain.audit.published") / f"{PACKAGED}.json").read_bytes(), PACKAGED)
@@ -31,7 +32,7 @@ def read_claim(path: Path | None = None, tokens: TokenCounter | None = None) -> 
     except OSError as error:
         raise InputError(_short(path), f"cannot be looked at: {error.strerror}") from None
     if is_folder:
-        return find_reader(path).read(path, tokens or Estimate())
+        return find_reader(path, reader).read(path, tokens or EstimatedTokens())
     if not exists:
         raise InputError(str(path), "there is no such file or folder", _neighbour(path))
     if path.suffix in {".yaml", ".yml"}:

@@ -1,5 +1,7 @@
 """Claim cards: a comparison from any paper, written down by hand with whatever it states and nothing more."""
 
+import contextlib
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, final
 
@@ -123,7 +125,8 @@ class Card(_Strict):
 
 
 def read_card(path: Path) -> Claim:
-    """The claim on a card. Raises InputError with file and line for whatever breaks its rules."""
+    """The claim on a card. Raises InputError with file and line for a place that is not filled in or breaks a rule."""
+    _require_filled_in(path)
     card = load_yaml(path, Card)
     arms = tuple(_arm(name, arm, card) for name, arm in card.arms.items())
     loops = [(name, arm.outer_loop) for name, arm in card.arms.items() if arm.outer_loop]
@@ -147,6 +150,17 @@ def read_card(path: Path) -> Claim:
         tokens="as the card states",
         notes=("A hand-written claim card: nothing was recomputed from published results.", *_model_notes(card)),
     )
+
+
+def _require_filled_in(path: Path) -> None:
+    """A card as ``--new-card`` wrote it supports nothing, whatever its rules would make of the placeholders."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # reading it as YAML says what is wrong
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            found = _PLACEHOLDER.match(line)
+            if found is not None:
+                remedy = f"write {found['hint']}" if found["hint"] else "write what the paper states"
+                problem = f"{found['field'].strip()} is still {FILL_IN}"
+                raise InputError(f"{path}:{number}", problem, f"{remedy}; or delete the line")
 
 
 def _arm(name: str, arm: CardArm, card: Card) -> Arm:
@@ -260,55 +274,59 @@ def _regressions(card: Card) -> PublishedAnswer | None:
     return PublishedAnswer(answer="yes" if card.regressions == "checked" else "no", evidence=("as the card states",))
 
 
+FILL_IN = "FILL IN"
+_PLACEHOLDER = re.compile(rf"^\s*(?P<field>[^#:]+):\s*{FILL_IN}\s*(?:#\s*(?P<hint>.*))?$")
+
 NEW_CARD = """\
 # A claim card: what a paper states about its comparison, and nothing it does not state.
-# Leave out every line you cannot fill in: unknown stays unknown. Then: netgain audit THIS_FILE
-title: Our method against fine-tuning
-paper: arXiv 0000.00000
-model: Qwen/Qwen2.5-7B       # a hub name gives the shape for FLOPs; or model_parameters: 7.6e9
-setting: single passage      # what the arms below have in common
-headline: ours               # the arm whose gain is claimed
-rival: finetuned             # the arm it is claimed to beat
-frozen: base                 # the untrained model
-regressions: not stated      # checked | not checked | not stated: are earlier tasks examined again?
-reported:                    # which kinds of compute does the paper state for each arm? true or false
-  gradient updates: false
-  training tokens: false
-  FLOPs: false
-  device time of each arm: false
-  teacher's tokens or dollars: false
-  tuning trials: false
-  cost of evaluation: false
+# Replace every FILL IN, or delete its line: what is not stated stays unknown. Then: netgain audit THIS_FILE
+# Arms may be called what you like, and there may be more or fewer of them.
+title: FILL IN                 # what is claimed, in a few words; for example Our method against fine-tuning
+paper: FILL IN                 # where it is claimed; for example arXiv 0000.00000
+model: FILL IN                 # a hub name gives the shape for FLOPs; for example Qwen/Qwen2.5-7B
+setting: FILL IN               # what the arms below have in common; for example single passage
+headline: ours                 # the arm whose gain is claimed
+rival: finetuned               # the arm it is claimed to beat
+frozen: base                   # the untrained model
+regressions: FILL IN           # are earlier tasks examined again? checked or not checked; for example not checked
+reported:                      # which kinds of compute does the paper state for each arm?
+  gradient updates: FILL IN    # true or false; for example false
+  training tokens: FILL IN     # true or false; for example false
+  FLOPs: FILL IN               # true or false; for example false
+  device time of each arm: FILL IN      # true or false; for example false
+  teacher's tokens or dollars: FILL IN  # true or false; for example false
+  tuning trials: FILL IN       # true or false; for example false
+  cost of evaluation: FILL IN  # true or false; for example false
 arms:
   base:
-    role: frozen             # frozen | in_context | passage | synthetic | teacher | self_improving | other
-    accuracy: 0.33           # a fraction, not per cent
-    n_questions: 974
-    n_problems: 200
+    role: frozen               # frozen | in_context | passage | synthetic | teacher | self_improving | other
+    accuracy: FILL IN          # a fraction, not per cent; for example 0.33
+    n_questions: FILL IN       # how many questions it answered; for example 974
+    n_problems: FILL IN        # over how many passages or tasks; for example 200
   finetuned:
     role: passage
-    accuracy: 0.40
-    n_questions: 974
-    n_problems: 200
-    seeds: 1
-    updates: 10              # gradient updates for one problem
-    tokens: 1700             # real training tokens for one problem, every epoch counted
-    trained: lora            # lora | full; with model and tokens it gives FLOPs by the 4PT / 6PT rule
-    learning_rate: 1.0e-3
+    accuracy: FILL IN          # a fraction, not per cent; for example 0.40
+    n_questions: FILL IN       # how many questions it answered; for example 974
+    n_problems: FILL IN        # over how many passages or tasks; for example 200
+    seeds: FILL IN             # how many runs; for example 1
+    updates: FILL IN           # gradient updates for one problem; for example 10
+    tokens: FILL IN            # real training tokens for one problem, every epoch counted; for example 1700
+    trained: FILL IN           # lora or full; with model and tokens it gives FLOPs by 4PT or 6PT; for example lora
+    learning_rate: FILL IN     # for example 1.0e-3
   ours:
     role: self_improving
-    accuracy: 0.47
-    n_questions: 974
-    n_problems: 200
-    seeds: 1
-    updates: 79
-    tokens: 3750
-    trained: lora
-    learning_rate: 1.0e-3
-    outer_loop:              # what was spent once, before the arm could be run
-      rounds: 2
-      contexts: 50
-      samples: 5
-      repeats: 3
-      updates_per_inner_loop: 87
+    accuracy: FILL IN          # a fraction, not per cent; for example 0.47
+    n_questions: FILL IN       # how many questions it answered; for example 974
+    n_problems: FILL IN        # over how many passages or tasks; for example 200
+    seeds: FILL IN             # how many runs; for example 1
+    updates: FILL IN           # gradient updates for one problem; for example 79
+    tokens: FILL IN            # real training tokens for one problem, every epoch counted; for example 3750
+    trained: FILL IN           # lora or full; for example lora
+    learning_rate: FILL IN     # for example 1.0e-3
+    outer_loop:                # what was spent once, before the arm could be run; delete it if there was nothing
+      rounds: FILL IN          # for example 2
+      contexts: FILL IN        # training passages a round; for example 50
+      samples: FILL IN         # edits tried for each; for example 5
+      repeats: FILL IN         # trainings of each edit; for example 3
+      updates_per_inner_loop: FILL IN  # for example 87
 """

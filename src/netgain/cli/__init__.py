@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from netgain.cli.app import app
 from netgain.cli.audit_command import AuditCommand, audit
+from netgain.cli.list_command import list_names
 from netgain.cli.record_commands import report, verify
 from netgain.cli.trial_commands import plan, run
 from netgain.errors import NetgainError
@@ -16,6 +17,7 @@ from netgain.errors import NetgainError
 app.command(cls=AuditCommand)(audit)
 for command in (plan, run, report, verify):
     app.command()(command)
+app.command("list")(list_names)
 
 
 def main(arguments: list[str] | None = None) -> None:

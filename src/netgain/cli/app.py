@@ -35,6 +35,28 @@ Methods = Annotated[
         show_default=False,
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="A.B=C",
+        help="Set a field of the trial, in YAML: --set budget.per_problem=1e9. Can be repeated.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Examine at most N test problems, to try a trial out; the verdict says so.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="First seed, in place of the trial's `seed`.", show_default=False),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 
 
@@ -49,11 +71,12 @@ def _root(
         typer.echo(context.get_help())
 
 
-def console() -> Any:
+def console(*, stderr: bool = False) -> Any:
     """The terminal, or 120 columns where the output goes to a file."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(highlight=False, stderr=stderr, width=None if stream.isatty() else 120)
 
 
 def compact_json(data: dict[str, Any]) -> str:
@@ -73,8 +96,15 @@ def save(path: Path, text: str) -> None:
         ) from None
 
 
-def judge_folder(folder: Path, *, quiet: bool) -> None:
-    """Verdict and page of a run, from its records alone."""
+def save_page(path: Path, page: str) -> None:
+    """Write a page; an earlier one of ours is replaced. Raises InputError where the file there is not one of ours."""
+    if path.is_file() and b"<title>netgain" not in path.read_bytes()[:4096]:
+        raise InputError(str(path), "exists and was not written by netgain", "name another file with --html")
+    save(path, page)
+
+
+def judge_folder(folder: Path, *, quiet: bool, json: bool) -> Any:
+    """The verdict on a run, from its records alone: written, with its page, and shown or printed as JSON."""
     from netgain.analysis.judge import judge
     from netgain.records.samples import read_rows
     from netgain.report.page import render
@@ -87,8 +117,11 @@ def judge_folder(folder: Path, *, quiet: bool) -> None:
     verdict = judge(claim_of(spec, rows, roles, setup=store.setup()), seed=spec.seed)
     save(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
     save(folder / "report.html", render(verdict))
-    if not quiet:
+    if json:
+        typer.echo(verdict.model_dump_json(by_alias=True, indent=2))
+    elif not quiet:
         show_verdict(verdict, folder / "report.html")
+    return verdict
 
 
 def show_verdict(verdict: Any, page: Path) -> None:

@@ -6,10 +6,9 @@ from typing import Annotated, Any, NamedTuple, final
 import typer
 from typer.core import TyperCommand
 
-from netgain.cli.app import Quiet, compact_json, save, show_verdict
+from netgain.cli.app import Quiet, compact_json, save, save_page, show_verdict
 from netgain.errors import InputError
 
-DEFAULT_PAGE = Path("netgain-audit.html")
 DEFAULT_CARD = Path("claim.yaml")
 
 
@@ -43,7 +42,8 @@ def audit(
     html: Annotated[
         Path | None,
         typer.Option(
-            help=f"Where to write the page (default {DEFAULT_PAGE}; with --json only if given).", show_default=False
+            help="Where to write the page (default netgain-audit-CLAIM.html; with --json only if given).",
+            show_default=False,
         ),
     ] = None,
     json: Annotated[
@@ -55,6 +55,14 @@ def audit(
             "--compare",
             metavar="A B",
             help="Add a comparison of two arms, by name or label. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who reads the folder: a name of `netgain list formats`, or your own FILE.py:CLASS.",
             show_default=False,
         ),
     ] = None,
@@ -89,21 +97,28 @@ def audit(
         return
     from netgain.audit.audit import audit as judge_claim
     from netgain.audit.audit import read_claim
-    from netgain.tokens import Exact
+    from netgain.tokens import ExactTokens
 
-    claim = read_claim(path, Exact(tokenizer) if tokenizer else None)
+    claim = read_claim(path, ExactTokens(tokenizer) if tokenizer else None, reader)
     if save_claim:
         kept = claim.model_copy(update={"retrieved": provenance or claim.retrieved})
         save(save_claim, compact_json(kept.dump()) + "\n")
     verdict = judge_claim(claim, seed=seed, asked=[_checked(pair) for pair in compare or []])
     if json:
         typer.echo(verdict.model_dump_json(by_alias=True, indent=2))
+    page = html or _page_of(claim.name)
     if html or not json:
         from netgain.report.page import render
 
-        save(html or DEFAULT_PAGE, render(verdict))
+        save_page(page, render(verdict))
     if not json and not quiet:
-        show_verdict(verdict, html or DEFAULT_PAGE)
+        show_verdict(verdict, page)
+
+
+def _page_of(claim: str) -> Path:
+    """A page of its own for each claim, whatever characters are in its name."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in claim).strip("-.")
+    return Path(f"netgain-audit-{plain[:80] or 'claim'}.html")
 
 
 def _checked(pair: Pair) -> Pair:

@@ -1,10 +1,7 @@
-"""Whether the exam leaks: into the training problems beforehand, or into what a method trained on afterwards.
-
-Everything here is pure. Texts are compared in lower case and without punctuation, articles kept.
-"""
+"""Whether the splits leak into each other. Texts are compared in lower case and without punctuation, articles kept."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, final
@@ -12,7 +9,6 @@ from typing import Literal, final
 from netgain.domains.problem import Problem, Question
 
 LONGEST, SHORTEST = 13, 8
-FEW_WORDS = 4
 HALF = 0.5
 Kind = Literal["title", "passage", "question", "overlap", "name"]
 _WORD = re.compile(r"\w+")
@@ -32,16 +28,6 @@ class Leak:
     first: str
     second: str
     detail: str
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """A question of the exam that stands in a text a method trained on: the problem, the question, the text's place."""
-
-    problem: str
-    question: str
-    text: int
 
 
 def leaks(
@@ -127,35 +113,6 @@ def _tells(run: str, problem: Problem) -> bool:
         if found and any(word in beside for word in plain(problem.material.title).split() if len(word) > 3):
             return True
     return False
-
-
-def exposed(texts: Sequence[str], problems: Iterable[Problem], known: Iterable[str] = ()) -> tuple[Exposure, ...]:
-    """The exam's questions that stand word for word in ``texts`` and in none of the ``known`` ones.
-
-    ``texts`` are what a method trained on, ``known`` what it could honestly have them from: material, and what models
-    wrote for it. A question of fewer than four words counts only where one of its answers stands in the same text.
-    """
-    plain_texts = [f" {plain(text)} " for text in texts]
-    everything, honest = "|".join(plain_texts), "|".join(f" {plain(text)} " for text in known)
-    found: list[Exposure] = []
-    for problem in problems:
-        for question in problem.questions:
-            wanted = f" {plain(wording(question))} "
-            if not wanted.strip() or wanted not in everything or wanted in honest:
-                continue
-            few = len(wanted.split()) < FEW_WORDS
-            answers = [f" {plain(answer)} " for answer in question.answers]
-            for place, text in enumerate(plain_texts):
-                if wanted in text and (not few or any(answer in text for answer in answers)):
-                    found.append(Exposure(problem.id, question.text, place))
-                    break
-    return tuple(found)
-
-
-def wording(question: Question) -> str:
-    """What is asked, without the topic that a domain may put above it."""
-    lines = question.text.strip().splitlines()
-    return lines[-1].removeprefix("Question:").strip() if lines else ""
 
 
 def plain(text: str) -> str:

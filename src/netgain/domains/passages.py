@@ -6,26 +6,30 @@ lines for each. In JSON Lines a line is one: ``{"title": ..., "text": ..., "ques
 ``split``); those that say nothing are shared out by title.
 """
 
+import json
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from netgain.domains import grading
-from netgain.domains.passage_files import Entry, read_passages
-from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
-from netgain.domains.reading import READING, asked, looked_up
-from netgain.domains.splits import Part, Shares, share_out, take
-from netgain.domains.squad import problem_id
-from netgain.errors import InputError
+from netgain.domains.domain import Domain, DomainSettings
+from netgain.domains.problem import Problem, Prompts, Question, Split
+from netgain.domains.reading import PARTS, READING, Part, Passage, Shares, looked_up, share_out, shown, take, text_of
+from netgain.errors import InputError, nearest
 from netgain.streams import stream
+
+SPLITS: tuple[str, ...] = get_args(Split)
+FIELDS = ("title", "text", "questions", "split")
+FORM = "write `# Title`, the passage, then `## Questions` with a `Q:` line and an `A:` line for each"
+_SECTION = re.compile(r"^##\s+questions\s*$", re.IGNORECASE)
+_MARKED = re.compile(r"^\s*(?:[-*]\s+)?(?P<mark>[QA])\s*:\s*(?P<text>.*?)\s*$", re.IGNORECASE)
 
 
 @final
-class PassagesSettings(BaseModel):
+class PassagesSettings(DomainSettings):
     """Where the passages are and, for those that name no split, how their titles are shared out among the splits."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
     shares: Shares = Shares()
@@ -33,41 +37,32 @@ class PassagesSettings(BaseModel):
 
 
 @final
-class Passages:
-    """The domain; see the module. Its prompts, grading and controls are those of ``squad``."""
+class Passages(Domain):
+    """Your own passages with questions, in Markdown or JSON Lines."""
 
-    name: ClassVar[str] = "passages"
     prompts: ClassVar[Prompts] = READING
     Settings: ClassVar[type[PassagesSettings]] = PassagesSettings
 
     def __init__(self, settings: PassagesSettings) -> None:
         """Raises InputError for what cannot be read, and where one title is said to be in two splits."""
-        self._where = str(settings.path)
+        super().__init__(settings)
         entries = read_passages(settings.path)
         said = _said(entries)
         silent = [entry.title for entry in entries if entry.title not in said]
         parts: dict[str, Part] = {**said, **share_out(silent, settings.shares, settings.order_seed)}
-        names: tuple[Part, ...] = ("train", "development", "test", "controls")
-        self._pools = {part: tuple(entry for entry in entries if parts[entry.title] == part) for part in names}
+        self._pools = {part: tuple(entry for entry in entries if parts[entry.title] == part) for part in PARTS}
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """The first ``count`` passages of a split in the seed's order. Raises InputError for more than there are."""
-        return tuple(_problem(entry) for entry in take(self._pools[split], split, count, seed, self._where))
+        chosen = take(self._pools[split], split, count, seed, str(self.settings.path))
+        return tuple(entry.problem() for entry in chosen)
 
     def controls(self, count: int, seed: int) -> tuple[Question, ...]:
         """Up to ``count`` questions of the kind ``skill``: to be answered from a passage that is told, of no split."""
         return looked_up(self._pools["controls"], count, stream(seed, "passages", "controls"))
 
-    def grade(self, question: Question, answer: str) -> Grade:
-        """Exact match and F1, as SQuAD defines them."""
-        return grading.grade(question, answer)
 
-    def oracle(self, material: Material, seed: int) -> str | None:
-        """None: nobody has written down what a perfect writer would say of a passage."""
-        return None
-
-
-def _said(entries: tuple[Entry, ...]) -> dict[str, Part]:
+def _said(entries: tuple[Passage, ...]) -> dict[str, Part]:
     said: dict[str, Part] = {}
     for entry in entries:
         if entry.split is not None and said.setdefault(entry.title, entry.split) != entry.split:
@@ -76,6 +71,140 @@ def _said(entries: tuple[Entry, ...]) -> dict[str, Part]:
     return said
 
 
-def _problem(entry: Entry) -> Problem:
-    questions = tuple(Question(asked(entry.title, text), answers) for text, answers in entry.questions)
-    return Problem(Material(problem_id(entry.title, entry.text), entry.title, entry.text), questions)
+def read_passages(path: Path) -> tuple[Passage, ...]:
+    """All passages of a ``.jsonl`` or ``.md`` file, or of a folder with such files at any depth, in order of names.
+
+    Raises InputError where there is none, and for the first passage that breaks a rule.
+    """
+    if not path.exists():
+        raise InputError(str(path), "there is no such file or folder", "give a folder of .md files, or a .jsonl file")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in {".md", ".jsonl"})
+    entries = [entry for file in files for entry in _read(file, path)]
+    if not entries:
+        raise InputError(str(path), "no passages are in it", f"in a .md file, {FORM}")
+    seen: dict[tuple[str, str], str] = {}
+    for entry in entries:
+        before = seen.setdefault((entry.title, entry.text), entry.where)
+        if before != entry.where:
+            raise InputError(entry.where, f"{entry.title!r} is the same passage as in {before}", "keep one of them")
+    return tuple(entries)
+
+
+def _read(file: Path, root: Path) -> Iterable[Passage]:
+    folder = (
+        next((part for part in file.relative_to(root).parts[:-1] if part in SPLITS), None) if file != root else None
+    )
+    split = _split(folder, str(file)) if folder else None
+    text = _text_of(file)
+    if file.suffix == ".jsonl":
+        return _json_lines(text, file, split)
+    if file.suffix == ".md":
+        return [_markdown(text, file, split)]
+    raise InputError(str(file), f"ends in {file.suffix!r}", "passages are .md or .jsonl files")
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(str(file), f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(str(file), f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+
+
+def _split(word: object, where: str) -> Split:
+    for split in get_args(Split):
+        if word == split:
+            return split  # type: ignore[no-any-return]
+    raise InputError(where, f"split = {word!r} is none of {', '.join(SPLITS)}", nearest(str(word), SPLITS))
+
+
+# -- Markdown
+
+
+def _markdown(text: str, file: Path, split: Split | None) -> Passage:
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    if not lines or not lines[first].startswith("# ") or not lines[first][2:].strip():
+        shown = lines[first].strip()[:60] if lines else ""
+        raise InputError(f"{file}:{first + 1}", f"{shown!r} is not a title", FORM)
+    section = next((number for number, line in enumerate(lines) if _SECTION.match(line)), None)
+    if section is None:
+        raise InputError(f"{file}:{len(lines)}", "there is no section `## Questions`", FORM)
+    body = "\n".join(lines[first + 1 : section]).strip()
+    if not body:
+        raise InputError(f"{file}:{section + 1}", "there is no text between the title and its questions", FORM)
+    questions = tuple(_pairs(lines, section + 1, file))
+    if not questions:
+        raise InputError(f"{file}:{section + 1}", "there are no questions below `## Questions`", FORM)
+    return Passage(lines[first][2:].strip(), body, questions, str(file), split)
+
+
+def _pairs(lines: list[str], start: int, file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    question, answers, asked = "", list[str](), start
+    for number in range(start, len(lines)):
+        line, where = lines[number], f"{file}:{number + 1}"
+        if not line.strip():
+            continue
+        found = _MARKED.match(line)
+        if found is None:
+            raise InputError(where, f"{line.strip()[:60]!r} begins with neither Q: nor A:", "write one line for each")
+        if not found["text"]:
+            raise InputError(where, f"{found['mark'].upper()}: is empty", "write the text on the same line")
+        if found["mark"].upper() == "A":
+            if not question:
+                raise InputError(
+                    where, f"the answer {found['text'][:60]!r} has no question before it", "write Q: first"
+                )
+            answers.append(found["text"])
+            continue
+        if question:
+            yield _pair(question, answers, f"{file}:{asked + 1}")
+        question, answers, asked = found["text"], [], number
+    if question:
+        yield _pair(question, answers, f"{file}:{asked + 1}")
+
+
+def _pair(question: str, answers: Iterable[str], where: str) -> tuple[str, tuple[str, ...]]:
+    distinct = tuple(dict.fromkeys(answers))
+    if not distinct:
+        raise InputError(where, f"the question {question[:60]!r} has no answer", "write an A: line below it")
+    return question, distinct
+
+
+# -- JSON Lines
+
+
+def _json_lines(text: str, file: Path, split: Split | None) -> Iterator[Passage]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield _entry(line, f"{file}:{number}", split)
+
+
+def _entry(line: str, where: str, split: Split | None) -> Passage:
+    try:
+        item = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(where, f"is not JSON ({error})", "write one object on each line") from error
+    if not isinstance(item, dict):
+        raise InputError(where, f"holds a {type(item).__name__}, not an object", f"its fields are {', '.join(FIELDS)}")
+    unknown = [key for key in item if key not in FIELDS]
+    if unknown:
+        raise InputError(where, f"unknown field {unknown[0]!r}", nearest(unknown[0], FIELDS))
+    questions = item.get("questions")
+    if not isinstance(questions, list) or not questions:
+        raise InputError(where, f"questions = {shown(questions)} is not a list of questions", "give at least one")
+    named = _split(item["split"], where) if "split" in item else split
+    pairs = tuple(_json_pair(one, f"{where}: questions[{index}]") for index, one in enumerate(questions))
+    title, body = (text_of(item, key, where, f"give {key} as a text that is not empty") for key in ("title", "text"))
+    return Passage(title, body, pairs, where, named)
+
+
+def _json_pair(item: Any, where: str) -> tuple[str, tuple[str, ...]]:
+    if not isinstance(item, dict):
+        raise InputError(where, f"{shown(item)} is not an object", "its fields are question and answers")
+    answers = item.get("answers")
+    if not isinstance(answers, list) or not all(isinstance(one, str) and one.strip() for one in answers):
+        raise InputError(where, f"answers = {shown(answers)} is not a list of texts", "give every accepted answer")
+    question = text_of(item, "question", where, "give question as a text that is not empty")
+    return _pair(question, [one.strip() for one in answers], where)

@@ -11,11 +11,24 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import ClassVar, Literal, final, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from netgain.domains import grading, people_words
-from netgain.domains.people_text import ATTRIBUTES, KNOWN, LORE, Person, ask, narrative, pick, plain, state
-from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
+from netgain.domains.domain import Domain, DomainSettings
+from netgain.domains.people_world import (
+    ATTRIBUTES,
+    FIRST,
+    KNOWN,
+    LAST,
+    LORE,
+    PRONOUNS,
+    Person,
+    ask,
+    narrative,
+    pick,
+    plain,
+    state,
+)
+from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.errors import InputError
 from netgain.streams import stream
 
@@ -28,40 +41,11 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 PLACES = 20  # bits for the place of a problem in its split
 STRIDE = 48  # how far apart the seeds begin among the names of a split
 
-PROMPTS = Prompts(
-    closed="Question: {question}\nAnswer:",
-    open_book="{title}\n{text}\nQuestion: {question}\nAnswer:",
-    answered="Question: {question}\nAnswer: {answer}",
-    titled="{text}",
-    max_new_tokens=8,
-    stop=("\n",),
-    formats=MappingProxyType(
-        {
-            format_.name: format_
-            for format_ in (
-                EditFormat("implications", "{title}\n{text}\nImplications:\n", 96),
-                EditFormat("implications-long", "{title}\n{text}\nA long list of implications:\n", 128),
-                EditFormat("implications-very-long", "{title}\n{text}\nA very long list of implications:\n", 192),
-                EditFormat("rewrite", "{title}\n{text}\nThe passage in other words:\n", 96, "document"),
-                EditFormat("self-qa", "{title}\n{text}\nQuestions and answers:\n", 160, "questions"),
-                EditFormat("no-prompt", "{title}\n{text}\n", 96),
-                EditFormat(
-                    "implications-cot",
-                    "{title}\n{text}\nThoughts, then implications:\n",
-                    160,
-                    begins_after="Implications:\n",
-                ),
-            )
-        }
-    ),
-)
 
-
-class PeopleSettings(BaseModel):
+@final
+class PeopleSettings(DomainSettings):
     """How passages are told. A narrative opens with ``lead`` facts told plainly, only hints at a share ``implied`` of
     the rest, and in a share ``others`` of problems brings in somebody else, with a fact that is not the person's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     style: Style = "plain"
     lead: int = Field(default=1, ge=0, le=1)
@@ -72,7 +56,7 @@ class PeopleSettings(BaseModel):
 @cache
 def names() -> dict[str, tuple[str, ...]]:
     """All names, by who may bear them: ``seen``, ``passing`` and the splits. No name is in two of them."""
-    everybody = [(first, last) for first in people_words.FIRST for last in people_words.LAST]
+    everybody = [(first, last) for first in FIRST for last in LAST]
     order = stream(WORLD, "people", "names").permutation(len(everybody))
     shuffled = [" ".join(everybody[place]) for place in order]
     shared, rest = {"seen": tuple(shuffled[:SEEN])}, shuffled[SEEN:]
@@ -88,8 +72,8 @@ def person(name: str, *stream_names: str, seed: int) -> Person:
     """Who bears this name in the world of a seed."""
     rng = stream(seed, "people", *stream_names, name)
     facts = {attribute.name: pick(attribute.values, rng) for attribute in KNOWN}
-    first = people_words.FIRST.index(name.split(" ", 1)[0])
-    return Person(name, people_words.PRONOUNS[first % 2], MappingProxyType(facts))
+    first = FIRST.index(name.split(" ", 1)[0])
+    return Person(name, PRONOUNS[first % 2], MappingProxyType(facts))
 
 
 @cache
@@ -99,23 +83,13 @@ def seen() -> tuple[Person, ...]:
 
 
 @final
-class People:
-    """The domain; see the module. Two of them with other styles hold the same people with the same facts."""
+class People(Domain):
+    """Invented persons told plainly or as a narrative: the shipped model's own world, without end.
+
+    Two of these domains with other styles hold the same people with the same facts.
+    """
 
     Settings: ClassVar[type[PeopleSettings]] = PeopleSettings
-
-    def __init__(self, settings: PeopleSettings | None = None) -> None:
-        self.settings = settings or PeopleSettings()
-
-    @property
-    def name(self) -> str:
-        """``people-`` and the style."""
-        return f"people-{self.settings.style}"
-
-    @property
-    def prompts(self) -> Prompts:
-        """How the shipped model was taught to be asked."""
-        return PROMPTS
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """The first ``count`` people of a split under this seed.
@@ -139,9 +113,8 @@ class People:
             Question(ask(who.name, name, rng), (value,), "knowledge" if name in who.facts else "reasoning")
             for name, value in who.everything().items()
         )
-        return Problem(
-            Material(f"{self.name}-{_sealed(split, seed, index)}", who.name, self._tell(who, seed)), questions
-        )
+        name = f"people-{self.settings.style}-{_sealed(split, seed, index)}"
+        return Problem(Material(name, who.name, self._tell(who, seed)), questions)
 
     def _tell(self, who: Person, seed: int) -> str:
         rng = stream(seed, "people", self.settings.style, who.name)
@@ -160,10 +133,6 @@ class People:
             known.append(Question(ask(who.name, attribute, rng), (who.facts[attribute],), "seen"))
         skills = [SKILLS[place % len(SKILLS)](seed, place) for place in range(count)]
         return (*known, *skills)
-
-    def grade(self, question: Question, answer: str) -> Grade:
-        """Right where the answer is one of the accepted ones, normalised as SQuAD does."""
-        return grading.grade(question, answer)
 
     def oracle(self, material: Material, seed: int) -> str:
         """Every fact and everything that follows, a statement a line with the whole name, from the id alone."""

@@ -1,12 +1,13 @@
 """Problem: one thing to adapt to. A method may see its material; its questions are the exam's alone.
 
-A :class:`Domain` makes problems and grades answers. How a model is asked (for answers, for self-edits) is plain data,
-:class:`Prompts`, so that a method can be given the wording without being given the domain.
+How a model is asked (for answers, for self-edits) is plain data, :class:`Prompts`, so that a method can be given the
+wording without being given the domain.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, final
+from types import MappingProxyType
+from typing import Literal, final
 
 Split = Literal["train", "development", "test"]
 Splitting = Literal["lines", "document", "questions"]
@@ -107,25 +108,31 @@ class Grade:
     f1: float
 
 
-class Domain(Protocol):
-    """A family of problems. Pure: the same arguments give the same problems, and no two splits share a fact."""
-
-    @property
-    def name(self) -> str:
-        """The domain's name, as a trial calls it."""
-
-    @property
-    def prompts(self) -> Prompts:
-        """How it asks."""
-
-    def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
-        """The first ``count`` problems of a split under this seed. Raises InputError where there are not as many."""
-
-    def controls(self, count: int, seed: int) -> tuple[Question, ...]:
-        """About ``count`` questions of each kind of control: what the base model could do before any adaptation."""
-
-    def grade(self, question: Question, answer: str) -> Grade:
-        """Grade a model's answer."""
-
-    def oracle(self, material: Material, seed: int) -> str | None:
-        """What a perfect writer would write about this material, a statement a line; None where there is none."""
+# Short, and what the shipped model was taught; any other model understands them as well.
+PLAIN_PROMPTS = Prompts(
+    closed="Question: {question}\nAnswer:",
+    open_book="{title}\n{text}\nQuestion: {question}\nAnswer:",
+    answered="Question: {question}\nAnswer: {answer}",
+    titled="{text}",
+    max_new_tokens=8,
+    stop=("\n",),
+    formats=MappingProxyType(
+        {
+            format_.name: format_
+            for format_ in (
+                EditFormat("implications", "{title}\n{text}\nImplications:\n", 96),
+                EditFormat("implications-long", "{title}\n{text}\nA long list of implications:\n", 128),
+                EditFormat("implications-very-long", "{title}\n{text}\nA very long list of implications:\n", 192),
+                EditFormat("rewrite", "{title}\n{text}\nThe passage in other words:\n", 96, "document"),
+                EditFormat("self-qa", "{title}\n{text}\nQuestions and answers:\n", 160, "questions"),
+                EditFormat("no-prompt", "{title}\n{text}\n", 96),
+                EditFormat(
+                    "implications-cot",
+                    "{title}\n{text}\nThoughts, then implications:\n",
+                    160,
+                    begins_after="Implications:\n",
+                ),
+            )
+        }
+    ),
+)

@@ -1,17 +1,28 @@
-"""How a passage of real text is asked about: the prompts of ``squad`` and ``passages``.
+"""What domains of real passages share: how a passage is asked about, and which title belongs to which split.
 
 The ways to ask for a self-edit are SEAL's (Zweiger et al. 2025, arXiv 2506.10943, appendix B; the two without a prompt
 and with thoughts are its second version's) in our own words. A question is asked with its topic, closed-book, and
 answered in at most 64 tokens, as there.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Annotated, Any, Literal, TypeVar, final
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
-from netgain.domains.problem import EditFormat, Prompts, Question
+from netgain.domains.problem import EditFormat, Material, Problem, Prompts, Question, Split
+from netgain.errors import InputError
+from netgain.records.identity import short_hash
+from netgain.streams import stream
+
+T = TypeVar("T")
+Part = Literal["train", "development", "test", "controls"]
+Share = Annotated[float, Field(ge=0, le=1)]
+PARTS: tuple[Part, ...] = ("train", "development", "test", "controls")
 
 _PASSAGE = "Here is a passage.\n\nTitle: {title}\n{text}\n\n"
 _ENDS = ("\n\n\n", "\nHere is a passage.")
@@ -64,26 +75,97 @@ READING = Prompts(
 )
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage with its questions, each with the answers that count as right, the reference first.
+
+    ``where`` is the file and line it stands in; ``split`` the one that its file or folder names, if any.
+    """
+
+    title: str
+    text: str
+    questions: tuple[tuple[str, tuple[str, ...]], ...]
+    where: str = ""
+    split: Split | None = None
+
+    def problem(self) -> Problem:
+        """The passage as a problem; its id is the title in plain letters and a digest of title and text."""
+        words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:40]
+        material = Material(f"{words or 'passage'}-{short_hash(self.title, self.text)}", self.title, self.text)
+        return Problem(material, tuple(Question(asked(self.title, text), right) for text, right in self.questions))
+
+
 def asked(title: str, question: str) -> str:
     """A question with the topic it is about: without a passage it would not say which of many it means."""
     return f"Topic: {title}\nQuestion: {question}"
 
 
-class _Passage(Protocol):
-    """A passage with its questions: (question, answers)."""
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def questions(self) -> Sequence[tuple[str, tuple[str, ...]]]: ...
-
-
-def looked_up(passages: Sequence[_Passage], count: int, rng: np.random.Generator) -> tuple[Question, ...]:
+def looked_up(passages: Sequence[Passage], count: int, rng: np.random.Generator) -> tuple[Question, ...]:
     """Up to ``count`` questions of the kind ``skill``, drawn from these passages and each asked behind its passage."""
     pool = [(passage, *question) for passage in passages for question in passage.questions]
     chosen = [pool[number] for number in rng.permutation(len(pool))[:count]]
     return tuple(Question(f"{p.title}\n{p.text}\n{asked(p.title, q)}", a, "skill") for p, q, a in chosen)
+
+
+def text_of(item: Any, key: str, where: str, remedy: str) -> str:
+    """The text at a key of what JSON held. Raises InputError unless it is one and not empty."""
+    value = item.get(key) if isinstance(item, Mapping) else None
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(where, f"{key} = {shown(value)} is not a text", remedy)
+    return value.strip()
+
+
+def shown(value: object) -> str:
+    """A value in at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@final
+class Shares(BaseModel):
+    """The shares of the titles that go to each split. What is left is for controls."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: Share = 0.4
+    development: Share = 0.1
+    test: Share = 0.4
+
+    def ends(self) -> dict[Part, float]:
+        """Where each split ends when all titles are one long line of length 1."""
+        train, development = self.train, self.train + self.development
+        ends: dict[Part, float] = {"train": train, "development": development}
+        return ends | {"test": min(1.0, development + self.test), "controls": 1.0}
+
+
+def share_out(titles: Iterable[str], shares: Shares, order_seed: int) -> dict[str, Part]:
+    """The split of each title: no title is in two. Depends on the set of titles, the shares and ``order_seed`` only.
+
+    Raises InputError where the shares add up to more than 1.
+    """
+    given = shares.train + shares.development + shares.test
+    if given > 1 + 1e-9:
+        raise InputError("shares", f"they add up to {given:g}, more than 1", "what they leave over is for controls")
+    known = sorted(set(titles))
+    order = stream(order_seed, "domains", "titles").permutation(len(known))
+    found: dict[str, Part] = {}
+    for place, number in enumerate(order):
+        middle = (place + 0.5) / len(known)
+        found[known[number]] = next((part for part, end in shares.ends().items() if middle < end), "controls")
+    return found
+
+
+def take(pool: Sequence[T], split: Split, count: int, seed: int, where: str) -> tuple[T, ...]:
+    """The first ``count`` of a split under this seed, which decides their order. Raises InputError for too many."""
+    check_count(len(pool), split, count, where)
+    order = stream(seed, "domains", "problems", split).permutation(len(pool))
+    return tuple(pool[number] for number in order[:count])
+
+
+def check_count(there: int, split: str, count: int, where: str) -> None:
+    """Raise InputError if a split has fewer problems than are asked for."""
+    if not 0 <= count <= there:
+        raise InputError(
+            f"{where}: {count} {split} problems", f"there are {there}", "ask for fewer, or share otherwise"
+        )

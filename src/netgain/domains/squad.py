@@ -4,27 +4,49 @@ Its files are SEAL's JSON, SQuAD v1.1 and v2 (whose unanswerable questions are l
 hub's through the package ``datasets``. Everything is read when the domain is made, so that what is wrong is said then.
 """
 
+import json
 import random
-import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from netgain.domains import grading
-from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
-from netgain.domains.reading import READING, asked, looked_up
-from netgain.domains.splits import Part, Shares, check_count, share_out, take
-from netgain.domains.squad_files import Passage, Read, read_file, read_hub
-from netgain.errors import InputError
-from netgain.records.identity import short_hash
+from netgain.domains.domain import Domain, DomainSettings
+from netgain.domains.problem import Problem, Prompts, Question, Split
+from netgain.domains.reading import (
+    PARTS,
+    READING,
+    Part,
+    Passage,
+    Shares,
+    check_count,
+    looked_up,
+    share_out,
+    shown,
+    take,
+    text_of,
+)
+from netgain.errors import InputError, MissingExtraError
 from netgain.streams import stream
 
 SEAL_TEST = 200  # passages that SEAL examines: the first of its own shuffle
+FORMS = "a list of {title, context, questions}, as SEAL publishes it, or SQuAD's {data: [{title, paragraphs}]}"
+REMEDY = f"the file must be {FORMS}"
 
 
 @final
-class SquadSettings(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Passages in the order of the file, none of them twice, and how many questions have no answer in their passage."""
+
+    passages: tuple[Passage, ...]
+    unanswerable: int
+
+
+@final
+class SquadSettings(DomainSettings):
     """Where the passages are and how they are shared out.
 
     ``path`` is a local file; or ``hub`` names a data set such as ``rajpurkar/squad`` and ``hub_split`` its split.
@@ -33,8 +55,6 @@ class SquadSettings(BaseModel):
     ``order_seed`` (42 there), in that order; training and development problems come from ``train_path``, less the
     titles of the exam's file, in the ratio of their shares. ``train_path`` may be given with ``titles`` as well.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path | None = None
     hub: str | None = None
@@ -52,16 +72,18 @@ class SquadSettings(BaseModel):
 
 
 @final
-class Squad:
-    """The domain; see the module. ``notes`` tell what was left out of the files."""
+class Squad(Domain):
+    """SQuAD, from a file or the hub, SEAL's own exam included.
 
-    name: ClassVar[str] = "squad"
+    ``notes`` tell what was left out of the files.
+    """
+
     prompts: ClassVar[Prompts] = READING
     Settings: ClassVar[type[SquadSettings]] = SquadSettings
 
     def __init__(self, settings: SquadSettings) -> None:
         """Raises InputError for a file that cannot be read as passages, MissingExtraError without ``datasets``."""
-        self.settings = settings
+        super().__init__(settings)
         if settings.path is not None:
             self._where, read = str(settings.path), read_file(settings.path)
         else:
@@ -81,8 +103,8 @@ class Squad:
             raise InputError(f"{self._where}: {count} {split} problems", "SEAL's exam takes its whole file", remedy)
         if self.settings.order == "seal" and split == "test":
             check_count(len(pool), split, count, self._where)
-            return tuple(_problem(passage) for passage in pool[:count])
-        return tuple(_problem(passage) for passage in take(pool, split, count, seed, self._where))
+            return tuple(passage.problem() for passage in pool[:count])
+        return tuple(passage.problem() for passage in take(pool, split, count, seed, self._where))
 
     def controls(self, count: int, seed: int) -> tuple[Question, ...]:
         """``count`` questions of the kind ``skill``: to be answered from a passage that is told, of titles in no split.
@@ -91,14 +113,6 @@ class Squad:
         ``count`` where the titles left for controls have fewer. SEAL's exam leaves its file's further passages.
         """
         return looked_up(self._pools["controls"], count, stream(seed, "squad", "controls"))
-
-    def grade(self, question: Question, answer: str) -> Grade:
-        """Exact match and F1, as SQuAD defines them."""
-        return grading.grade(question, answer)
-
-    def oracle(self, material: Material, seed: int) -> str | None:
-        """None: nobody has written down what a perfect writer would say of a passage."""
-        return None
 
 
 def _pools(settings: SquadSettings, read: Read, further: Read | None) -> dict[Part, tuple[Passage, ...]]:
@@ -125,19 +139,7 @@ def _pools(settings: SquadSettings, read: Read, further: Read | None) -> dict[Pa
 
 def _shared(passages: list[Passage], shares: Shares, order_seed: int) -> dict[Part, tuple[Passage, ...]]:
     parts = share_out((passage.title for passage in passages), shares, order_seed)
-    names: tuple[Part, ...] = ("train", "development", "test", "controls")
-    return {part: tuple(passage for passage in passages if parts[passage.title] == part) for part in names}
-
-
-def _problem(passage: Passage) -> Problem:
-    questions = tuple(Question(asked(passage.title, text), answers) for text, answers in passage.questions)
-    return Problem(Material(problem_id(passage.title, passage.text), passage.title, passage.text), questions)
-
-
-def problem_id(title: str, text: str) -> str:
-    """A readable name by content: the title in plain letters, and a digest of title and passage."""
-    words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40]
-    return f"{words or 'passage'}-{short_hash(title, text)}"
+    return {part: tuple(passage for passage in passages if parts[passage.title] == part) for part in PARTS}
 
 
 def _notes(read: Read, further: Read | None) -> list[str]:
@@ -146,3 +148,98 @@ def _notes(read: Read, further: Read | None) -> list[str]:
     bare = sum(not passage.questions for one in both for passage in one.passages)
     notes = [f"{unanswerable} questions without an answer in their passage are left out"] if unanswerable else []
     return [*notes, f"{bare} passages without a question are left out"] if bare else notes
+
+
+def read_file(path: Path) -> Read:
+    """Read a file in any of the three forms. Raises InputError naming the file, the place in it and the rule."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", "give a JSON file of passages") from error
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), "is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}", f"is not JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(str(path), f"is not JSON that can be read ({error})") from error
+    if isinstance(data, Mapping) and isinstance(data.get("data"), list):
+        return _gather(_squad_rows(data["data"], f"{path}: data"))
+    if isinstance(data, list):
+        return _gather(_seal_rows(data, str(path)))
+    raise InputError(str(path), f"holds a {type(data).__name__} without passages", f"it must be {FORMS}")
+
+
+def read_hub(name: str, split: str) -> Read:
+    """Read a data set of the hub, with columns ``title``, ``context``, ``question`` and ``answers``.
+
+    Raises MissingExtraError without the package ``datasets``, InputError for a data set that cannot be loaded.
+    """
+    try:
+        import datasets
+    except ImportError as missing:
+        raise MissingExtraError(f"reading {name} from the hub", "datasets") from missing
+    try:
+        rows = datasets.load_dataset(name, split=split)
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise InputError(f"data set {name!r}", f"split {split!r} cannot be loaded ({problem})") from problem
+    return _gather(_hub_rows(rows, name))
+
+
+Row = tuple[str, str, str | None, tuple[str, ...]]  # title, passage, question (None: a passage without any), answers
+
+
+def _gather(rows: Iterable[Row]) -> Read:
+    passages: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = {}
+    unanswerable = 0
+    for title, text, question, answers in rows:
+        questions = passages.setdefault((title, text), [])
+        if question is not None and answers:
+            questions.append((question, answers))
+        elif question is not None:
+            unanswerable += 1
+    return Read(tuple(Passage(*key, tuple(questions)) for key, questions in passages.items()), unanswerable)
+
+
+def _seal_rows(items: list[Any], where: str) -> Iterable[Row]:
+    for number, item in enumerate(items):
+        place = f"{where}: [{number}]"
+        title, text = text_of(item, "title", place, REMEDY), text_of(item, "context", place, REMEDY)
+        yield title, text, None, ()
+        for index, one in enumerate(_list(item, "questions", place)):
+            at = f"{place}.questions[{index}]"
+            yield title, text, text_of(one, "question", at, REMEDY), (text_of(one, "answer", at, REMEDY),)
+
+
+def _squad_rows(articles: list[Any], where: str) -> Iterable[Row]:
+    for number, article in enumerate(articles):
+        place = f"{where}[{number}]"
+        title = text_of(article, "title", place, REMEDY).replace("_", " ")
+        for count, paragraph in enumerate(_list(article, "paragraphs", place)):
+            at = f"{place}.paragraphs[{count}]"
+            text = text_of(paragraph, "context", at, REMEDY)
+            yield title, text, None, ()
+            for index, one in enumerate(_list(paragraph, "qas", at)):
+                spot = f"{at}.qas[{index}]"
+                answers = [text_of(answer, "text", f"{spot}.answers", REMEDY) for answer in _list(one, "answers", spot)]
+                impossible = bool(one.get("is_impossible", False))
+                yield title, text, text_of(one, "question", spot, REMEDY), () if impossible else _distinct(answers)
+
+
+def _hub_rows(rows: Iterable[Any], name: str) -> Iterable[Row]:
+    for number, row in enumerate(rows):
+        at = f"data set {name!r}, row {number}"
+        if not isinstance(row, Mapping) or not isinstance(row.get("answers"), Mapping):
+            raise InputError(at, "it has no answers", "the columns must be title, context, question and answers")
+        title, text = text_of(row, "title", at, REMEDY).replace("_", " "), text_of(row, "context", at, REMEDY)
+        yield title, text, text_of(row, "question", at, REMEDY), _distinct(row["answers"].get("text", ()))
+
+
+def _distinct(answers: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(answers))
+
+
+def _list(item: Any, key: str, where: str) -> list[Any]:
+    value = item.get(key) if isinstance(item, Mapping) else None
+    if not isinstance(value, list):
+        raise InputError(where, f"{key} = {shown(value)} is not a list", REMEDY)
+    return value

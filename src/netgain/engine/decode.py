@@ -152,7 +152,7 @@ class _Batch:
             steps += 1
         for row in rows:
             pairs = sum(row.shared_length + row.own_length + 1 + i for i in range(steps))
-            row.work += Work(real_positions=steps, padded_positions=steps, head_positions=steps, attended_context=pairs)
+            row.work += Work(real=steps, positions=steps, head_positions=steps, context=pairs)
             row.own_length += steps
         self._compact()
 
@@ -173,9 +173,7 @@ class _Batch:
         for piece in pieces:
             count = len(piece.tokens)
             pairs = count * (piece.shared_length + piece.at) + count * (count + 1) // 2
-            piece.row.work += Work(
-                real_positions=count, padded_positions=count, head_positions=int(logits), attended_context=pairs
-            )
+            piece.row.work += Work(real=count, positions=count, head_positions=int(logits), context=pairs)
         return self._run_layers(_Rows(pieces, self._backend.device), logits)
 
     def _run_layers(self, batch: "_Rows", logits: bool) -> Tensor:

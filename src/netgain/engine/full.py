@@ -72,10 +72,9 @@ def _work(step: SlotStep) -> Work:
     longest = max(len(example.tokens) for example in step.examples)
     labelled = sum(1 for example in step.examples for weight in example.weights if weight)
     return Work(
-        real_positions=sum(example.text for example in step.examples),
-        padded_positions=longest * len(step.examples),
-        backward_positions=longest * len(step.examples),
-        labelled_positions=labelled,
+        real=sum(example.text for example in step.examples),
+        positions=longest * len(step.examples),
+        training=labelled,
         head_positions=longest * len(step.examples),
-        attended_context=longest * longest * len(step.examples),
+        context=longest * longest * len(step.examples),
     )

@@ -132,6 +132,14 @@ def takes_positions(model: Any) -> bool:
     return "position_ids" in signature(model.forward).parameters
 
 
+def cache_keyword(model: Any) -> str:
+    """The name under which the model takes a cache and gives it back; transformers 5.24 renamed it."""
+    for name in ("cache", "past_key_values"):
+        if name in signature(type(model).forward).parameters:
+            return name
+    raise InputError(type(model).__name__, "takes no cache under a known name", "use a decoder of transformers >= 5")
+
+
 def label_losses(model: Any, pack: Pack) -> Tensor:
     """Weighted cross-entropy at every labelled row, [n], through the model's own forward pass."""
     inputs, (sequence, place) = rectangle(pack)

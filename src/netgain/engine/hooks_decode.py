@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from netgain.engine.answers import Answer, Request, choose
-from netgain.engine.hooks import AdapterHooks, HooksBackend, takes_positions
+from netgain.engine.hooks import AdapterHooks, HooksBackend, cache_keyword, takes_positions
 from netgain.engine.lora import Adapter
 from netgain.engine.rows import Row, TextOf, prepare, run_in_halves
 from netgain.engine.work import Work
@@ -59,23 +59,22 @@ class HooksDecoder:
         )
         mask = torch.tensor([[0] * n + [1] * (longest - n) for n in fill], device=device)
         cache: Any = DynamicCache()
+        keyword = cache_keyword(self._backend.model)
         active, width, fed = list(rows), longest, longest
         while active:
             positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -fed:]
             told = {"position_ids": positions} if takes_positions(self._backend.model) else {}
+            told[keyword] = cache
             output = self._backend.model(
                 input_ids=tokens,
                 attention_mask=mask,
                 **told,
-                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
             for row in active:
                 text = len(row.request.prompt) if fed > 1 else 1
-                row.work += Work(
-                    real_positions=min(text, fed), padded_positions=fed, head_positions=1, attended_context=fed * width
-                )
+                row.work += Work(real=min(text, fed), positions=fed, head_positions=1, context=fed * width)
             for row, token in zip(
                 active, choose(output.logits[:, -1].float(), [r.chooser for r in active]), strict=True
             ):

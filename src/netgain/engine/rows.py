@@ -51,7 +51,7 @@ class Row:
 
     def answer(self) -> Answer:
         """What became of it."""
-        work = self.work + Work(generated_tokens=self.discarded + len(self.tokens))
+        work = self.work + Work(generated=self.discarded + len(self.tokens))
         return Answer(tuple(self.tokens), self.finish or "length", work, self.failure)
 
 

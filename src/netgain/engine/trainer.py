@@ -97,12 +97,11 @@ class MultiLoraTrainer:
             extents, own = step.extents, [feet.popleft() for _ in step.examples]
             positions = sum(foot.positions for foot in own)
             member.work += Work(
-                real_positions=sum(extent.keys for extent in extents),
-                padded_positions=positions,
-                backward_positions=positions,
-                labelled_positions=sum(extent.labelled for extent in extents),
+                real=sum(extent.keys for extent in extents),
+                positions=positions,
+                training=sum(extent.labelled for extent in extents),
                 head_positions=sum(foot.head_positions for foot in own),
-                attended_context=sum(foot.pairs for foot in own),
+                context=sum(foot.pairs for foot in own),
             )
         try:
             losses = self._backend.gradients(pack_steps(steps, bank.weights.dtype, bank.weights.device), bank)

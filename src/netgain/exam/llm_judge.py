@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
-from netgain.domains.judge import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
+from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
 from netgain.domains.problem import Grade
 from netgain.exam.exam import Marked
 from netgain.metering.account import Account

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from netgain.errors import InputError, JournalError, OverrunError
-from netgain.metering.budget import Charge, Standing, fold, overruns
+from netgain.metering.budget import Booking, Standing, fold, overruns
 from netgain.records.chain import encode
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Noted, Opened, Reserved, Setting, Settled
@@ -127,13 +127,13 @@ class Book:
                 self.journal.close()
                 raise
 
-    def charges(self, since: int = 0) -> tuple[Charge, ...]:
+    def charges(self, since: int = 0) -> tuple[Booking, ...]:
         """Every reservation from row ``since`` on and what became of it, in order."""
         with self._lock:
             found = takewhile(lambda charge: charge.reservation >= since, reversed(self._standing.charges.values()))
             return tuple(found)[::-1]
 
-    def lineage(self, charge: Charge) -> tuple[int, ...]:
+    def lineage(self, charge: Booking) -> tuple[int, ...]:
         """The rows of the accounts that a charge stands under, its own first."""
         with self._lock:
             return tuple(self._standing.path(charge.account))
@@ -211,9 +211,9 @@ class Account:
         )
         return self.book._open_account(wanted)
 
-    def holds(self, other: "Account | Charge") -> bool:
+    def holds(self, other: "Account | Booking") -> bool:
         """Whether an account or a charge is this one or stands below it, in the same book."""
-        if isinstance(other, Charge):
+        if isinstance(other, Booking):
             return self.row in self.book.lineage(other)
         with self.book._lock:
             return other.book is self.book and self.row in self.book._standing.path(other.row)

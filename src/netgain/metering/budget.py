@@ -24,7 +24,7 @@ ROUNDING = 1e-9
 
 @final
 @dataclass(frozen=True, slots=True)
-class Charge:
+class Booking:
     """What became of one reservation; ``outcome`` is ``open``, ``completed``, ``failed`` or ``lost``.
 
     ``cost`` is what it took (the whole quote while open and when lost); ``discarded`` says why its result was thrown
@@ -46,6 +46,15 @@ class Charge:
     def useful(self) -> bool:
         return self.outcome == "completed" and not self.discarded
 
+    @property
+    def flops_unpadded(self) -> None:
+        """A journal counts what the machine ran, padding included."""
+
+    @property
+    def estimated(self) -> tuple[Currency, ...]:
+        """Amounts in a journal are counted; where a server's tokens are estimated, a note beside the charge says so."""
+        return ()
+
     def counted(self) -> dict[str, float]:
         """The amounts that budgets count, by currency: the actual ones, or quoted ones where these are unknown."""
         return self.quote.known() | self.cost.known()
@@ -57,10 +66,10 @@ class Standing:
     """The state of every account after some events. Only :meth:`apply` changes it; equal events give equal states."""
 
     accounts: dict[int, Opened] = field(default_factory=dict)
-    charges: dict[int, Charge] = field(default_factory=dict)
+    charges: dict[int, Booking] = field(default_factory=dict)
     _rows: dict[tuple[object, ...], int] = field(default_factory=dict)
     _spent: dict[int, dict[str, float]] = field(default_factory=dict)
-    _open: dict[int, dict[int, Charge]] = field(default_factory=dict)
+    _open: dict[int, dict[int, Booking]] = field(default_factory=dict)
 
     def apply(self, seq: int, event: Event) -> None:
         """Take in the event of row ``seq``.
@@ -103,7 +112,7 @@ class Standing:
         if opened is None or opened.purpose is None:
             raise ValueError(f"row {event.account} opened no account with a purpose to reserve on")
         self.require(event.account, event.quote)
-        charge = Charge(seq, event.account, opened, opened.purpose, event.operation, event.quote, event.quote)
+        charge = Booking(seq, event.account, opened, opened.purpose, event.operation, event.quote, event.quote)
         self.charges[seq] = charge
         for account in self.payers(event.account):
             self._open[account][seq] = charge
@@ -125,7 +134,7 @@ class Standing:
         if mine != event.spent:
             raise ValueError(f"the totals on closing are {event.spent}, but the rows before it add up to {mine}")
 
-    def _open_charge(self, reservation: int) -> Charge:
+    def _open_charge(self, reservation: int) -> Booking:
         charge = self.charges.get(reservation)
         if charge is None or charge.outcome != "open":
             raise ValueError(f"row {reservation} is no open reservation")
@@ -215,7 +224,7 @@ class Standing:
                     mine[name] = mine.get(name, 0.0) + amount
         return sums
 
-    def open_reservations(self) -> tuple[Charge, ...]:
+    def open_reservations(self) -> tuple[Booking, ...]:
         """Reservations without an end, in order."""
         return tuple(charge for charge in self.charges.values() if charge.outcome == "open")
 

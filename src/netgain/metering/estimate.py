@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
+from netgain.engine.work import Work
 from netgain.errors import InputError, nearest
+from netgain.metering.counting import Kernel, generate, pass_over
 from netgain.metering.price import Lora, Training, forward_cost, training_cost
 from netgain.metering.rates import DeviceRate
 from netgain.metering.shape import ModelShape, find_shape
-from netgain.metering.work import Kernel, Work, generate, pass_over
 from netgain.records.cost import Cost
 
 Engine = Literal["hooks", "planned"]

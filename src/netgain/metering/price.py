@@ -12,7 +12,7 @@ and ``C`` the sum over positions of the keys each is multiplied with:
 - experts: the router and the experts that a token passes
 - an optimizer step is charged at 12 operations a trained weight (AdamW)
 
-One multiply-add is two operations. Every price is linear in four counts (:class:`netgain.metering.work.Work`), so it
+One multiply-add is two operations. Every price is linear in four counts (:class:`netgain.engine.work.Work`), so it
 is kept as four coefficients of a model and what is trained in it. ``C`` counts what the kernel runs: the full square
 for eager attention over a rectangle, the causal half for kernels that skip masked blocks.
 
@@ -30,9 +30,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Self, final
 
+from netgain.engine.work import Work
 from netgain.errors import InputError, nearest
+from netgain.metering.counting import Kernel, context_sum
 from netgain.metering.shape import ModelShape, Projection
-from netgain.metering.work import Kernel, Work, context_sum
 from netgain.records.cost import Cost
 
 __all__ = [

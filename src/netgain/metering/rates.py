@@ -1,14 +1,12 @@
-"""From seconds and tokens to dollars and joules: device rates, API prices, a stopwatch, an energy counter.
+"""From seconds and tokens to dollars and joules: device rates, API prices, an energy counter.
 
 What is not known stays unknown: a model without a list price costs an unknown amount, never nothing.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Protocol, Self, final
+from typing import final
 
 from netgain.errors import InputError, MissingExtraError
 from netgain.records.cost import Cost
@@ -84,13 +82,6 @@ def _lacks_price(price: object, input_tokens: int, output_tokens: int) -> bool:
     return any(tokens and getattr(price, name) is None for name, tokens in asked.items())
 
 
-class EnergyCounter(Protocol):
-    """Something that counts the joules a device has used since some moment."""
-
-    def joules(self) -> float:
-        """Joules since that moment; never falls."""
-
-
 @final
 class NvmlEnergy:
     """The energy counter of an NVIDIA device, by NVML (the package ``nvidia-ml-py``, an extra)."""
@@ -112,34 +103,3 @@ class NvmlEnergy:
     def joules(self) -> float:
         """Joules that the device has used since its driver was loaded (NVML counts millijoules)."""
         return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000.0
-
-
-@final
-class Stopwatch:
-    """Measures device seconds, and joules where there is a counter, of what runs in its ``with`` block.
-
-    ``devices`` are kept busy for as long as the block takes. ``clock`` is a monotonic clock in seconds; whoever
-    measures a device that works asynchronously waits for it before the block ends. The wall clock is never used: it
-    may jump.
-    """
-
-    def __init__(
-        self, *, devices: int = 1, energy: EnergyCounter | None = None, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        self._devices, self._energy, self._clock = devices, energy, clock
-        self._start, self._joules_before = 0.0, 0.0
-        self.seconds: float | None = None
-        self.joules: float | None = None
-
-    def __enter__(self) -> Self:
-        self._joules_before = self._energy.joules() if self._energy else 0.0
-        self._start = self._clock()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = max(0.0, self._clock() - self._start) * self._devices
-        self.joules = max(0.0, self._energy.joules() - self._joules_before) if self._energy else None
-
-    def measured(self, cost: Cost) -> Cost:
-        """``cost`` with the seconds and joules of this block, after it ended."""
-        return replace(cost, seconds=self.seconds, joules=self.joules)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, final
 
 from netgain.errors import NetgainError
-from netgain.metering.budget import Charge, Standing
-from netgain.metering.statement import Totals, sum_up
+from netgain.metering.budget import Booking, Standing
+from netgain.metering.ledger import Totals, sum_up
 from netgain.records.chain import Damage, JournalRow, Reading, read
 from netgain.records.events import Began
 from netgain.records.journal import writer_of
@@ -28,14 +28,24 @@ class Verification:
     head: str
     findings: tuple[Damage, ...]
     untrusted: int
-    charges: tuple[Charge, ...]
+    charges: tuple[Booking, ...]
     totals: Totals
-    open: tuple[Charge, ...]
+    open: tuple[Booking, ...]
     writer: str | None
 
     @property
     def ok(self) -> bool:
         return not self.findings
+
+    @property
+    def useful(self) -> Totals:
+        """The part that completed and whose results were not thrown away."""
+        return sum_up(charge for charge in self.charges if charge.useful)
+
+    @property
+    def lost(self) -> Totals:
+        """The part that a dead writer left, charged at its quotes: a bound."""
+        return sum_up(charge for charge in self.charges if charge.outcome in ("lost", "open"))
 
     @property
     def first_lie(self) -> Damage | None:
@@ -56,8 +66,8 @@ class Verification:
             "open": len(self.open),
             "spent": self.totals.spent.known(),
             "spent_at_least": self.totals.at_least.known(),
-            "useful": self.totals.useful.known(),
-            "lost": self.totals.lost.known(),
+            "useful": self.useful.spent.known(),
+            "lost": self.lost.spent.known(),
         }
 
     def __str__(self) -> str:

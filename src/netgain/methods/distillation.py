@@ -1,9 +1,9 @@
-"""Context distillation: what the model says with the passage before it becomes what it says without.
+"""Context distillation: what the model answers with the passage in context becomes what it answers without.
 
 Snell, Klein and Zhong 2022, arXiv 2209.15189: the teacher is the same model with the context. It asks itself questions
 about the passage, answers them with the passage in context, and is trained to give those answers closed book. Targets
-are hard (answers drawn, ``answers`` for each question, the first of them greedy), not distributions: the door hands out
-texts, so the divergence that is minimised is estimated from samples.
+are hard (``answers`` samples for each question, the first of them greedy), not distributions: a model hands out texts,
+so the divergence that is minimised is estimated from samples.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,9 @@ from typing import ClassVar, final
 
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fit import Count, Inner, fit
+from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.own_questions import Pair, own_questions
-from netgain.methods.propose import within
-from netgain.methods.synthetic import passages
+from netgain.methods.writing import Pair, affordable, own_questions, passages
 from netgain.model.interface import Generate
 from netgain.model.lockstep import Steps, ask
 from netgain.records.claim import Role
@@ -24,7 +22,7 @@ from netgain.records.purpose import Purpose
 
 @final
 class DistillationSettings(Inner):
-    """``questions`` texts of questions are written about each passage in the format ``asking``."""
+    """``questions`` texts of questions are written about each passage in the format ``asking``; ``answers`` to each."""
 
     asking: str = "self-qa"
     questions: Count = 2
@@ -34,13 +32,14 @@ class DistillationSettings(Inner):
 
 @final
 class Distillation(Method):
-    """Answer one's own questions with the passage, then learn to answer them without."""
+    """Answers its own questions with the passage in context, and learns to answer them without."""
 
     role: ClassVar[Role] = Role.SYNTHETIC
     Settings = DistillationSettings
+    settings: DistillationSettings
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
-        """The questions' own answers are not used: those that are learnt are given with the passage in sight."""
+        """The answers written along with the questions are dropped: only those given in context are trained on."""
         settings = self.settings
         pairs = yield from own_questions(desk.at("questions"), materials, settings.asking, settings.questions)
         answered = yield from self._answered(desk.at("answers"), pairs)
@@ -51,7 +50,7 @@ class Distillation(Method):
 
     def _answered(self, desk: Desk, pairs: Sequence[Pair]) -> Steps[list[Pair]]:
         account = desk.pay(Purpose.PROPOSE)
-        wanted = [(number, pair) for number in range(self.settings.answers) for pair in pairs]
+        asked = [(number, pair) for number in range(self.settings.answers) for pair in pairs]
         requests = [
             Generate(
                 account=account,
@@ -61,10 +60,10 @@ class Distillation(Method):
                 temperature=1.0 if number else 0.0,
                 seed=desk.draw(f"answer {number}") if number else 0,
             )
-            for number, pair in wanted
+            for number, pair in asked
         ]
-        results = yield from ask(desk.model, within(desk, requests, 0.5))
-        given = zip((pair for _, pair in wanted), results, strict=False)
+        results = yield from ask(desk.model, affordable(desk, requests, 0.5))
+        given = zip((pair for _, pair in asked), results, strict=False)
         return [
             Pair(pair.material, pair.question, result.product.text.strip())
             for pair, result in given

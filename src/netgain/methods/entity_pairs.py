@@ -1,4 +1,4 @@
-"""Entity pairs: the model is asked how each two things in the passage relate. A heuristic version of EntiGraph.
+"""Entity pairs: the model is asked how each two entities of the passage relate. A heuristic version of EntiGraph.
 
 Yang et al. 2024, arXiv 2409.07431, has a strong model list a document's entities and write about pairs of them. Here
 the entities are found by rule (names, numbers and rare words), and the model itself writes.
@@ -12,11 +12,12 @@ from typing import ClassVar, final
 
 from netgain.domains.problem import EditFormat, Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fit import Count, fit
-from netgain.methods.method import Desk, Learned
-from netgain.methods.propose import Ask, write
-from netgain.methods.synthetic import Synthetic, SyntheticSettings, texts_of
+from netgain.methods.fitting import Count, fit
+from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.synthetic import SyntheticSettings
+from netgain.methods.writing import Ask, texts_of, write
 from netgain.model.lockstep import Steps
+from netgain.records.claim import Role
 from netgain.streams import stream
 
 TEMPLATE = "{title}\n{text}\nHow {first} relates to {second}, by the passage above:\n"
@@ -31,7 +32,7 @@ _COMMON = set(
 
 @final
 class EntityPairsSettings(SyntheticSettings):
-    """``pairs`` of ``entities`` things at most; ``template`` has {title}, {text}, {first} and {second}."""
+    """At most ``pairs`` pairs of at most ``entities`` entities; ``template`` has {title}, {text}, {first}, {second}."""
 
     pairs: Count = 10
     entities: Count = 8
@@ -40,18 +41,19 @@ class EntityPairsSettings(SyntheticSettings):
 
 
 @final
-class EntityPairs(Synthetic):
-    """Text about pairs of entities, with the passage beside it."""
+class EntityPairs(Method):
+    """Has the model relate pairs of names found by rule, and trains on that with the passage beside it."""
 
+    role: ClassVar[Role] = Role.SYNTHETIC
     Settings = EntityPairsSettings
-    presets: ClassVar = {}
+    settings: EntityPairsSettings
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """As many pairs as half of the budget pays for, passages in turn."""
         settings = self.settings
         form = EditFormat("entity pairs", settings.template, settings.max_new_tokens, "document", ("\n\n",))
-        wanted = [self._asks(desk, material, form) for material in materials]
-        turns = [asks[place] for place in range(settings.pairs) for asks in wanted if place < len(asks)]
+        asks = [self._asks(desk, material, form) for material in materials]
+        turns = [own[index] for index in range(settings.pairs) for own in asks if index < len(own)]
         written = yield from write(desk, turns, temperature=settings.temperature, top_p=settings.top_p, share=0.5)
         edits = [edit for edit in written if edit is not None]
         answerer = yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings)
@@ -62,14 +64,14 @@ class EntityPairs(Synthetic):
         order = stream(desk.draw("pairs"), material.id).permutation(len(pairs))[: self.settings.pairs]
         fields = {"title": material.title, "text": material.text}
         return [
-            Ask(material, form, form.template.format(**fields, first=pairs[place][0], second=pairs[place][1]))
-            for place in order
+            Ask(material, form, form.template.format(**fields, first=pairs[index][0], second=pairs[index][1]))
+            for index in order
         ]
 
 
 def entities(text: str, most: int) -> list[str]:
     """Names and numbers of a text in their order, then its rarest longer words, up to ``most``."""
-    names = [found.group() for found in _NAME.finditer(text) if found.group().lower() not in _COMMON]
+    names = [match.group() for match in _NAME.finditer(text) if match.group().lower() not in _COMMON]
     counts = Counter(word for word in _WORD.findall(text) if word not in _COMMON)
     rare = sorted(counts, key=lambda word: (counts[word], -len(word), word))
     return list(dict.fromkeys([*names, *rare]))[:most]

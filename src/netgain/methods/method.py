@@ -1,9 +1,9 @@
 """Method: a way to improve, as a small form to fill in. The harness owns the data, the clock and the scoring.
 
 A method has two stages. ``learn`` is given training problems whole, once, and pays for every time it scores itself;
-what it returns is handed to ``adapt``. ``adapt`` is given material only, under a budget, and returns what shall answer.
-Both are programs in steps (:mod:`netgain.model.lockstep`): ``yield from`` a step of :mod:`netgain.methods.steps`, and
-the harness runs many problems' steps as one batch.
+what it returns is handed to ``adapt``. ``adapt`` is given material only, under a budget, and returns what will answer
+the exam. Both are programs in steps (:mod:`netgain.model.lockstep`): ``yield from`` one of the steps that
+:mod:`netgain.methods` exports, and the harness runs many problems' steps as one batch.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ Learned = Any  # belongs to the method that made it; nobody else looks inside
 
 
 class Teacher(ABC):
-    """Somebody stronger who writes about material: another model, or a world's own perfect writer. Always paid."""
+    """A stronger writer: another model, or the domain's own oracle. Whatever it writes is paid for."""
 
     @abstractmethod
     def write(self, desk: "Desk", material: Material, count: int) -> "Steps[list[str]]":
@@ -37,10 +37,10 @@ class Teacher(ABC):
 @final
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Desk:
-    """What a method works with: the model, who pays, how the domain asks, and random numbers of its own.
+    """What a method works with: the model, the account that pays, the domain's prompts, and its own random streams.
 
     ``account`` carries the budget; :meth:`pay` opens its child for one purpose. ``names`` tell this work apart from all
-    other work of the trial, so its random streams are its own. ``grade`` grades answers to training problems.
+    other work of the trial, which keeps its random streams its own. ``grade`` grades answers to training problems.
     """
 
     model: Model
@@ -53,41 +53,46 @@ class Desk:
     teacher: Teacher | None = None
 
     def pay(self, purpose: Purpose) -> Account:
-        """The account that pays for one kind of work; where the desk's own has a purpose (tuning), that one stays."""
+        """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""
         return self.account.child(purpose.value, purpose=self.account.opened.purpose or purpose)
 
     def left(self) -> float:
-        """What may still be spent here, in the trial's currency; infinite where nothing limits it."""
+        """What may still be spent here, in the trial's currency; infinite without a limit."""
         return self.account.remaining().get(self.currency, float("inf"))
 
     def note(self, text: str, data: Mapping[str, Any]) -> None:
-        """Keep something in the journal beside the charges, such as rewards; plain JSON values."""
+        """Record something in the journal beside the charges, such as rewards; plain JSON values."""
         self.account.book.note(text, {"names": list(self.names), **data})
 
     def draw(self, *names: str) -> int:
-        """A seed for one piece of work, derived from the trial's seed and all names; below 2^31."""
+        """A seed for one piece of work, below 2^31, derived from the trial's seed and all names."""
         return int(stream(self.seed, *self.names, *names).integers(2**31))
 
     def at(self, *names: str, model: Model | None = None, account: Account | None = None) -> Self:
-        """The same desk for a part of the work: with further names, perhaps another model or account."""
+        """The same desk for a part of the work: with further names, and perhaps another model or account."""
         return replace(self, names=(*self.names, *names), model=model or self.model, account=account or self.account)
 
 
 class Settings(BaseModel):
     """Base of every method's settings: immutable, and an unknown field is an error.
 
-    ``search`` says what may be tuned: for each field the values to try. Every arm of a trial gets the same number of
-    tuning trials, drawn from these.
+    ``search`` names the fields that tuning may vary, each with the values to try. Every arm of a trial gets the same
+    number of tuning trials, drawn from these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     search: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
 
-class Method(ABC):
-    """Base of all methods: set ``role`` and ``Settings`` in the class, fill in ``adapt``; ``learn`` where it learns.
+_AnySettings = Settings  # within Method the name means the class's own attribute
 
-    ``presets`` names settings that come as a set, such as a paper's.
+
+class Method(ABC):
+    """Base of all methods: set ``role`` and ``Settings`` in the class and fill in ``adapt``.
+
+    Annotate ``settings`` with the same class as ``Settings``, and type checkers know its fields. ``presets`` are named
+    sets of settings, such as a paper's. A method that invests first sets ``learns = True`` and fills in ``learn``. The
+    first line of the docstring is what ``netgain list methods`` prints.
     """
 
     role: ClassVar[Role]
@@ -95,14 +100,21 @@ class Method(ABC):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     learns: ClassVar[bool] = False
 
-    def __init__(self, settings: Any = None) -> None:
-        self.settings: Any = settings if settings is not None else self.Settings()
+    def __init__(self, settings: _AnySettings | None = None) -> None:
+        chosen = self.Settings() if settings is None else settings
+        if not isinstance(chosen, self.Settings):
+            wanted, given = self.Settings.__name__, type(chosen).__name__
+            raise TypeError(f"{type(self).__name__} takes {wanted}, not {given}")
+        self.settings: _AnySettings = chosen
 
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
-        """Invest once, on training problems. Without a learn stage there is nothing to do."""
+        """Invest once, on training problems. A method that does not learn leaves this as it is."""
         yield from ()
         return None
 
     @abstractmethod
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
-        """Adapt to this material, all of it at once (one passage, or many in continued pretraining)."""
+        """Adapt to all of this material at once: one passage, or many in continued pretraining.
+
+        ``learned`` is what :meth:`learn` returned; None while the arm is tuned, which happens before it learns.
+        """

@@ -1,7 +1,7 @@
-"""Paraphrase by rule, for any text: sentences in another order, some left out, clauses turned round. No model is asked.
+"""Paraphrase by rule, for any text: sentences in another order, some left out, clauses swapped. No model is asked.
 
-What repetition in other arrangements can give without a model's help. The arrangement is all that changes: no word is
-replaced, so nothing wrong is ever said.
+What repetition in other arrangements can give without a model's help. Only the arrangement changes, no word is
+replaced, so nothing false is ever said.
 """
 
 import re
@@ -15,20 +15,20 @@ SHORT_SHARE = 0.6  # of the sentences in a subset
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, by its punctuation."""
-    return [found.strip() for found in _SENTENCE.findall(text) if found.strip()]
+    return [sentence.strip() for sentence in _SENTENCE.findall(text) if sentence.strip()]
 
 
 def paraphrases(text: str, count: int, rng: np.random.Generator) -> list[str]:
-    """``count`` rearrangements: by turns a shuffle, a shuffled subset, and a shuffle with clauses turned round.
+    """``count`` rearrangements: by turns a shuffle, a shuffled subset, and a shuffle with clauses swapped.
 
-    A single sentence can only be turned round, or stays as it is.
+    A single sentence can only have its clauses swapped, or stays as it is.
     """
     parts = sentences(text) or [text]
     return [_rearranged(parts, number % 3, rng) for number in range(count)]
 
 
 def _rearranged(parts: list[str], way: int, rng: np.random.Generator) -> str:
-    order = [parts[place] for place in rng.permutation(len(parts))]
+    order = [parts[index] for index in rng.permutation(len(parts))]
     if way == 1 and len(order) > 2:
         order = order[: max(2, round(SHORT_SHARE * len(order)))]
     if way == 2 or len(parts) == 1:
@@ -38,12 +38,14 @@ def _rearranged(parts: list[str], way: int, rng: np.random.Generator) -> str:
 
 def turned(sentence: str) -> str:
     """A sentence of two clauses with the second first: ``After rain, it grew.`` becomes ``It grew, after rain.``"""
-    found = _CLAUSES.match(sentence)
-    if found is None or found["second"].split(" ", 1)[0] in {"and", "but", "or", "which", "who", "where", "while"}:
+    match = _CLAUSES.match(sentence)
+    if match is None or match["second"].split(" ", 1)[0] in {"and", "but", "or", "which", "who", "where", "while"}:
         return sentence
-    second = found["second"][0].upper() + found["second"][1:]
-    first = found["first"][0].lower() + found["first"][1:] if found["first"].split(" ", 1)[0] in _OPENERS else None
-    return sentence if first is None else f"{second}, {first}{found['end']}"
+    if match["first"].split(" ", 1)[0] not in _OPENERS:  # only then is the first word no name, and may be lower case
+        return sentence
+    second = match["second"][0].upper() + match["second"][1:]
+    first = match["first"][0].lower() + match["first"][1:]
+    return f"{second}, {first}{match['end']}"
 
 
 _OPENERS = {"After", "Although", "As", "At", "Because", "Before", "By", "During", "For", "From", "If", "In", "On"} | {

@@ -9,14 +9,19 @@ settings.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, final
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
-from netgain.methods.method import Desk
-from netgain.methods.outer_loop import LoopSettings, OuterLoop
-from netgain.methods.selection import Rule, advantages, copies, uniform
-from netgain.methods.trial_edits import Context
+from netgain.domains.problem import Material, Problem
+from netgain.exam.exam import Answerer
+from netgain.methods.edit_rewards import Context
+from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.seal import LoopSettings, outer_loop
+from netgain.methods.selection import advantages, copies, uniform
+from netgain.methods.synthetic import PRESETS, write_and_fit
+from netgain.model.lockstep import Steps
+from netgain.records.claim import Role
 from netgain.streams import stream
 
 
@@ -28,20 +33,35 @@ class ReinforceSettings(LoopSettings):
 
 
 @final
-class Reinforce(OuterLoop):
-    """All edits, weighted by their advantages."""
+class Reinforce(Method):
+    """SEAL's outer loop with all edits weighted by their advantages instead of the best one kept."""
 
+    role: ClassVar[Role] = Role.SELF_IMPROVING
     Settings = ReinforceSettings
+    settings: ReinforceSettings
+    learns: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
-    def rule(self) -> Rule:
-        """Every edit as often as any other."""
-        return uniform(self.settings.repeats)
+    def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
+        """The model after all rounds."""
+        settings = self.settings
+        model = yield from outer_loop(
+            desk,
+            problems,
+            settings,
+            candidates=settings.candidates,
+            rule=uniform(settings.repeats),
+            keep=self._keep,
+        )
+        return model
 
-    def keep(self, desk: Desk, contexts: Sequence[Context]) -> list[tuple[Context, int]]:
-        """Every edit above its group's mean, in as many copies as its advantage says, rounded by lot."""
-        found = []
-        for context in contexts:
-            weights = [self.settings.strength * max(0.0, one) for one in advantages(context.tally)]
-            rng = stream(desk.draw("copies", context.name), "keep")
-            found += [(context, edit) for edit, times in enumerate(copies(weights, rng)) for _ in range(times)]
-        return found
+    def _keep(self, desk: Desk, context: Context) -> list[int]:
+        """Every edit above its group's mean, in as many copies as its advantage says, rounded at random."""
+        weights = [self.settings.strength * max(0.0, advantage) for advantage in advantages(context.tally)]
+        rng = stream(desk.draw("copies", context.name), "keep")
+        return [edit for edit, times in enumerate(copies(weights, rng)) for _ in range(times)]
+
+    def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+        """The inner loop, by the model that has learned: it writes the edits and is trained on them."""
+        answerer = yield from write_and_fit(desk.at(model=learned), materials, self.settings)
+        return answerer

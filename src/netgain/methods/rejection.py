@@ -1,11 +1,10 @@
 """Rejection: the best of several edits, by questions that the model asks itself. There is no outer loop.
 
-At adaptation nobody gives questions, so the held-out half is the model's own: it writes questions with answers about
-the passage, half of which join the training texts; the others stay held out. Each candidate is trained on for a while,
-and its score is how likely that makes the held-out answers (log-likelihood a question, closed book). The best is
-trained on with all that is left. Questions, candidates, their trainings and their scores are all paid from the same
-budget; those that lose are marked as thrown away. Where no question came of it, the first candidate is taken and
-nothing is tried.
+No questions are given at adaptation, so the model writes its own, with answers, about the passage. Half of them join
+the training texts; the others are held out. Each candidate is trained on for a while, and its score is how likely that
+makes the held-out answers (mean log-likelihood of an answer, closed book). The best is trained on with all that is
+left. Questions, candidates, their trainings and their scores are paid from the same budget; those that lose are marked
+as discarded. Where the model wrote no question, the first candidate is taken and nothing is tried.
 """
 
 from collections.abc import Sequence
@@ -15,24 +14,22 @@ from pydantic import Field
 
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fit import Count, fit, fit_and_tell
-from netgain.methods.method import Desk, Learned
-from netgain.methods.own_questions import Pair, own_questions
-from netgain.methods.propose import Edit, asks, find_format, write
-from netgain.methods.score import discard
-from netgain.methods.synthetic import Synthetic, SyntheticSettings, passages
-from netgain.model.interface import Score
-from netgain.model.lockstep import Steps, ask, together
-from netgain.records.purpose import Purpose
+from netgain.methods.fitting import Count, fit, fit_with_charges
+from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.self_evaluation import discard, likelihood
+from netgain.methods.synthetic import SyntheticSettings
+from netgain.methods.writing import Pair, SelfEdit, asks, find_format, own_questions, passages, write
+from netgain.model.lockstep import Steps, together
+from netgain.records.claim import Role
 
 LOST = "lost: another candidate made the held-out answers likelier"
 
 
 @final
 class RejectionSettings(SyntheticSettings):
-    """``candidates`` edits are tried with ``trial_share`` of the budget between them, on questions asked in ``asking``.
+    """``candidates`` edits are tried, with ``trial_share`` of what is left between them.
 
-    ``asking`` is the domain's format for questions with answers.
+    They are tried on ``questions`` texts of questions for each passage, written in the domain's format ``asking``.
     """
 
     candidates: Annotated[int, Field(ge=2, le=1000)] = 5
@@ -42,76 +39,70 @@ class RejectionSettings(SyntheticSettings):
 
 
 @final
-class Rejection(Synthetic):
-    """Best of k by a held-out half of the model's own questions."""
+class Rejection(Method):
+    """Trains on the best of k edits, chosen by held-out questions of the model's own."""
 
+    role: ClassVar[Role] = Role.SYNTHETIC
     Settings = RejectionSettings
-    presets: ClassVar = {}
+    settings: RejectionSettings
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Ask, write, try, and train on the best."""
         settings = self.settings
         pairs = yield from own_questions(desk.at("questions"), materials, settings.asking, settings.questions)
-        told, held = pairs[::2], pairs[1::2]
+        trained, held_out = pairs[::2], pairs[1::2]
         form = find_format(desk, settings.format)
-        sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
-        wanted = asks(materials, form, settings.candidates * settings.edits)
-        written = yield from write(desk.at("candidates"), wanted, **sampling, share=0.4)
-        common = [pair.training_text(desk) for pair in told]
+        written = yield from write(
+            desk.at("candidates"),
+            asks(materials, form, settings.candidates * settings.edits),
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            share=0.4,
+        )
+        common = [pair.training_text(desk) for pair in trained]
         common += passages(desk, materials) if settings.with_passage else []
-        edits = _grouped(written, settings.edits * len(materials))
-        chosen = yield from self._best(desk, edits, common, held)
+        candidates = _grouped(written, settings.edits * len(materials))
+        chosen = yield from self._best(desk, candidates, common, held_out)
         answerer = yield from fit(desk.at("final"), [*_texts(chosen), *common], settings)
         return answerer
 
     def _best(
-        self, desk: Desk, edits: Sequence[Sequence[Edit]], common: Sequence[str], held: Sequence[Pair]
-    ) -> Steps[Sequence[Edit]]:
-        if not edits:
+        self,
+        desk: Desk,
+        candidates: Sequence[Sequence[SelfEdit]],
+        common: Sequence[str],
+        held_out: Sequence[Pair],
+    ) -> Steps[Sequence[SelfEdit]]:
+        """The candidate after whose training the held-out answers are likeliest; ``common`` is trained on with each."""
+        if not candidates:
             return []
-        if len(edits) == 1 or not held:
-            discard(desk, _charges(edits[1:]), LOST)
-            return edits[0]
-        share = self.settings.trial_share / len(edits)
+        if len(candidates) == 1 or not held_out:
+            discard(desk, _charges(candidates[1:]), LOST)
+            return candidates[0]
+        share = self.settings.trial_share / len(candidates)
         trials = [
-            fit_and_tell(desk.at(f"candidate {place}"), [*_texts(one), *common], self.settings, share=share)
-            for place, one in enumerate(edits)
+            fit_with_charges(desk.at(f"candidate {index}"), [*_texts(edits), *common], self.settings, share=share)
+            for index, edits in enumerate(candidates)
         ]
-        tried = yield from together(trials)
-        scores = yield from together([likelihood(desk, answerer, held) for answerer, _ in tried])
-        best = max(range(len(edits)), key=lambda place: (scores[place], -place))
-        lost = _charges([one for place, one in enumerate(edits) if place != best])
-        discard(desk, [*lost, *(row for _, rows in tried for row in rows)], LOST)
-        return edits[best]
+        trained = yield from together(trials)
+        scores = yield from together([likelihood(desk, answerer, held_out) for answerer, _ in trained])
+        best = max(range(len(candidates)), key=lambda index: (scores[index], -index))
+        losers = [edits for index, edits in enumerate(candidates) if index != best]
+        # the winner's trial is discarded too: it is trained again, with all that is left
+        discard(desk, [*_charges(losers), *(row for _, rows in trained for row in rows)], LOST)
+        return candidates[best]
 
 
-def likelihood(desk: Desk, answerer: Answerer, pairs: Sequence[Pair]) -> Steps[float]:
-    """The mean log-likelihood of these answers to their questions; minus infinity where none can be scored."""
-    account = desk.pay(Purpose.SCORE)
-    requests = [
-        Score(
-            account=account,
-            prompt=desk.prompts.ask(pair.question),
-            continuation=f" {pair.answer}",
-            adapter=answerer.adapter,
-        )
-        for pair in pairs
-    ]
-    results = yield from ask(answerer.model, requests)
-    found = [result.product.log_likelihood for result in results if not result.failure and result.product]
-    return sum(found) / len(found) if found else float("-inf")
-
-
-def _grouped(written: Sequence[Edit | None], size: int) -> list[list[Edit]]:
+def _grouped(written: Sequence[SelfEdit | None], size: int) -> list[list[SelfEdit]]:
     """The candidates: ``size`` texts each, less those that were rejected; none of them empty."""
     groups = [written[first : first + size] for first in range(0, len(written), size)]
-    found = [[edit for edit in group if edit is not None] for group in groups]
-    return [group for group in found if group]
+    kept = [[edit for edit in group if edit is not None] for group in groups]
+    return [group for group in kept if group]
 
 
-def _texts(edits: Sequence[Edit]) -> list[str]:
+def _texts(edits: Sequence[SelfEdit]) -> list[str]:
     return [text for edit in edits for text in edit.texts]
 
 
-def _charges(groups: Sequence[Sequence[Edit]]) -> list[int]:
-    return [row for edits in groups for edit in edits for row in edit.charges]
+def _charges(candidates: Sequence[Sequence[SelfEdit]]) -> list[int]:
+    return [row for edits in candidates for edit in edits for row in edit.charges]

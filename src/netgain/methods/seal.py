@@ -1,64 +1,92 @@
-"""SEAL: self-edits, each trained on and examined for its reward, and an outer loop that learns to write better ones.
+"""SEAL: the model writes self-edits, and an outer loop teaches it to write better ones (ReST-EM).
 
-Zweiger et al. 2025, arXiv 2506.10943. Knowledge incorporation keeps the best edit of each context (the paper's
-footnote); few-shot learning keeps every edit that helps (``keep: positive``, against the accuracy without any edit).
+A round of the outer loop, for some training problems (contexts):
 
-``select`` isolates what the reward is worth:
+1. propose    the model writes several edits about each context
+2. evaluate   every edit is trained on and examined, several times; its mean accuracy is its reward
+3. select     what is kept becomes pairs of prompt and edit
+4. fine-tune  on those pairs, with loss on the edit only
+5. merge      the adapter into the weights; the next round writes, trains and examines with the merged model, so that
+              edits and rewards are on-policy
 
-``reward``    the published rule: ``candidates`` edits, each evaluated ``repeats`` times, the best mean kept
-``random``    the same work, rewards measured and paid for; the edit to keep is drawn by lot
-``adaptive``  as many evaluations, spent by successive halving with shrinkage over more edits (``selection.py``)
+Adaptation is then the inner loop alone: the model that has learned writes edits and is trained on them.
 
-Presets hold the published settings. ``seal-v1`` is the paper's first version (single passage; its inner loop has ten
-epochs, so it leaves what a larger budget would pay for); ``seal-v1-cpt`` the same with what v1 used for continued
-pretraining (LoRA, 3 epochs, 5 edits a passage). ``seal-v2`` is v2's continued pretraining: full fine-tuning instead of
-LoRA; its learning rate, epochs and batch size were not published where we could read them, and ours are guesses
-(1e-5, 3, 8: within the grid of v1's appendix but for the rate).
+Source: Zweiger et al. 2025, arXiv 2506.10943, section 3 and appendix B, and ``query_server.sh`` and ``train_SFT.sh`` of
+its repository. Knowledge incorporation keeps the single best edit of each context (the paper's footnote), few-shot
+learning every edit that helps (``keep: positive``, against the accuracy without any edit).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count as counted
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
-from netgain.methods.finetune import SEVEN
-from netgain.methods.fit import Count
-from netgain.methods.method import Desk
-from netgain.methods.outer_loop import LoopSettings, OuterLoop
+from netgain.domains.problem import Material, Problem
+from netgain.engine.jobs import InnerLoopJob
+from netgain.errors import InputError
+from netgain.exam.exam import Answerer, accuracy
+from netgain.methods.edit_rewards import Context, context_quote, evaluate, evaluate_again, reward_run
+from netgain.methods.fitting import ROUNDING, SEVEN, Count, Inner, Outer, Rate, job_of, merge_quote, merged, train
+from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
-from netgain.methods.trial_edits import Context
+from netgain.methods.self_evaluation import discard, examine
+from netgain.methods.synthetic import SyntheticSettings, write_and_fit
+from netgain.methods.writing import SelfEdit, asks, find_format, texts_of, write
+from netgain.model.interface import Train
+from netgain.model.lockstep import Steps
+from netgain.model.metered import Model
+from netgain.records.claim import Role
+from netgain.records.purpose import Purpose
 from netgain.streams import stream
 
-_LOOP = {
-    "rounds": 2,
-    "contexts": 50,
-    "candidates": 5,
-    "repeats": 3,
-    "keep": "best",
-    "format": "implications",
-    "temperature": 1.0,
-    "top_p": 0.95,
-    "with_passage": True,
-    "rank": 32,
-    "alpha": 64.0,
-    "target_modules": ("q_proj", "v_proj"),
-    "reward_epochs": 10,
-    "reward_learning_rate": 1e-3,
-    "outer_rank": 64,
-    "outer_alpha": 128.0,
-    "outer_modules": SEVEN,
-    "outer_epochs": 2,
-    "outer_batch": 10,
-    "outer_learning_rate": 3e-4,
-    "max_length": 2048,
-}
+LOST = "lost: the outer loop did not keep it"
+CAUTION = 1.05  # later contexts may be longer; without slack a whole wave is refused
+SLACK = 1.02  # further repeats may change which edits are kept, and those may be longer
+UNLIMITED = float("inf")
+
+# -- settings
+
+
+class LoopSettings(SyntheticSettings, Outer):
+    """What every outer loop needs.
+
+    ``contexts`` is how many training problems a round takes up; None takes up as many as the investment pays for. Each
+    has ``candidates`` edits, each trained on for ``reward_epochs`` (with ``reward_learning_rate``; None: the learning
+    rate of adaptation) and examined, ``repeats`` times. ``edits`` is how many are written at adaptation. The ``outer_``
+    settings are those of the fine-tuning on kept edits.
+    """
+
+    rounds: Count = 2
+    contexts: Count | None = None
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 5
+    repeats: Count = 3
+    reward_epochs: Count = 10
+    reward_learning_rate: Rate | None = None
+
+    def reward_training(self) -> Inner:
+        """How an edit is trained on for its reward."""
+        return Inner(
+            rank=self.rank,
+            alpha=self.alpha,
+            target_modules=self.target_modules,
+            learning_rate=self.reward_learning_rate or self.learning_rate,
+            batch_size=self.batch_size,
+            max_epochs=self.reward_epochs,
+            max_length=self.max_length,
+        )
 
 
 @final
 class SealSettings(LoopSettings):
-    """``wide`` is how many edits adaptive selection begins with; it spends ``candidates`` x ``repeats`` evaluations.
+    """``select`` isolates what the reward is worth, ``keep`` says which edits become pairs to fine-tune on.
 
-    ``reliability`` is the reward's, for one evaluation (ICC(1,1)); 0.13 on SEAL's published rewards.
+    ``reward``    the published rule: ``candidates`` edits, each evaluated ``repeats`` times, the best mean kept
+    ``random``    the same work, rewards measured and paid for; which edit is kept is drawn at random
+    ``adaptive``  as many evaluations (``candidates`` x ``repeats``), spent by successive halving with shrinkage over
+                  ``wide`` edits; ``reliability`` is that of one evaluation (ICC(1,1)), see ``selection.py``
     """
 
     select: Literal["reward", "random", "adaptive"] = "reward"
@@ -67,11 +95,33 @@ class SealSettings(LoopSettings):
     reliability: Annotated[float, Field(gt=0, lt=1)] = RELIABILITY
 
 
-@final
-class Seal(OuterLoop):
-    """The outer loop as published, and what tells its parts apart."""
+_LOOP = {
+    **{"rounds": 2, "contexts": 50, "candidates": 5, "repeats": 3, "keep": "best"},
+    **{"format": "implications", "temperature": 1.0, "top_p": 0.95, "with_passage": True},
+    **{"rank": 32, "alpha": 64.0, "target_modules": ("q_proj", "v_proj"), "max_length": 2048},
+    **{"reward_epochs": 10, "reward_learning_rate": 1e-3},
+    **{"outer_rank": 64, "outer_alpha": 128.0, "outer_modules": SEVEN},
+    **{"outer_epochs": 2, "outer_batch": 10, "outer_learning_rate": 3e-4},
+}
 
+
+# -- the method
+
+
+@final
+class Seal(Method):
+    """SEAL's outer loop (ReST-EM): edits, rewards, the best kept, fine-tuning, merging, and again.
+
+    ``seal-v1`` is the paper's first version to the letter (its inner loop has ten epochs, so a larger budget is not
+    used up), ``seal-v1-cpt`` its continued pretraining (LoRA, 3 epochs, 5 edits a passage), ``seal-v2`` that of version
+    2, with full fine-tuning: its learning rate, epochs and batch size were not published where we could read them, and
+    ours (1e-5, 3, 8) are guesses, within the grid of v1's appendix but for the rate.
+    """
+
+    role: ClassVar[Role] = Role.SELF_IMPROVING
     Settings = SealSettings
+    settings: SealSettings
+    learns: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "seal-v1": {**_LOOP, "learning_rate": 1e-3, "batch_size": 1, "max_epochs": 10, "edits": 1},
         "seal-v1-cpt": {**_LOOP, "learning_rate": 1e-3, "batch_size": 1, "max_epochs": 3, "edits": 5},
@@ -80,35 +130,238 @@ class Seal(OuterLoop):
         "adaptive": {"select": "adaptive"},
     }
 
-    @property
-    def candidates(self) -> int:
-        """More where selection is adaptive."""
-        return int(self.settings.wide if self.settings.select == "adaptive" else self.settings.candidates)
-
-    @property
-    def wants_baseline(self) -> bool:
-        """What an edit must beat where every one that helps is kept."""
-        return bool(self.settings.keep == "positive")
-
-    def rule(self) -> Rule:
-        """Uniform, or by halving."""
+    def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
+        """The model after all rounds. It writes better edits if the rewards were worth anything."""
         settings = self.settings
-        if settings.select == "adaptive":
-            return halving(settings.candidates * settings.repeats, settings.reliability)
-        return uniform(settings.repeats)
+        adaptive = settings.select == "adaptive"
+        evaluations = settings.candidates * settings.repeats
+        model = yield from outer_loop(
+            desk,
+            problems,
+            settings,
+            candidates=settings.wide if adaptive else settings.candidates,
+            rule=halving(evaluations, settings.reliability) if adaptive else uniform(settings.repeats),
+            keep=self._keep,
+            baseline=settings.keep == "positive",
+        )
+        return model
 
-    def keep(self, desk: Desk, contexts: Sequence[Context]) -> list[tuple[Context, int]]:
-        """The best edit of each context or a drawn one; or all that beat the baseline, or as many drawn ones."""
-        return [(context, edit) for context in contexts for edit in self._kept(desk, context)]
-
-    def _kept(self, desk: Desk, context: Context) -> list[int]:
+    def _keep(self, desk: Desk, context: Context) -> list[int]:
+        """The best edit, or all that beat the baseline; at random, as many edits drawn by lot."""
         settings = self.settings
-        shrinking = settings.reliability if settings.select == "adaptive" else None
-        chosen = [best(context.tally, shrinking)]
-        if settings.keep == "positive":
-            scores = context.tally.means() if shrinking is None else context.tally.shrunk(shrinking)
-            chosen = [edit for edit, score in enumerate(scores) if score > (context.baseline or 0.0)]
+        reliability = settings.reliability if settings.select == "adaptive" else None
+        if settings.keep == "best":
+            kept = [best(context.tally, reliability)]
+        else:
+            scores = context.tally.scores(reliability)
+            kept = [edit for edit, score in enumerate(scores) if score > (context.baseline or 0.0)]
         if settings.select != "random":
-            return chosen
+            return kept
         lot = stream(desk.draw("lot", context.name), "keep").permutation(len(context.edits))
-        return sorted(int(edit) for edit in lot[: len(chosen)])
+        return sorted(int(edit) for edit in lot[: len(kept)])
+
+    def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+        """The inner loop, by the model that has learned: it writes the edits and is trained on them."""
+        answerer = yield from write_and_fit(desk.at(model=learned), materials, self.settings)
+        return answerer
+
+
+# -- the outer loop
+
+Keep = Callable[[Desk, Context], list[int]]  # a context's edits to fine-tune on, each as often as an epoch repeats it
+Named = tuple[str, Problem]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What stays the same from round to round; the fields are the arguments of :func:`outer_loop`."""
+
+    settings: LoopSettings
+    candidates: int
+    rule: Rule
+    keep: Keep
+    baseline: bool
+
+    def kept(self, desk: Desk, contexts: Sequence[Context]) -> list[tuple[Context, int]]:
+        """The edits to fine-tune on if these contexts were all."""
+        return [(context, edit) for context in contexts for edit in self.keep(desk, context)]
+
+
+def outer_loop(
+    desk: Desk,
+    problems: Sequence[Problem],
+    settings: LoopSettings,
+    *,
+    candidates: int,
+    rule: Rule,
+    keep: Keep,
+    baseline: bool = False,
+) -> Steps[Model]:
+    """All rounds of an outer loop, on the desk's account; the model after them.
+
+    ``candidates`` edits are written about each context and evaluated as ``rule`` says; ``keep`` chooses among them.
+    With ``baseline`` each context's accuracy without any edit is measured first. The investment is split evenly over
+    the rounds; a round takes up contexts as long as its part lasts. Raises InputError where that is not even one.
+    """
+    if not problems:
+        raise InputError("problems.train 0", "an outer loop learns from training problems", "give some")
+    loop = _Loop(settings, candidates, rule, keep, baseline)
+    upcoming = _endless(desk, problems)
+    for number in range(1, settings.rounds + 1):
+        left = desk.left()
+        later = 0.0 if left == UNLIMITED else left - left / (settings.rounds - number + 1)
+        most = settings.contexts or (len(problems) if left == UNLIMITED else None)
+        model = yield from _round(desk.at(f"round {number}"), loop, upcoming, most, later, number)
+        desk = desk.at(model=model)
+    return desk.model
+
+
+def _endless(desk: Desk, problems: Sequence[Problem]) -> Iterator[Named]:
+    """The training problems in an order of the desk's own, again and again, each time under another name."""
+    order = stream(desk.draw("contexts"), "order").permutation(len(problems))
+    return ((f"context {number}", problems[order[number % len(problems)]]) for number in counted())
+
+
+def _round(
+    desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None, later: float, number: int
+) -> Steps[Model]:
+    """One round on at most ``most`` contexts, which leaves ``later`` on the account; the model with its policy merged.
+
+    Without ``most`` the round is to use up its money: what does not pay for another context buys further repeats.
+    """
+    settings, outer = loop.settings, loop.settings.outer()
+    contexts = yield from _gather(desk, loop, upcoming, most, later)
+    if most is None:
+        fine_tuning = SLACK * policy_cost(desk, _edits(loop.kept(desk, contexts)), outer)
+        yield from evaluate_again(desk, contexts, settings.reward_training(), later + fine_tuning)
+    kept = loop.kept(desk, contexts)
+    name, form = "/".join(desk.names), find_format(desk, settings.format).name
+    run = reward_run(name, form, number, contexts, settings.repeats, settings.reward_training(), len(kept))
+    desk.note("rewards", run.model_dump(mode="json"))
+    _discard_losers(desk, contexts, kept)
+    trained = yield from fit_policy(desk, _edits(kept), outer, later)
+    model = yield from merged(desk, trained)
+    return model
+
+
+def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None, later: float) -> Steps[list[Context]]:
+    """Contexts with their rewards, wave after wave (each one batch), until ``most`` or the round's money is reached.
+
+    Nobody knows what a context costs before its edits are written, so the first wave goes by an upper bound and every
+    other by the average so far. What fine-tuning on the contexts' edits will take is kept back from the start.
+    """
+    settings, outer, start = loop.settings, loop.settings.outer(), desk.left()
+    first = next(upcoming)
+    waiting, contexts, taken = [first], list[Context](), 0
+    form, evaluations = find_format(desk, settings.format), loop.candidates * settings.repeats
+    price = context_quote(desk, first[1], form, settings.reward_training(), loop.candidates, evaluations)
+    fine_tuning = 0.0
+    while most is None or taken < most:
+        money = desk.left() - later - fine_tuning
+        room = 10**9 if most is None else most - taken
+        width = room if money == UNLIMITED or price <= 0 else min(room, int(money // price))
+        if width < 1 and contexts:
+            break
+        chosen = [*waiting, *islice(upcoming, max(1, width) - len(waiting))]
+        waiting, taken = [], taken + len(chosen)
+        wave = yield from _wave(desk, loop, chosen, later + fine_tuning)
+        if not wave:
+            break
+        contexts += wave
+        fine_tuning = policy_cost(desk, _edits(loop.kept(desk, contexts)), outer)
+        price = CAUTION * (start - desk.left() + fine_tuning) / taken if start < UNLIMITED else 0.0
+        if price <= 0 and most is None:
+            break  # contexts that cost nothing would go on for ever
+    if not contexts:
+        raise InputError("the investment", "does not pay for even one context of a round", "invest more")
+    return contexts
+
+
+def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> Steps[list[Context]]:
+    """Steps 1 and 2 for these contexts; those without any evaluation are left out and what they cost is discarded."""
+    settings = loop.settings
+    form = find_format(desk, settings.format)
+    baselines: list[float | None] = [None] * len(chosen)
+    if loop.baseline:
+        marked = yield from examine(desk, [(Answerer(model=desk.model), problem) for _, problem in chosen])
+        baselines = [accuracy(marks) for marks in marked]
+    requested = [one for _, problem in chosen for one in asks([problem.material], form, loop.candidates)]
+    left = desk.left()
+    share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left
+    written = yield from write(
+        desk.at(chosen[0][0]), requested, temperature=settings.temperature, top_p=settings.top_p, share=share
+    )
+    contexts = []
+    for index, ((name, problem), baseline) in enumerate(zip(chosen, baselines, strict=True)):
+        own = written[index * loop.candidates : (index + 1) * loop.candidates]
+        edits = [edit for edit in own if edit is not None]
+        texts = [texts_of(desk, [problem.material], [edit], settings.with_passage) for edit in edits]
+        contexts.append(Context(name, problem, edits, texts, baseline))
+    yield from evaluate(desk, contexts, loop.rule, settings.reward_training(), reserved)
+    unpaid = [context for context in contexts if not any(context.tally.counts())]
+    discard(desk, [row for context in unpaid for rows in context.charges for row in rows], "could not be evaluated")
+    return [context for context in contexts if any(context.tally.counts())]
+
+
+def _discard_losers(desk: Desk, contexts: Sequence[Context], kept: Sequence[tuple[Context, int]]) -> None:
+    winners = {(context.name, edit) for context, edit in kept}
+    lost = [
+        row
+        for context in contexts
+        for edit, rows in enumerate(context.charges)
+        if (context.name, edit) not in winners
+        for row in rows
+    ]
+    discard(desk, lost, LOST)
+
+
+def _edits(kept: Sequence[tuple[Context, int]]) -> list[SelfEdit]:
+    return [context.edits[edit] for context, edit in kept]
+
+
+# -- fine-tuning the policy
+
+
+def policy_job(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> InnerLoopJob:
+    """The training of the policy's adapter: prompts with the edits that were kept, with loss on the edits only.
+
+    Every edit ends in the token that ends an answer, where one is known: the policy has to learn when to stop.
+    """
+    ends = desk.model.ends[:1]
+    prompts = [desk.model.tokenize(edit.ask.format.prompt(edit.ask.material)) for edit in kept]
+    edits = [(*desk.model.tokenize(edit.raw, special=False), *ends) for edit in kept]
+    pairs = [(prompt, edit) for prompt, edit in zip(prompts, edits, strict=True) if edit]
+    return replace(
+        job_of(desk.at("policy"), (), settings, epochs=settings.max_epochs or 1),
+        sequences=[(prompt + edit)[: settings.max_length] for prompt, edit in pairs],
+        loss_masks=[((False,) * len(prompt) + (True,) * len(edit))[: settings.max_length] for prompt, edit in pairs],
+    )
+
+
+def policy_cost(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> float:
+    """An upper bound on fine-tuning the policy and merging its adapter, in the trial's currency."""
+    request = Train(account=desk.pay(Purpose.LEARN), job=policy_job(desk, kept, settings))
+    trained = desk.model.quote([request])[0].amount(desk.currency) or 0.0
+    return trained + merge_quote(desk, settings)
+
+
+def fit_policy(desk: Desk, kept: Sequence[SelfEdit], settings: Inner, reserved: float) -> Steps[Answerer]:
+    """Fine-tune on these edits as far as the account pays for it, with ``reserved`` and the merging left over.
+
+    Without an edit, or where training fails, the policy stays as it is; the journal then says so.
+    """
+    job = policy_job(desk, kept, settings)
+    money = desk.left() - reserved - merge_quote(desk, settings)
+    if money < UNLIMITED and job.sequences:
+        amounts = {desk.currency: max(0.0, money) * (1 - ROUNDING)}
+        steps = desk.model.steps_within(Train(account=desk.pay(Purpose.LEARN), job=job), amounts)
+        job = replace(job, max_steps=steps)
+    if not job.total_steps:
+        desk.note("the policy stays as it is", {"kept": len(kept)})
+        return Answerer(model=desk.model)
+    (result,) = yield from train(desk, [job], Purpose.LEARN)
+    if result.failure is not None or result.product is None:
+        desk.note("the policy stays as it is", {"failed": str(result.failure)})
+        return Answerer(model=desk.model)
+    return Answerer(model=desk.model, adapter=result.product.adapter)

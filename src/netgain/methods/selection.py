@@ -1,8 +1,8 @@
 """Which edits to evaluate, how often, and which to keep: arithmetic on rewards alone, for runs and for replays.
 
 A :class:`Tally` holds the rewards so far. A rule is an iterator over the edits to evaluate next, which reads the tally
-between its steps; whoever drives it evaluates them and adds what they gave. So the same rule runs on a model and on
-published rewards.
+between its steps; its driver evaluates them and adds their rewards. So the same rule runs on a model and on published
+rewards.
 
 SEAL evaluates 5 edits 3 times each and keeps the best mean (:func:`uniform`). Its reward has a reliability of 0.13 per
 evaluation (ICC(1,1) on the published rewards): most of it is noise. :func:`halving` spends the same number of
@@ -30,7 +30,7 @@ class Tally:
         return len(self.rewards)
 
     def add(self, edit: int, reward: float) -> None:
-        """Take in one evaluation."""
+        """Add one evaluation."""
         self.rewards[edit].append(reward)
 
     def counts(self) -> list[int]:
@@ -40,6 +40,10 @@ class Tally:
     def means(self) -> list[float]:
         """Each edit's mean reward; minus infinity for one that was never evaluated."""
         return [sum(rewards) / len(rewards) if rewards else float("-inf") for rewards in self.rewards]
+
+    def scores(self, reliability: float | None = None) -> list[float]:
+        """What edits are ranked by: their means, or the shrunken ones where a reliability is given."""
+        return self.means() if reliability is None else self.shrunk(reliability)
 
     def shrunk(self, reliability: float) -> list[float]:
         """Each edit's mean, shrunk towards the problem's by how little its number of evaluations is worth.
@@ -77,9 +81,9 @@ def halving(evaluations: int, reliability: float = RELIABILITY) -> Rule:
     def rule(tally: Tally) -> Iterator[list[int]]:
         left, kept = evaluations, list(range(len(tally)))
         while left > 0 and kept:
-            wanted = kept[:left]
-            yield wanted
-            left -= len(wanted)
+            stage = kept[:left]
+            yield stage
+            left -= len(stage)
             kept = ranked(tally, kept, reliability)[: max(2, len(kept) // 2)]
 
     return rule
@@ -93,7 +97,7 @@ def ranked(tally: Tally, edits: Sequence[int], reliability: float) -> list[int]:
 
 def best(tally: Tally, reliability: float | None = None) -> int:
     """The edit to keep: by its mean, or by the shrunken one where a reliability is given; the first among equals."""
-    scores = tally.means() if reliability is None else tally.shrunk(reliability)
+    scores = tally.scores(reliability)
     return max(range(len(tally)), key=lambda edit: (scores[edit], -edit))
 
 
@@ -111,44 +115,3 @@ def copies(weights: Sequence[float], rng: np.random.Generator) -> list[int]:
     """Whole numbers whose expectations are these weights, by systematic rounding of their running sum."""
     steps = np.floor(np.concatenate([[0.0], np.cumsum(weights)]) + rng.random())
     return [int(count) for count in np.diff(steps)]
-
-
-def drive(rule: Rule, edits: int, evaluate: Callable[[int], float]) -> Tally:
-    """Run a rule to its end on a function that evaluates an edit."""
-    tally = Tally(edits)
-    for wanted in rule(tally):
-        for edit in wanted:
-            tally.add(edit, evaluate(edit))
-    return tally
-
-
-def replay(
-    rewards: Sequence[Sequence[Sequence[float]]],
-    rule: Rule,
-    rng: np.random.Generator,
-    *,
-    reliability: float | None = None,
-) -> float:
-    """The quality of what a rule chooses on recorded ``rewards[problem][edit][repeat]``: its mean on a held-out repeat.
-
-    For every problem and every repeat held out in turn, an evaluation draws one of the edit's other repeats, without
-    replacement while there are any and again from all of them after that. The mean over problems and held-out repeats.
-    """
-    found = [_held_out(edits, rule, rng, reliability, held) for edits in rewards for held in range(len(edits[0]))]
-    return float(np.mean(found))
-
-
-def _held_out(
-    edits: Sequence[Sequence[float]], rule: Rule, rng: np.random.Generator, reliability: float | None, held: int
-) -> float:
-    order = rng.permutation(len(edits))  # so that being first among equals helps nobody
-    pools = [[reward for repeat, reward in enumerate(edits[edit]) if repeat != held] for edit in order]
-    waiting: list[list[float]] = [[] for _ in order]
-
-    def evaluate(edit: int) -> float:
-        if not waiting[edit]:
-            waiting[edit] = [pools[edit][place] for place in rng.permutation(len(pools[edit]))]
-        return waiting[edit].pop()
-
-    quality: float = edits[order[best(drive(rule, len(edits), evaluate), reliability)]][held]
-    return quality

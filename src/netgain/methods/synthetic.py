@@ -1,15 +1,15 @@
-"""Synthetic: the model's own self-edits, taken as they come. SEAL's inner loop without its outer loop (round 0)."""
+"""Synthetic: the model's own self-edits, unselected. SEAL's inner loop without its outer loop (round 0)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fit import Count, Inner, fit
+from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.propose import Edit, find_format, propose
+from netgain.methods.writing import find_format, propose, texts_of
 from netgain.model.lockstep import Steps
 from netgain.records.claim import Role
 
@@ -17,10 +17,14 @@ FORMATS = (
     *("implications", "implications-long", "implications-very-long", "rewrite", "self-qa", "no-prompt"),
     "implications-cot",
 )
+PRESETS: dict[str, dict[str, Any]] = {name: {"format": name} for name in FORMATS}
 
 
 class SyntheticSettings(Inner):
-    """``format`` is one of the domain's ways to ask (empty: its own choice), ``edits`` how many texts a passage."""
+    """``format`` is one of the domain's edit formats (empty: its default), ``edits`` how many texts for each passage.
+
+    ``with_passage`` trains on the passage beside them.
+    """
 
     format: str = ""
     edits: Count = 1
@@ -29,30 +33,33 @@ class SyntheticSettings(Inner):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
 
 
+@final
 class Synthetic(Method):
-    """Write, then train on what was written, with the passage beside it. A preset for each of SEAL's prompts."""
+    """Writes edits and trains on them as they come, with the passage beside them; a preset for each of SEAL's prompts.
+
+    The self-edit without its outer loop.
+    """
 
     role: ClassVar[Role] = Role.SYNTHETIC
     Settings = SyntheticSettings
-    presets: ClassVar[dict[str, dict[str, Any]]] = {name: {"format": name} for name in FORMATS}
+    settings: SyntheticSettings
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """All materials' edits and passages in one training."""
-        settings = self.settings
-        form = find_format(desk, settings.format)
-        edits = yield from propose(
-            desk, materials, form, settings.edits, temperature=settings.temperature, top_p=settings.top_p
-        )
-        answerer = yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings)
+        answerer = yield from write_and_fit(desk, materials, self.settings)
         return answerer
 
 
-def texts_of(desk: Desk, materials: Sequence[Material], edits: Sequence[Edit], with_passage: bool) -> list[str]:
-    """The training texts of these edits, and each passage once."""
-    found = [text for edit in edits for text in edit.texts]
-    return [*found, *passages(desk, materials)] if with_passage else found
-
-
-def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:
-    """The passages as training texts."""
-    return [desk.prompts.titled.format(title=material.title, text=material.text) for material in materials]
+def write_and_fit(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[Answerer]:
+    """SEAL's inner loop: the desk's model writes edits about the materials and is then trained on them."""
+    edits = yield from propose(
+        desk,
+        materials,
+        find_format(desk, settings.format),
+        settings.edits,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+    )
+    answerer = yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings)
+    return answerer

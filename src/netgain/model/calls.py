@@ -1,17 +1,48 @@
 """One call of a model under a meter: what was counted of it, and what that costs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import Cache
 
+from netgain.engine.work import Work
+from netgain.errors import InputError
 from netgain.metering.account import Reservation
 from netgain.metering.price import Training, coefficients, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
 from netgain.model.trained import Setup
 from netgain.records.cost import Cost
+
+# Tensors that a decoder may be given without another price than their rectangle has.
+_SEEN = ("input_ids", "inputs_embeds", "attention_mask", "position_ids", "cache_position", "token_type_ids", "seq_idx")
+_PASSED_ON = ("cu_seq_lens_q", "cu_seq_lens_k", "labels", "shift_labels", "num_items_in_batch", "logits_to_keep")
+PRICED_INPUTS = frozenset((*_SEEN, *_PASSED_ON))
+PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device)
+
+
+def past_of(decoder: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> int:
+    """Positions that a call of ``decoder`` finds in its cache: whatever keyword brings a ``Cache``, it is read.
+
+    Libraries rename such keywords (``past_key_values`` became ``cache`` in transformers 5.24). So what may be given
+    besides a cache is listed: raises InputError for anything else that could carry positions or cost.
+    """
+    names = signature(decoder.forward).parameters if arguments else ()
+    past = 0
+    for name, value in [*zip(names, arguments, strict=False), *named.items()]:
+        if isinstance(value, Cache):
+            past = max(past, int(value.get_seq_length()))
+        elif name not in PRICED_INPUTS and not isinstance(value, PLAIN):
+            kind = f"{type(value).__module__}.{type(value).__qualname__}"
+            raise InputError(
+                f"the argument {name} of {type(decoder).__name__}",
+                f"a {kind} may carry positions of earlier calls; the meter has no price for it",
+                "give a transformers Cache, or leave it out",
+            )
+    return past
 
 
 @final

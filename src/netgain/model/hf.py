@@ -21,8 +21,9 @@ from netgain.engine.memory import is_out_of_memory
 from netgain.engine.packs import Extent
 from netgain.engine.peft_files import load_adapter, read_config, save_adapter
 from netgain.engine.trainer import MultiLoraTrainer
+from netgain.engine.work import Work
 from netgain.errors import InputError
-from netgain.metering import work as metering
+from netgain.metering.counting import generate as decoding
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.derived import merge, tune
@@ -160,8 +161,8 @@ class _HuggingFace:
             rows = Counter({longest: sum(times.values())}) if self._resident > 1 else job.widths()
             ran = rectangles(rows)
         else:
-            ran = sum((count * self._alone(size) for size, count in times.items()), metering.Work())
-        return (Part(ran + learnt(times) + metering.Work(updates=job.total_steps), training=lora),)
+            ran = sum((count * self._alone(size) for size, count in times.items()), Work())
+        return (Part(ran + learnt(times) + Work(updates=job.total_steps), training=lora),)
 
     def _full_bound(self, job: InnerLoopJob) -> tuple[Part, ...]:
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
@@ -169,7 +170,7 @@ class _HuggingFace:
         sizes = Counter[Size]()
         for index, visits in enumerate(job.visits()):
             sizes[job.size(index)] += visits
-        updates = metering.Work(updates=job.total_steps)
+        updates = Work(updates=job.total_steps)
         return (Part(rectangles(job.widths()) + learnt(sizes) + updates, training=Full()),)
 
     def _merging(self, adapter: Adapter) -> Part:
@@ -177,18 +178,18 @@ class _HuggingFace:
         layout = own.layout if own else None
         if layout is None or self._engine.layout(layout.names, layout.rank, layout.alpha) != layout:
             raise InputError("adapter", f"it has no place in {self.name}", "merge one that was trained or loaded here")
-        return Part(metering.Work(), merged=self._lora(layout))
+        return Part(Work(), merged=self._lora(layout))
 
-    def _alone(self, size: Size) -> metering.Work:
+    def _alone(self, size: Size) -> Work:
         (ran,) = self._engine.footprint([Extent(size.rows, max(size.text, 1), size.labelled)])
-        return metering.Work(positions=ran.positions, context=ran.pairs, head_positions=ran.head_positions)
+        return Work(positions=ran.positions, context=ran.pairs, head_positions=ran.head_positions)
 
     def _longest(self, job: InnerLoopJob) -> int:
         if check(job, self._engine.context, self._engine.vocabulary) is not None:
             return 0
         return max(job.size(index).rows for index in range(job.count))
 
-    def _bounds(self, requests: Sequence[Request]) -> list[metering.Work]:
+    def _bounds(self, requests: Sequence[Request]) -> list[Work]:
         """For requests of one kind and layout."""
         if isinstance(requests[0], Score):
             return self._scorer.score_bounds([self._continuation(r, 0) for r in requests if isinstance(r, Score)])
@@ -197,22 +198,22 @@ class _HuggingFace:
             return self._rectangle_bounds(rows)
         return [self._decoding_bound(row) for row in rows]
 
-    def _decoding_bound(self, row: Row) -> metering.Work:
+    def _decoding_bound(self, row: Row) -> Work:
         room = self._engine.context - len(row.prompt)
         if room <= 0:
-            return metering.Work()
-        return metering.generate([len(row.prompt)], [min(row.max_new, room)], kernel="causal")
+            return Work()
+        return decoding([len(row.prompt)], [min(row.max_new, room)], kernel="causal")
 
-    def _rectangle_bounds(self, rows: Sequence[Row]) -> list[metering.Work]:
+    def _rectangle_bounds(self, rows: Sequence[Row]) -> list[Work]:
         """As the decoder runs them: so many rows at a time, each padded to the longest prompt among them."""
         sound = [place for place, row in enumerate(rows) if len(row.prompt) < self._engine.context]
-        bounds = [metering.Work()] * len(rows)
+        bounds = [Work()] * len(rows)
         for first in range(0, len(sound), self._rows):
             chunk = sound[first : first + self._rows]
             width = max(len(rows[place].prompt) for place in chunk)
             for place in chunk:
                 most = min(rows[place].max_new, self._engine.context - len(rows[place].prompt))
-                bounds[place] = replace(metering.generate([width], [most]), real=len(rows[place].prompt) + most - 1)
+                bounds[place] = replace(decoding([width], [most]), real=len(rows[place].prompt) + most - 1)
         return bounds
 
     # -- runs
@@ -239,7 +240,7 @@ class _HuggingFace:
             number, _, key = outcome.key.partition(":")
             job = wanted[int(number)]
             lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
-            part = Part(metering.Work.counted(outcome.work), training=lora)
+            part = Part(outcome.work, training=lora)
             yield Done(int(number), Trained(key, outcome.adapter, outcome.losses), (part,), outcome.failure)
 
     def _train_full(self, place: int, request: TrainFull) -> Done:
@@ -247,7 +248,7 @@ class _HuggingFace:
         losses: tuple[float, ...] = ()
         try:
             loaded, outcome = tune(self._loaded, request.job)
-            parts, losses = (Part(metering.Work.counted(outcome.work), training=Full()),), outcome.losses
+            parts, losses = (Part(outcome.work, training=Full()),), outcome.losses
             backend = None if outcome.failure else self._with(loaded)
         except (RuntimeError, MemoryError) as error:
             return Done(place, Derived(request.key, None, losses), parts, _no_room(error))
@@ -266,7 +267,7 @@ class _HuggingFace:
         rows = [self._row(request, _index(adapters, request.adapter)) for request in requests]
         answers = self._decoder.generate(rows, adapters)
         for place, request, answer in zip(places, requests, answers, strict=True):
-            part = Part(metering.Work.counted(answer.work), adapter=lora)
+            part = Part(answer.work, adapter=lora)
             yield Done(place, self._answered(request, answer), (part,), answer.failure)
 
     def _score(
@@ -275,7 +276,7 @@ class _HuggingFace:
         asked = [self._continuation(request, _index(adapters, request.adapter)) for request in requests]
         for place, one, likelihood in zip(places, asked, self._scorer.score(asked, adapters), strict=True):
             product = Scored(likelihood.value, len(one.tokens), likelihood.greedy)
-            part = Part(metering.Work.counted(likelihood.work), adapter=lora)
+            part = Part(likelihood.work, adapter=lora)
             yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
 
     def _groups(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Lora | None, list[LoraAdapter]]]:
@@ -360,14 +361,14 @@ def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:
     return None if wanted is None else next(i for i, adapter in enumerate(adapters) if adapter is wanted)
 
 
-def rectangles(widths: Mapping[int, int]) -> metering.Work:
+def rectangles(widths: Mapping[int, int]) -> Work:
     """What a model without shortcuts runs: so many rows of each width, logits everywhere, the full square."""
     rows = [float(width) * count for width, count in widths.items()]
     squares = sum(width * row for width, row in zip(widths, rows, strict=True))
-    return metering.Work(positions=sum(rows), context=squares, head_positions=sum(rows))
+    return Work(positions=sum(rows), context=squares, head_positions=sum(rows))
 
 
-def learnt(times: Mapping[Size, int]) -> metering.Work:
+def learnt(times: Mapping[Size, int]) -> Work:
     """The text and the labels in sequences of these sizes."""
     text = sum(size.text * count for size, count in times.items())
-    return metering.Work(real=text, training=sum(size.labelled * count for size, count in times.items()))
+    return Work(real=text, training=sum(size.labelled * count for size, count in times.items()))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
 from netgain.engine.jobs import Failure, InnerLoopJob
+from netgain.engine.work import Work
 from netgain.errors import InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Setting
 

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar, final
 from netgain.errors import NetgainError
 from netgain.model.interface import Generate, Merge, Request, Result, Score, Train, TrainFull
 from netgain.model.metered import Model
-from netgain.records.cost import Cost
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -196,9 +195,5 @@ def _do(model: Model, requests: Sequence[Any]) -> list[Result[Any]]:
     if isinstance(first, TrainFull):
         return list(model.train_full(requests))
     if isinstance(first, Merge):
-        return [_merged(model, request) for request in requests]
+        return list(model.merge(requests))
     raise TypeError(f"a call holds requests of the model's door, not {type(first).__name__}")
-
-
-def _merged(model: Model, request: Merge) -> Result[Any]:
-    return Result(model.merged(request.account, request.adapter), None, (), Cost())

@@ -34,13 +34,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from netgain.engine.work import Work
 from netgain.errors import OverrunError
 from netgain.metering.account import Account, Reservation
+from netgain.metering.counting import generate as decoding
 from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
-from netgain.metering.work import Work
-from netgain.metering.work import generate as decoding
-from netgain.model.calls import Call, CallPrices
+from netgain.model.calls import Call, CallPrices, past_of
 from netgain.model.trained import Setup, Survey, causal_lm, describe, survey
 from netgain.records.cost import Cost
 
@@ -138,12 +138,11 @@ class Meter:
             if call is not None and not torch.is_grad_enabled() and call.forwarded:
                 self.flush()
 
-    def _on_decoder(self, _: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def _on_decoder(self, decoder: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         given = arguments[0] if arguments else named.get("input_ids")
         given = named["inputs_embeds"] if given is None else given
         rows, columns = int(given.shape[0]), int(given.shape[1])
-        cache = named.get("past_key_values")
-        past = 0 if cache is None else int(cache.get_seq_length())
+        past = past_of(decoder, arguments, named)
         if self._generation is not None:
             self._generation.positions += rows * columns
             self._generation.context += rows * columns * (past + columns)

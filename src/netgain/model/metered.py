@@ -131,11 +131,17 @@ class Model:
         take the sum rounded, as they do in PEFT: a slight adapter is then partly lost. Raises as :meth:`generate` does,
         and ValueError where memory does not suffice.
         """
-        (result,) = self._do("merge", Merge, [Merge(account=account, adapter=adapter)])
-        tuned: Tuned = result.get()
-        if tuned.model is None:
-            raise ValueError(f"{self.name} made no merged model")
-        return tuned.model
+        (result,) = self.merge([Merge(account=account, adapter=adapter)])
+        return result.get()
+
+    def merge(self, requests: Sequence[Merge]) -> "list[Result[Model]]":
+        """:meth:`merged` for several requests, each with its charges; what fails is a failure in its result."""
+        results: list[Result[Tuned]] = self._do("merge", Merge, requests)
+        models = [one.product.model if one.product else None for one in results]
+        return [
+            Result(model, one.failure, one.charges, one.cost, one.overrun, one.estimated)
+            for model, one in zip(models, results, strict=True)
+        ]
 
     def quote(self, requests: Sequence[Request]) -> list[Cost]:
         """What each request would be reserved at, run together as one batch. Nothing is run and nothing reserved."""

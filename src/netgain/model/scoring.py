@@ -18,7 +18,6 @@ from netgain.engine.jobs import Failure
 from netgain.engine.lora import Adapter
 from netgain.engine.memory import is_out_of_memory
 from netgain.engine.work import Work
-from netgain.metering import work as metering
 
 
 @final
@@ -82,12 +81,12 @@ class Scorer:
             self._halving(members, run, fail)
         return [found.get(place) or self._impossible(one) for place, one in enumerate(asked)]
 
-    def score_bounds(self, asked: Sequence[Continuation]) -> list[metering.Work]:
+    def score_bounds(self, asked: Sequence[Continuation]) -> list[Work]:
         """The work of each continuation, scored together; nothing where it is impossible anyway."""
-        bounds = [metering.Work()] * len(asked)
+        bounds = [Work()] * len(asked)
         for members in self._scorable(asked):
             for place, work in zip(members, self.scored_work([asked[i] for i in members]), strict=True):
-                bounds[place] = metering.Work.counted(work)
+                bounds[place] = work
         return bounds
 
     def scored_work(self, asked: Sequence[Continuation]) -> list[Work]:
@@ -96,10 +95,10 @@ class Scorer:
         keep = max(len(one.tokens) for one in asked) + 1 if self._keeps else width
         return [
             Work(
-                real_positions=one.length,
-                padded_positions=width,
+                real=one.length,
+                positions=width,
                 head_positions=keep,
-                attended_context=width * width,
+                context=width * width,
             )
             for one in asked
         ]

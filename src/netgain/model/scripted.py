@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import final
 
 from netgain.engine.jobs import Failure
+from netgain.engine.work import Work
 from netgain.errors import InputError, nearest
-from netgain.metering.work import Work
 from netgain.model.interface import (
     Adapter,
     Answered,

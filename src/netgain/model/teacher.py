@@ -22,14 +22,14 @@ from typing import Any, Literal, final
 from urllib.parse import urlsplit
 
 from netgain.engine.jobs import Failure, RemoteKind
+from netgain.engine.work import Work
 from netgain.errors import InputError, MissingExtraError
-from netgain.metering.work import Work
 from netgain.model.interface import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
 from netgain.records.identity import identity
 from netgain.streams import stream
-from netgain.tokens import Estimate, TokenCounter
+from netgain.tokens import EstimatedTokens, TokenCounter
 
 TURN = 16  # tokens that a server's template may add to a turn of a conversation
 LONGEST_DETAIL = 500
@@ -70,7 +70,7 @@ def remote_model(
         raise InputError(f"attempts {attempts}, concurrency {concurrency}, timeout {timeout}", "all must be above 0")
     key = _key(api_key_env)
     client = openai.OpenAI(base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout)
-    backend = _Remote(model, openai, client, key, api, attempts, concurrency, counter or Estimate())
+    backend = _Remote(model, openai, client, key, api, attempts, concurrency, counter or EstimatedTokens())
     return Model(backend, prices or TokenPrices(), attempts=attempts, pause=_pause(backoff))
 
 

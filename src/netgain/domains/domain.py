@@ -1,0 +1,52 @@
+"""Domain: a family of problems, as a small form to fill in."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from netgain.domains.grading import grade
+from netgain.domains.problem import PLAIN_PROMPTS, Grade, Material, Problem, Prompts, Question, Split
+
+
+class DomainSettings(BaseModel):
+    """Base of a domain's settings, the fields beside ``kind`` in a trial. An unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Domain(ABC):
+    """Base of all domains: fill in ``problems``; replace what else differs from the usual.
+
+    A domain is pure: the same arguments give the same problems, and no two splits share a title, a passage or a
+    question (a trial checks that before it spends anything). It is made from its ``Settings``, and reads its data then,
+    raising InputError for whatever is wrong with it.
+    """
+
+    Settings: ClassVar[type[DomainSettings]] = DomainSettings
+    prompts: ClassVar[Prompts] = PLAIN_PROMPTS
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings: Any = settings if settings is not None else self.Settings()
+
+    @abstractmethod
+    def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+        """The first ``count`` problems of a split under this seed; fewer for a smaller ``count``, never others.
+
+        Raises InputError where there are not as many.
+        """
+
+    def controls(self, count: int, seed: int) -> tuple[Question, ...]:
+        """About ``count`` questions of each kind of control: what the base model could do before any adaptation.
+
+        Usually none, and then forgetting is not measured.
+        """
+        return ()
+
+    def grade(self, question: Question, answer: str) -> Grade:
+        """Grade a model's answer: usually by exact match with an accepted answer and by F1, as SQuAD defines them."""
+        return grade(question, answer)
+
+    def oracle(self, material: Material, seed: int) -> str | None:
+        """What a perfect writer would write about this material, a statement a line; usually nobody knows, None."""
+        return None

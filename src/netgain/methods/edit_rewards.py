@@ -1,0 +1,192 @@
+"""Rewards of edits: each edit is trained on and the adapter examined; the accuracy is the edit's reward.
+
+All edits of many training problems are trained as one batch and examined as one batch, as many as can be paid for. An
+evaluation that cannot be paid for is left out before it runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import final
+
+import numpy as np
+
+from netgain.domains.problem import EditFormat, Problem
+from netgain.engine.jobs import InnerLoopJob
+from netgain.exam.exam import Answerer
+from netgain.methods.fitting import Inner, job_of, train
+from netgain.methods.method import Desk
+from netgain.methods.selection import Rule, Tally
+from netgain.methods.self_evaluation import exam_quote, examine
+from netgain.methods.writing import SelfEdit, passages
+from netgain.model.interface import Generate, Train
+from netgain.model.lockstep import Steps
+from netgain.records.claim import RewardRun, Training
+from netgain.records.purpose import Purpose
+
+
+@final
+class Context:
+    """One training problem with the edits that were written about it and their rewards so far.
+
+    ``name`` tells it apart from the same problem taken up again; ``baseline`` is the accuracy without any edit, where
+    that was measured. For each edit, ``texts`` is what it is trained as, ``charges`` the rows that paid for writing and
+    training it, ``right`` the counts of right answers behind the tally's rewards.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        problem: Problem,
+        edits: Sequence[SelfEdit],
+        texts: Sequence[Sequence[str]],
+        baseline: float | None = None,
+    ) -> None:
+        self.name, self.problem, self.baseline = name, problem, baseline
+        self.edits, self.texts = list(edits), list(texts)
+        self.charges = [list(edit.charges) for edit in edits]
+        self.right: list[list[int]] = [[] for _ in edits]
+        self.tally = Tally(len(edits))
+
+    def add(self, edit: int, right: int) -> None:
+        """Add one evaluation of an edit: the number of questions answered right."""
+        self.right[edit].append(right)
+        self.tally.add(edit, right / len(self.problem.questions))
+
+
+Evaluation = tuple[Context, int]  # an edit, by its index in its context
+
+
+def evaluate(desk: Desk, contexts: Sequence[Context], rule: Rule, inner: Inner, reserved: float) -> Steps[None]:
+    """Evaluate the contexts' edits as the rule says, all contexts side by side, and leave ``reserved`` unspent.
+
+    The first stage that cannot be paid for in full ends the rule, for every context.
+    """
+    rules = [(context, rule(context.tally)) for context in contexts if context.edits]
+    while rules:
+        stage = [(context, stages, next(stages, [])) for context, stages in rules]
+        requested = [(context, edit) for context, _, edits in stage for edit in edits]
+        done = yield from evaluate_once(desk, requested, inner, reserved)
+        if done < len(requested):
+            break
+        rules = [(context, stages) for context, stages, edits in stage if edits]
+
+
+def evaluate_again(desk: Desk, contexts: Sequence[Context], inner: Inner, reserved: float) -> Steps[None]:
+    """Spend what is left on further repeats, one for each edit, the least evaluated first; leave ``reserved``."""
+    done, before = 1, float("inf")
+    while done and desk.left() < before:  # evaluations that cost nothing, such as failed trainings, would never end
+        before = desk.left()
+        edits = [(context, edit) for context in contexts for edit in range(len(context.edits))]
+        requested = sorted(edits, key=lambda one: len(one[0].tally.rewards[one[1]]))
+        done = yield from evaluate_once(desk, requested, inner, reserved)
+
+
+def evaluate_once(desk: Desk, requested: Sequence[Evaluation], inner: Inner, reserved: float) -> Steps[int]:
+    """Evaluate these edits once each, the first that can be paid for with ``reserved`` left; return how many."""
+    jobs = _jobs(desk, requested, inner)
+    money = desk.left() - reserved
+    count = sum(total <= money for total in accumulate(_quotes(desk, requested, jobs)))
+    trained = yield from train(desk, jobs[:count])
+    examined: list[tuple[Context, int, Answerer]] = []
+    for (context, edit), result in zip(requested, trained, strict=False):
+        context.charges[edit] += result.charges
+        if result.failure is not None or result.product is None:
+            context.add(edit, 0)  # an edit that cannot be trained on is worth nothing
+        else:
+            examined.append((context, edit, Answerer(model=desk.model, adapter=result.product.adapter)))
+    marked = yield from examine(desk, [(answerer, context.problem) for context, _, answerer in examined])
+    for (context, edit, _), marks in zip(examined, marked, strict=True):
+        context.add(edit, sum(mark.grade.correct for mark in marks))
+    return count
+
+
+def _jobs(desk: Desk, requested: Sequence[Evaluation], inner: Inner) -> list[InnerLoopJob]:
+    """The training of each. Repeats of an edit share its tokens; each has a name and a seed of its own."""
+    jobs: list[InnerLoopJob] = []
+    repeats: dict[tuple[int, int], int] = {}
+    first: dict[tuple[int, int], InnerLoopJob] = {}
+    for context, edit in requested:
+        key = (id(context), edit)
+        repeat = repeats.get(key, len(context.tally.rewards[edit]))
+        repeats[key] = repeat + 1
+        own = desk.at(context.name, f"edit {edit}", f"repeat {repeat}")
+        if key not in first:
+            first[key] = job_of(own, context.texts[edit], inner, epochs=inner.max_epochs or 1)
+        jobs.append(replace(first[key], key="/".join(own.names), seed=own.draw("fit")))
+    return jobs
+
+
+def _quotes(desk: Desk, requested: Sequence[Evaluation], jobs: Sequence[InnerLoopJob]) -> list[float]:
+    """Upper bounds on each evaluation, its training and its exam, in the trial's currency."""
+    if not jobs:
+        return []
+    trainings = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job) for job in jobs])
+    problems = {id(context.problem): context.problem for context, _ in requested}
+    exams = {key: exam_quote(desk, problem) for key, problem in problems.items()}
+    return [
+        (quote.amount(desk.currency) or 0.0) + exams[id(context.problem)]
+        for (context, _), quote in zip(requested, trainings, strict=True)
+    ]
+
+
+def context_quote(
+    desk: Desk, problem: Problem, form: EditFormat, inner: Inner, candidates: int, evaluations: int
+) -> float:
+    """An upper bound on one context, before any was taken up: its edits as long as they may be, trained and examined.
+
+    Training is quoted on the passage alone and scaled to the longest edit; each of an edit's lines carries the title
+    again, hence twice its tokens. In the trial's currency, and above 0.
+    """
+    request = Generate(
+        account=desk.pay(Purpose.PROPOSE), prompt=form.prompt(problem.material), max_new_tokens=form.max_new_tokens
+    )
+    job = job_of(desk, passages(desk, [problem.material]), inner, epochs=inner.max_epochs or 1)
+    (writing,) = desk.model.quote([request])
+    (training,) = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job)])
+    length = max(1, sum(map(len, job.sequences)))
+    loops: float = (training.amount(desk.currency) or 0.0) * (1 + 2 * form.max_new_tokens / length)
+    edits: float = candidates * (writing.amount(desk.currency) or 0.0)
+    return max(edits + evaluations * (loops + exam_quote(desk, problem)), 1e-12)
+
+
+def reward_run(
+    name: str, prompt: str, number: int, contexts: Sequence[Context], repeats: int, inner: Inner, kept: int
+) -> RewardRun:
+    """One round's rewards as a record, in the shape into which published rewards are read.
+
+    Only contexts with all their edits count. Where in some of them every edit was evaluated ``repeats`` times or more,
+    the counts of those first repeats are recorded; otherwise (evaluations were allotted unevenly) means and deviations.
+    """
+    most = max(len(context.edits) for context in contexts)
+    complete = [context for context in contexts if len(context.edits) == most]
+    even = [context for context in complete if min(context.tally.counts()) >= repeats]
+    training = Training(
+        epochs=inner.max_epochs,
+        learning_rate=inner.learning_rate,
+        batch_size=inner.batch_size,
+        rank=inner.rank,
+        alpha=inner.alpha,
+        target_modules=inner.target_modules,
+    )
+    common = {"name": name, "prompt": prompt, "round": number, "edits": most, "kept": kept, "training": training}
+    if even:
+        return RewardRun(
+            **common,
+            problems=len(even),
+            repeats=repeats,
+            questions=tuple(len(context.problem.questions) for context in even),
+            correct=tuple(tuple(tuple(counts[:repeats]) for counts in context.right) for context in even),
+        )
+    known = [context for context in complete if min(context.tally.counts()) > 0]
+    return RewardRun(
+        **common,
+        problems=len(known),
+        repeats=max((max(context.tally.counts()) for context in known), default=0),
+        means=tuple(tuple(context.tally.means()) for context in known),
+        deviations=tuple(tuple(_deviation(rewards) for rewards in context.tally.rewards) for context in known),
+    )
+
+
+def _deviation(rewards: Sequence[float]) -> float | None:
+    return float(np.std(rewards, ddof=1)) if len(rewards) > 1 else None

@@ -1,0 +1,65 @@
+"""Self-evaluation: a method's own exams, paid from its budget; and discarding what lost."""
+
+from collections.abc import Iterable, Sequence
+
+from netgain.domains.problem import Problem
+from netgain.exam.exam import Answerer, Marked, accuracy, sit
+from netgain.methods.method import Desk
+from netgain.methods.writing import Pair
+from netgain.model.interface import Generate, Score
+from netgain.model.lockstep import Steps, ask, together
+from netgain.records.purpose import Purpose
+
+ADAPTED = 3.0  # an answer with an adapter costs less than three without one; quotes need no adapter to exist yet
+
+
+def score(desk: Desk, answerer: Answerer, problem: Problem) -> Steps[float]:
+    """The accuracy of ``answerer`` on one training problem's questions, 0 to 1."""
+    (marked,) = yield from examine(desk, [(answerer, problem)])
+    return accuracy(marked)
+
+
+def examine(desk: Desk, exams: Sequence[tuple[Answerer, Problem]]) -> Steps[list[tuple[Marked, ...]]]:
+    """The graded answers of each answerer to its problem's questions, as one batch, charged under ``score``."""
+    account = desk.pay(Purpose.SCORE)
+    marked = yield from together(
+        [sit(answerer, problem.questions, desk.prompts, account, desk.grade) for answerer, problem in exams]
+    )
+    return marked
+
+
+def exam_quote(desk: Desk, problem: Problem) -> float:
+    """An upper bound on one exam of an adapter on this problem, in the trial's currency."""
+    account = desk.pay(Purpose.SCORE)
+    requests = [
+        Generate(
+            account=account,
+            prompt=desk.prompts.ask(question.text),
+            max_new_tokens=desk.prompts.max_new_tokens,
+            stop=desk.prompts.stop,
+        )
+        for question in problem.questions
+    ]
+    return ADAPTED * sum(quote.amount(desk.currency) or 0.0 for quote in desk.model.quote(requests))
+
+
+def likelihood(desk: Desk, answerer: Answerer, pairs: Sequence[Pair]) -> Steps[float]:
+    """The mean log-likelihood of these answers to their questions; minus infinity where none can be scored."""
+    account = desk.pay(Purpose.SCORE)
+    requests = [
+        Score(
+            account=account,
+            prompt=desk.prompts.ask(pair.question),
+            continuation=f" {pair.answer}",
+            adapter=answerer.adapter,
+        )
+        for pair in pairs
+    ]
+    results = yield from ask(answerer.model, requests)
+    scores = [result.product.log_likelihood for result in results if not result.failure and result.product]
+    return sum(scores) / len(scores) if scores else float("-inf")
+
+
+def discard(desk: Desk, charges: Iterable[int], reason: str) -> None:
+    """Mark finished work as thrown away: it stays paid for and no longer counts as useful."""
+    desk.account.book.discard(list(charges), reason)

@@ -1,0 +1,122 @@
+"""Taught: training on what a stronger writer writes about the material. Every token is paid for, under ``teach``.
+
+:class:`ModelTeacher` asks another model: a local one, whose FLOPs are counted, or one behind an OpenAI-compatible
+server, whose FLOPs and dollars are those that its prices declare. :class:`OracleTeacher` is the domain's own perfect
+writer, an upper bound on what any writer's text could give; no model runs, so its cost is a declaration too.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, final
+
+from netgain.domains.edits import sequences
+from netgain.domains.problem import EditFormat, Material, Splitting
+from netgain.errors import InputError
+from netgain.exam.exam import Answerer
+from netgain.metering.price import declared_flops
+from netgain.methods.fitting import Count, Inner, fit
+from netgain.methods.method import Desk, Learned, Method, Teacher
+from netgain.methods.writing import Ask, find_format, passages, write
+from netgain.model.interface import Generate, Message, Prompt
+from netgain.model.lockstep import Steps, together
+from netgain.model.metered import Model
+from netgain.records.claim import Role
+from netgain.records.cost import Cost
+from netgain.records.purpose import Purpose
+
+
+@final
+class OracleTeacher(Teacher):
+    """A domain's perfect writer, ``domain.oracle``: ``write(material, seed)`` gives a text, or None if there is none.
+
+    ``active_parameters`` declares how many weights each of its tokens passed through; None declares what the student
+    itself would have taken to write the same tokens after the same prompt. Either is an estimate, and the journal says
+    so.
+    """
+
+    def __init__(
+        self, write: Callable[[Material, int], str | None], *, active_parameters: float | None = None, form: str = ""
+    ) -> None:
+        self._write, self._active, self._form = write, active_parameters, form
+
+    def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
+        """Up to ``count`` texts, each paid at its declared cost. Raises BudgetExceeded where that is too much."""
+        yield from ()
+        texts = []
+        prompt = find_format(desk, self._form).prompt(material)
+        for number in range(count):
+            text = self._write(material, desk.draw("oracle", material.id, str(number)))
+            if text is None:
+                break
+            cost = self._cost(desk, prompt, text)
+            settings = {"flops": "declared", "active_parameters": self._active or "as the student"}
+            desk.pay(Purpose.TEACH).reserve("write", cost, settings).settle(cost)
+            texts.append(text)
+        return texts
+
+    def _cost(self, desk: Desk, prompt: str, text: str) -> Cost:
+        read, written = len(desk.model.tokenize(prompt)), max(1, len(desk.model.tokenize(text, special=False)))
+        request = Generate(account=desk.pay(Purpose.TEACH), prompt=prompt, max_new_tokens=written)
+        (as_student,) = desk.model.quote([request])
+        flops = as_student.flops if self._active is None else declared_flops(self._active, read + written)
+        return Cost(
+            updates=0.0,
+            tokens_real=float(read),
+            tokens_padded=float(read),
+            tokens_training=0.0,
+            tokens_generated=float(written),
+            flops=flops,
+            seconds=0.0,
+        )
+
+
+@final
+class ModelTeacher(Teacher):
+    """Another model, asked in one of the domain's formats (empty: its own); ``chat`` asks it as a conversation."""
+
+    def __init__(self, model: Model, *, form: str = "", temperature: float = 1.0, chat: bool = False) -> None:
+        self._model, self._form, self._temperature, self._chat = model, form, temperature, chat
+
+    def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
+        """``count`` texts less those that failed, could not be trained on, or that half of the budget did not cover."""
+        form = find_format(desk, self._form)
+        text = form.prompt(material)
+        prompt: Prompt = (Message("user", text),) if self._chat else text
+        requested = [Ask(material, form, prompt)] * count
+        own = desk.at("teacher", material.id, model=self._model)
+        edits = yield from write(own, requested, temperature=self._temperature, purpose=Purpose.TEACH, share=0.5)
+        return [edit.raw for edit in edits if edit is not None]
+
+
+@final
+class TaughtSettings(Inner):
+    """``texts`` is how many the teacher writes about each passage, ``splitting`` how each is cut into sequences."""
+
+    texts: Count = 1
+    splitting: Splitting = "lines"
+    with_passage: bool = True
+
+
+@final
+class Taught(Method):
+    """Trains on what a stronger model, or the domain's perfect writer, writes, with the passage beside it."""
+
+    role: ClassVar[Role] = Role.TEACHER
+    Settings = TaughtSettings
+    settings: TaughtSettings
+
+    def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+        """All materials' texts and passages in one training. Raises InputError where the trial has no teacher."""
+        settings, teacher = self.settings, desk.teacher
+        if teacher is None:
+            raise InputError("teacher", "this trial has none", "write teacher: oracle, or name a model")
+        written = yield from together([teacher.write(desk, material, settings.texts) for material in materials])
+        form = EditFormat("taught", "{title}\n{text}\n", 1, settings.splitting)
+        texts = [
+            text
+            for material, answers in zip(materials, written, strict=True)
+            for answer in answers
+            for text in sequences(material, answer, form, desk.prompts)
+        ]
+        texts += passages(desk, materials) if settings.with_passage else []
+        answerer = yield from fit(desk, texts, settings)
+        return answerer

@@ -1,0 +1,185 @@
+"""Writing: have a model write about material. Text that cannot be trained on is rejected, and stays paid for."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import final
+
+from netgain.domains.edits import begun, sequences
+from netgain.domains.problem import EditFormat, Material
+from netgain.errors import InputError, nearest
+from netgain.methods.method import Desk
+from netgain.model.interface import Answered, Generate, Prompt, Result
+from netgain.model.lockstep import Steps, ask
+from netgain.records.purpose import Purpose
+
+SHORTEST = 8  # tokens; a text that has to be shorter is not worth its prompt
+REJECTED = "rejected: nothing that could be trained on"
+_PAIR = re.compile(
+    r"^\s*(?:question|q)\s*\d*\s*[:.]\s*(?P<question>.+?)\s*(?:\n\s*|\s)(?:answer|a)\s*\d*\s*[:.]\s*(?P<answer>\S.*?)\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One text to be written: about which material, in which format, and the prompt to be continued."""
+
+    material: Material
+    format: EditFormat
+    prompt: Prompt
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class SelfEdit:
+    """A text that was written: ``raw`` as generated, ``texts`` to train on (at least one), ``charges`` that paid."""
+
+    ask: Ask
+    raw: str
+    texts: tuple[str, ...]
+    charges: tuple[int, ...]
+
+
+def find_format(desk: Desk, name: str) -> EditFormat:
+    """The domain's edit format of this name; its default where the name is empty. Raises InputError for another."""
+    formats = desk.prompts.formats
+    chosen = name or next(iter(formats), "")
+    if chosen not in formats:
+        raise InputError(f"format {name!r}", "is no edit format of this domain", nearest(name, formats))
+    return formats[chosen]
+
+
+def asks(materials: Sequence[Material], form: EditFormat, count: int) -> list[Ask]:
+    """``count`` texts for each material: the first of every material, then the second, and so on."""
+    return [Ask(material, form, form.prompt(material)) for _ in range(count) for material in materials]
+
+
+def propose(
+    desk: Desk,
+    materials: Sequence[Material],
+    form: EditFormat,
+    count: int,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 0.95,
+    purpose: Purpose = Purpose.PROPOSE,
+    share: float = 0.5,
+) -> Steps[list[SelfEdit]]:
+    """Up to ``count`` edits of each material, as many as ``share`` of what is left can pay for, by :func:`write`."""
+    written = yield from write(
+        desk, asks(materials, form, count), temperature=temperature, top_p=top_p, purpose=purpose, share=share
+    )
+    return [edit for edit in written if edit is not None]
+
+
+def write(
+    desk: Desk,
+    requested: Sequence[Ask],
+    *,
+    temperature: float = 1.0,
+    top_p: float = 0.95,
+    purpose: Purpose = Purpose.PROPOSE,
+    share: float = 1.0,
+) -> Steps[list[SelfEdit | None]]:
+    """What the model writes for each ask, in order; None for what was rejected or could not be paid for.
+
+    Where ``share`` of what is left does not pay for everything, as many of the first asks are written as it does pay
+    for, and the journal notes it. Where it does not pay for a single one, the first is written shorter.
+    """
+    requests = affordable(
+        desk,
+        [
+            Generate(
+                account=desk.pay(purpose),
+                prompt=one.prompt,
+                max_new_tokens=one.format.max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                stop=one.format.stop,
+                seed=desk.draw("write", str(index)),
+            )
+            for index, one in enumerate(requested)
+        ],
+        share,
+    )
+    results = yield from ask(desk.model, requests)
+    edits = [_edit(desk, one, result) for one, result in zip(requested, results, strict=False)]
+    rejected = [row for edit, result in zip(edits, results, strict=True) if edit is None for row in result.charges]
+    desk.account.book.discard(rejected, REJECTED)
+    return [*edits, *[None] * (len(requested) - len(edits))]
+
+
+def affordable(desk: Desk, requests: Sequence[Generate], share: float = 1.0) -> list[Generate]:
+    """The first requests that ``share`` of what is left pays for; where it pays for none, the first one shortened."""
+    left = share * desk.left()
+    if left == float("inf") or not requests:
+        return list(requests)
+    quotes = [quote.amount(desk.currency) or 0.0 for quote in desk.model.quote(requests)]
+    count = sum(total <= left for total in accumulate(quotes))
+    if count < len(requests):
+        desk.note("not all could be asked for", {"wanted": len(requests), "paid for": count})
+    return list(requests[:count]) or _shortened(desk, requests[0], left)
+
+
+def _shortened(desk: Desk, request: Generate, left: float) -> list[Generate]:
+    size = request.max_new_tokens // 2
+    while size >= SHORTEST:
+        shorter = replace(request, max_new_tokens=size)
+        if (desk.model.quote([shorter])[0].amount(desk.currency) or 0.0) <= left:
+            return [shorter]
+        size //= 2
+    return []
+
+
+def _edit(desk: Desk, one: Ask, result: Result[Answered]) -> SelfEdit | None:
+    if result.failure is not None or result.product is None:
+        return None
+    raw = result.product.text
+    texts = sequences(one.material, raw, one.format, desk.prompts)
+    return SelfEdit(one, raw, texts, result.charges) if texts else None
+
+
+def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:
+    """The passages as training texts, each under its title."""
+    return [desk.prompts.titled.format(title=material.title, text=material.text) for material in materials]
+
+
+def texts_of(desk: Desk, materials: Sequence[Material], edits: Sequence[SelfEdit], with_passage: bool) -> list[str]:
+    """The training texts of these edits, then each passage once."""
+    texts = [text for edit in edits for text in edit.texts]
+    return [*texts, *passages(desk, materials)] if with_passage else texts
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question and its answer, both written by the model, and the material that they are about."""
+
+    material: Material
+    question: str
+    answer: str
+
+    def training_text(self, desk: Desk) -> str:
+        """As the domain trains on questions with answers."""
+        return desk.prompts.answered.format(question=self.question, answer=self.answer)
+
+
+def parsed(material: Material, text: str) -> list[Pair]:
+    """The questions in a text that are followed by an answer."""
+    return [Pair(material, match["question"], match["answer"]) for match in _PAIR.finditer(text)]
+
+
+def own_questions(
+    desk: Desk, materials: Sequence[Material], name: str, count: int, *, share: float = 0.25
+) -> Steps[list[Pair]]:
+    """Questions with answers that the model asks itself, from ``count`` texts about each material; none twice.
+
+    ``name`` is the domain's format for such texts, ``share`` the part of what is left that may be spent on them.
+    """
+    edits = yield from propose(desk, materials, find_format(desk, name), count, share=share)
+    texts = [(edit.ask.material, begun(edit.raw, edit.ask.format)) for edit in edits]
+    pairs = [pair for material, text in texts for pair in parsed(material, text)]
+    return list({(pair.material.id, pair.question): pair for pair in pairs}.values())
