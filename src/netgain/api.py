@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from netgain.analysis.trial.judge import judge_run
+from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError
 from netgain.records.samples import read_rows
@@ -23,6 +23,7 @@ from netgain.trials.progress import Progress
 from netgain.trials.resolve import resolve
 from netgain.trials.schedule import run_trial
 from netgain.trials.store import SAMPLES, Store, write
+from netgain.trials.trial_claim import claim_of
 
 Source = Path | str | Mapping[str, Any] | None
 
@@ -96,7 +97,7 @@ def judge_folder(folder: Path) -> Verdict:
         raise InputError(str(folder), f"holds no {SAMPLES}", "give the folder of a run")
     store = Store(folder)
     spec, roles = store.asked()
-    verdict = judge_run(spec, read_rows(folder / SAMPLES), roles=roles, setup=store.setup(), seed=spec.seed)
+    verdict = judge(claim_of(spec, read_rows(folder / SAMPLES), roles, setup=store.setup()), seed=spec.seed)
     write(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
     write(folder / "report.html", render(verdict))
     return verdict
