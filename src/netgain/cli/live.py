@@ -38,7 +38,7 @@ class Live:
         """Take in how far everything is."""
         self._progress = progress
         if self._drawn is None and not self._quiet and progress.finished != self._finished:
-            from netgain.report.trial import progress_line
+            from netgain.report.plan_view import progress_line
 
             self._finished = progress.finished
             typer.echo(progress_line(progress, self._rate), err=self._to_stderr)
@@ -52,6 +52,6 @@ class Live:
         )
 
     def _table(self) -> Any:
-        from netgain.report.trial import progress_page
+        from netgain.report.plan_view import progress_page
 
         return "loading the model ..." if self._progress is None else progress_page(self._progress, self._rate)
