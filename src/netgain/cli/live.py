@@ -38,7 +38,7 @@ class Live:
         """Take in how far everything is."""
         self._progress = progress
         if self._drawn is None and not self._quiet and progress.finished != self._finished:
-            from netgain.report.trial import progress_line
+            from netgain.report.plan_view import progress_line
 
             self._finished = progress.finished
             typer.echo(progress_line(progress, self._rate), err=self._to_stderr)
@@ -47,11 +47,10 @@ class Live:
         """What is safe on the disk, in words."""
         if self._progress is None:
             return "nothing was begun"
-        return (
-            f"{self._progress.finished} of {len(self._progress.units)} units are finished and saved in {self._folder}"
-        )
+        done, of = self._progress.finished, len(self._progress.tasks)
+        return f"{done} of {of} tasks are finished and saved in {self._folder}"
 
     def _table(self) -> Any:
-        from netgain.report.trial import progress_page
+        from netgain.report.plan_view import progress_page
 
         return "loading the model ..." if self._progress is None else progress_page(self._progress, self._rate)

@@ -33,7 +33,7 @@ def plan(
     if json:
         typer.echo(compact_json(found.dump()))
         return
-    from netgain.report.trial import plan_page
+    from netgain.report.plan_view import plan_page
 
     console().print(plan_page(found))
 

@@ -4,7 +4,7 @@ Every row may have an adapter of its own. Padding is booked to the row that is p
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import isfinite
@@ -16,13 +16,13 @@ from torch import Tensor
 from netgain.engine.hooks import AdapterHooks, HooksBackend, takes_positions
 from netgain.engine.jobs import Failure
 from netgain.engine.lora import Adapter
-from netgain.engine.memory import is_out_of_memory
+from netgain.engine.memory import run_in_halves
 from netgain.engine.work import Work
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Continuation:
+class ScoreRequest:
     """``tokens`` after ``prompt`` (token ids, neither empty), under one adapter (an index) or none."""
 
     prompt: tuple[int, ...]
@@ -66,7 +66,7 @@ class Scorer:
         self._rows, self._positions = rows, positions
         self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
-    def score(self, asked: Sequence[Continuation], adapters: Sequence[Adapter] = ()) -> list[Likelihood]:
+    def score(self, asked: Sequence[ScoreRequest], adapters: Sequence[Adapter] = ()) -> list[Likelihood]:
         """Log-likelihoods in order; all of them have an adapter, or none. All adapters have one layout."""
         found: dict[int, Likelihood] = {}
         for members in self._scorable(asked):
@@ -78,10 +78,10 @@ class Scorer:
                 problem = Failure("out_of_memory", "this continuation does not fit into memory", 0)
                 found[place] = Likelihood(float("nan"), False, self.scored_work([asked[place]])[0], problem)
 
-            self._halving(members, run, fail)
+            run_in_halves(members, run, fail)
         return [found.get(place) or self._impossible(one) for place, one in enumerate(asked)]
 
-    def score_bounds(self, asked: Sequence[Continuation]) -> list[Work]:
+    def score_bounds(self, asked: Sequence[ScoreRequest]) -> list[Work]:
         """The work of each continuation, scored together; nothing where it is impossible anyway."""
         bounds = [Work()] * len(asked)
         for members in self._scorable(asked):
@@ -89,7 +89,7 @@ class Scorer:
                 bounds[place] = work
         return bounds
 
-    def scored_work(self, asked: Sequence[Continuation]) -> list[Work]:
+    def scored_work(self, asked: Sequence[ScoreRequest]) -> list[Work]:
         """The work of each row of one rectangle of continuations."""
         width = max(one.length for one in asked)
         keep = max(len(one.tokens) for one in asked) + 1 if self._keeps else width
@@ -103,12 +103,12 @@ class Scorer:
             for one in asked
         ]
 
-    def _scorable(self, asked: Sequence[Continuation]) -> list[list[int]]:
+    def _scorable(self, asked: Sequence[ScoreRequest]) -> list[list[int]]:
         able = [i for i, one in enumerate(asked) if self._problem(one) is None]
         found = chunks([asked[i].length for i in able], self._rows, self._positions)
         return [[able[i] for i in chunk] for chunk in found]
 
-    def _problem(self, one: Continuation) -> Failure | None:
+    def _problem(self, one: ScoreRequest) -> Failure | None:
         if not one.prompt or not one.tokens:
             return Failure("no_labels", "prompt and continuation need at least one token each", 0)
         if one.length > self._backend.context:
@@ -117,11 +117,11 @@ class Scorer:
             return Failure("bad_token", f"there is a token outside 0..{self._backend.vocabulary - 1}", 0)
         return None
 
-    def _impossible(self, one: Continuation) -> Likelihood:
+    def _impossible(self, one: ScoreRequest) -> Likelihood:
         return Likelihood(float("nan"), False, Work(), self._problem(one))
 
     def _score(
-        self, places: list[int], asked: list[Continuation], adapters: Sequence[Adapter]
+        self, places: list[int], asked: list[ScoreRequest], adapters: Sequence[Adapter]
     ) -> dict[int, Likelihood]:
         tokens, mask = self._left_padded([(*one.prompt, *one.tokens) for one in asked])
         inputs = {"input_ids": tokens, "attention_mask": mask}
@@ -154,21 +154,3 @@ class Scorer:
         rows = torch.stack([adapters[index].row for index in used]).to(self._backend.device)
         groups = torch.tensor([used.index(index) for index in wanted if index is not None], device=self._backend.device)
         return AdapterHooks(self._model, layout, layout.alpha / layout.rank, rows, groups, trained=False)
-
-    def _halving(
-        self,
-        places: list[int],
-        run: Callable[[list[int]], None],
-        fail: Callable[[int], None],
-    ) -> None:
-        """Run rows together; where memory runs out, in halves, down to one that fails alone."""
-        try:
-            run(places)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(places) == 1:
-                fail(places[0])
-                return
-            for half in (places[: len(places) // 2], places[len(places) // 2 :]):
-                self._halving(half, run, fail)

@@ -1,8 +1,8 @@
 import pytest
 
-from netgain.engine.choose import backend_for, decoder_for
-from netgain.engine.decode import MultiLoraDecoder
+from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.hooks_decode import HooksDecoder
+from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.errors import InputError
 
 from .small import small_model

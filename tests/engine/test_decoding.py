@@ -1,11 +1,12 @@
 import torch
 
-from netgain.engine.answers import Chooser, Request, choose
+from netgain.engine.decoding import Chooser, DecodeRequest, choose
+from netgain.engine.jobs import Sampling
 
 
 def _draws(count: int, **settings: float) -> list[int]:
     logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
-    chooser = Chooser(Request(prompt=(1,), **({"temperature": 1.0, "seed": 3} | settings)))  # type: ignore[arg-type]
+    chooser = Chooser(DecodeRequest(prompt=(1,), sampling=Sampling(**{"temperature": 1.0, "seed": 3} | settings)))  # type: ignore[arg-type]
     return [chooser.draw(logits) for _ in range(count)]
 
 
@@ -31,4 +32,4 @@ def test_the_same_seed_draws_the_same_and_another_differs() -> None:
 
 def test_logits_that_are_not_finite_choose_nothing() -> None:
     logits = torch.tensor([[0.0, 1.0], [float("nan"), 1.0], [float("inf"), 0.0]])
-    assert choose(logits, [Chooser(Request(prompt=(1,))) for _ in range(3)]) == [1, -1, -1]
+    assert choose(logits, [Chooser(DecodeRequest(prompt=(1,))) for _ in range(3)]) == [1, -1, -1]

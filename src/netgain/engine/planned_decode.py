@@ -12,11 +12,20 @@ from typing import final
 import torch
 from torch import Tensor
 
-from netgain.engine.answers import Answer, Request, choose
+from netgain.engine.decoding import (
+    Decoded,
+    DecodeRequest,
+    DecodeRow,
+    TextOf,
+    choose,
+    common_prefix,
+    families,
+    new_rows,
+    run_rows,
+)
 from netgain.engine.lora import Adapter, AdapterBank
 from netgain.engine.ops import KEY_BLOCK, Cache, Recall
 from netgain.engine.planned import STAGES, Hook, PlannedBackend, Workspace
-from netgain.engine.rows import Row, TextOf, common, families, prepare, run_in_halves
 from netgain.engine.work import Work
 from netgain.errors import InputError
 
@@ -34,18 +43,18 @@ class MultiLoraDecoder:
         self._backend, self._rows, self._text_of = backend, rows, text_of
         self._space = Workspace(backend.dtype, backend.device)
 
-    def generate(self, requests: Sequence[Request], adapters: Sequence[Adapter] = ()) -> list[Answer]:
+    def generate(self, requests: Sequence[DecodeRequest], adapters: Sequence[Adapter] = ()) -> list[Decoded]:
         """Answers in the order of the requests. All adapters have one layout.
 
         What cannot be answered (prompt too long, logits not finite, memory) is a failed answer; the rest is unharmed.
         """
-        rows = prepare(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
+        rows = new_rows(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
         with torch.inference_mode():
             sound = [row for row in rows if row.finish is None]
-            run_in_halves(sound, lambda some: self._run(some, adapters))
+            run_rows(sound, lambda some: self._run(some, adapters))
         return [row.answer() for row in rows]
 
-    def _run(self, rows: list[Row], adapters: Sequence[Adapter]) -> None:
+    def _run(self, rows: list[DecodeRow], adapters: Sequence[Adapter]) -> None:
         _Batch(self._backend, self._space, self._rows, self._text_of, rows, adapters).run()
 
 
@@ -59,13 +68,15 @@ class _Batch:
         space: Workspace,
         limit: int,
         text_of: TextOf | None,
-        rows: list[Row],
+        rows: list[DecodeRow],
         adapters: Sequence[Adapter],
     ) -> None:
         self._backend, self._plan, self._ops, self._space = backend, backend.plan, backend.ops, space
         self._text_of = text_of
         self._waiting = deque(families(rows, limit))
-        longest = max((min(len(r.request.prompt) + r.request.max_new, backend.context) for r in rows), default=1)
+        longest = max(
+            (min(len(r.request.prompt) + r.request.sampling.max_new_tokens, backend.context) for r in rows), default=1
+        )
         self._capacity = -(-longest // KEY_BLOCK) * KEY_BLOCK
         widest = min(limit, len(rows))
         self._free = list(range(2 * widest))  # at worst every row has a prefix entry of its own
@@ -81,7 +92,7 @@ class _Batch:
                     values.view(*shape, self._capacity, heads.size),
                 )
             )
-        self._limit, self._active, self._families = widest, list[Row](), dict[int, int]()
+        self._limit, self._active, self._families = widest, list[DecodeRow](), dict[int, int]()
         self._adapters = adapters
         self._bank: AdapterBank | None = None
         self._hooks: tuple[dict[str, Hook], ...] = tuple({} for _ in self._plan.layers)
@@ -105,10 +116,10 @@ class _Batch:
             if self._active:
                 self._decode()
 
-    def _admit(self, family: list[Row]) -> list[Row]:
+    def _admit(self, family: list[DecodeRow]) -> list[DecodeRow]:
         adapter = family[0].request.adapter
         slot = -1 if adapter is None or self._bank is None else self._bank.load(self._adapters[adapter])
-        length = common(family)
+        length = common_prefix(family)
         shared = self._free.pop(0) if length else 0
         for row in family:
             row.slot, row.shared, row.shared_length, row.own_length = slot, shared, length, 0
@@ -119,7 +130,7 @@ class _Batch:
             self._families[-1 - slot] = len(family)
         return family
 
-    def _prefill(self, families: list[list[Row]]) -> None:
+    def _prefill(self, families: list[list[DecodeRow]]) -> None:
         """Shared prefixes first, then what is each row's own; the last row of each prompt gives the first new token."""
         families = sorted(families, key=lambda family: family[0].slot)
         heads = [family[0] for family in families if family[0].shared_length]
@@ -134,7 +145,7 @@ class _Batch:
             row.own_length = len(own)
         self._accept(rows, self._forward(pieces, logits=True))
 
-    def _accept(self, rows: list[Row], logits: Tensor) -> None:
+    def _accept(self, rows: list[DecodeRow], logits: Tensor) -> None:
         tokens = choose(logits, [row.chooser for row in rows])
         for row, token in zip(rows, tokens, strict=True):
             row.take(token, self._backend.context - len(row.request.prompt), self._text_of)
@@ -236,7 +247,7 @@ class _Batch:
 class _Piece:
     """Consecutive tokens of one row: where they are written, and what lies before them."""
 
-    row: Row
+    row: DecodeRow
     entry: int
     at: int
     tokens: Sequence[int]

@@ -1,4 +1,6 @@
-"""A trial on a terminal: its plan before it runs, and how far it is while it does."""
+"""A trial on a terminal: its plan before it runs, and how far it is while it does. Both fit 80 columns."""
+
+import math
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
@@ -6,21 +8,24 @@ from rich.table import Table
 from rich.text import Text
 
 from netgain.records.cost import Cost
-from netgain.report import words
+from netgain.report import numbers
 from netgain.trials.plan import ArmPlan, Plan
 from netgain.trials.progress import Progress
+
+BAR = 16  # characters of a bar
+SHOWN = 2  # tasks under way that are named
 
 
 def plan_page(plan: Plan) -> Group:
     """The plan: what each arm may spend, about what that is, what it takes, what it can see. Fits 80 columns."""
     limits = _table(f"what each arm may spend, in {plan.currency}", ("adapting", "invested", "tuning"))
     for arm in plan.arms:
-        limits.add_row(*(Text(words.clean(cell)) for cell in _limits(arm)))
+        limits.add_row(*(Text(numbers.clean(cell)) for cell in _limits(arm)))
     about = _table(
         "about what that is", ("updates", "tokens\ntrained", "tokens\nwritten", "FLOPs\nin all", "hours", "$")
     )
     for arm in plan.arms:
-        about.add_row(*(Text(words.clean(cell)) for cell in [arm.label, *_cost(arm.whole)]))
+        about.add_row(*(Text(numbers.clean(cell)) for cell in [arm.label, *_cost(arm.whole)]))
     if plan.judging is not None:
         about.add_row(*(Text(cell) for cell in ["judge", *_cost(plan.judging)]))
     about.add_section()
@@ -39,7 +44,7 @@ def plan_page(plan: Plan) -> Group:
     )
     notes = Table.grid(padding=(0, 1))
     for note in plan.assumptions:
-        notes.add_row(Text("•", style="dim"), Text(words.clean(note), style="dim"))
+        notes.add_row(Text("•", style="dim"), Text(numbers.clean(note), style="dim"))
     return Group(facts, Text(""), limits, about, notes)
 
 
@@ -66,7 +71,7 @@ def _judging(plan: Plan) -> list[tuple[str, str]]:
     cost = plan.judging
     if cost is None:
         return []
-    read, written = words.amount(cost.tokens_real), words.amount(cost.tokens_generated)
+    read, written = numbers.amount(cost.tokens_real), numbers.amount(cost.tokens_generated)
     return [("judge", f"about {read} real tokens and {written} generated ones, outside every budget")]
 
 
@@ -85,7 +90,7 @@ def _short(amount: float | None) -> str:
     if amount is not None and amount >= 1e15:
         return f"{amount:.2g}".replace("e+", "e")
     thousands = amount is not None and 10_000 <= amount < 1e6
-    return f"{amount / 1000:.3g} k" if amount is not None and thousands else words.amount(amount)
+    return f"{amount / 1000:.3g} k" if amount is not None and thousands else numbers.amount(amount)
 
 
 def _hours(cost: Cost) -> str:
@@ -107,21 +112,31 @@ def _facts(*rows: tuple[str, str]) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for name, value in rows:
-        table.add_row(Text(name), Text(words.clean(value)))
+        table.add_row(Text(name), Text(numbers.clean(value)))
     return table
 
 
 def progress_page(progress: Progress, dollars_per_hour: float = 0.0) -> RenderableType:
-    """Per arm: adaptations done, spent of budget; below: time and money left."""
+    """Per arm a bar of its adaptations, and what is spent of its budget; below: the whole, in work, time and money."""
     table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("arm", no_wrap=True)
-    for heading in ("adaptations", "spent", "of budget"):
+    table.add_column("arm", min_width=12)
+    for heading in ("", "adaptations", "spent", "of budget"):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in progress.arms():
         share = f"{arm.spent / arm.budget:.0%}" if arm.budget else "-"
-        cells = (words.clean(arm.label), f"{arm.done} of {arm.of}", words.amount(arm.spent), share)
-        table.add_row(*(Text(cell) for cell in cells))
-    return Group(table, Text(_left(progress, dollars_per_hour)))
+        cells = (_bar(arm.done, arm.of), f"{arm.done} of {arm.of}", numbers.amount(arm.spent), share)
+        table.add_row(*(Text(numbers.clean(cell)) for cell in (arm.label, *cells)))
+    now = [f"{name} ({_clock(seconds)})" for name, seconds in progress.running()]
+    lines = [f"{_bar(progress.share(), 1.0)} {_left(progress, dollars_per_hour)}"]
+    lines += (
+        [f"now: {', '.join(now[:SHOWN])}" + (f" and {len(now) - SHOWN} more" if now[SHOWN:] else "")] if now else []
+    )
+    return Group(table, *(Text(numbers.clean(line)) for line in lines))
+
+
+def _bar(done: float, of: float) -> str:
+    full = int(BAR * done / of) if of else 0
+    return "█" * full + "░" * (BAR - full)
 
 
 def progress_line(progress: Progress, dollars_per_hour: float = 0.0) -> str:
@@ -131,12 +146,23 @@ def progress_line(progress: Progress, dollars_per_hour: float = 0.0) -> str:
 
 
 def _left(progress: Progress, dollars_per_hour: float) -> str:
-    state = f"{progress.finished} of {len(progress.tasks)} tasks finished"
+    parts = [f"{progress.share():.0%} of the work, {progress.finished} of {len(progress.tasks)} tasks"]
+    parts += [f"{_clock(progress.seconds_gone())} gone"]
     seconds = progress.seconds_left()
     if seconds is not None and not progress.ended:
-        state += f"; about {_clock(seconds)} left"
-        state += f", ${seconds / 3600 * dollars_per_hour:.2f}" if dollars_per_hour else ""
-    return words.clean(f"{state}; {progress.note}" if progress.note else state)
+        parts[-1] += f", {about(seconds)} left"
+        parts[-1] += f", ${seconds / 3600 * dollars_per_hour:.2f}" if dollars_per_hour else ""
+    return numbers.clean("; ".join([*parts, progress.note] if progress.note else parts))
+
+
+def about(seconds: float) -> str:
+    """A time that is not known better: ``less than a minute``, ``about 7 min``, ``about 25 min``, ``about 3.5 h``."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 10:
+        return f"about {math.ceil(minutes)} min"
+    return f"about {5 * math.ceil(minutes / 5)} min" if minutes <= 90 else f"about {minutes / 60:.1f} h"
 
 
 def _clock(seconds: float) -> str:
