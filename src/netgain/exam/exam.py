@@ -12,9 +12,9 @@ from typing import final
 
 from netgain.domains.problem import Grade, Material, Prompts, Question
 from netgain.metering.account import Account
-from netgain.model.interface import Adapter, Answered, Generate, Result
-from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Adapter, Answered, Generate, Result
 from netgain.records.cost import Currency
 
 Grader = Callable[[Question, str], Grade]

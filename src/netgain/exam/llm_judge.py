@@ -13,9 +13,9 @@ from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt, obvious, read_
 from netgain.domains.problem import Grade
 from netgain.exam.exam import Marked
 from netgain.metering.account import Account
-from netgain.model.interface import Answered, Generate, Message, Result
-from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Answered, Generate, Message, Result
 
 NAME = "judge"
 

@@ -13,8 +13,8 @@ from netgain.errors import NetgainError
 from netgain.exam.exam import Answerer, Grader, Marked, accuracy, sit
 from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Account
-from netgain.model.lockstep import Steps, together
 from netgain.model.metered import Model
+from netgain.model.program import Steps, together
 
 Matrix = tuple[tuple[float | None, ...], ...]
 

@@ -14,8 +14,8 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import Pair, affordable, own_questions, passages
-from netgain.model.interface import Generate
-from netgain.model.lockstep import Steps, ask
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Generate
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 
@@ -45,8 +45,7 @@ class Distillation(Method):
         answered = yield from self._answered(desk.at("answers"), pairs)
         texts = [pair.training_text(desk) for pair in answered]
         texts += passages(desk, materials) if settings.with_passage or not texts else []
-        answerer = yield from fit(desk, texts, settings)
-        return answerer
+        return (yield from fit(desk, texts, settings))
 
     def _answered(self, desk: Desk, pairs: Sequence[Pair]) -> Steps[list[Pair]]:
         account = desk.pay(Purpose.PROPOSE)

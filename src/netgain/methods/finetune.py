@@ -12,7 +12,7 @@ from netgain.methods.fitting import Count, Inner, Outer, fit, merge_quote, merge
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.paraphrase import paraphrases
 from netgain.methods.writing import passages
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.streams import stream
@@ -37,8 +37,7 @@ class Finetune(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """All passages, and their rearrangements, in one training."""
-        answerer = yield from _fit_passages(desk, materials, self.settings)
-        return answerer
+        return (yield from _fit_passages(desk, materials, self.settings))
 
 
 def _fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneSettings) -> Steps[Answerer]:
@@ -47,8 +46,7 @@ def _fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneS
         for material in materials
         for text in paraphrases(material.text, settings.paraphrases, stream(desk.draw("paraphrases"), material.id))
     ]
-    answerer = yield from fit(desk, [*passages(desk, materials), *passages(desk, rearranged)], settings)
-    return answerer
+    return (yield from fit(desk, [*passages(desk, materials), *passages(desk, rearranged)], settings))
 
 
 @final
@@ -92,10 +90,8 @@ class Conventional(Method):
         outer = self.settings.outer()
         desk = desk.at("conventional")
         trained = yield from fit(desk, texts, outer, spare=merge_quote(desk, outer), purpose=Purpose.LEARN)
-        model = yield from merged(desk, trained)
-        return model
+        return (yield from merged(desk, trained))
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Fine-tune the model that has learned."""
-        answerer = yield from _fit_passages(desk.at(model=learned), materials, self.settings)
-        return answerer
+        return (yield from _fit_passages(desk.at(model=learned), materials, self.settings))

@@ -19,7 +19,7 @@ from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.methods.writing import Pair, SelfEdit, asks, find_format, own_questions, passages, write
-from netgain.model.lockstep import Steps, together
+from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
 LOST = "lost: another candidate made the held-out answers likelier"
@@ -63,8 +63,7 @@ class Rejection(Method):
         common += passages(desk, materials) if settings.with_passage else []
         candidates = _grouped(written, settings.edits * len(materials))
         chosen = yield from self._best(desk, candidates, common, held_out)
-        answerer = yield from fit(desk.at("final"), [*_texts(chosen), *common], settings)
-        return answerer
+        return (yield from fit(desk.at("final"), [*_texts(chosen), *common], settings))
 
     def _best(
         self,

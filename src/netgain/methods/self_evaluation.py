@@ -6,8 +6,8 @@ from netgain.domains.problem import Problem
 from netgain.exam.exam import Answerer, Marked, accuracy, sit
 from netgain.methods.method import Desk
 from netgain.methods.writing import Pair
-from netgain.model.interface import Generate, Score
-from netgain.model.lockstep import Steps, ask, together
+from netgain.model.program import Steps, ask, together
+from netgain.model.requests import Generate, Score
 from netgain.records.purpose import Purpose
 
 ADAPTED = 3.0  # an answer with an adapter costs less than three without one; quotes need no adapter to exist yet
@@ -22,10 +22,11 @@ def score(desk: Desk, answerer: Answerer, problem: Problem) -> Steps[float]:
 def examine(desk: Desk, exams: Sequence[tuple[Answerer, Problem]]) -> Steps[list[tuple[Marked, ...]]]:
     """The graded answers of each answerer to its problem's questions, as one batch, charged under ``score``."""
     account = desk.pay(Purpose.SCORE)
-    marked = yield from together(
-        [sit(answerer, problem.questions, desk.prompts, account, desk.grade) for answerer, problem in exams]
+    return (
+        yield from together(
+            [sit(answerer, problem.questions, desk.prompts, account, desk.grade) for answerer, problem in exams]
+        )
     )
-    return marked
 
 
 def exam_quote(desk: Desk, problem: Problem) -> float:

@@ -10,7 +10,7 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import find_format, propose, texts_of
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 
 FORMATS = (
@@ -47,8 +47,7 @@ class Synthetic(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """All materials' edits and passages in one training."""
-        answerer = yield from write_and_fit(desk, materials, self.settings)
-        return answerer
+        return (yield from write_and_fit(desk, materials, self.settings))
 
 
 def write_and_fit(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[Answerer]:
@@ -61,5 +60,4 @@ def write_and_fit(desk: Desk, materials: Sequence[Material], settings: Synthetic
         temperature=settings.temperature,
         top_p=settings.top_p,
     )
-    answerer = yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings)
-    return answerer
+    return (yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings))
