@@ -99,7 +99,7 @@ def test_outside_text_can_neither_style_nor_command_the_terminal() -> None:
 
 def a_plan(detectable: float | None) -> Plan:
     words: dict[str, Any] = {"name": "t", "model": "m", "currency": "flops", "primary": "comparison:0", "device": "cpu"}
-    sizes: dict[str, Any] = {"units": 4, "problems": 8, "seeds": 1, "deployments": 10, "memory": 1e9}
+    sizes: dict[str, Any] = {"tasks": 4, "problems": 8, "seeds": 1, "deployments": 10, "memory": 1e9}
     more: dict[str, Any] = {"arms": (), "rate": "$0", "fits": True, "assumptions": ()}
     return Plan(**words, **sizes, **more, detectable=detectable)
 
@@ -115,7 +115,7 @@ def test_a_plan_promises_only_effects_that_can_happen(effect: float | None, told
 
 def test_progress_fits_a_terminal_of_80_columns() -> None:
     class Told:
-        units, finished, ended, note = (1, 2), 1, False, "a note"
+        tasks, finished, ended, note = (1, 2), 1, False, "a note"
 
         def arms(self) -> list[ArmProgress]:
             return [ArmProgress(arm="a", label="an arm whose name is long " * 3, done=12, of=24, spent=1e9, budget=2e9)]

@@ -23,6 +23,19 @@ UNITS = {
 }
 
 
+KINDS = {
+    "knowledge": "facts told in the passage",
+    "reasoning": "two facts combined",
+    "seen": "facts known before",
+    "skill": "skills known before",
+}
+
+
+def kind_name(kind: str) -> str:
+    """What a kind of exam question asks for, in plain words; a domain's own kind by its name."""
+    return KINDS.get(kind, kind)
+
+
 def points(value: float) -> str:
     """A fraction as signed percentage points with one decimal: ``+7.3``; a minus sign, not a hyphen."""
     text = f"{100 * value:+.1f}"

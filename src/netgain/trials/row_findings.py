@@ -14,7 +14,10 @@ Investments = Mapping[tuple[str, str], Mapping[int, Investment]]
 
 def findings(adaptations: Rows, investments: Investments, strangers: set[str], currency: Currency) -> Iterator[Finding]:
     """All findings that rows give by themselves."""
-    groups = {f"{d}/{a} at {rung:g}b": list(rows.values()) for (d, a, rung), rows in adaptations.items()}
+    groups = {
+        f"{d}/{a} at {rung:g}\N{MULTIPLICATION SIGN} budget": list(rows.values())
+        for (d, a, rung), rows in adaptations.items()
+    }
     for name, rows in groups.items():
         yield from _exposed(name, rows)
         yield from _unmetered(name, rows)

@@ -193,7 +193,7 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
     }
     return Arm(
         name=arm_name(cell),
-        label=_label(spec, method) + ("" if own else f" at {rung:g}b"),
+        label=_label(spec, method) + ("" if own else f" at {rung:g}\N{MULTIPLICATION SIGN} budget"),
         setting=domain,
         role=role,
         model=spec.model,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from netgain.analysis.sentences import UNITS, interval, number
+from netgain.analysis.sentences import UNITS, interval, kind_name, number
 from netgain.analysis.trial.shape import BreakEvenRow, DomainRow, HeadlineKind, SpreadRow
 from netgain.analysis.verdict import Comparison, DecompositionRow, Interval, StabilityRow
 from netgain.records.agreement import Judging
@@ -156,7 +156,7 @@ def control_sentence(rows: Sequence[StabilityRow], labels: dict[str, str], names
         return None
     mine = [row for row in rows if row.arm == first and row.previously_correct]
     broken, before = sum(row.broken for row in mine), sum(row.previously_correct for row in mine)
-    changes = "; ".join(f"{row.kind} {interval(row.change)}" for row in mine if row.change)
+    changes = "; ".join(f"{kind_name(row.kind)} {interval(row.change)}" for row in mine if row.change)
     told = f"{number(broken)} of {number(before)} control answers that the frozen model got right"
     return f"{labels[mine[0].arm]} broke {told} (change in accuracy: {changes})."
 
