@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from netgain.analysis.rows import ComputeRow
 from netgain.analysis.sentences import points
-from netgain.analysis.trial.shape import ComputeRow
 from netgain.analysis.verdict import ArmRow, RetentionTable, RewardRow, StabilityRow
 from netgain.report import numbers, svg
 
@@ -86,7 +86,7 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
         return None
     step, top = 26, 26
     most = max(max(row.fixed, row.broken) for row in rows) or 1
-    axis = svg.Axis(-most, most, LEFT + 190, WIDTH - 60)
+    axis = svg.Axis(-most, most, LEFT + 215, WIDTH - 60)
     parts = [
         svg.text(axis(0) - 10, 14, "◂ broken", "label heading", "end"),
         svg.text(axis(0) + 10, 14, "fixed ▸", "label heading"),
@@ -100,7 +100,8 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
             svg.mark(
                 f"{name}: fixed {row.fixed}, broke {row.broken} of {row.previously_correct}{share}",
                 svg.area(0, y, WIDTH, step),
-                svg.text(LEFT + 130, y + 15, svg.short(name, 52), f"label{strong}", "end"),
+                svg.text(263, y + 15, svg.short(labels[row.arm], 33), f"label{strong}", "end"),
+                svg.text(273, y + 15, numbers.kind_name(row.kind), "label faint"),
                 _rect(axis(-row.broken), axis(0), y + 3, 16, "broken"),
                 _rect(axis(0), axis(row.fixed), y + 3, 16, "fixed"),
                 svg.text(axis(-row.broken) - 6, y + 15, str(row.broken), f"label value{strong}", "end"),
