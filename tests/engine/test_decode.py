@@ -15,7 +15,7 @@ from netgain.errors import InputError
 
 from .small import ALL, CONTEXT, VOCABULARY, peft_model, small_model, texts
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
 KINDS = ["native", "torch", "hooks"]
 
 

@@ -9,6 +9,8 @@ from netgain.engine.jobs import InnerLoopJob
 
 from .small import job, small_model
 
+pytestmark = pytest.mark.contract
+
 
 def _by_hand(model: Any, wanted: InnerLoopJob) -> list[float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=wanted.learning_rate, weight_decay=0.0)

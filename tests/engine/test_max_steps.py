@@ -18,6 +18,7 @@ from netgain.engine.trainer import MultiLoraTrainer
 from .small import job, peft_model, small_model, train_alone
 
 pytestmark = [
+    pytest.mark.contract,
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
     pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning"),
 ]

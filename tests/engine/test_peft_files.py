@@ -12,7 +12,7 @@ from netgain.errors import InputError
 
 from .small import ALL, peft_names, small_model
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
 
 
 def test_peft_reads_what_we_write(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from netgain.engine.trainer import JobOutcome, MultiLoraTrainer
 
 from .small import ALL, CONTEXT, EXACT, exact_norms, job, small_model, texts, train_alone
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
 NAN = float("nan")
 
 

@@ -34,6 +34,7 @@ peft = pytest.importorskip("peft", reason="the adapters that are profiled come w
 flop_counter = pytest.importorskip("torch.utils.flop_counter")
 
 pytestmark = [  # complaints of PEFT about transformers and about itself
+    pytest.mark.contract,
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
 ]

@@ -24,6 +24,7 @@ from netgain.testing import ScriptedAdapter, scripted_model  # noqa: E402
 from ..engine.test_max_steps import hugging_face  # noqa: E402
 
 pytestmark = [
+    pytest.mark.contract,
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),

@@ -30,6 +30,7 @@ from netgain.records.cost import Cost, Currency  # noqa: E402
 from netgain.records.purpose import Purpose  # noqa: E402
 
 pytestmark = [
+    pytest.mark.contract,
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning"),

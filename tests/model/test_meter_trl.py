@@ -28,7 +28,11 @@ from netgain.model.trained import describe  # noqa: E402
 from netgain.records.cost import Cost  # noqa: E402
 from netgain.records.purpose import Purpose  # noqa: E402
 
-pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 TEXTS = ["The river is wide.", "A market by the river", "boats", "Seven boats went by the old market place."]
 COMMON = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "logging_steps": 1, "save_strategy": "no"}
 

@@ -32,6 +32,7 @@ from netgain.records.cost import Cost, Currency
 from netgain.records.events import Noted
 from netgain.records.purpose import Purpose
 
+pytestmark = pytest.mark.contract
 KEY = "sk-CANARY-5f1d0c7e"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 GOOD = {
