@@ -1,12 +1,10 @@
 """A tiny domain and tiny methods, for trials on the scripted model: one call costs one FLOP."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
+from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
 from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
@@ -18,7 +16,9 @@ from netgain.model.metered import Model
 from netgain.model.scripted import ScriptedAdapter, scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
-from netgain.trials.launch import Plant
+from netgain.strict_yaml import SourceLines
+from netgain.trials.resolve import Trial, resolve_spec
+from netgain.trials.schedule import TrialResult, run_trial
 from netgain.trials.spec import TrialSpec
 
 PROMPTS = Prompts(
@@ -31,18 +31,15 @@ PROMPTS = Prompts(
 )
 
 
-class TownSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class TownSettings(DomainSettings):
     rivers: int = 1
 
 
-@dataclass(frozen=True)
-class Towns:
+class Towns(Domain):
     """Every town lies by a river; the question asks which. The model knows it once it was trained on the passage."""
 
-    name: str = "towns"
-    rivers: int = 1
-    prompts: Prompts = PROMPTS
+    Settings = TownSettings
+    prompts = PROMPTS
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         return tuple(self._problem(f"{split}{seed}n{number}") for number in range(count))
@@ -82,7 +79,7 @@ def model() -> Model:
     return scripted_model(answer, name="scripted")
 
 
-def load(spec: TrialSpec, device: str) -> Model:
+def load(trial: Trial, device: str) -> Model:
     return model()
 
 
@@ -171,19 +168,10 @@ def find_method(name: str, folder: Path | None = None) -> type[Method]:
     return METHODS[name]
 
 
-class TownsKind:
-    """What a kind of domain is to a trial: settings, and how they make it."""
-
-    Settings = TownSettings
-
-    def __call__(self, settings: TownSettings) -> Towns:
-        return Towns(rivers=settings.rivers)
-
-
-def find_domain(kind: str, folder: Path | None = None) -> TownsKind:
+def find_domain(kind: str, folder: Path | None = None) -> type[Domain]:
     if kind != "towns":
         raise InputError(f"domain {kind!r}", "is none")
-    return TownsKind()
+    return Towns
 
 
 ARMS: dict[str, Any] = {
@@ -208,7 +196,10 @@ def spec(arms: Mapping[str, Any] | None = None, **changes: Any) -> TrialSpec:
     return TrialSpec.model_validate(fields | changes)
 
 
-def plant(folder: Path, asked: TrialSpec | None = None) -> Plant:
-    return Plant(
-        spec=asked or spec(), folder=folder, find_method=find_method, find_domain=find_domain, load=load, device="cpu"
-    )
+def resolved(asked: TrialSpec | None = None) -> Trial:
+    return resolve_spec(asked or spec(), SourceLines("trial"), find_method, find_domain)
+
+
+def run(folder: Path, asked: TrialSpec | None = None, **how: Any) -> TrialResult:
+    defaults: dict[str, Any] = {"load": load, "device": "cpu"}
+    return run_trial(resolved(asked), folder, **(defaults | how))

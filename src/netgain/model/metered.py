@@ -19,7 +19,6 @@ from netgain.metering.shape import ModelShape
 from netgain.model.interface import (
     Adapter,
     Answered,
-    Backend,
     Derived,
     Done,
     Generate,
@@ -34,6 +33,7 @@ from netgain.model.interface import (
     Train,
     Trained,
     TrainFull,
+    UnmeteredModel,
     recorded,
 )
 from netgain.records.cost import Cost, Currency, total
@@ -53,7 +53,7 @@ class Model:
 
     def __init__(
         self,
-        backend: Backend,
+        backend: UnmeteredModel,
         prices: Prices,
         *,
         attempts: int = 1,
@@ -240,6 +240,7 @@ class Model:
         self, requests: Sequence[Request], reservations: Sequence[Reservation], attempt: int
     ) -> Iterator[tuple[Done, Reservation, Cost]]:
         """Run reserved requests; each is booked as soon as its end is reported."""
+        # Whatever ends this loop, each reservation is booked exactly once: those whose end nobody told at their quotes.
         unended = dict(enumerate(reservations))
         shares = _Shares([reservation.quote for reservation in reservations], self._clock)
         try:
@@ -310,8 +311,6 @@ def _require_all_ended(name: str, left: int) -> None:
 
 
 def _cut(request: Train | TrainFull, steps: int) -> Train | TrainFull:
-    if isinstance(request, TrainFull):
-        return replace(request, max_steps=steps)
     return replace(request, job=replace(request.job, max_steps=steps))
 
 
