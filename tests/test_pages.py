@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from netgain.extensions import find_domain, find_method
-from netgain.trials.prepare import ask
+from netgain.trials.resolve import resolve
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,7 +65,7 @@ def test_what_the_page_shows_runs(page: Path, tree: Path, monkeypatch: pytest.Mo
             exec(compile(block.text, f"{page.name}: {block.saved_as or 'Python'}", "exec"), names)  # noqa: S102
         elif block.language == "yaml":
             Path("trial.yaml").write_text(block.text, encoding="utf-8")
-            assert ask(Path(block.saved_as or "trial.yaml"), [], find_method, find_domain).spec.arms
+            assert resolve(Path(block.saved_as or "trial.yaml")).arms
         elif block.language in ("sh", "bash"):
             for line in block.text.splitlines():
                 command(line)
