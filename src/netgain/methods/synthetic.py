@@ -10,7 +10,7 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import find_format, propose, texts_of
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 
 FORMATS = (
@@ -35,9 +35,9 @@ class SyntheticSettings(Inner):
 
 @final
 class Synthetic(Method):
-    """Writes edits and trains on them as they come, with the passage beside them; a preset for each of SEAL's prompts.
+    """Writes edits and trains on them as they come, with the passage beside them: no outer loop.
 
-    The self-edit without its outer loop.
+    There is a preset for each of SEAL's prompts.
     """
 
     role: ClassVar[Role] = Role.SYNTHETIC
