@@ -36,8 +36,8 @@ class ArmRow(VerdictModel):
 
     From ``method`` on, trials of our own: a method at one budget level (``rung``, a multiple; ``own``: that at
     which it is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was
-    used (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each kind
-    of question, ``by_seed`` that of each run on the primary kind.
+    used (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each
+    kind of question, ``by_seed`` that of each run on the primary kind.
     """
 
     name: str
