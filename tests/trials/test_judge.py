@@ -102,7 +102,7 @@ def test_the_judge_is_paid_as_evaluation_in_every_journal(beside: Path) -> None:
 
 
 def test_what_cannot_be_read_is_none(beside: Path) -> None:
-    found = {kind: set() for kind in ("knowledge", "reasoning", "skill")}
+    found: dict[str, set[bool | None]] = {kind: set() for kind in ("knowledge", "reasoning", "skill")}
     for answer in answers(read_rows(beside / SAMPLES)):
         found[answer.kind].add(answer.judged)
     assert found == {"knowledge": {True, False}, "reasoning": {True}, "skill": {None}}

@@ -115,6 +115,7 @@ class Passage(Method):
     Settings = StepSettings
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+        assert isinstance(self.settings, StepSettings)
         if self.settings.fails and materials[0].id.endswith("1"):
             raise ValueError("this passage cannot be read")
         adapter = None

@@ -236,13 +236,13 @@ def sealed(function: Callable[[A, B], R]) -> Callable[[A, B], R]:
     running = server()
     next(running)
 
-    def asked(first: A, second: B) -> R:
+    def call(first: A, second: B) -> R:
         given = running.send((first, second))
         if isinstance(given, _Raised):
             raise given.error
         return cast("R", given)
 
-    return asked
+    return call
 
 
 @final
