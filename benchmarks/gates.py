@@ -8,11 +8,11 @@ from reference import adapter_weights, answer_reference, build_model, train_refe
 from torch import Tensor
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from netgain.engine.answers import Request
-from netgain.engine.decode import MultiLoraDecoder
-from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.decoding import DecodeRequest
+from netgain.engine.jobs import InnerLoopJob, Sampling
 from netgain.engine.lora import Adapter, fresh
 from netgain.engine.planned import PlannedBackend
+from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.engine.trainer import MultiLoraTrainer
 
 LIMITS = {"fp64_max_weight_difference": 1e-10, "fp32_max_loss_difference": 1e-4, "answers_differing": 0.0}
@@ -60,7 +60,9 @@ def _compare(dtype: torch.dtype, jobs: list[InnerLoopJob], ask: int) -> tuple[fl
         losses = max(losses, *(abs(a - b) for a, b in zip(run.losses, outcome.losses, strict=True)))
         for i in range(ask):
             prompt = tuple(job.sequences[i][:12])
-            got = MultiLoraDecoder(backend).generate([Request(prompt=prompt, adapter=0, max_new=32)], [outcome.adapter])
+            got = MultiLoraDecoder(backend).generate(
+                [DecodeRequest(prompt=prompt, adapter=0, sampling=Sampling(max_new_tokens=32))], [outcome.adapter]
+            )
             said = answer_reference(run.model, prompt, 32)
             differing += _differs(run.model, prompt, said, list(got[0].tokens))
         run.model.unload()

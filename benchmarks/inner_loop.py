@@ -31,12 +31,12 @@ import torch
 from gates import check_gates
 from reference import PADDED, SIZES, Trained, answer_reference, build_model, train_reference
 
-from netgain.engine.answers import Request
-from netgain.engine.decode import MultiLoraDecoder
-from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.decoding import DecodeRequest
+from netgain.engine.jobs import InnerLoopJob, Sampling
 from netgain.engine.kernels import NativeOps, library
-from netgain.engine.peft_files import save_adapter
+from netgain.engine.lora import save_adapter
 from netgain.engine.planned import PlannedBackend
+from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.engine.trainer import MultiLoraTrainer
 
 LENGTHS = Path(__file__).parent / "data" / "inner_loop_lengths.json"
@@ -174,7 +174,10 @@ def run_ours(backend: PlannedBackend, work: Workload, seed: int, clock: Clock) -
     for i in range(0, len(prompts), ANSWERS):
         for prompt in prompts[i : i + ANSWERS]:
             prompt[:SHARED] = prompts[i][:SHARED]
-    asked = [Request(prompt=tuple(prompt), adapter=i // ANSWERS, max_new=NEW) for i, prompt in enumerate(prompts)]
+    asked = [
+        DecodeRequest(prompt=tuple(prompt), adapter=i // ANSWERS, sampling=Sampling(max_new_tokens=NEW))
+        for i, prompt in enumerate(prompts)
+    ]
     cpu, wall = timed(lambda: MultiLoraDecoder(backend, rows=len(adapters) * ANSWERS).generate(asked, adapters))
     clock.add("ours_answer", cpu / len(adapters), wall / len(adapters))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import netgain
 from netgain.analysis.verdict import Verdict
 from netgain.audit.checks import CHECKS
-from netgain.extensions import BUILT_IN, find_domain, find_method
+from netgain.extensions import BUILT_IN
 from netgain.records.claim import Claim
-from netgain.trials.prepare import ask
+from netgain.trials.resolve import resolve
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +32,7 @@ def test_every_check_says_in_its_docstring_what_it_looks_for() -> None:
 def test_the_trial_in_the_readme_is_one(tmp_path: Path) -> None:
     (found,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "mine.yaml").write_text(found, encoding="utf-8")
-    assert ask(tmp_path / "mine.yaml", [], find_method, find_domain).spec.name == "mine"
+    assert resolve(tmp_path / "mine.yaml").spec.name == "mine"
 
 
 def test_every_method_has_a_row_in_the_documentation() -> None:

@@ -6,12 +6,13 @@ The public names below are imported when they are first used, so that ``import n
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from netgain.errors import TRAINING_PACKAGES, InputError, MissingExtraError, NetgainError
+
 if TYPE_CHECKING:
     from netgain.analysis.judge import judge
     from netgain.analysis.verdict import Verdict
     from netgain.audit.audit import audit as audit_claim
     from netgain.audit.audit import read_claim
-    from netgain.errors import InputError, MissingExtraError, NetgainError
     from netgain.metering.account import Book
     from netgain.metering.shape import ModelShape, find_shape
     from netgain.model.callback import MeterCallback
@@ -22,18 +23,14 @@ if TYPE_CHECKING:
     from netgain.report.page import render
 
 __version__ = "0.1.0"
-TRAIN = ("torch", "transformers", "peft", "safetensors")
 
 _HOMES = {
     "Book": ("netgain.metering.account", "Book"),
     "Claim": ("netgain.records.claim", "Claim"),
     "Cost": ("netgain.records.cost", "Cost"),
     "Currency": ("netgain.records.cost", "Currency"),
-    "InputError": ("netgain.errors", "InputError"),
-    "MissingExtraError": ("netgain.errors", "MissingExtraError"),
     "MeterCallback": ("netgain.model.callback", "MeterCallback"),
     "ModelShape": ("netgain.metering.shape", "ModelShape"),
-    "NetgainError": ("netgain.errors", "NetgainError"),
     "Purpose": ("netgain.records.purpose", "Purpose"),
     "Verdict": ("netgain.analysis.verdict", "Verdict"),
     "audit_claim": ("netgain.audit.audit", "audit"),
@@ -73,6 +70,6 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as missing:
-        if missing.name in TRAIN:
-            raise import_module("netgain.errors").MissingExtraError(f"netgain.{name}", "train") from missing
+        if missing.name in TRAINING_PACKAGES:
+            raise MissingExtraError(f"netgain.{name}", "train") from missing
         raise

@@ -28,6 +28,9 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"valid: {shown}" if words else ""
 
 
+TRAINING_PACKAGES = ("torch", "transformers", "peft", "safetensors")  # what the extra ``train`` installs
+
+
 class NetgainError(Exception):
     """Base of all errors that netgain raises on purpose. Its text is one line, written for the person who reads it."""
 

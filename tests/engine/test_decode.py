@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import torch
 
-from netgain.engine.answers import Request
-from netgain.engine.choose import backend_for, decoder_for
-from netgain.engine.decode import MultiLoraDecoder
+from netgain.engine.backend import backend_for, decoder_for
+from netgain.engine.decoding import DecodeRequest
+from netgain.engine.jobs import Sampling
 from netgain.engine.lora import Adapter, fresh
 from netgain.engine.planned import PlannedBackend
+from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.engine.torch_ops import TorchOps
 from netgain.errors import InputError
 
@@ -34,21 +35,25 @@ def _adapters(backend: Any, count: int, targets: tuple[str, ...] = ALL) -> list[
     return found
 
 
-def _requests(adapters: int, **settings: Any) -> list[Request]:
+def _requests(adapters: int, **settings: Any) -> list[DecodeRequest]:
     prompts = texts(4 * adapters, seed=8, longest=20)
     shared = texts(1, seed=9, longest=12)[0]
     return [
-        Request(prompt=(*shared[: 3 * (i % adapters)], *prompt), adapter=i % adapters, **({"max_new": 12} | settings))
+        DecodeRequest(
+            prompt=(*shared[: 3 * (i % adapters)], *prompt),
+            adapter=i % adapters,
+            sampling=Sampling(**{"max_new_tokens": 12} | settings),
+        )
         for i, prompt in enumerate(prompts)
     ]
 
 
-def _generate(model: Any, request: Request) -> list[int]:
+def _generate(model: Any, request: DecodeRequest) -> list[int]:
     prompt = torch.tensor([list(request.prompt)])
     with torch.inference_mode():
         out = model.generate(
-            input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=request.max_new,
-            min_new_tokens=request.max_new, do_sample=False, eos_token_id=None, pad_token_id=0,
+            input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=request.sampling.max_new_tokens,
+            min_new_tokens=request.sampling.max_new_tokens, do_sample=False, eos_token_id=None, pad_token_id=0,
         )  # fmt: skip
     return [int(token) for token in out[0, prompt.shape[1] :]]
 
@@ -77,7 +82,9 @@ def test_the_base_model_answers_beside_its_adapters(kind: str) -> None:
     model = small_model()
     backend = _backend(model, kind)
     prompt = tuple(texts(1, seed=3)[0])
-    requests = [Request(prompt=prompt, adapter=adapter, max_new=10) for adapter in (0, None, 1)]
+    requests = [
+        DecodeRequest(prompt=prompt, adapter=adapter, sampling=Sampling(max_new_tokens=10)) for adapter in (0, None, 1)
+    ]
     answers = decoder_for(backend).generate(requests, _adapters(backend, 2))
     assert list(answers[1].tokens) == _generate(model, requests[1])
     alone = decoder_for(backend).generate([requests[1]])
@@ -89,13 +96,17 @@ def test_sampled_answers_do_not_depend_on_their_batch_mates(kind: str) -> None:
     backend = _backend(small_model(), kind)
     adapters = _adapters(backend, 2)
     requests = [
-        Request(prompt=r.prompt, adapter=r.adapter, max_new=9, temperature=0.9, top_p=0.8, seed=i)
+        DecodeRequest(
+            prompt=r.prompt, adapter=r.adapter, sampling=Sampling(max_new_tokens=9, temperature=0.9, top_p=0.8, seed=i)
+        )
         for i, r in enumerate(_requests(2))
     ]
     together = decoder_for(backend, rows=8).generate(requests, adapters)
     for i in (0, 3, 6):
         assert decoder_for(backend).generate([requests[i]], adapters)[0].tokens == together[i].tokens
-    other = Request(prompt=requests[0].prompt, adapter=0, max_new=9, temperature=0.9, top_p=0.8, seed=77)
+    other = DecodeRequest(
+        prompt=requests[0].prompt, adapter=0, sampling=Sampling(max_new_tokens=9, temperature=0.9, top_p=0.8, seed=77)
+    )
     assert decoder_for(backend).generate([other], adapters)[0].tokens != together[0].tokens
 
 
@@ -107,9 +118,9 @@ def test_an_answer_ends_with_eos_or_a_stop_string_and_frees_its_row(kind: str) -
     full = decoder_for(backend).generate(requests, adapters)
     changed = list(requests)
     eos = full[0].tokens[4]
-    changed[0] = Request(prompt=requests[0].prompt, adapter=0, max_new=12, eos=(eos,))
+    changed[0] = DecodeRequest(prompt=requests[0].prompt, adapter=0, eos=(eos,), sampling=Sampling(max_new_tokens=12))
     stop = f"<{full[3].tokens[5]}><{full[3].tokens[6]}>"
-    changed[3] = Request(prompt=requests[3].prompt, adapter=1, max_new=12, stop=(stop,))
+    changed[3] = DecodeRequest(prompt=requests[3].prompt, adapter=1, sampling=Sampling(max_new_tokens=12, stop=(stop,)))
     decoder = decoder_for(backend, rows=3, text_of=lambda tokens: "".join(f"<{token}>" for token in tokens))
     answers = decoder.generate(changed, adapters)
     assert answers[0].finish == "eos"
@@ -127,8 +138,8 @@ def test_a_prompt_beyond_the_context_and_an_adapter_of_nans_fail_alone(kind: str
     requests = _requests(3)
     clean = decoder_for(backend).generate(requests, adapters)
     adapters[1].row[:] = float("nan")
-    requests[0] = Request(prompt=(3,) * CONTEXT, adapter=0)
-    requests[3] = Request(prompt=(3, VOCABULARY), adapter=0)
+    requests[0] = DecodeRequest(prompt=(3,) * CONTEXT, adapter=0)
+    requests[3] = DecodeRequest(prompt=(3, VOCABULARY), adapter=0)
     answers = decoder_for(backend).generate(requests, adapters)
     for i, (answer, request) in enumerate(zip(answers, requests, strict=True)):
         if i in (0, 3):
@@ -146,14 +157,19 @@ def test_a_prompt_beyond_the_context_and_an_adapter_of_nans_fail_alone(kind: str
 def test_an_answer_stops_at_the_end_of_the_context() -> None:
     prompt = (5,) * (CONTEXT - 3)
     for kind in KINDS:
-        answer = decoder_for(_backend(small_model(), kind)).generate([Request(prompt=prompt, max_new=50)])[0]
+        answer = decoder_for(_backend(small_model(), kind)).generate(
+            [DecodeRequest(prompt=prompt, sampling=Sampling(max_new_tokens=50))]
+        )[0]
         assert (answer.finish, len(answer.tokens)) == ("length", 3)
 
 
 def test_what_all_prompts_share_is_run_and_booked_once() -> None:
     backend = backend_for(small_model())
     shared = (7, 8, 9, 10)
-    requests = [Request(prompt=(*shared, 20 + i, 30 + i), adapter=0, max_new=3) for i in range(3)]
+    requests = [
+        DecodeRequest(prompt=(*shared, 20 + i, 30 + i), adapter=0, sampling=Sampling(max_new_tokens=3))
+        for i in range(3)
+    ]
     answers = decoder_for(backend).generate(requests, _adapters(backend, 1))
     assert [answer.work.real for answer in answers] == [4 + 2 + 2, 2 + 2, 2 + 2]
     assert [answer.work.generated for answer in answers] == [3, 3, 3]
@@ -165,8 +181,8 @@ def test_what_all_prompts_share_is_run_and_booked_once() -> None:
 
 @pytest.mark.parametrize("kind", ["native", "hooks"])
 def test_when_memory_runs_out_the_batch_is_halved(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import netgain.engine.decode as planned
     import netgain.engine.hooks_decode as hooked
+    import netgain.engine.planned_decode as planned
 
     backend = _backend(small_model(), kind)
     adapters, requests = _adapters(backend, 2), _requests(2)
@@ -189,12 +205,12 @@ def test_when_memory_runs_out_the_batch_is_halved(kind: str, monkeypatch: pytest
 def test_requests_that_make_no_sense_are_refused() -> None:
     backend = backend_for(small_model())
     with pytest.raises(InputError, match="at least one token"):
-        Request(prompt=())
+        DecodeRequest(prompt=())
     with pytest.raises(InputError, match="top_p"):
-        Request(prompt=(1,), top_p=0.0)
+        DecodeRequest(prompt=(1,), sampling=Sampling(top_p=0.0))
     with pytest.raises(InputError, match="0 adapters"):
-        decoder_for(backend).generate([Request(prompt=(1,), adapter=0)])
+        decoder_for(backend).generate([DecodeRequest(prompt=(1,), adapter=0)])
     with pytest.raises(InputError, match="text_of"):
-        decoder_for(backend).generate([Request(prompt=(1,), stop=("a",))])
+        decoder_for(backend).generate([DecodeRequest(prompt=(1,), sampling=Sampling(stop=("a",)))])
     with pytest.raises(InputError, match="at least one"):
         MultiLoraDecoder(backend, rows=0)  # type: ignore[arg-type]

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 (the usual name)
 
-from netgain.engine.full import train_fully
 from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.trainer import train_fully
 
 from .small import job, small_model
 

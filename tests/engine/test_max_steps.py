@@ -9,11 +9,10 @@ import torch
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
 
-from netgain.engine.choose import backend_for
-from netgain.engine.full import train_fully
+from netgain.engine.backend import backend_for
 from netgain.engine.jobs import InnerLoopJob
 from netgain.engine.lora import fresh
-from netgain.engine.trainer import MultiLoraTrainer
+from netgain.engine.trainer import MultiLoraTrainer, train_fully
 
 from .small import job, peft_model, small_model, train_alone
 

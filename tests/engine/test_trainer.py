@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from netgain.engine.choose import backend_for
+from netgain.engine.backend import backend_for
 from netgain.engine.jobs import InnerLoopJob, PadLoss
 from netgain.engine.lora import AdapterBank
 from netgain.engine.native_build import library

@@ -72,7 +72,7 @@ def weights_of(model: Model) -> Any:
 
 def full(account: Account, **settings: Any) -> TrainFull:
     wanted = {"sequences": tokens("one river", "two", "three boats on it"), "epochs": 3, "learning_rate": 1e-3}
-    return TrainFull(**{"account": account, "key": "f", "seed": 7} | wanted | settings)
+    return TrainFull(account=account, job=InnerLoopJob(**{"key": "f", "seed": 7} | wanted | settings))
 
 
 def test_a_merged_adapter_answers_as_it_did_beside_the_weights(

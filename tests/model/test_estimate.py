@@ -28,7 +28,7 @@ def test_a_plan_without_weights_is_the_quote_of_the_model(engine: Any, llama: Pa
     sequences = [[5] * length for length in (7, 20, 12)]
     settings: Any = {"key": "a", "sequences": sequences, "epochs": 3, "learning_rate": 1e-3, "seed": 0}
     train = Train(account=account, job=InnerLoopJob(**settings))
-    full = TrainFull(account=account, **settings)
+    full = TrainFull(account=account, job=InnerLoopJob(**settings))
     generate = Generate(account=account, prompt="12345678", max_new_tokens=5)
     score = Score(account=account, prompt="12345678", continuation="1234")
     quotes = model.quote([train]) + model.quote([full]) + model.quote([generate]) + model.quote([score])

@@ -10,7 +10,7 @@ from netgain.errors import BudgetExceeded
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, InnerLoopJob, Model, Score, Train, scripted_model
 from netgain.model.interface import Merge, Request, TrainFull
-from netgain.model.lockstep import Call, Ended, Steps, ask, run, together
+from netgain.model.lockstep import Call, ProgramEnd, Steps, ask, run, together
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
 
@@ -76,7 +76,9 @@ def test_kinds_and_models_are_batches_of_their_own_and_come_back_in_order(book: 
     account = pays(book, "all")
     first, second = scripted_model(lambda _: "one"), scripted_model(lambda _: "two", scores=lambda _: -3.0)
     job = InnerLoopJob(key="job", sequences=[[1, 2]], epochs=1, learning_rate=1e-3, seed=0)
-    whole = TrainFull(account=account, key="full", sequences=[[1, 2]], epochs=1, learning_rate=1e-3, seed=0)
+    whole = TrainFull(
+        account=account, job=InnerLoopJob(key="full", sequences=[[1, 2]], epochs=1, learning_rate=1e-3, seed=0)
+    )
 
     def program() -> Steps[list[Any]]:
         results = yield [
@@ -214,7 +216,7 @@ def test_how_a_program_ended_says_how_long_it_thought(book: Book) -> None:
         return sum(range(2_000_000))
 
     ((_, ended),) = run({0: thinks()})
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProgramEnd)
     assert ended.seconds > 0.001
 
 

@@ -13,7 +13,7 @@ from netgain.engine.work import Work
 from netgain.errors import BudgetExceeded, InputError
 from netgain.metering.account import Account, Book
 from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadLoss, Score, Train, scripted_model
-from netgain.model.interface import Backend, Done, Part, Request
+from netgain.model.interface import Done, Part, Request, UnmeteredModel
 from netgain.model.prices import UNIT, UnitPrices
 from netgain.records.chain import read
 from netgain.records.cost import Cost
@@ -84,7 +84,7 @@ def test_no_request_can_be_made_without_an_account() -> None:
 
 
 def test_no_public_name_of_the_model_room_leads_to_a_backend(account: Account) -> None:
-    members = {name for name, _ in inspect.getmembers(Backend) if not name.startswith("_")}
+    members = {name for name, _ in inspect.getmembers(UnmeteredModel) if not name.startswith("_")}
     model = scripted_model({})
     reachable: list[Any] = [getattr(netgain.model, name) for name in netgain.model.__all__]
     reachable += [value for name, value in inspect.getmembers(model) if not name.startswith("_")]

@@ -1,5 +1,6 @@
 """The page in a real Chromium: the verdict is seen, a control works, nothing is requested, hostile text stays inert."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,21 +65,63 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
     assert not troubles
 
 
-def test_the_verdict_is_seen_at_once(visit: Any, page_text: str) -> None:
+def test_what_was_tested_is_seen_at_once_and_the_verdict_a_key_away(visit: Any, page_text: str) -> None:
     page = visit(page_text)
-    verdict = page.locator("h1#verdict")
-    assert verdict.is_visible()
-    assert "can be told from compute" in verdict.inner_text()
-    box = page.locator("#gap svg >> visible=true").first.bounding_box()
-    assert box is not None
-    assert box["y"] + box["height"] < 800
+    page.emulate_media(reduced_motion="reduce")
+    assert page.locator("#tested").bounding_box()["y"] < 400
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    verdict = page.locator("#verdict .verdict")
+    assert "with no more compute" in verdict.inner_text()
+    assert page.locator("#verdict").bounding_box()["y"] < 400
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_headline_figure_keeps_its_number_on_any_screen(
+    browser: Any, tmp_path: Path, page_text: str, width: int
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(page_text, encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(file.as_uri())
+    box = page.locator("#gap svg text >> visible=true").filter(has_text="[−6.6, +1.9]").first.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_at_1280_pixels_the_table_of_all_arms_shows_updates_and_tokens(
+    browser: Any, tmp_path: Path, trial_text: str
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(trial_text, encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(file.as_uri())
+    for column in ("updates", "real tokens", "tokens written"):
+        box = page.locator("#arms th", has_text=column).first.bounding_box()
+        assert box["x"] + box["width"] <= 1280
+    page.close()
+
+
+@pytest.mark.parametrize("kind", ["audit", "trial"])
+def test_in_print_a_page_takes_at_most_six_sheets(
+    browser: Any, tmp_path: Path, page_text: str, trial_text: str, kind: str
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(page_text if kind == "audit" else trial_text, encoding="utf-8")
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    printed = page.pdf(prefer_css_page_size=True)
+    page.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= 6
 
 
 def test_choosing_a_currency_changes_the_figures_by_mouse_and_keyboard(visit: Any, page_text: str) -> None:
     page = visit(page_text)
     shown = page.locator("#frontier .per-currency >> visible=true").first
     assert shown.get_attribute("data-currency") == "flops"
-    page.get_by_text("real tokens", exact=True).first.click()
+    page.locator(".chooser").get_by_text("real tokens", exact=True).click()
     assert shown.get_attribute("data-currency") == "tokens_real"
     page.keyboard.press("ArrowLeft")
     assert shown.get_attribute("data-currency") == "updates"
@@ -98,14 +141,14 @@ def test_a_mark_tells_its_figures_on_hover_and_focus(visit: Any, page_text: str)
     first = tip.inner_text()
     page.keyboard.press("ArrowDown")
     assert tip.inner_text() not in {"", first}
-    assert page.locator("#differences [tabindex='0']").count() == 1
+    assert page.locator("#differences svg [tabindex='0']").count() == 1
 
 
 def test_a_table_sorts_by_a_column(visit: Any, page_text: str) -> None:
     page = visit(page_text)
     column = page.locator("#arms th", has_text="accuracy").first
     column.locator("button").click()
-    cells = page.locator("#arms tbody tr td:nth-child(3)").all_inner_texts()
+    cells = page.locator("#arms tbody:first-of-type tr:not(.group) td:nth-child(2)").all_inner_texts()
     values = [float(text.split()[0].replace("\u202f%", "")) for text in cells]
     assert values == sorted(values)
     assert column.get_attribute("aria-sort") == "ascending"
@@ -155,12 +198,11 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_in_print_nothing_is_hidden_behind_a_fold(visit: Any, page_text: str) -> None:
+def test_in_print_there_are_no_controls(visit: Any, page_text: str) -> None:
     page = visit(page_text)
     page.emulate_media(media="print")
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
     assert page.locator(".chooser").is_hidden()
+    assert page.locator("#gap .figure.wide >> visible=true").count() == 1
 
 
 @pytest.fixture(scope="module")
@@ -172,13 +214,13 @@ def trial_text(simulated: ModuleType) -> str:
 
 def test_a_trials_figures_are_seen_and_follow_the_currency(visit: Any, trial_text: str) -> None:
     page = visit(trial_text)
-    assert page.locator("h1#verdict").is_visible()
-    for section in ("gap", "ladder", "deployments", "compute"):
+    assert page.locator("#verdict .verdict").is_visible()
+    for section in ("gap", "frontier", "deployments", "compute"):
         shown = page.locator(f"#{section} .per-currency >> visible=true")
         assert {element.get_attribute("data-currency") for element in shown.all()} == {"flops"}
-        assert page.locator(f"#{section} svg >> visible=true").count() == 2  # one a domain
-    page.get_by_text("generated tokens", exact=True).first.click()
-    shown = page.locator("#ladder .per-currency >> visible=true").first
+        assert page.locator(f"#{section} svg.figure >> visible=true").count() == 2  # one a domain
+    page.locator(".chooser").get_by_text("generated tokens", exact=True).click()
+    shown = page.locator("#frontier .per-currency >> visible=true").first
     assert shown.get_attribute("data-currency") == "tokens_generated"
     assert "generated tokens" in shown.locator("svg").get_attribute("aria-label")
 
@@ -186,7 +228,7 @@ def test_a_trials_figures_are_seen_and_follow_the_currency(visit: Any, trial_tex
 def test_a_trials_marks_tell_their_figures(visit: Any, trial_text: str) -> None:
     page = visit(trial_text)
     tip = page.locator("#tip")
-    for section, told in (("ladder", "95 % interval"), ("deployments", "deployments"), ("compute", "a problem")):
+    for section, told in (("frontier", "95 % interval"), ("deployments", "deployments"), ("compute", "a problem")):
         mark = page.locator(f"#{section} .mark[data-tip*='{told}'] >> visible=true").first
         mark.focus()
         assert told in tip.inner_text()

@@ -1,7 +1,6 @@
 """A trial with a judge: paid as evaluation, read or none, agreement as a number, and the same bytes every time."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from netgain.model.scripted import scripted_model, text_of
 from netgain.records.claim import Claim
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Tuning, read_rows
-from netgain.trials.launch import Plant, launch
-from netgain.trials.spec import TrialSpec
+from netgain.trials.executor import load_judge
+from netgain.trials.resolve import Trial
+from netgain.trials.schedule import TrialResult
 from netgain.trials.store import LOCK, SAMPLES, Store
 from netgain.trials.trial_claim import claim_of
-from netgain.trials.work import load_judge
 from tests.trials import world
 
 
@@ -40,17 +39,17 @@ def said(request: Generate) -> str:
     return "no" if "unknown" in prompt else "yes"
 
 
-def judge(spec: TrialSpec, device: str) -> Model | None:
-    return None if spec.judge is None else scripted_model(said, name="judge")
+def judge(trial: Trial, device: str) -> Model | None:
+    return None if trial.spec.judge is None else scripted_model(said, name="judge")
 
 
-def plant(folder: Path, **changes: Any) -> Plant:
+def launch(folder: Path, load_judge: Any = judge, **changes: Any) -> TrialResult:
     asked = world.spec(**{"judge": {"model": "a-judge"}, **changes})
-    return replace(world.plant(folder, asked), load_judge=judge)
+    return world.run(folder, asked, load_judge=load_judge)
 
 
 def run(folder: Path, **changes: Any) -> list[Any]:
-    assert launch(plant(folder, **changes)).failed == {}
+    assert launch(folder, **changes).failed == {}
     return read_rows(folder / SAMPLES)
 
 
@@ -79,7 +78,7 @@ def deciding(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_beside_exact_match_a_judge_changes_nothing_but_what_is_evaluated(beside: Path, tmp_path: Path) -> None:
-    launch(world.plant(tmp_path))
+    world.run(tmp_path)
     pairs = zip(read_rows(tmp_path / SAMPLES), read_rows(beside / SAMPLES), strict=True)
     for alone, beside_it in pairs:
         if not isinstance(alone, Adaptation) or not isinstance(beside_it, Adaptation) or alone.stage != "test":
@@ -152,14 +151,14 @@ def test_the_same_seed_gives_the_same_bytes(beside: Path, tmp_path: Path) -> Non
 
 
 def test_running_again_repeats_nothing_and_another_judge_is_refused(tmp_path: Path) -> None:
-    first = launch(plant(tmp_path))
-    assert launch(plant(tmp_path)).repeated == len(first.finished)
+    first = launch(tmp_path)
+    assert launch(tmp_path).repeated == len(first.finished)
     with pytest.raises(InputError, match=r"trial\.grades"):
-        launch(plant(tmp_path, grades="judge"))
+        launch(tmp_path, grades="judge")
 
 
 def test_without_a_judge_the_lock_is_as_it_was_before_there_was_one(tmp_path: Path) -> None:
-    launch(world.plant(tmp_path))
+    world.run(tmp_path)
     text = (tmp_path / LOCK).read_text()
     assert "judge: null" in text
     assert "grades" not in text
@@ -171,16 +170,14 @@ def test_a_judge_that_breaks_is_no_methods_failure(tmp_path: Path, grades: str) 
     def broken(request: Generate) -> str:
         raise RuntimeError("the judge is gone")
 
-    gone = replace(plant(tmp_path, grades=grades), load_judge=lambda spec, device: scripted_model(broken, name="judge"))
-    done = launch(gone)
+    done = launch(tmp_path, lambda trial, device: scripted_model(broken, name="judge"), grades=grades)
     assert done.failed
     assert all("the judge is gone" in error for error in done.failed.values())
     rows = run(tmp_path, grades=grades)  # with the judge back, what was lost is done again
     assert {row.status for row in rows if isinstance(row, Adaptation)} == {"ok"}
-    another = replace(plant(tmp_path, grades=grades), load_judge=lambda spec, device: scripted_model(said, name="b"))
     (tmp_path / "units" / "run-towns-frozen-0" / "unit.json").unlink()
     with pytest.raises(InputError, match="judge_digest"):
-        launch(another)
+        launch(tmp_path, lambda trial, device: scripted_model(said, name="b"), grades=grades)
 
 
 def test_page_and_terminal_say_how_far_the_judge_agrees(beside: Path, deciding: Path) -> None:
@@ -206,7 +203,7 @@ def test_a_local_folder_judges_through_its_own_metered_door(tmp_path: Path) -> N
     from tests.model.conftest import save_model
 
     folder = save_model(tmp_path / "judge", max_position_embeddings=1024)
-    loaded = load_judge(world.spec(judge={"model": str(folder)}), "cpu")
+    loaded = load_judge(world.resolved(world.spec(judge={"model": str(folder)})), "cpu")
     assert loaded is not None
     with Book.open(tmp_path / "journal") as book:
         account = book.account("exam", purpose=Purpose.EVALUATE)

@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from netgain.errors import InputError
-from netgain.extensions import find_domain, find_method
-from netgain.trials.plan import Plan, detectable
-from netgain.trials.prepare import Asked, ask, make_plan
-from netgain.trials.work import FOLDER
+from netgain.trials.plan import Plan, detectable, make_plan
+from netgain.trials.resolve import SHIPPED_FOLDER, Trial, resolve
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TRIAL = """\
@@ -28,18 +26,18 @@ compare: {arm: seal}
 """
 
 
-def asked(tmp_path: Path, text: str = TRIAL) -> Asked:
+def resolved(tmp_path: Path, text: str = TRIAL) -> Trial:
     path = tmp_path / "trial.yaml"
     path.write_text(text)
-    return ask(path, [], find_method, find_domain)
+    return resolve(path)
 
 
 def planned(path: Path) -> Plan:
-    return make_plan(ask(path, [], find_method, find_domain), "H100", None)
+    return make_plan(resolve(path), "H100", None)
 
 
 def test_a_plan_without_weights_has_hours_and_dollars_for_every_arm(tmp_path: Path) -> None:
-    plan = make_plan(asked(tmp_path), None, 3.0)
+    plan = make_plan(resolved(tmp_path), None, 3.0)
     assert plan.model == "Qwen/Qwen2.5-7B"
     by_arm = {arm.arm: arm for arm in plan.arms}
     for arm in plan.arms:
@@ -53,14 +51,14 @@ def test_a_plan_without_weights_has_hours_and_dollars_for_every_arm(tmp_path: Pa
 
 
 def test_estimates_fill_the_budget_that_is_exact(tmp_path: Path) -> None:
-    (passage,) = (arm for arm in make_plan(asked(tmp_path), None, None).arms if arm.arm == "passage")
+    (passage,) = (arm for arm in make_plan(resolved(tmp_path), None, None).arms if arm.arm == "passage")
     assert passage.costs["adapt"].flops == pytest.approx(passage.budget["adapt"], rel=1e-6)
 
 
 @pytest.mark.parametrize("grades", ["exact", "judge"])
 def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grades: str) -> None:
-    alone = make_plan(asked(tmp_path), None, 3.0)
-    judged = make_plan(asked(tmp_path, TRIAL + f"judge: {{model: Qwen2.5-7B}}\ngrades: {grades}\n"), None, 3.0)
+    alone = make_plan(resolved(tmp_path), None, 3.0)
+    judged = make_plan(resolved(tmp_path, TRIAL + f"judge: {{model: Qwen2.5-7B}}\ngrades: {grades}\n"), None, 3.0)
     assert judged.arms == alone.arms
     assert judged.judging is not None
     questions = round(next(float(told.split()[1]) for told in alone.assumptions if "questions a problem" in told), 1)
@@ -75,7 +73,7 @@ def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grades:
 
 def test_a_server_without_prices_is_planned_in_tokens_alone(tmp_path: Path) -> None:
     url = 'judge: {url: "http://127.0.0.1:1/v1", model: some-judge}\n'
-    judging = make_plan(asked(tmp_path, TRIAL + url), None, 3.0).judging
+    judging = make_plan(resolved(tmp_path, TRIAL + url), None, 3.0).judging
     assert judging is not None
     assert (judging.flops, judging.dollars, judging.seconds) == (None, None, 0.0)
     assert (judging.tokens_real or 0) > 0
@@ -90,7 +88,7 @@ def test_more_problems_see_smaller_effects() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_can_be_planned(path: Path) -> None:
-    if "model: shipped" in path.read_text() and not FOLDER.is_dir():
+    if "model: shipped" in path.read_text() and not SHIPPED_FOLDER.is_dir():
         pytest.skip("needs the shipped model")
     plan = planned(path)
     assert plan.whole.dollars
@@ -98,7 +96,7 @@ def test_every_example_can_be_planned(path: Path) -> None:
 
 
 def test_the_demo_can_be_read() -> None:
-    assert ask(None, [], find_method, find_domain).spec.compare.arm == "seal"
+    assert resolve(None).spec.compare.arm == "seal"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +111,7 @@ def test_the_demo_can_be_read() -> None:
         ("candidates: 3", "tune: {rnak: [1]}", 9, "did you mean 'rank'?"),
         ("candidates: 3", "tune: {rank: [0]}", 9, "rank = 0"),
         ("problems: {train: 8", "problems: {train: 0", 5, "no training problems"),
-        ("ladder: [0.5, 1, 2]", "ladder: [1, 4]", 6, "rung 2 is missing"),
+        ("ladder: [0.5, 1, 2]", "ladder: [1, 4]", 6, "level 2 is missing"),
         ("per_problem: 1.0e+15", "per_problem: 1.0, currency: seconds", 6, "known only afterwards"),
         ("{arm: seal}", "{arm: seal}\njudge: {folder: x}", 14, "names no model"),
         ("{arm: seal}", "{arm: seal}\ngrades: judge", 1, "no judge"),
@@ -123,6 +121,6 @@ def test_the_demo_can_be_read() -> None:
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
     assert old in TRIAL
     with pytest.raises(InputError) as caught:
-        asked(tmp_path, TRIAL.replace(old, new))
+        resolved(tmp_path, TRIAL.replace(old, new))
     assert f"trial.yaml:{line}:" in str(caught.value)
     assert message in str(caught.value)

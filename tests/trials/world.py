@@ -18,7 +18,9 @@ from netgain.model.metered import Model
 from netgain.model.scripted import ScriptedAdapter, scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
-from netgain.trials.launch import Plant
+from netgain.strict_yaml import SourceLines
+from netgain.trials.resolve import Trial, resolve_spec
+from netgain.trials.schedule import TrialResult, run_trial
 from netgain.trials.spec import TrialSpec
 
 PROMPTS = Prompts(
@@ -82,7 +84,7 @@ def model() -> Model:
     return scripted_model(answer, name="scripted")
 
 
-def load(spec: TrialSpec, device: str) -> Model:
+def load(trial: Trial, device: str) -> Model:
     return model()
 
 
@@ -208,7 +210,10 @@ def spec(arms: Mapping[str, Any] | None = None, **changes: Any) -> TrialSpec:
     return TrialSpec.model_validate(fields | changes)
 
 
-def plant(folder: Path, asked: TrialSpec | None = None) -> Plant:
-    return Plant(
-        spec=asked or spec(), folder=folder, find_method=find_method, find_domain=find_domain, load=load, device="cpu"
-    )
+def resolved(asked: TrialSpec | None = None) -> Trial:
+    return resolve_spec(asked or spec(), SourceLines("trial"), find_method, find_domain)
+
+
+def run(folder: Path, asked: TrialSpec | None = None, **how: Any) -> TrialResult:
+    defaults: dict[str, Any] = {"load": load, "device": "cpu"}
+    return run_trial(resolved(asked), folder, **(defaults | how))

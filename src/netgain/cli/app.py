@@ -71,11 +71,12 @@ def _root(
         typer.echo(context.get_help())
 
 
-def console() -> Any:
+def console(*, stderr: bool = False) -> Any:
     """The terminal, or 120 columns where the output goes to a file."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(highlight=False, stderr=stderr, width=None if stream.isatty() else 120)
 
 
 def compact_json(data: dict[str, Any]) -> str:
@@ -102,8 +103,8 @@ def save_page(path: Path, page: str) -> None:
     save(path, page)
 
 
-def judge_folder(folder: Path, *, quiet: bool) -> None:
-    """Verdict and page of a run, from its records alone."""
+def judge_folder(folder: Path, *, quiet: bool, json: bool) -> Any:
+    """The verdict on a run, from its records alone: written, with its page, and shown or printed as JSON."""
     from netgain.analysis.trial.judge import judge_run
     from netgain.records.samples import read_rows
     from netgain.report.page import render
@@ -115,8 +116,11 @@ def judge_folder(folder: Path, *, quiet: bool) -> None:
     verdict = judge_run(spec, rows, roles=roles, setup=store.setup(), seed=spec.seed)
     save(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
     save(folder / "report.html", render(verdict))
-    if not quiet:
+    if json:
+        typer.echo(verdict.model_dump_json(by_alias=True, indent=2))
+    elif not quiet:
         show_verdict(verdict, folder / "report.html")
+    return verdict
 
 
 def show_verdict(verdict: Any, page: Path) -> None:

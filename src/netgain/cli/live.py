@@ -1,6 +1,7 @@
-"""Progress on the terminal: a table that is drawn anew, or a line for each unit where nobody watches."""
+"""Progress on the terminal: a table that is drawn anew, or a line for each task where nobody watches."""
 
 import sys
+from pathlib import Path
 from typing import Any, Self, final
 
 import typer
@@ -12,28 +13,45 @@ from netgain.cli.app import console
 class Live:
     """Shows the progress of a launch until it is left."""
 
-    def __init__(self, *, quiet: bool, dollars_per_hour: float) -> None:
-        self._quiet, self._rate, self._units = quiet, dollars_per_hour, -1
-        self._live: Any = None
+    def __init__(self, folder: Path, *, quiet: bool, to_stderr: bool, dollars_per_hour: float) -> None:
+        self._folder, self._quiet, self._to_stderr, self._rate = folder, quiet, to_stderr, dollars_per_hour
+        self._finished = -1
+        self._progress: Any = None
+        self._drawn: Any = None
 
     def __enter__(self) -> Self:
-        if not self._quiet and sys.stdout.isatty():
+        if not self._quiet and (sys.stderr if self._to_stderr else sys.stdout).isatty():
             from rich.live import Live as Drawn
 
-            self._live = Drawn(console=console(), refresh_per_second=4)
-            self._live.start()
+            # It asks for the table itself, several times a second: the clock goes on while the model computes.
+            self._drawn = Drawn(
+                console=console(stderr=self._to_stderr), refresh_per_second=4, get_renderable=self._table
+            )
+            self._drawn.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._drawn is not None:
+            self._drawn.stop()
 
     def show(self, progress: Any) -> None:
         """Take in how far everything is."""
-        from netgain.report.trial import progress_line, progress_page
+        self._progress = progress
+        if self._drawn is None and not self._quiet and progress.finished != self._finished:
+            from netgain.report.plan_view import progress_line
 
-        if self._live is not None:
-            self._live.update(progress_page(progress, self._rate))
-        elif not self._quiet and progress.finished != self._units:
-            self._units = progress.finished
-            typer.echo(progress_line(progress, self._rate))
+            self._finished = progress.finished
+            typer.echo(progress_line(progress, self._rate), err=self._to_stderr)
+
+    def saved(self) -> str:
+        """What is safe on the disk, in words."""
+        if self._progress is None:
+            return "nothing was begun"
+        return (
+            f"{self._progress.finished} of {len(self._progress.units)} units are finished and saved in {self._folder}"
+        )
+
+    def _table(self) -> Any:
+        from netgain.report.plan_view import progress_page
+
+        return "loading the model ..." if self._progress is None else progress_page(self._progress, self._rate)

@@ -10,12 +10,16 @@ from netgain.errors import InputError
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)], quiet: Quiet = False
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
+    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Judge a run again from its records, and write its page."""
     if not (folder / "samples.jsonl").is_file():
         raise InputError(str(folder), "holds no samples.jsonl", "give the folder of a run")
-    judge_folder(folder, quiet=quiet)
+    judge_folder(folder, quiet=quiet, json=json)
 
 
 def verify(

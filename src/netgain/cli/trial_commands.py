@@ -27,13 +27,13 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Say what a trial would take and what it could see. No weights are needed, and nothing is spent."""
-    from netgain.trials.prepare import make_plan
+    from netgain.trials.plan import make_plan
 
-    found = make_plan(_ask(trial, method, settings, limit, seed), device, dollars_per_hour)
+    found = make_plan(_resolve(trial, method, settings, limit, seed), device, dollars_per_hour)
     if json:
         typer.echo(compact_json(found.dump()))
         return
-    from netgain.report.trial import plan_page
+    from netgain.report.plan_view import plan_page
 
     console().print(plan_page(found))
 
@@ -55,37 +55,47 @@ def run(
     seed: Seed = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
+    json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and progress on stderr.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a trial at equal compute, or go on with it, and judge it."""
-    from netgain.trials.launch import Plant, launch, suited
+    """Run a trial at equal compute, or go on with it, and judge it.
 
-    asked = _ask(trial, method, settings, limit, seed)
-    limited = "" if asked.spec.limited_from is None else f"-limit-{asked.spec.problems.test}"
-    folder = out or Path("runs") / f"{asked.spec.name}{limited}"
-    plant = Plant(
-        spec=asked.spec,
-        folder=folder,
-        find_method=asked.find_method,
-        find_domain=asked.find_domain,
-        device=device,
-        places=asked.places,
-    )
-    with Live(quiet=quiet, dollars_per_hour=dollars_per_hour) as live:
-        done = launch(plant, jobs=jobs or suited(device), show=live.show)
+    Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did.
+    """
+    from netgain.trials.executor import suited
+    from netgain.trials.schedule import run_trial
+
+    resolved = _resolve(trial, method, settings, limit, seed)
+    limited = "" if resolved.spec.limited_from is None else f"-limit-{resolved.spec.problems.test}"
+    folder = out or Path("runs") / f"{resolved.spec.name}{limited}"
+    live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
+    try:
+        with live:
+            done = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=live.show)
+    except KeyboardInterrupt:
+        typer.echo(f"netgain: interrupted: {live.saved()}; the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
     for name, error in done.failed.items():
-        typer.echo(f"netgain: unit {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
+        typer.echo(f"netgain: task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
+    broken = False
     if done.finished:
-        judge_folder(folder, quiet=quiet)
-    if not done.complete:
+        broken = _tell_failures(judge_folder(folder, quiet=quiet, json=json))
+    if broken or not done.complete:
         raise typer.Exit(1)
 
 
-def _ask(
+def _tell_failures(verdict: Any) -> bool:
+    """Say on stderr which arms failed and why; whether one failed so often that the run did not succeed."""
+    failed = [finding for finding in verdict.findings if finding.check == "failed"]
+    for finding in failed:
+        typer.echo(f"netgain: {finding.message}: {'; '.join(finding.evidence[:1])}", err=True)
+    return any(finding.severity == "high" for finding in failed)
+
+
+def _resolve(
     trial: Path | None, methods: list[str] | None, settings: list[str] | None, limit: int | None, seed: int | None
 ) -> Any:
-    from netgain.extensions import find_domain, find_method
-    from netgain.trials.prepare import ask
+    from netgain.trials.resolve import resolve
 
     options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
-    return ask(trial, methods or [], find_method, find_domain, options=options, limit=limit)
+    return resolve(trial, methods or [], options, limit)

@@ -1,13 +1,20 @@
-"""What trains a pack: the seam between the schedule and the two backends (``hooks`` and ``planned``)."""
+"""What trains a pack: the seam between the schedule and the two backends, and which of them fits a model."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
 
 import torch
+from torch import nn
 
+from netgain.engine.frozen_weights import why_not
+from netgain.engine.hooks import HooksBackend
+from netgain.engine.hooks_decode import HooksDecoder
 from netgain.engine.lora import AdapterBank, Layout
 from netgain.engine.ops import Ops
 from netgain.engine.packs import Extent, Footprint, Pack
+from netgain.engine.planned import PlannedBackend
+from netgain.engine.planned_decode import MultiLoraDecoder
+from netgain.errors import InputError
 
 
 class Backend(Protocol):
@@ -45,3 +52,23 @@ class Backend(Protocol):
 
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots (overwriting); returns each step's loss, [G]."""
+
+
+def backend_for(model: nn.Module, wanted: Literal["auto", "hooks", "planned"] = "auto") -> Backend:
+    """The planned backend where the model allows it, else hooks; or the one asked for by name."""
+    if wanted not in ("auto", "hooks", "planned"):
+        raise InputError(f"backend {wanted!r}", "is unknown", "use auto, hooks or planned")
+    if wanted == "planned" or (wanted == "auto" and why_not(model) is None):
+        return PlannedBackend(model)
+    return HooksBackend(model)
+
+
+def decoder_for(
+    backend: Backend, *, rows: int = 80, text_of: Callable[[list[int]], str] | None = None
+) -> MultiLoraDecoder | HooksDecoder:
+    """The decoder that fits a backend; both answer the same requests with the same answers."""
+    if isinstance(backend, PlannedBackend):
+        return MultiLoraDecoder(backend, rows=rows, text_of=text_of)
+    if isinstance(backend, HooksBackend):
+        return HooksDecoder(backend, rows=rows, text_of=text_of)
+    raise InputError(f"backend {backend.name}", "has no decoder")

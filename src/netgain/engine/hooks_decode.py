@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from netgain.engine.answers import Answer, Request, choose
+from netgain.engine.decoding import Decoded, DecodeRequest, DecodeRow, TextOf, choose, new_rows, run_rows
 from netgain.engine.hooks import AdapterHooks, HooksBackend, cache_keyword, takes_positions
 from netgain.engine.lora import Adapter
-from netgain.engine.rows import Row, TextOf, prepare, run_in_halves
 from netgain.engine.work import Work
 from netgain.errors import InputError
 
@@ -24,16 +23,16 @@ class HooksDecoder:
             raise InputError("rows", f"{rows}: at least one is needed")
         self._backend, self._rows, self._text_of = backend, rows, text_of
 
-    def generate(self, requests: Sequence[Request], adapters: Sequence[Adapter] = ()) -> list[Answer]:
+    def generate(self, requests: Sequence[DecodeRequest], adapters: Sequence[Adapter] = ()) -> list[Decoded]:
         """Answers in the order of the requests. All adapters have one layout; failures stay with their request."""
-        rows = prepare(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
+        rows = new_rows(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
         sound = [row for row in rows if row.finish is None]
         with torch.inference_mode():
             for first in range(0, len(sound), self._rows):
-                run_in_halves(sound[first : first + self._rows], lambda some: self._batch(some, adapters))
+                run_rows(sound[first : first + self._rows], lambda some: self._batch(some, adapters))
         return [row.answer() for row in rows]
 
-    def _batch(self, rows: list[Row], adapters: Sequence[Adapter]) -> None:
+    def _batch(self, rows: list[DecodeRow], adapters: Sequence[Adapter]) -> None:
         if not adapters:
             self._decode(rows, None)
             return
@@ -48,10 +47,10 @@ class HooksDecoder:
         ) as hooks:
             self._decode(rows, hooks)
 
-    def _groups(self, rows: Sequence[Row]) -> Tensor:
+    def _groups(self, rows: Sequence[DecodeRow]) -> Tensor:
         return torch.tensor([row.slot for row in rows], device=self._backend.device)
 
-    def _decode(self, rows: list[Row], hooks: AdapterHooks | None) -> None:
+    def _decode(self, rows: list[DecodeRow], hooks: AdapterHooks | None) -> None:
         device, longest = self._backend.device, max(len(row.request.prompt) for row in rows)
         fill = [longest - len(row.request.prompt) for row in rows]
         tokens = torch.tensor(

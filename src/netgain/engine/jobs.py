@@ -1,4 +1,4 @@
-"""One adapter's training as pure data: its sequences, its settings and its own order of steps. No torch here."""
+"""What is asked of the engine, as pure data: the training of one adapter, how answers are drawn. No torch here."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -112,6 +112,10 @@ class InnerLoopJob:
     closing: Sequence[int] = ()
 
     def __post_init__(self) -> None:
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise InputError for settings that nothing can be trained by; what a model makes impossible, check says."""
         where = f"job {self.key!r}"
         if self.epochs < 0 or self.batch_size < 1 or self.rank < 1:
             raise InputError(where, f"epochs {self.epochs}, batch size {self.batch_size}, rank {self.rank}: too small")
@@ -215,6 +219,37 @@ class InnerLoopJob:
             weights=[float(m) for m in mask[1:]] + [ended] + [weight] * len(pads),
             text=text,
         )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How an answer is drawn: up to ``max_new_tokens`` tokens, from a stream of this request's own (``seed``).
+
+    ``temperature`` 0 takes the likeliest token; above 0, tokens are drawn from the smallest set whose probability
+    reaches ``top_p``. ``stop`` are texts that end the answer.
+    """
+
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise InputError for settings that no answer can be drawn by."""
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens {self.max_new_tokens}", "at least one token is needed")
+        if not (isfinite(self.temperature) and self.temperature >= 0 and 0 < self.top_p <= 1):
+            raise InputError(
+                f"temperature {self.temperature}, top_p {self.top_p}", "they must be >= 0 and within (0, 1]"
+            )
+        stop: object = self.stop
+        if isinstance(stop, str) or not all(self.stop):
+            raise InputError(f"stop {self.stop!r}", "must be a tuple of texts, none of them empty")
 
 
 LocalKind = Literal["empty", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]

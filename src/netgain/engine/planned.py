@@ -12,11 +12,11 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from netgain.engine.frozen_weights import FrozenPlan, LayerPlan, plan_model
 from netgain.engine.kernels import ops_for
 from netgain.engine.lora import AdapterBank, Block, Layout
 from netgain.engine.ops import Ops
 from netgain.engine.packs import Extent, Footprint, Pack
-from netgain.engine.plan import FrozenPlan, LayerPlan, plan_model
 
 STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")  # the four inputs of a layer
 STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(

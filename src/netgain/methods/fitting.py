@@ -194,21 +194,11 @@ def _request(desk: Desk, job: InnerLoopJob, kind: str, purpose: Purpose) -> Trai
     account = desk.pay(purpose)
     if kind == "lora":
         return Train(account=account, job=job)
-    return TrainFull(
-        account=account,
-        key=job.key,
-        sequences=job.sequences,
-        epochs=job.epochs,
-        learning_rate=job.learning_rate,
-        seed=job.seed,
-        batch_size=job.batch_size,
-    )
+    return TrainFull(account=account, job=job)
 
 
 def with_job(request: Training, **changes: Any) -> Training:
     """The same request with some of its job's settings changed."""
-    if isinstance(request, TrainFull):
-        return replace(request, **changes)
     return replace(request, job=replace(request.job, **changes))
 
 

@@ -6,6 +6,8 @@ The public names below are imported when they are first used: requests, results 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from netgain.errors import TRAINING_PACKAGES, MissingExtraError
+
 if TYPE_CHECKING:
     from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.hf import load_model
@@ -59,4 +61,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'netgain.model' has no attribute {name!r}")
     home = _HOMES[name]
-    return getattr(import_module(home if "." in home else f"netgain.model.{home}"), name)
+    try:
+        return getattr(import_module(home if "." in home else f"netgain.model.{home}"), name)
+    except ModuleNotFoundError as missing:
+        if missing.name in TRAINING_PACKAGES:
+            raise MissingExtraError("running a language model", "train") from missing
+        raise

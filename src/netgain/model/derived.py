@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from netgain.engine.full import FullOutcome, train_fully
 from netgain.engine.jobs import InnerLoopJob
 from netgain.engine.lora import Adapter
+from netgain.engine.trainer import FullOutcome, train_fully
 from netgain.model.loading import Loaded
 from netgain.records.identity import identity, short_hash
 

@@ -10,16 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
 
-from netgain.engine.answers import Answer
-from netgain.engine.answers import Request as Row
-from netgain.engine.choose import backend_for, decoder_for
+from netgain.engine.backend import backend_for, decoder_for
+from netgain.engine.decoding import Decoded, DecodeRequest
 from netgain.engine.hooks import HooksBackend
 from netgain.engine.jobs import Failure, InnerLoopJob, Size, check
 from netgain.engine.lora import Adapter as LoraAdapter
-from netgain.engine.lora import Layout
+from netgain.engine.lora import Layout, load_adapter, read_config, save_adapter
 from netgain.engine.memory import is_out_of_memory
 from netgain.engine.packs import Extent
-from netgain.engine.peft_files import load_adapter, read_config, save_adapter
+from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.engine.work import Work
 from netgain.errors import InputError
@@ -45,7 +44,6 @@ from netgain.model.interface import (
 from netgain.model.loading import Loaded, load_parts
 from netgain.model.metered import Model
 from netgain.model.prices import ShapePrices
-from netgain.model.scoring import Continuation, Scorer
 from netgain.model.texts import Chat, Texts
 from netgain.streams import stream
 
@@ -198,13 +196,13 @@ class _HuggingFace:
             return self._rectangle_bounds(rows)
         return [self._decoding_bound(row) for row in rows]
 
-    def _decoding_bound(self, row: Row) -> Work:
+    def _decoding_bound(self, row: DecodeRequest) -> Work:
         room = self._engine.context - len(row.prompt)
         if room <= 0:
             return Work()
-        return decoding([len(row.prompt)], [min(row.max_new, room)], kernel="causal")
+        return decoding([len(row.prompt)], [min(row.sampling.max_new_tokens, room)], kernel="causal")
 
-    def _rectangle_bounds(self, rows: Sequence[Row]) -> list[Work]:
+    def _rectangle_bounds(self, rows: Sequence[DecodeRequest]) -> list[Work]:
         """As the decoder runs them: so many rows at a time, each padded to the longest prompt among them."""
         sound = [place for place, row in enumerate(rows) if len(row.prompt) < self._engine.context]
         bounds = [Work()] * len(rows)
@@ -212,7 +210,7 @@ class _HuggingFace:
             chunk = sound[first : first + self._rows]
             width = max(len(rows[place].prompt) for place in chunk)
             for place in chunk:
-                most = min(rows[place].max_new, self._engine.context - len(rows[place].prompt))
+                most = min(rows[place].sampling.max_new_tokens, self._engine.context - len(rows[place].prompt))
                 bounds[place] = replace(decoding([width], [most]), real=len(rows[place].prompt) + most - 1)
         return bounds
 
@@ -251,8 +249,8 @@ class _HuggingFace:
             parts, losses = (Part(outcome.work, training=Full()),), outcome.losses
             backend = None if outcome.failure else self._with(loaded)
         except (RuntimeError, MemoryError) as error:
-            return Done(place, Derived(request.key, None, losses), parts, _no_room(error))
-        return Done(place, Derived(request.key, backend, losses), parts, outcome.failure)
+            return Done(place, Derived(request.job.key, None, losses), parts, _no_room(error))
+        return Done(place, Derived(request.job.key, backend, losses), parts, outcome.failure)
 
     def _merge(self, place: int, adapter: Adapter) -> Done:
         part, own = self._merging(adapter), self._own(adapter)
@@ -307,26 +305,22 @@ class _HuggingFace:
 
     # -- text
 
-    def _row(self, request: Generate, index: int | None) -> Row:
+    def _row(self, request: Generate, index: int | None) -> DecodeRequest:
         prompt = self._texts.prompt(request.prompt)
         seed = int(stream(request.seed, "generate", self._texts.rendered(request.prompt)).integers(2**63))
-        return Row(
+        return DecodeRequest(
             prompt=prompt,
             adapter=None if request.adapter is None else index,
-            max_new=request.max_new_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            seed=seed,
+            sampling=replace(request.sampling, seed=seed),
             eos=self._texts.ends,
-            stop=request.stop,
         )
 
-    def _continuation(self, request: Score, index: int | None) -> Continuation:
+    def _continuation(self, request: Score, index: int | None) -> ScoreRequest:
         wanted = request.continuation
         tokens = self.tokenize(wanted, special=False) if isinstance(wanted, str) else wanted
-        return Continuation(self._texts.prompt(request.prompt), tokens, None if request.adapter is None else index)
+        return ScoreRequest(self._texts.prompt(request.prompt), tokens, None if request.adapter is None else index)
 
-    def _answered(self, request: Generate, answer: Answer) -> Answered:
+    def _answered(self, request: Generate, answer: Decoded) -> Answered:
         text = self._texts.text([token for token in answer.tokens if token not in self._texts.ends])
         ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
         return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish, answer.tokens)

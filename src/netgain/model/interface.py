@@ -6,11 +6,10 @@ Whatever goes wrong with one request is its own ``Failure`` (engine.jobs); the r
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
-from netgain.engine.jobs import Failure, InnerLoopJob
+from netgain.engine.jobs import Failure, InnerLoopJob, Sampling
 from netgain.engine.work import Work
 from netgain.errors import InputError
 from netgain.metering.account import Account
@@ -61,15 +60,18 @@ class Generate:
 
     def __post_init__(self) -> None:
         _check_account(self.account)
-        if self.max_new_tokens < 1:
-            raise InputError(f"max_new_tokens {self.max_new_tokens}", "at least one token is needed")
-        if not (isfinite(self.temperature) and self.temperature >= 0 and 0 < self.top_p <= 1):
-            raise InputError(
-                f"temperature {self.temperature}, top_p {self.top_p}", "they must be >= 0 and within (0, 1]"
-            )
-        stop: object = self.stop
-        if isinstance(stop, str) or not all(self.stop):
-            raise InputError(f"stop {self.stop!r}", "must be a tuple of texts, none of them empty")
+        self.sampling.validate()
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the answer is drawn, as the engine takes it."""
+        return Sampling(
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            stop=self.stop,
+            seed=self.seed,
+        )
 
 
 @final
@@ -94,7 +96,7 @@ class Score:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """Train one LoRA adapter as ``job`` says; its sequences are token ids, see :meth:`Backend.tokenize`."""
+    """Train one LoRA adapter as ``job`` says; its sequences are token ids, see :meth:`UnmeteredModel.tokenize`."""
 
     account: Account
     job: InnerLoopJob
@@ -106,43 +108,19 @@ class Train:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainFull:
-    """Train all weights of a copy of the model on ``sequences`` (token ids), as HF's Trainer does with its defaults.
+    """Train all weights of a copy of the model as ``job`` says; what it says of adapters does not matter.
 
-    The settings are those of :class:`~netgain.engine.jobs.InnerLoopJob`. Weights, gradients and the optimizer's
-    two moments are held in the model's own precision: load it in float32 where steps are small.
+    Weights, gradients and the optimizer's two moments are held in the model's own precision: load it in float32 where
+    steps are small.
     """
 
     account: Account
-    key: str
-    sequences: Sequence[Sequence[int]]
-    epochs: int
-    learning_rate: float
-    seed: int
-    batch_size: int = 1
-    max_grad_norm: float = 1.0
-    loss_masks: Sequence[Sequence[bool]] | None = None
-    max_steps: int | None = None
-    closing: Sequence[int] = ()
+    job: InnerLoopJob
 
     def __post_init__(self) -> None:
         _check_account(self.account)
-        _ = self.job  # which checks the settings
-
-    @property
-    def job(self) -> InnerLoopJob:
-        """The settings as a job; what it says of adapters does not matter."""
-        return InnerLoopJob(
-            key=self.key,
-            sequences=self.sequences,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            seed=self.seed,
-            batch_size=self.batch_size,
-            max_grad_norm=self.max_grad_norm,
-            loss_masks=self.loss_masks,
-            max_steps=self.max_steps,
-            closing=self.closing,
-        )
+        if self.job.pad_loss.kind != "masked":
+            raise InputError(f"job {self.job.key!r}", "full fine-tuning has no loss on pads", "use pad_loss masked")
 
 
 @final
@@ -244,7 +222,7 @@ class Derived:
     """Another model, and the loss of each step that led to it; None where training failed. The door wraps it."""
 
     key: str
-    backend: "Backend | None"
+    backend: "UnmeteredModel | None"
     losses: tuple[float, ...] = ()
 
 
@@ -288,7 +266,7 @@ class Prices(Protocol):
         """Where these prices are from, for the record: plain JSON values."""
 
 
-class Backend(Protocol):
+class UnmeteredModel(Protocol):
     """A model without a meter. Private to this package: :class:`~netgain.model.metered.Model` is the way to one."""
 
     @property

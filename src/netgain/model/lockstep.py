@@ -63,7 +63,7 @@ def together(parts: Sequence[Steps[T]]) -> Steps[list[T]]:
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
-class Ended(Generic[T]):
+class ProgramEnd(Generic[T]):
     """How a program ended: with a value, or with the error that it raised.
 
     ``seconds`` is the processor time that the program took itself, between its calls: work that no meter saw.
@@ -74,18 +74,18 @@ class Ended(Generic[T]):
     seconds: float
 
 
-def run(programs: Mapping[K, Steps[T]], *, width: int = 0) -> Iterator[tuple[K, Ended[T]]]:
+def run(programs: Mapping[K, Steps[T]], *, width: int = 0) -> Iterator[tuple[K, ProgramEnd[T]]]:
     """Drive these programs to their ends, up to ``width`` at a time (0: all), and yield each as it ends.
 
     Only an error that is no plain exception (an interrupt) leaves this function; programs left over are then closed.
     """
     queue = list(programs.items())
-    active: dict[K, _Running[T]] = {}
+    active: dict[K, _Runner[T]] = {}
     try:
         while queue or active:
             while queue and (not width or len(active) < width):
                 key, steps = queue.pop(0)
-                active[key] = _Running(steps)
+                active[key] = _Runner(steps)
             _answer([runner for runner in active.values() if runner.ended is None])
             for key in [key for key, runner in active.items() if runner.ended is not None]:
                 ended = active.pop(key).ended
@@ -97,14 +97,14 @@ def run(programs: Mapping[K, Steps[T]], *, width: int = 0) -> Iterator[tuple[K, 
 
 
 @final
-class _Running(Generic[T]):
+class _Runner(Generic[T]):
     """One program under way: what it waits for, and how it ended."""
 
     def __init__(self, steps: Steps[T]) -> None:
         self._steps, self._seconds = steps, 0.0
         self.calls: Sequence[Call] = ()
         self.results: dict[int, list[Result[Any]]] = {}
-        self.ended: Ended[T] | None = None
+        self.ended: ProgramEnd[T] | None = None
         self._advance(lambda: next(steps))
 
     def go_on(self) -> None:
@@ -132,12 +132,12 @@ class _Running(Generic[T]):
             error, over = raised, True
         self._seconds += time.process_time() - started
         if over:
-            self.ended = Ended(value, error, self._seconds)
+            self.ended = ProgramEnd(value, error, self._seconds)
 
 
-def _answer(runners: Sequence[_Running[Any]]) -> None:
+def _answer(runners: Sequence[_Runner[Any]]) -> None:
     """Run everything that these programs wait for, in as few batches as there are models and kinds, and go on."""
-    groups: dict[tuple[int, str, int], list[tuple[_Running[Any], int]]] = {}
+    groups: dict[tuple[int, str, int], list[tuple[_Runner[Any], int]]] = {}
     for runner in runners:
         for place, call in enumerate(runner.calls):
             kind = type(call.requests[0]).__name__ if call.requests else ""
@@ -159,7 +159,7 @@ def _answer(runners: Sequence[_Running[Any]]) -> None:
             runner.go_on()
 
 
-Member = tuple[_Running[Any], int]
+Member = tuple[_Runner[Any], int]
 
 
 def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]] | Exception]]:

@@ -19,7 +19,6 @@ from netgain.metering.shape import ModelShape
 from netgain.model.interface import (
     Adapter,
     Answered,
-    Backend,
     Derived,
     Done,
     Generate,
@@ -34,6 +33,7 @@ from netgain.model.interface import (
     Train,
     Trained,
     TrainFull,
+    UnmeteredModel,
     recorded,
 )
 from netgain.records.cost import Cost, Currency, total
@@ -53,7 +53,7 @@ class Model:
 
     def __init__(
         self,
-        backend: Backend,
+        backend: UnmeteredModel,
         prices: Prices,
         *,
         attempts: int = 1,
@@ -310,8 +310,6 @@ def _require_all_ended(name: str, left: int) -> None:
 
 
 def _cut(request: Train | TrainFull, steps: int) -> Train | TrainFull:
-    if isinstance(request, TrainFull):
-        return replace(request, max_steps=steps)
     return replace(request, job=replace(request.job, max_steps=steps))
 
 

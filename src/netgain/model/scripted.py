@@ -112,7 +112,7 @@ class _Scripted:
             adapter = ScriptedAdapter(request.job.key, tuple(tuple(map(int, one)) for one in request.job.sequences))
             losses = (0.5,) * request.job.total_steps
             if isinstance(request, TrainFull):
-                return Derived(request.key, self._with(adapter), losses)
+                return Derived(request.job.key, self._with(adapter), losses)
             return Trained(request.job.key, adapter, losses)
         request = replace(request, adapter=self._joined(request.adapter))
         if isinstance(request, Score):

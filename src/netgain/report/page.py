@@ -14,49 +14,46 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from netgain.analysis.compare import EQUIVALENCE_MARGIN
-from netgain.analysis.sentences import points, primary_row
 from netgain.analysis.trial.words import break_even_sentence, other_domains
-from netgain.analysis.verdict import ArmRow, StabilityRow, Verdict
-from netgain.report import words
-from netgain.report.figures import bill, compute, deployments, forest, frontier, gap, ladder, stability
+from netgain.analysis.verdict import StabilityRow, Verdict
+from netgain.report import listings, numbers, summary, svg
+from netgain.report.figures import accuracy, bars, differences, sharing
 
-CURRENCIES = tuple(words.CURRENCY_NAMES)
-SHAPES = {
-    "self_improving": "● self-improving",
-    "synthetic": "■ own unselected text",
-    "teacher": "▲ teacher's text",
-    "passage": "◆ passage only",
-    "frozen": "✕ frozen",
-    "in_context": "▼ in context",
-    "other": "✚ other",
+ROLES = {
+    "self_improving": "self-improving",
+    "synthetic": "the model's own text, without an outer loop",
+    "teacher": "a teacher's text",
+    "passage": "the passage only",
+    "frozen": "frozen",
+    "in_context": "passage at hand, no training",
+    "other": "other",
 }
+NOT_AGAIN = "its edits were not all scored equally often: no repeat to measure again"
+UNPUBLISHED = "single evaluations not published: cannot be measured again"
+Figures = list[tuple[str, dict[str, Markup]]]
 
 
 def render(verdict: Verdict) -> str:
     """The whole page as text. Same verdict, same bytes."""
     folder = files("netgain.report") / "templates"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    texts = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html.j2", "trial.html.j2")}
-    loader = DictLoader(texts)
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    style, script, text = (
+        (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html.j2")
     )
-    environment.filters |= {
-        "percent": words.percent,
-        "amount": words.amount,
-        "estimate": words.estimate,
-        "p": words.p_value,
-        "points": points,
-    }
-    template = environment.get_template("page.html.j2")
+    environment = Environment(
+        loader=DictLoader({"page": text}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": numbers.percent, "amount": numbers.amount, "estimate": numbers.estimate}
     rules = ["default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'"]
-    return template.render(
+    return environment.get_template("page").render(
         v=verdict,
         policy="; ".join([*rules, "base-uri 'none'", "form-action 'none'"]),
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        difference=words.difference,
+        tables=listings,
         **_parts(verdict),
     )
 
@@ -67,123 +64,115 @@ def _hash(text: str) -> str:
 
 def _parts(verdict: Verdict) -> dict[str, Any]:
     labels = {arm.name: arm.label for arm in verdict.arms}
-    trial = _trial_parts(verdict, labels)
-    headline = next((arm.name for arm in verdict.arms if arm.headline), None)
-    lead = primary_row(verdict.decomposition, headline)
+    tested = summary.subjects(verdict)
+    settings = list(dict.fromkeys([*tested, *(arm.setting for arm in verdict.arms)]))
+    told = {f"In {row.setting}: {row.sentence}" for row in verdict.domains} | set(other_domains(verdict.domains))
     return {
         "labels": labels,
-        "headline": headline,
-        "margin": EQUIVALENCE_MARGIN,
+        "tested": [summary.example(verdict), *summary.facts(verdict)],
+        "measured": summary.measured(verdict),
+        "plain": summary.plain(verdict),
+        "exact": [row.sentence for row in verdict.domains if not row.primary],
+        "details": [sentence for sentence in verdict.headline.details if sentence not in told],
+        "domains": settings if verdict.terms else list(tested),
         "currencies": _currencies(verdict),
-        "first_currency": lead.currency if lead and verdict.terms is None else _first_currency(verdict),
-        "hero": _hero(verdict, labels, headline),
-        "frontiers": [] if verdict.terms else _frontiers(verdict),
-        "forest": None if verdict.terms else forest.forest(verdict.comparisons, labels),
-        "bills": _bills(verdict, headline),
-        "noise": stability.reward_noise(verdict.rewards),
-        "fixed": None if verdict.terms else stability.fixed_broken(verdict.stability, labels, headline),
-        "retention": stability.retention(verdict.retention) if verdict.retention and not verdict.terms else None,
+        "first_currency": _first_currency(verdict, tested),
         "severities": Counter(finding.severity for finding in verdict.findings),
-        "roles": sorted({arm.role for arm in verdict.arms}),
-        "rows": verdict.decomposition,
-        "details": [told for told in verdict.headline.details if told not in other_domains(verdict.domains)],
-        "shapes": SHAPES,
-        "all_currencies": words.ALL_NAMES,
+        "roles": [(svg.swatch(svg.point(0, 0, role)), ROLES[role]) for role in ROLES if _has(verdict, role)],
+        "spent_on": [
+            (svg.box(f"purpose-{key}"), name)
+            for key, name in bars.PURPOSES.items()
+            if any(row.purpose == key for row in verdict.compute)
+        ],
+        "box": svg.box,
+        "all_currencies": numbers.ALL_NAMES,
         "break_even": break_even_sentence,
-        **trial,
+        "controls": _controls(verdict, labels, tested),
+        "retained": [(table, bars.retention(table)) for table in verdict.retentions or _one(verdict)],
+        "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
+        **_figures(verdict, labels, tested, settings),
     }
+
+
+def _has(verdict: Verdict, role: str) -> bool:
+    return any(arm.role == role for arm in verdict.arms)
+
+
+def _one(verdict: Verdict) -> list[Any]:
+    return [verdict.retention] if verdict.retention else []
 
 
 def _currencies(verdict: Verdict) -> dict[str, str]:
     """The currencies that can be chosen: four for an audit, those that were matched in for a trial."""
     if verdict.terms is None:
-        return words.CURRENCY_NAMES
-    matched = {row.currency for row in verdict.decomposition} or {verdict.terms.currency.value}
-    return {key: name for key, name in words.ALL_NAMES.items() if key in matched}
+        return numbers.CURRENCY_NAMES
+    kept = {row.currency for row in verdict.decomposition} or {verdict.terms.currency.value}
+    return {key: name for key, name in numbers.ALL_NAMES.items() if key in kept}
 
 
-def _first_currency(verdict: Verdict) -> str:
-    wanted = verdict.terms.currency.value if verdict.terms else CURRENCIES[0]
+def _first_currency(verdict: Verdict, tested: dict[str, str]) -> str:
+    row = summary.matched(verdict, next(iter(tested.values()), ""))
+    wanted = row.currency if row else verdict.terms.currency.value if verdict.terms else "flops"
     offered = _currencies(verdict)
-    return wanted if wanted in offered else next(iter(offered), wanted)
+    return wanted if wanted in offered else next(iter(offered))
 
 
-def _trial_parts(verdict: Verdict, labels: dict[str, str]) -> dict[str, Any]:
-    """The figures of a trial, one for each domain and currency, the primary domain first."""
-    settings = list(dict.fromkeys([*(row.setting for row in verdict.domains), *(arm.setting for arm in verdict.arms)]))
-    headlines = {row.setting: row.arm for row in verdict.domains}
+def _figures(verdict: Verdict, labels: dict[str, str], tested: dict[str, str], settings: list[str]) -> dict[str, Any]:
+    """The figures, one for each domain or setting and each currency in which it can be drawn."""
     keys = tuple(_currencies(verdict))
+    stated = verdict.terms.deployments if verdict.terms else None
 
-    def by_setting(draw: Callable[[str, str], Markup | None]) -> list[tuple[str, dict[str, Markup]]]:
-        drawn = [(s, {key: found for key in keys if (found := draw(s, key)) is not None}) for s in settings]
-        return [(setting, figures) for setting, figures in drawn if figures]
+    def drawn(draw: Callable[[str, str], Markup | None]) -> Figures:
+        found = [(s, {key: figure for key in keys if (figure := draw(s, key)) is not None}) for s in settings]
+        return [(setting, figures) for setting, figures in found if figures]
 
-    def waterfall(setting: str, key: str) -> Markup | None:
-        rows = [
-            r for r in verdict.decomposition if (r.setting, r.currency, r.basis) == (setting, key, "with outer loop")
-        ]
-        return gap.waterfall(rows[0], labels) if rows else None
+    def gap(setting: str, key: str) -> Markup | None:
+        row = summary.matched(verdict, tested.get(setting, ""), key)
+        return differences.waterfall(row, labels) if row else None
 
-    def over_deployments(setting: str, key: str) -> Markup | None:
-        rows = [row for row in verdict.break_even if (row.setting, row.currency) == (setting, key)]
-        return (
-            deployments.curve(rows[0], labels, verdict.terms.deployments if verdict.terms else None) if rows else None
-        )
+    def scatter(setting: str, key: str) -> Markup | None:
+        return accuracy.scatter([arm for arm in verdict.arms if arm.setting == setting], key)
 
-    def arms(setting: str, *, own: bool) -> list[ArmRow]:
-        return [arm for arm in verdict.arms if arm.setting == setting and (arm.own or not own)]
+    def shared(setting: str, key: str) -> Markup | None:
+        leads = [row for row in verdict.break_even if (row.setting, row.currency) == (setting, key)]
+        if leads:
+            return sharing.lead_curve(leads[0], labels, stated)
+        # the rows begin with the cheapest rival
+        name = tested.get(setting)
+        costs = [row for row in verdict.amortisation if (row.arm, row.currency) == (name, key)]
+        return sharing.cost_curve(costs[0], verdict.arms, verdict.arm(costs[0].arm).n_problems) if costs else None
 
-    if verdict.terms is None:
-        return {"domains": []}
-    forests = [(s, forest.forest([row for row in verdict.comparisons if row.setting == s], labels)) for s in settings]
-    fixed = [(s, [row for row in verdict.stability if verdict.arm(row.arm).setting == s]) for s in settings]
+    def spent(setting: str, key: str) -> Markup | None:
+        return bars.purposes(verdict.compute, [a for a in verdict.arms if a.setting == setting and a.own], key)
+
+    groups = list(dict.fromkeys(row.setting for row in verdict.comparisons))
+    forests = [
+        (s, differences.forest([row for row in verdict.comparisons if row.setting == s], labels)) for s in groups
+    ]
     return {
-        "domains": settings,
-        "heroes": dict(by_setting(waterfall)),
-        "ladders": by_setting(lambda s, key: ladder.curves(arms(s, own=False), key)),
+        "gaps": dict(drawn(gap)),
+        "frontiers": drawn(scatter),
+        "shares": drawn(shared),
+        "wheres": drawn(spent),
         "forests": [(setting, figure) for setting, figure in forests if figure],
-        "afters": by_setting(over_deployments),
-        "wheres": by_setting(lambda s, key: compute.purposes(verdict.compute, arms(s, own=True), key)),
-        "controls": [
-            (s, stability.fixed_broken(_compared(rows, verdict), labels, headlines.get(s)), rows)
-            for s, rows in fixed
-            if rows
-        ],
-        "retained": [(table, stability.retention(table)) for table in verdict.retentions],
-        "told": {row.setting: row for row in verdict.domains},
-        "regimes": verdict.regimes,
-        "stages": list(dict.fromkeys(stage for row in verdict.card for stage in row.spent)),
-        "exam_kinds": list(dict.fromkeys(kind for arm in verdict.arms for kind in arm.exams)),
     }
 
 
-def _compared(rows: list[StabilityRow], verdict: Verdict) -> list[StabilityRow]:
-    """Of each method's control rows those on the rung that is compared, or where it was not asked there, the first."""
-    chosen: dict[str, str] = {}
-    for row in sorted(rows, key=lambda row: not verdict.arm(row.arm).own):
-        chosen.setdefault(verdict.arm(row.arm).method, row.arm)
-    return [row for row in rows if row.arm in chosen.values()]
-
-
-def _hero(verdict: Verdict, labels: dict[str, str], headline: str | None) -> dict[str, Markup]:
-    mine = [row for row in verdict.decomposition if row.arm == headline and row.basis == "with outer loop"]
-    return {row.currency: figure for row in mine if (figure := gap.waterfall(row, labels)) is not None}
-
-
-def _frontiers(verdict: Verdict) -> list[tuple[str, dict[str, Markup]]]:
-    """For each setting, the scatter in every currency that two or more of its arms are known in."""
+def _controls(verdict: Verdict, labels: dict[str, str], tested: dict[str, str]) -> list[tuple[str, Any, Any]]:
+    """For each setting the figure of answers fixed and broken, and the table of all arms where it says more."""
     found = []
     for setting in dict.fromkeys(arm.setting for arm in verdict.arms):
-        arms = [arm for arm in verdict.arms if arm.setting == setting]
-        drawn = {c: figure for c in CURRENCIES if (figure := frontier.scatter(arms, c)) is not None}
-        if drawn:
-            found.append((setting, drawn))
+        rows = [row for row in verdict.stability if verdict.arm(row.arm).setting == setting]
+        if rows:
+            figure = bars.fixed_broken(_compared(rows, verdict), labels, tested.get(setting))
+            found.append((setting, figure, listings.controls(verdict, rows)))
     return found
 
 
-def _bills(verdict: Verdict, headline: str | None) -> dict[str, Markup]:
-    arm = next((arm for arm in verdict.arms if arm.name == headline), None)
-    rows = [row for row in reversed(verdict.amortisation) if row.arm == headline]
-    # reversed, so that the cheapest rival's row, which comes first, is the one that is drawn
-    drawn = {row.currency: bill.amortisation(row, verdict.arms, arm.n_problems if arm else None) for row in rows}
-    return {currency: figure for currency, figure in drawn.items() if figure is not None}
+def _compared(rows: list[StabilityRow], verdict: Verdict) -> list[StabilityRow]:
+    """Of each method's rows those on the budget that is compared, or where it was not asked there, the first."""
+    chosen: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: not verdict.arm(row.arm).own):
+        arm = verdict.arm(row.arm)
+        chosen.setdefault(arm.method or arm.name, row.arm)
+    return [row for row in rows if row.arm in chosen.values()]

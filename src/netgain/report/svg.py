@@ -1,10 +1,13 @@
 """Scalable drawings in a few calls: elements with escaped text, and axes. No styles here: classes only, CSS paints."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 from markupsafe import Markup, escape
+
+from netgain.report.numbers import tick
 
 
 def el(tag: str, *children: Markup | str, **attributes: str | float | int | None) -> Markup:
@@ -25,7 +28,7 @@ def _number(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def drawing(width: float, height: float, title: str, *children: Markup) -> Markup:
+def drawing(width: float, height: float, title: str, *children: Markup, class_: str = "") -> Markup:
     """A whole drawing that scales to its container and is announced by ``title``."""
     return el(
         "svg",
@@ -34,8 +37,18 @@ def drawing(width: float, height: float, title: str, *children: Markup) -> Marku
         viewBox=f"0 0 {_number(width)} {_number(height)}",
         role="group",
         aria_label=title,
-        class_="figure",
+        class_=f"figure {class_}".strip(),
     )
+
+
+def swatch(shape: Markup) -> Markup:
+    """A shape of a figure, small, for the legend below it; it stands in the origin and prints as it is drawn."""
+    return el("svg", shape, viewBox="-8 -8 16 16", class_="swatch", aria_hidden="true")
+
+
+def box(class_: str) -> Markup:
+    """A swatch filled like a bar of this class."""
+    return swatch(el("rect", x=-7, y=-7, width=14, height=14, class_=f"bar {class_}"))
 
 
 def text(x: float, y: float, content: str, class_: str = "", anchor: str = "start") -> Markup:
@@ -128,6 +141,25 @@ class Axis:
         step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
         first = math.ceil(self.low / step - 1e-9)
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def ruler(x: Axis, top: float, bottom: float, caption: str, written: Callable[[float], str], ticks: int = 6) -> Markup:
+    """Vertical grid lines with their numbers below, for rows of bars or dots on one axis; the zero line stands out."""
+    values = x.ticks(ticks)
+    parts = [line(x(t), top, x(t), bottom, "grid zero" if abs(t) < 1e-9 else "grid") for t in values]
+    parts += [text(x(t), bottom + 16, written(t), "tick", "middle") for t in values]
+    return Markup("").join([*parts, text((x.start + x.end) / 2, bottom + 34, caption, "axis", "middle")])
+
+
+def plane(x: Axis, y: Axis, caption: str, upright: str, written: Callable[[float], str]) -> Markup:
+    """Both axes of a plane: amounts or counts across (``caption``), ``written`` values up (``upright``)."""
+    left, floor = min(x.start, x.end), y.start
+    parts = [line(left, y(t), x.end, y(t), "grid zero" if abs(t) < 1e-9 else "grid") for t in y.ticks(6)]
+    parts += [text(left - 8, y(t) + 4, written(t), "tick", "end") for t in y.ticks(6)]
+    parts += [line(x(t), floor, x(t), floor + 5, "axisline") for t in x.ticks(5)]
+    parts += [text(x(t), floor + 18, tick(t), "tick", "middle") for t in x.ticks(5)]
+    parts += [line(left, floor, x.end, floor, "axisline"), text(left, y.end - 10, upright, "axis")]
+    return Markup("").join([*parts, text((left + x.end) / 2, floor + 38, caption, "axis", "middle")])
 
 
 def spread(wanted: list[float], gap: float, low: float, high: float) -> list[float]:

@@ -1,80 +1,111 @@
-"""The verdict on a terminal. Text from outside is written as text: no markup, no control characters."""
+"""The verdict on a terminal, in the page's order. Text from outside is written as text: no markup, no control codes."""
 
 from rich.box import SIMPLE
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from netgain.analysis.verdict import ArmRow, Verdict
-from netgain.report import terminal_trial, words
+from netgain.analysis.verdict import DecompositionRow, Verdict
+from netgain.report import listings, numbers, summary
 
 _SEVERITY = {"high": "bold red", "medium": "yellow", "low": "dim", "note": "dim"}
 _ANSWER = {"yes": "green", "no": "bold red", "cannot tell": "yellow"}
+WIDTH = 60  # of the bar that shows the gap taken apart
 
 
 def show(verdict: Verdict, console: Console) -> None:
-    """Print the verdict: its sentence, the arms, the four questions (of an audit), the findings."""
-    what = "trial:" if verdict.terms else "audit of"
-    title = Text(words.clean(f"netgain {what} {verdict.title}"))
-    sentence = Text(words.clean(verdict.headline.sentence), style="bold")
-    console.print(Panel(sentence, title=title, title_align="left", padding=(1, 2)))
-    details = Table.grid(padding=(0, 1))
-    for detail in verdict.headline.details:
-        details.add_row(Text(" •"), Text(words.clean(detail)))
+    """Print what was tested, the accuracies, the verdict, the gap taken apart, four questions, and the findings."""
+    console.print(
+        Text(numbers.clean(f"netgain {'trial' if verdict.terms else 'audit'}: {verdict.title}"), style="bold")
+    )
+    console.print(_tested(verdict), Text(""))
+    console.print(laid_out(listings.accuracies(verdict), narrow=console.width < 100))
     if verdict.glossary:
-        details.add_row(Text(""), Text(words.clean(verdict.glossary), style="dim"))
-    console.print(details, Text(""))
-    if verdict.terms:
-        console.print(terminal_trial.bars(verdict))
-        console.print(terminal_trial.matched(verdict))
-    else:
-        console.print(_arms(verdict))
-        console.print(_questions(verdict))
-    console.print(_findings(verdict))
+        console.print(Text(numbers.clean(verdict.glossary), style="dim"))
+    told = (numbers.clean(f"{where}: {text}" if where else text) for where, text in summary.plain(verdict))
+    first, *others = (Text(sentence, style="" if index else "bold") for index, sentence in enumerate(told))
+    console.print(Panel(Group(first, *others), title="verdict", title_align="left", padding=(1, 2)))
+    details = _pairs()
+    for detail in (verdict.headline.sentence, *verdict.headline.details):
+        details.add_row(Text(" •"), Text(numbers.clean(detail)))
+    console.print(details, Text(""), _gaps(verdict))
+    if verdict.questions:
+        rows = [(row.answer, _ANSWER[row.answer], row.question) for row in verdict.questions]
+        console.print(_marked("four questions", rows), Text(""))
+    found = [(row.severity, _SEVERITY[row.severity], row.message) for row in verdict.findings]
+    console.print(_marked(f"findings ({len(found)})", found))
+    for line in summary.measured(verdict):
+        console.print(Text(numbers.clean(line), style="dim"))
 
 
-def _arms(verdict: Verdict) -> Table:
-    table = Table(box=SIMPLE, title="arms", title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column("arm", no_wrap=True)
-    for heading in ("accuracy", "95 % interval", "updates", "real tokens", "FLOPs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for arm in sorted(verdict.arms, key=lambda arm: (arm.setting, -(arm.accuracy or 0.0))):
-        table.add_row(*_arm(arm), style="bold" if arm.headline else "")
-    table.caption = "costs are for training on one problem, the outer loop left out (the page draws them with it)"
+def _tested(verdict: Verdict) -> Table:
+    table = _pairs()
+    for name, lines in (summary.example(verdict), *summary.facts(verdict)):
+        table.add_row(Text(numbers.clean(name), style="dim"), Text("\n".join(numbers.clean(line) for line in lines)))
     return table
 
 
-def _arm(arm: ArmRow) -> list[RenderableType]:
-    interval = f"{words.percent(arm.low)} to {words.percent(arm.high)}" if arm.low is not None else "unknown"
-    about = "≈ " if arm.tokens_estimated and arm.tokens_real is not None else ""
-    cells = [
-        words.clean(arm.label),
-        words.percent(arm.accuracy),
-        interval,
-        words.amount(arm.updates_per_problem),
-        about + words.amount(arm.tokens_real_per_problem),
-        words.amount(arm.flops_per_problem),
-    ]
-    return [Text(cell) for cell in cells]
+def laid_out(listing: listings.Listing, *, narrow: bool = False) -> Group:
+    """A listing as a table with a heading before each group; ``narrow`` leaves out what stands behind the interval."""
+    columns = listing.columns[: 2 if "95 % interval" not in listing.columns else 3] if narrow else listing.columns
+    table = Table(box=SIMPLE, pad_edge=False, caption=numbers.clean(listing.caption), caption_justify="left")
+    for index, heading in enumerate(columns):
+        justify = "right" if index else "left"
+        table.add_column(numbers.clean(heading), justify=justify, no_wrap=bool(index))  # type: ignore[arg-type]
+    for heading, lines in listing.groups.items():
+        if heading:
+            table.add_section()
+            table.add_row(Text(numbers.clean(heading), style="bold underline"))
+        for line in lines:
+            cells = (_cell(cell, index) for index, cell in enumerate(line.cells[: len(columns)]))
+            table.add_row(*cells, style="bold" if line.strong else "")
+    return Group(table, *(Text(numbers.clean(f" {note}"), style="dim") for note in listing.notes))
 
 
-def _questions(verdict: Verdict) -> Group:
-    table = _list()
-    for row in verdict.questions:
-        table.add_row(Text(row.answer, style=_ANSWER[row.answer]), Text(words.clean(row.question)))
-    return Group(Text("four questions", style="bold"), table, Text(""))
+def _cell(cell: listings.Cell, index: int) -> Text:
+    note = f" ({cell.note})" if cell.note and index == 0 else f"  {cell.note}" if cell.note else ""
+    return Text(numbers.clean(cell.text)).append(numbers.clean(note), style="dim")
 
 
-def _findings(verdict: Verdict) -> Group:
-    table = _list()
-    for finding in verdict.findings:
-        table.add_row(Text(finding.severity, style=_SEVERITY[finding.severity]), Text(words.clean(finding.message)))
-    return Group(Text(f"findings ({len(verdict.findings)})", style="bold"), table)
+def _marked(title: str, rows: list[tuple[str, str, str]]) -> Group:
+    table = _pairs(7)
+    for mark, style, text in rows:
+        table.add_row(Text(mark, style=style), Text(numbers.clean(text)))
+    return Group(Text(title, style="bold"), table)
 
 
-def _list() -> Table:
+def _pairs(least: int = 0) -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=7)
+    table.add_column(no_wrap=True, min_width=least)
     table.add_column()
     return table
+
+
+def _gaps(verdict: Verdict) -> Group:
+    """For each domain the gap as one bar: what compute buys, and what the method adds or takes away."""
+    labels = {arm.name: arm.label for arm in verdict.arms}
+    rows = [(setting, summary.matched(verdict, arm)) for setting, arm in summary.subjects(verdict).items()]
+    return Group(*(bar for setting, row in rows if row and (bar := _gap(setting, row, labels)) is not None))
+
+
+def _gap(setting: str, row: DecompositionRow, labels: dict[str, str]) -> Group | None:
+    if not (row.gap and row.compute_part and row.method_part and row.rival):
+        return None
+    scale = WIDTH / max(row.gap.value, row.compute_part.value, 0.01)
+    bought = max(0, round(min(row.compute_part.value, row.gap.value) * scale))
+    method = min(WIDTH, round(abs(row.method_part.value) * scale))
+    added = row.method_part.value >= 0
+    bar, style = ("▓", "cyan") if added else ("░", "red")
+    rival = labels[row.rival]
+    return Group(
+        Text(numbers.clean(f"{setting}: the gap taken apart"), style="bold"),
+        Text("  ").append("█" * bought, style="yellow").append(bar * method, style=style),
+        _legend("█", "yellow", f"compute {numbers.estimate(row.compute_part)}  ({rival})"),
+        _legend(bar, style, f"method {numbers.estimate(row.method_part)}  ({labels[row.arm]} over {rival})"),
+        Text(""),
+    )
+
+
+def _legend(mark: str, style: str, told: str) -> Text:
+    return Text("  ").append(mark, style=style).append(numbers.clean(f" {told}"))

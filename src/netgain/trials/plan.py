@@ -1,61 +1,52 @@
 """The plan of a trial, before anything is spent: what each arm may spend, about what that is in every currency, and
-what the design can see. Pure, and without weights: a model's name or ``config.json`` is enough.
+what the design can see. Without weights: a model's name or ``config.json`` is enough.
 
-What is exact: the budgets, in the trial's currency. All else is estimated from typical lengths and marked so: a
-budget is taken to be used up by the arm's kind of training, after the texts that it has written; an investment by the
-same. The formulas are those by which work is charged (:mod:`netgain.metering.estimate`).
+What is exact: the budgets, in the trial's currency. All else is estimated from typical lengths and marked so.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 from scipy import stats
 
-from netgain.domains.domain import Domain
-from netgain.metering.estimate import (
-    Device,
-    generation_estimate,
-    memory_estimate,
-    scoring_estimate,
-    timed,
-    training_estimate,
-)
-from netgain.metering.price import Full, Lora, Training
-from netgain.metering.rates import DeviceRate
+from netgain.domains.grading import MAX_NEW_TOKENS
+from netgain.errors import InputError, MissingExtraError
+from netgain.metering.estimate import Device, find_device, memory_estimate, shape_of, timed
+from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.prices import TokenPrices
-from netgain.records.claim import Role
-from netgain.records.cost import Cost, Currency, total
+from netgain.records.cost import Cost, total
 from netgain.records.identity import identity
 from netgain.records.purpose import Purpose
-from netgain.tokens import TokenCounter
-from netgain.trials.candidates import candidates
-from netgain.trials.narrow import Arm, Trial
-from netgain.trials.plan_judge import ASSUMED, judging_cost
-from netgain.trials.progress import sittings
-from netgain.trials.spec import TrialSpec
-from netgain.trials.unit import Unit, adapt_limit, compared_rung, deployments, learn_limit, units
+from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
+from netgain.trials.resolve import SHIPPED, ResolvedArm, Trial, with_data
+from netgain.trials.task_costs import (
+    UNTRAINED,
+    Lengths,
+    judging_cost,
+    known_amount,
+    measured,
+    task_costs,
+    training_of,
+)
+from netgain.trials.tasks import (
+    adapt_limit,
+    adaptations,
+    candidates,
+    compared_level,
+    deployments,
+    learn_limit,
+    tasks,
+)
 
-UNTRAINED = (Role.FROZEN, Role.IN_CONTEXT)
-WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-SAMPLE = 16  # problems whose texts are measured
 DISCORDANT, WITHIN, POWER, ALPHA = 0.3, 0.2, 0.8, 0.05
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lengths:
-    """Typical lengths in tokens, and how many questions a problem has; ``how`` says where they are from."""
-
-    passage: float = 180.0
-    question: float = 40.0
-    answer: float = 8.0
-    edit: float = 150.0
-    questions: float = 5.0
-    how: str = "typical of SQuAD"
+CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
 
 
 @final
@@ -90,7 +81,7 @@ class Plan:
     model: str
     currency: str
     primary: str
-    units: int
+    tasks: int
     problems: int
     seeds: int
     deployments: int
@@ -125,6 +116,62 @@ class Plan:
         return {**fields, "arms": arms, "judging": judging, "estimated_total": self.whole.known()}
 
 
+def make_plan(trial: Trial, device: str | None = None, dollars: float | None = None) -> Plan:
+    """The plan of a trial on a device by name (``cpu``: this machine; None: the CPU for the shipped model, else an
+    H100), at these dollars an hour (None: a typical price). Data that cannot be read is taken to be typical."""
+    name = device or ("cpu" if trial.spec.model == SHIPPED else "H100")
+    chosen = this_cpu() if name == "cpu" else find_device(name)
+    rate = DEVICE_RATES.get(chosen.name, DeviceRate(0.0, "this machine is taken to be yours already"))
+    rate = rate if dollars is None else DeviceRate(dollars, "as stated")
+    shape = shape_of(trial.model)
+    trial, lengths = _with_lengths(trial)
+    return plan(trial, shape, chosen, rate, lengths, _judge(trial))
+
+
+def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths]]:
+    try:
+        _ = trial.domains
+    except (InputError, MissingExtraError) as error:
+        how = f"typical of SQuAD, for the data cannot be read here: {error}"
+        return trial, {name: Lengths(how=how) for name in trial.spec.domains}
+    trial, counter = with_data(trial), _counter(Path(trial.model))
+    return trial, {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
+
+
+def _counter(folder: Path) -> TokenCounter:
+    try:
+        return ExactTokens(folder) if (folder / "tokenizer.json").is_file() else EstimatedTokens()
+    except (InputError, MissingExtraError):
+        return EstimatedTokens()
+
+
+def _judge(trial: Trial) -> ModelShape | TokenPrices | None:
+    """What the judge is priced by; a model of unknown shape by nothing, so that its tokens alone are counted."""
+    judge = trial.spec.judge
+    if judge is None:
+        return None
+    try:
+        if "url" in judge:
+            return TokenPrices(**judge.get("prices", {}))
+        return shape_of(trial.located(judge["model"]))
+    except TypeError as problem:
+        raise InputError("judge", f"has prices with a field that is not known ({problem})") from None
+    except InputError:
+        return TokenPrices()
+
+
+def this_cpu() -> Device:
+    """This machine, its speed measured on a product of two matrices."""
+    left = np.ones((768, 768), dtype=np.float32)
+    _ = left @ left
+    started = time.perf_counter()
+    for _ in range(4):
+        _ = left @ left
+    flops = 4 * 2 * 768.0**3 / max(1e-9, time.perf_counter() - started)
+    source = "measured now on a matrix product"
+    return Device("this CPU", flops, 1e10, 1e12, source, utilisation=CPU_SHARE)
+
+
 def plan(
     trial: Trial,
     shape: ModelShape,
@@ -133,43 +180,48 @@ def plan(
     lengths: Mapping[str, Lengths],
     judge: ModelShape | TokenPrices | None = None,
 ) -> Plan:
-    """The plan of a trial on a device; ``lengths`` by the name of the domain, for those that are known.
+    """The plan of a trial on a device; ``lengths`` by the name of the domain.
 
     ``judge`` is what the trial's judge is priced by: its shape, or its server's prices.
     """
     spec = trial.spec
-    known = {domain: lengths.get(domain, Lengths()) for domain in spec.domains}
-    arms = tuple(_arm(trial, arm, shape, device, rate, known) for arm in trial.arms.values())
-    trained = [_training(arm) for arm in trial.arms.values() if arm.method.role not in UNTRAINED]
+    trained = [training_of(arm) for arm in trial.arms.values() if arm.method.role not in UNTRAINED]
     weight = BYTES[spec.dtype]
     memory = max(memory_estimate(shape, how, 1024, resident=4, weight_bytes=weight) for how in [None, *trained])
-    exam = known[spec.compare.domain or next(iter(spec.domains))]
+    exam = lengths[spec.compare.domain or next(iter(spec.domains))]
+    longest = f"every answer is put to the judge, its verdicts as long as they may be ({MAX_NEW_TOKENS} tokens)"
     return Plan(
         name=spec.name,
         model=shape.name or spec.model,
         currency=spec.budget.currency.value,
         primary=identity("comparison", {"compare": spec.compare.model_dump(), "budget": spec.budget.model_dump()}),
-        units=len(units(spec)),
+        tasks=len(tasks(spec)),
         problems=spec.problems.test,
         seeds=spec.seeds,
         deployments=deployments(spec),
-        arms=arms,
+        arms=tuple(_arm(trial, arm, shape, device, rate, lengths) for arm in trial.arms.values()),
         device=f"{device.name} ({device.source}; {device.utilisation:.0%} of its peak)",
         rate=f"${rate.dollars_per_hour:.2f} an hour ({rate.source})",
         memory=memory,
         fits=memory <= device.memory,
         detectable=detectable(spec.problems.test, exam.questions),
-        assumptions=(*_assumptions(known), *([] if judge is None else [ASSUMED])),
-        judging=None if judge is None else judging_cost(trial, judge, device, rate, known),
+        assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest])),
+        judging=None if judge is None else judging_cost(trial, judge, device, rate, lengths),
     )
 
 
 def _arm(
-    trial: Trial, arm: Arm, shape: ModelShape, device: Device, rate: DeviceRate, lengths: Mapping[str, Lengths]
+    trial: Trial,
+    arm: ResolvedArm,
+    shape: ModelShape,
+    device: Device,
+    rate: DeviceRate,
+    lengths: Mapping[str, Lengths],
 ) -> ArmPlan:
-    spec, currency = trial.spec, trial.spec.budget.currency
-    mine = [unit for unit in units(spec) if unit.arm == arm.name]
-    parts = [_unit(trial, arm, unit, shape, lengths[unit.domain]) for unit in mine]
+    spec = trial.spec
+    arm_tasks = [task for task in tasks(spec) if task.arm == arm.name]
+    parts = [task_costs(trial, task, shape, lengths[task.domain]) for task in arm_tasks]
+    weight = BYTES[spec.dtype]
     costs = {
         purpose.value: timed(
             total(part[purpose] for part in parts if purpose in part),
@@ -177,101 +229,37 @@ def _arm(
             device,
             rate=rate,
             rows=64,
-            weight_bytes=BYTES[spec.dtype],
+            weight_bytes=weight,
         )
         for purpose in Purpose
         if any(purpose in part for part in parts)
     }
-    runs = sum(unit.stage == "run" for unit in mine)
-    one = _amount(adapt_limit(spec, 1.0), currency)
-    budget = {"adapt": runs * one * spec.problems.test * sum(spec.budget.ladder)}
-    if arm.method.learns:
-        budget["learn"] = runs * _amount(learn_limit(spec), currency)
-    tuned = sum(sittings(trial, unit) for unit in mine if unit.stage == "tune")
-    budget["tune"] = tuned * one * compared_rung(spec, arm.method.learns) * spec.problems.passages
-    if arm.method.learns:
-        budget["tune"] += runs * one * spec.problems.development
     return ArmPlan(
         arm=arm.name,
         label=arm.label,
         role=arm.method.role.value,
         learns=arm.method.learns,
-        adaptations=sum(sittings(trial, unit) for unit in mine if unit.stage == "run"),
-        tuning_trials=max((len(candidates(spec, unit.domain, arm)) for unit in mine), default=0),
-        budget=budget,
+        adaptations=sum(adaptations(trial, task) for task in arm_tasks if task.stage == "run"),
+        tuning_trials=max((len(candidates(spec, task.domain, arm)) for task in arm_tasks), default=0),
+        budget=_budget(trial, arm),
         costs=costs,
     )
 
 
-def _amount(cost: Cost, currency: Currency) -> float:
-    return cost.amount(currency) or 0.0
-
-
-def _unit(trial: Trial, arm: Arm, unit: Unit, shape: ModelShape, lengths: Lengths) -> dict[Purpose, Cost]:
-    """About what one unit takes, by purpose."""
-    spec = trial.spec
-    exam = _exam(spec, arm, shape, lengths)
-    if unit.stage == "tune":
-        tried, rung = sittings(trial, unit) * spec.problems.passages, compared_rung(spec, arm.method.learns)
-        return {Purpose.TUNE: tried * (total(_filled(spec, arm, shape, lengths, rung).values()) + exam)}
-    found: dict[Purpose, Cost] = {}
-    for rung in spec.budget.ladder:
-        for purpose, cost in _filled(spec, arm, shape, lengths, rung).items():
-            found[purpose] = found.get(purpose, Cost.zero()) + spec.problems.test * cost
+def _budget(trial: Trial, arm: ResolvedArm) -> dict[str, float]:
+    """What an arm may spend over the whole trial, by what it is for."""
+    spec, currency = trial.spec, trial.spec.budget.currency
+    arm_tasks = [task for task in tasks(spec) if task.arm == arm.name]
+    runs = sum(task.stage == "run" for task in arm_tasks)
+    tuned = sum(adaptations(trial, task) for task in arm_tasks if task.stage == "tune")
+    per_problem = known_amount(adapt_limit(spec, 1.0), currency)
+    budget = {"adapt": runs * per_problem * spec.problems.test * sum(spec.budget.ladder)}
     if arm.method.learns:
-        invested = _filled(spec, arm, shape, lengths, spec.budget.learn * deployments(spec))
-        found[Purpose.LEARN] = total(invested.values())
-        developed = total(_filled(spec, arm, shape, lengths, 1.0).values()) + exam
-        found[Purpose.TUNE] = spec.problems.development * developed
-    asked = spec.problems.test * len(spec.budget.ladder) * exam
-    found[Purpose.EVALUATE] = asked + _beside(spec, arm, shape, lengths)
-    return found
-
-
-def _filled(spec: TrialSpec, arm: Arm, shape: ModelShape, lengths: Lengths, rungs: float) -> dict[Purpose, Cost]:
-    """A budget of so many rungs used up: the texts that are written first, the rest in training on them."""
-    if arm.method.role in UNTRAINED:
-        return {}
-    currency = spec.budget.currency
-    limit = _amount(adapt_limit(spec, rungs), currency)
-    written = Cost.zero()
-    if arm.method.role in WRITING:
-        edits = float(getattr(arm.settings, "edits", 1)) * max(1.0, rungs)
-        once = generation_estimate(shape, round(lengths.passage + 40), round(lengths.edit))
-        price = _amount(once, currency)
-        written = once * (min(edits, 0.5 * limit / price) if price else edits)
-    training = _training(arm)
-    batch = int(getattr(arm.settings, "batch_size", 1))
-    step = training_estimate(shape, [round(lengths.passage)] * batch, training=training, batch_size=batch)
-    left = max(0.0, limit - _amount(written, currency))
-    price = _amount(step, currency)
-    trained = step * (left / price if price else 0.0)
-    purpose = Purpose.TEACH if arm.method.role is Role.TEACHER else Purpose.PROPOSE
-    return {Purpose.ADAPT: trained} | ({purpose: written} if arm.method.role in WRITING else {})
-
-
-def _training(arm: Arm) -> Training:
-    """What an arm trains, as its settings say; SEAL's LoRA where they say nothing."""
-    settings = arm.settings
-    if getattr(settings, "kind", "lora") == "full":
-        return Full()
-    targets = tuple(getattr(settings, "target_modules", ("q_proj", "v_proj")))
-    return Lora(int(getattr(settings, "rank", 32)), targets)
-
-
-def _exam(spec: TrialSpec, arm: Arm, shape: ModelShape, lengths: Lengths) -> Cost:
-    """The questions of one problem."""
-    prompt = lengths.question + (lengths.passage if arm.method.role is Role.IN_CONTEXT else 0.0)
-    return lengths.questions * generation_estimate(shape, round(prompt), max(1, round(lengths.answer)))
-
-
-def _beside(spec: TrialSpec, arm: Arm, shape: ModelShape, lengths: Lengths) -> Cost:
-    """Controls and drift after each adaptation at the rungs where they are asked, and the stream's exams."""
-    asked = spec.problems.test * sum(rung in spec.budget.ladder for rung in spec.exam.at)
-    answer = generation_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
-    score = scoring_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
-    stream = spec.exam.stream * (spec.exam.stream + 1) * lengths.questions
-    return asked * (2 * spec.exam.controls * answer + spec.exam.drift * score) + stream * answer
+        budget["learn"] = runs * known_amount(learn_limit(spec), currency)
+    budget["tune"] = tuned * per_problem * compared_level(spec, arm.method.learns) * spec.problems.passages
+    if arm.method.learns:
+        budget["tune"] += runs * per_problem * spec.problems.development
+    return budget
 
 
 def detectable(problems: int, questions: float) -> float | None:
@@ -284,37 +272,17 @@ def detectable(problems: int, questions: float) -> float | None:
     """
     if problems < 3:
         return None
-    asked = max(1.0, questions)
-    variance = DISCORDANT * (1 + WITHIN * (asked - 1)) / asked
+    questions = max(1.0, questions)
+    variance = DISCORDANT * (1 + WITHIN * (questions - 1)) / questions
     freedom = problems - 1
     reach = float(stats.t.ppf(1 - ALPHA / 2, freedom) + stats.t.ppf(POWER, freedom))
     return reach * math.sqrt(variance / problems)
 
 
-def measured(domain: Domain, spec: TrialSpec, counter: TokenCounter) -> Lengths:
-    """The lengths of a domain's own texts, over the first problems of the test."""
-    problems = domain.problems("test", min(SAMPLE, spec.problems.test), spec.seed)
-    prompts = domain.prompts
-    form = next(iter(prompts.formats.values()), None)
-    questions = [question for problem in problems for question in problem.questions]
-    return Lengths(
-        passage=_mean(counter.count([problem.material.text for problem in problems]), 1.0),
-        question=_mean(counter.count([prompts.ask(question.text) for question in questions]), 1.0),
-        answer=_mean(counter.count([question.answers[0] for question in questions]), 1.0) + 1,
-        edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
-        questions=len(questions) / len(problems),
-        how=f"those of {type(domain).__name__}, {counter.how}",
-    )
-
-
-def _mean(values: Sequence[float], least: float) -> float:
-    return max(least, sum(values) / len(values)) if values else least
-
-
 def _assumptions(lengths: Mapping[str, Lengths]) -> tuple[str, ...]:
     texts = [
-        f"{name}: {one.questions:.1f} questions a problem, {one.passage:.0f} tokens a passage ({one.how})"
-        for name, one in lengths.items()
+        f"{name}: {domain.questions:.1f} questions a problem, {domain.passage:.0f} tokens a passage ({domain.how})"
+        for name, domain in lengths.items()
     ]
     return (
         *texts,

@@ -1,4 +1,4 @@
-"""One run: an arm in a domain under a seed. Invest once, adapt to every test problem at every rung, examine.
+"""One run: an arm in a domain under a seed. Invest once, adapt to every test problem at every budget level, examine.
 
 What was learned adapts to the development problems too: tuning had to do without it.
 """
@@ -7,30 +7,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, final
 
+from pydantic import ValidationError
+
 from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
 from netgain.exam.exam import Answerer
 from netgain.exam.llm_judge import NAME as JUDGE
 from netgain.exam.retention import Matrix, stream
-from netgain.metering.account import Account
+from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.methods.method import Method
 from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
+from netgain.records.chain import read
+from netgain.records.claim import RewardRun
+from netgain.records.events import Noted
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Investment, Row
-from netgain.trials import bill
-from netgain.trials.bench import WIDTH, Bench, Sat, Sitting, adapt_and_sit, closed_book, describe, rung_of, sitting
-from netgain.trials.notes import rewards
-from netgain.trials.unit import learn_limit
-from netgain.trials.witness import hashed
+from netgain.trials.amounts import ChargesBelow, amounts, by_purpose, seconds, spent_and_rejected
+from netgain.trials.context import WIDTH, Evaluation, RunContext, closed_book, describe, evaluate
+from netgain.trials.guard import hashed
+from netgain.trials.tasks import learn_limit
 
 T = TypeVar("T")
+REWARDS = "rewards"  # the word under which methods note their rewards in the journal
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
-class Invested:
+class LearnResult:
     """What a method learned, what it read and had written on the way, and the exam questions that it trained on."""
 
     learned: Any
@@ -40,35 +45,34 @@ class Invested:
     error: str = ""
 
 
-def run_arm(bench: Bench, method: Method) -> list[Row]:
-    """The rows of one run: its investment, its adaptations by rung and problem (development last), its stream."""
-    spec = bench.spec
-    problems = bench.problems("test", spec.problems.test)
-    invested = _invest(bench, method, problems) if method.learns else Invested(None, None)
-    drawn = _draw(bench)
-    sittings = [
-        sitting(bench, rung, group, **_extras(bench, rung, drawn))
-        for rung in spec.budget.ladder
-        for group in bench.groups(problems)
-    ] + _developing(bench, method)
-    programs = {
-        number: adapt_and_sit(bench, method, invested.learned, invested.given, what)
-        for number, what in enumerate(sittings)
-    }
-    sat: dict[int, Sat] = {}
-    for number, ended in run({} if invested.error else programs, width=WIDTH):
-        sat[number] = _value(ended.value, ended.error)
-        bench.tell(len(sat), len(sittings), bench.root.spent(spec.budget.currency))
-    paid = [account for what in sittings for account in (what.account, what.evaluate)]
-    judges = {number: what.evaluate.child(JUDGE) for number, what in enumerate(sittings) if bench.judge is not None}
-    charges = bill.Bill(bench.book, [*paid, *judges.values()])
-    rows: list[Row] = [invested.row] if invested.row else []
-    for number, what in enumerate(sittings):
-        judging = charges.of(judges[number]) if number in judges else []
-        rows += _rows(bench, what, sat.get(number), charges, invested, judging)
+def run_arm(context: RunContext, method: Method) -> list[Row]:
+    """The rows of one run: its investment, its adaptations by level and problem (development last), its stream."""
+    spec = context.spec
+    problems = context.problems("test", spec.problems.test)
+    learning = _learn(context, method, problems) if method.learns else LearnResult(None, None)
+    continuations = _continuations(context)
+    evaluations = [
+        context.evaluation(level, group, **_beside(context, level, continuations))
+        for level in spec.budget.ladder
+        for group in context.groups(problems)
+    ] + _developing(context, method)
+    if not learning.error:
+        _run_all(context, method, learning, evaluations)
+    rows: list[Row] = [learning.row] if learning.row else []
+    rows += _rows(context, evaluations, learning)
     if spec.exam.stream:
-        rows.append(_stream(bench, method, invested, problems))
+        rows.append(_stream(context, method, learning, problems))
     return rows
+
+
+def _run_all(context: RunContext, method: Method, learning: LearnResult, evaluations: Sequence[Evaluation]) -> None:
+    """All adaptations and exams side by side, as one batch wherever they ask for the same at once."""
+    programs = {
+        index: evaluate(context, method, learning.learned, learning.given, one) for index, one in enumerate(evaluations)
+    }
+    for done, (_, ended) in enumerate(run(programs, width=WIDTH), start=1):
+        _value(ended.value, ended.error)
+        context.progress(done)
 
 
 def _value(value: T | None, error: Exception | None) -> T:
@@ -83,32 +87,32 @@ def _alone(program: Steps[T]) -> T:
     return _value(ended.value, ended.error)
 
 
-# -- investment
+# -- learning
 
 
-def _invest(bench: Bench, method: Method, tests: Sequence[Problem]) -> Invested:
-    training = bench.problems("train", bench.spec.problems.train)
-    account = bench.root.child("learn", limit=learn_limit(bench.spec))
-    desk = bench.desk(account, "learn")
+def _learn(context: RunContext, method: Method, tests: Sequence[Problem]) -> LearnResult:
+    training = context.problems("train", context.spec.problems.train)
+    account = context.root.child("learn", limit=learn_limit(context.spec))
+    desk = context.desk(account, "learn")
     given = [text for problem in training for text in _texts(problem)]
-    witness = bench.witness(desk, given)
-    ((_, ended),) = run({"learn": witness.watch(lambda: method.learn(witness.desk, training))})
-    charges = bill.Bill(bench.book, [account]).of(account)
+    guard = context.guard(desk, given)
+    ((_, ended),) = run({"learn": guard.watch(lambda: method.learn(guard.desk, training))})
+    charges = ChargesBelow(context.book, [account]).of(account)
     error = "" if ended.error is None else f"learn: {describe(ended.error)}"
-    if not error and witness.unmetered(bill.seconds(charges)):
-        error = f"learn: it worked {witness.seconds:.0f} processor seconds of its own beside what it was charged for"
+    if not error and guard.unmetered(seconds(charges)):
+        error = f"learn: it worked {guard.seconds:.0f} processor seconds of its own beside what it was charged for"
     row = Investment(
-        domain=bench.unit.domain,
-        arm=bench.unit.arm,
-        seed=bench.unit.seed or 0,
+        domain=context.task.domain,
+        arm=context.task.arm,
+        seed=context.task.seed or 0,
         status="failed" if error else "ok",
         error=error,
-        budget=account.opened.limit.amount(bench.spec.budget.currency),
-        rewards=rewards(bench.book, bench.root),
-        **bill.fields(charges, bench.spec.budget.currency),
+        budget=account.opened.limit.amount(context.spec.budget.currency),
+        rewards=_noted_rewards(context.book, context.root),
+        **spent_and_rejected(charges, context.spec.budget.currency),
     )
-    exposed = witness.exposed([question for problem in tests for question in problem.questions], desk)
-    return Invested(ended.value, row, (*given, *witness.texts), frozenset(exposed), error)
+    exposed = guard.exposed([question for problem in tests for question in problem.questions], desk)
+    return LearnResult(ended.value, row, (*given, *guard.texts), frozenset(exposed), error)
 
 
 def _texts(problem: Problem) -> Iterator[str]:
@@ -117,90 +121,112 @@ def _texts(problem: Problem) -> Iterator[str]:
         yield from (question.text, *question.answers)
 
 
+def _noted_rewards(book: Book, root: Account) -> tuple[RewardRun, ...]:
+    """The rewards that a method noted in this attempt; a note that is none is left out."""
+    book.flush()
+    rewards = []
+    for row in read(book.journal.path).records:
+        if row.seq > root.row and isinstance(row.event, Noted) and row.event.text == REWARDS:
+            fields = {name: value for name, value in row.event.data.items() if name != "names"}
+            try:
+                rewards.append(RewardRun.model_validate(fields))
+            except ValidationError:
+                continue
+    return tuple(rewards)
+
+
 # -- examination
 
 
-def _developing(bench: Bench, method: Method) -> list[Sitting]:
+def _developing(context: RunContext, method: Method) -> list[Evaluation]:
     """Development problems for what an arm learned, by which it is chosen among its rivals; part of its tuning."""
     if not method.learns:
         return []
-    rung, problems = rung_of(bench, method), bench.problems("development", bench.spec.problems.development)
+    level, problems = context.level(method), context.problems("development", context.spec.problems.development)
     return [
-        sitting(bench, rung, group, Purpose.TUNE, name=f"development: {group[0].id}", stage="development")
-        for group in bench.groups(problems)
+        context.evaluation(level, group, Purpose.TUNE, name=f"development: {group[0].id}", stage="development")
+        for group in context.groups(problems)
     ]
 
 
-def _draw(bench: Bench) -> tuple[BaseContinuation, ...]:
+def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     """What the untouched model goes on with after questions that no problem is about."""
-    count, prompts = bench.spec.exam.drift, bench.domain.prompts
+    count, prompts = context.spec.exam.drift, context.domain.prompts
     if not count:
         return ()
-    asked = [prompts.ask(question.text) for question in bench.domain.controls(count, bench.spec.seed)][:count]
-    account = bench.root.child("drift", purpose=Purpose.EVALUATE)
-    seed = bench.desk(account, "drift").draw()
-    return _alone(sample(bench.model, asked, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
+    prompted = [prompts.ask(question.text) for question in context.domain.controls(count, context.spec.seed)][:count]
+    account = context.root.child("drift", purpose=Purpose.EVALUATE)
+    seed = context.desk(account, "drift").draw()
+    return _alone(sample(context.model, prompted, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
 
 
-def _extras(bench: Bench, rung: float, drawn: tuple[BaseContinuation, ...]) -> dict[str, Any]:
-    exam = bench.spec.exam
-    if rung not in exam.at:
+def _beside(context: RunContext, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
+    """What is examined beside the problems' own questions at a level."""
+    exam = context.spec.exam
+    if level not in exam.at:
         return {}
-    controls = bench.domain.controls(exam.controls, bench.spec.seed) if exam.controls else ()
-    return {"controls": tuple(controls), "drawn": drawn}
+    controls = context.domain.controls(exam.controls, context.spec.seed) if exam.controls else ()
+    return {"controls": tuple(controls), "continuations": continuations}
 
 
-def _rows(
-    bench: Bench,
-    what: Sitting,
-    sat: Sat | None,
-    charges: bill.Bill,
-    invested: Invested,
+def _rows(context: RunContext, evaluations: Sequence[Evaluation], learning: LearnResult) -> Iterator[Adaptation]:
+    paid = [account for one in evaluations for account in (one.account, one.exam_account)]
+    judges = [one.exam_account.child(JUDGE) for one in evaluations] if context.judge is not None else []
+    charges = ChargesBelow(context.book, [*paid, *judges])
+    for index, evaluation in enumerate(evaluations):
+        judging = charges.of(judges[index]) if judges else []
+        yield from _rows_of(context, evaluation, charges, learning, judging)
+
+
+def _rows_of(
+    context: RunContext,
+    evaluation: Evaluation,
+    charges: ChargesBelow,
+    learning: LearnResult,
     judging: Sequence[Booking],
 ) -> Iterator[Adaptation]:
-    """A row for each problem of the group, which share alike in what the group spent."""
-    share, currency = 1.0 / len(what.group), bench.spec.budget.currency
-    paid = charges.of(what.account)
-    budget = what.account.opened.limit.amount(currency)
-    error = invested.error or (sat.error if sat else "it was not run")
-    answers = _answers(what, sat)
-    for number, problem in enumerate(what.group):
-        mine = [hashed(question.text) for question in problem.questions]
-        exposed = [name for name in mine if name in invested.exposed or (sat and name in sat.exposed)]
+    """A row for each problem of the evaluation, which share alike in what it spent."""
+    share, currency = 1.0 / len(evaluation.problems), context.spec.budget.currency
+    paid, guard = charges.of(evaluation.account), evaluation.guard
+    budget = evaluation.account.opened.limit.amount(currency)
+    error = learning.error or (evaluation.error if guard else "it was not run")
+    answers = _answers(evaluation)
+    for index, problem in enumerate(evaluation.problems):
+        names = [hashed(question.text) for question in problem.questions]
+        exposed = [name for name in names if name in learning.exposed or name in evaluation.exposed]
         yield Adaptation(
-            domain=bench.unit.domain,
-            arm=bench.unit.arm,
-            seed=bench.unit.seed or 0,
-            stage=what.stage,
-            rung=what.rung,
+            domain=context.task.domain,
+            arm=context.task.arm,
+            seed=context.task.seed or 0,
+            stage=evaluation.stage,
+            rung=evaluation.level,
             problem=problem.id,
             status="failed" if error else "ok",
             error=error,
             budget=None if budget is None else budget * share,
-            evaluated=bill.amounts(charges.of(what.evaluate), currency, share),
-            judging=bill.amounts(judging, currency, share) if judging else {},
-            answers=answers[number],
-            edits=tuple(sat.witness.edits) if sat and number == 0 else (),
+            evaluated=amounts(charges.of(evaluation.exam_account), currency, share),
+            judging=amounts(judging, currency, share) if judging else {},
+            answers=answers[index],
+            edits=tuple(guard.edits) if guard and index == 0 else (),
             exposed=tuple(dict.fromkeys(exposed)),
-            unmetered=sat.witness.unmetered(bill.seconds(paid)) if sat else False,
-            divergence=sat.divergence if sat else None,
-            **bill.fields(paid, currency, share),
+            unmetered=guard.unmetered(seconds(paid)) if guard else False,
+            divergence=evaluation.divergence,
+            **spent_and_rejected(paid, currency, share),
         )
 
 
-def _answers(what: Sitting, sat: Sat | None) -> list[tuple[GradedAnswer, ...]]:
-    """The answers of each problem of the group, in the exam's order; controls are the first problem's.
+def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
+    """The answers of each problem, in the exam's order; controls are the first problem's.
 
     Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
     """
-    marked = {id(mark.question): mark for mark in (sat.marked if sat else ())}
-    found = []
-    for number, problem in enumerate(what.group):
-        asked = (*problem.questions, *(what.controls if number == 0 and marked else ()))
-        rows = []
-        for question in asked:
+    marked = {id(mark.question): mark for mark in evaluation.marked}
+    answers = []
+    for index, problem in enumerate(evaluation.problems):
+        graded = []
+        for question in (*problem.questions, *(evaluation.controls if index == 0 and marked else ())):
             mark = marked.get(id(question))
-            rows.append(
+            graded.append(
                 GradedAnswer(
                     question=hashed(question.text),
                     kind=question.kind,
@@ -212,50 +238,52 @@ def _answers(what: Sitting, sat: Sat | None) -> list[tuple[GradedAnswer, ...]]:
                     exact=mark.exact if mark else None,
                 )
             )
-        found.append(tuple(rows))
-    return found
+        answers.append(tuple(graded))
+    return answers
 
 
 # -- retention
 
 
-def _stream(bench: Bench, method: Method, invested: Invested, problems: Sequence[Problem]) -> AdaptationStream:
-    rung, chosen = rung_of(bench, method), problems[: bench.spec.exam.stream]
-    account = bench.root.child("exam of the stream", purpose=Purpose.EVALUATE)
-    learned, paying = invested.learned, list[Account]()
-    first = learned if isinstance(learned, Model) else bench.model
+def _stream(
+    context: RunContext, method: Method, learning: LearnResult, problems: Sequence[Problem]
+) -> AdaptationStream:
+    level, chosen = context.level(method), problems[: context.spec.exam.stream]
+    account = context.root.child("exam of the stream", purpose=Purpose.EVALUATE)
+    learned, paying = learning.learned, list[Account]()
+    first = learned if isinstance(learned, Model) else context.model
 
     def adapt(number: int, problem: Problem, model: Model) -> Steps[Answerer]:
-        what = sitting(bench, rung, (problem,), name=f"stream {number + 1}: {problem.id}")
-        paying.append(what.account)
-        desk = bench.desk(what.account, "stream", problem.id).at(model=model)
-        witness = bench.witness(desk, [*invested.given, problem.material.title, problem.material.text])
+        evaluation = context.evaluation(level, (problem,), name=f"stream {number + 1}: {problem.id}")
+        paying.append(evaluation.account)
+        desk = context.desk(evaluation.account, "stream", problem.id).at(model=model)
+        guard = context.guard(desk, [*learning.given, problem.material.title, problem.material.text])
         known = model if isinstance(learned, Model) else learned  # weights that were learned go through the stream
-        found = yield from witness.watch(lambda: method.adapt(witness.desk, what.materials, known))
-        return closed_book(method, witness.check_answerer(found, what.materials))
+        answerer = yield from guard.watch(lambda: method.adapt(guard.desk, evaluation.materials, known))
+        return closed_book(method, guard.check_answerer(answerer, evaluation.materials))
 
     def merge(answerer: Answerer, number: int) -> Model:
         if answerer.adapter is None:
             return answerer.model
-        paid = bench.root.child(f"stream {number + 1}: merge", purpose=Purpose.ADAPT)
+        paid = context.root.child(f"stream {number + 1}: merge", purpose=Purpose.ADAPT)
         paying.append(paid)
         return answerer.model.merged(paid, answerer.adapter)
 
     matrix: Matrix = ()
-    error = invested.error
+    error = learning.error
     if not error:
-        grade, prompts = bench.domain.grade, bench.domain.prompts
-        matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, bench.judge))
-    charges, currency = bill.Bill(bench.book, [*paying, account]), bench.spec.budget.currency
+        grade, prompts = context.domain.grade, context.domain.prompts
+        matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, context.judge))
+    charges, currency = ChargesBelow(context.book, [*paying, account]), context.spec.budget.currency
     return AdaptationStream(
-        domain=bench.unit.domain,
-        arm=bench.unit.arm,
-        seed=bench.unit.seed or 0,
-        rung=rung,
+        domain=context.task.domain,
+        arm=context.task.arm,
+        seed=context.task.seed or 0,
+        rung=level,
         problems=tuple(problem.id for problem in chosen),
         matrix=matrix,
-        spent=bill.by_purpose([charge for one in paying for charge in charges.of(one)], currency),
-        evaluated=bill.amounts(charges.of(account), currency),
+        spent=by_purpose(charges.of(*paying), currency),
+        evaluated=amounts(charges.of(account), currency),
         status="failed" if error else "ok",
         error=error,
     )

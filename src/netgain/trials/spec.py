@@ -55,7 +55,11 @@ class ArmSpec(BaseModel):
 
 @final
 class ProblemCounts(_Spec):
-    """How many problems of each split; ``passages`` are adapted to at once (1: each passage for itself)."""
+    """How many problems of each split; ``passages`` are adapted to at once (1: each passage for itself).
+
+    A number that is not stated is at most its default here: a domain that has fewer gives all that it has. One that is
+    stated and cannot be had is an error.
+    """
 
     train: Annotated[int, Field(ge=0, le=100_000)] = 48
     development: Annotated[int, Field(ge=0, le=100_000)] = 12
@@ -65,12 +69,12 @@ class ProblemCounts(_Spec):
 
 @final
 class BudgetSpec(_Spec):
-    """What an arm may spend: ``per_problem`` on each problem in ``currency``, times each rung of the ``ladder``.
+    """What an arm may spend: ``per_problem`` on each problem in ``currency``, times each level of the ``ladder``.
 
     ``deployments`` says over how many problems an investment is spread (the test problems, unless stated; an outer loop
     is meant for more than the exam's sample). An arm that learns invests ``learn`` x ``per_problem`` x ``deployments``
-    beforehand, so that at rung r it has spent (r + learn) x ``per_problem`` a problem; it is held against arms without
-    an investment at that rung.
+    beforehand, so that at level b it has spent (b + learn) x ``per_problem`` a problem; it is compared
+    with arms without an investment at that level.
     """
 
     currency: Currency = Currency.FLOPS
@@ -80,8 +84,8 @@ class BudgetSpec(_Spec):
     deployments: Annotated[int, Field(ge=1, le=10**12)] | None = None
 
     @property
-    def matched_rung(self) -> float:
-        """The rung at which arms without an investment have spent what learning arms have at rung 1."""
+    def matched_level(self) -> float:
+        """The budget level at which arms without an investment have spent what learning arms have at level 1."""
         return 1.0 + self.learn
 
     @field_validator("currency")
@@ -92,13 +96,13 @@ class BudgetSpec(_Spec):
         return currency
 
     @model_validator(mode="after")
-    def _rungs_are_there(self) -> Self:
+    def _levels_are_there(self) -> Self:
         if sorted(set(self.ladder)) != list(self.ladder):
-            raise ValueError(f"ladder {list(self.ladder)}: rungs must rise, each once")
-        missing = [rung for rung in (1.0, self.matched_rung) if rung not in self.ladder]
+            raise ValueError(f"ladder {list(self.ladder)}: levels must rise, each once")
+        missing = [level for level in (1.0, self.matched_level) if level not in self.ladder]
         if missing:
             raise ValueError(
-                f"ladder {list(self.ladder)}: rung {missing[0]:g} is missing; rung 1 and rung 1 + learn are compared"
+                f"ladder {list(self.ladder)}: level {missing[0]:g} is missing; levels 1 and 1 + learn are compared"
             )
         return self
 
@@ -114,8 +118,8 @@ class TuningSpec(_Spec):
 class ExamSpec(_Spec):
     """What is examined beside the problems' own questions.
 
-    ``controls`` questions of each kind of control are asked after each adaptation at rungs ``at``; ``drift`` prompts
-    measure the divergence from the base there. ``stream`` problems are adapted to one after another (0: none).
+    ``controls`` questions of each kind of control are asked after each adaptation at the levels ``at``; ``drift``
+    prompts measure the divergence from the base there. ``stream`` problems are adapted to one after another (0: none).
     """
 
     controls: Annotated[int, Field(ge=0, le=10_000)] = 8

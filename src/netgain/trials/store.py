@@ -1,38 +1,42 @@
-"""The folder of a run: what was asked, what each unit wrote down, and all rows in one file.
+"""The folder of a run: what was asked, what each task wrote down, and all rows in one file.
 
 ::
 
     spec.lock.yaml          the whole resolved trial, with digests; a run with another one is refused
     setup.json              example questions, hardware, date, versions: what the page shows and nothing depends on
-    units/<unit>/journal    every charge, those of attempts that were cut off included
-    units/<unit>/rows.jsonl written in one go when the unit is finished; unit.json beside it says of what work
-    units/<unit>/failed.txt why the last attempt ended, until one succeeds
-    samples.jsonl           the rows of all finished units, in the trial's order
+    units/<task>/journal    every charge, those of attempts that were cut off included
+    units/<task>/rows.jsonl written in one go when the task is finished; unit.json beside it says of what work
+    units/<task>/failed.txt why the last attempt ended, until one succeeds
+    samples.jsonl           the rows of all finished tasks, in the trial's order
 
-Files appear under their names only when they are whole. A finished unit is known by the identity of all that decides
-it, and is never done again.
+Files appear under their names only when they are whole. A finished task is known by the identity of all that decides
+it, and is never done again. What counts is content: a folder that was moved, with its trial or alone, is the same.
 """
 
 import json
 import os
+import platform
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
 import yaml
 
+from netgain.domains.problem import Split
 from netgain.errors import InputError
 from netgain.records.chain import read
 from netgain.records.claim import Role
 from netgain.records.events import Began
-from netgain.records.identity import canonical, identity
-from netgain.records.provenance import RunSetup
+from netgain.records.identity import canonical, digest, identity
+from netgain.records.provenance import RunSetup, SampleQuestion
 from netgain.records.samples import Row, write_rows
-from netgain.trials.narrow import Trial
+from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import TrialSpec
-from netgain.trials.unit import Unit
+from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
 SCHEMA = "netgain.trial/1"
@@ -40,8 +44,8 @@ SCHEMA = "netgain.trial/1"
 
 @final
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """What a finished unit left: its identity, the settings its arm ran with or was tuned to, and what it took."""
+class TaskResult:
+    """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took."""
 
     identity: str
     settings: dict[str, Any]
@@ -74,15 +78,15 @@ class Store:
             raise InputError(str(path), "is no locked trial", "give another folder with --out")
         return data
 
-    def lock(self, wanted: Mapping[str, Any]) -> None:
+    def lock(self, form: Mapping[str, Any]) -> None:
         """Fix what was asked. Raises InputError, naming what differs, where something else was asked before."""
-        before = self.locked()
+        before, now = self.locked(), json.loads(canonical(form))
         if before is None:
-            text = yaml.safe_dump(json.loads(canonical(wanted)), sort_keys=False, allow_unicode=True, width=100)
+            text = yaml.safe_dump(now, sort_keys=False, allow_unicode=True, width=100)
             self.folder.mkdir(parents=True, exist_ok=True)
             write(self.folder / LOCK, text)
             return
-        differing = differences(before, json.loads(canonical(wanted)))
+        differing = differences(*_without_locations(before, now))
         if differing:
             shown = ", ".join(differing[:8]) + (f" and {len(differing) - 8} more" if len(differing) > 8 else "")
             raise InputError(
@@ -115,56 +119,55 @@ class Store:
 
     # -- what was done
 
-    def place(self, unit: Unit) -> Path:
-        """The folder of a unit."""
-        return self.folder / UNITS / unit.name
+    def of(self, task: Task) -> Path:
+        """The folder of a task."""
+        return self.folder / UNITS / task.name
 
-    def journal(self, unit: Unit) -> Path:
+    def journal(self, task: Task) -> Path:
         """Its journal."""
-        return self.place(unit) / "journal"
+        return self.of(task) / "journal"
 
-    def attempts(self, unit: Unit) -> int:
+    def attempts(self, task: Task) -> int:
         """How many processes have begun it."""
-        path = self.journal(unit)
+        path = self.journal(task)
         return sum(isinstance(record.event, Began) for record in read(path).records) if path.is_file() else 0
 
-    def finished(self, unit: Unit, wanted: str) -> Finished | None:
-        """What it left, None where it is not finished or was other work than ``wanted`` (an identity).
+    def finished(self, task: Task, identity: str) -> TaskResult | None:
+        """What it left, None where it is not finished or was other work than that of this identity.
 
         Raises InputError where its rows are not those that were written.
         """
-        place = self.place(unit)
+        folder = self.of(task)
         try:
-            found = Finished(**json.loads((place / "unit.json").read_text(encoding="utf-8")))
-            rows = (place / "rows.jsonl").read_bytes()
+            result = TaskResult(**json.loads((folder / "unit.json").read_text(encoding="utf-8")))
+            rows = (folder / "rows.jsonl").read_bytes()
         except (OSError, ValueError, TypeError):
             return None
-        name, _, hashed = found.identity.partition("#")
-        if name != wanted:
+        name, _, hashed = result.identity.partition("#")
+        if name != identity:
             return None
         if sha256(rows).hexdigest() != hashed:
             remedy = "bring them back, or delete its folder to do it again"
-            raise InputError(str(place / "rows.jsonl"), "holds other rows than were written there", remedy)
-        return found
+            raise InputError(str(folder / "rows.jsonl"), "holds other rows than were written there", remedy)
+        return result
 
-    def finish(self, unit: Unit, rows: Sequence[Row], found: Finished) -> None:
-        """Write a unit's rows, then that it is finished."""
-        place = self.place(unit)
+    def finish(self, task: Task, rows: Sequence[Row], result: TaskResult) -> None:
+        """Write a task's rows, then that it is finished."""
+        folder = self.of(task)
         text = write_rows(rows)
-        write(place / "rows.jsonl", text)
-        named = f"{found.identity}#{sha256(text.encode()).hexdigest()}"
-        fields = {name: getattr(found, name) for name in Finished.__slots__} | {"identity": named}
-        write(place / "unit.json", json.dumps(fields, indent=1, sort_keys=True) + "\n")
-        (place / "failed.txt").unlink(missing_ok=True)
+        write(folder / "rows.jsonl", text)
+        named = replace(result, identity=f"{result.identity}#{sha256(text.encode()).hexdigest()}")
+        write(folder / "unit.json", json.dumps(asdict(named), indent=1, sort_keys=True) + "\n")
+        (folder / "failed.txt").unlink(missing_ok=True)
 
-    def fail(self, unit: Unit, error: str) -> None:
+    def fail(self, task: Task, error: str) -> None:
         """Keep why an attempt ended."""
-        self.place(unit).mkdir(parents=True, exist_ok=True)
-        write(self.place(unit) / "failed.txt", error.rstrip() + "\n")
+        self.of(task).mkdir(parents=True, exist_ok=True)
+        write(self.of(task) / "failed.txt", error.rstrip() + "\n")
 
-    def assemble(self, finished: Sequence[Unit]) -> Path:
-        """Write ``samples.jsonl`` from these units' rows, in this order."""
-        rows = [(self.place(unit) / "rows.jsonl").read_text(encoding="utf-8") for unit in finished]
+    def assemble(self, finished: Sequence[Task]) -> Path:
+        """Write ``samples.jsonl`` from these tasks' rows, in this order."""
+        rows = [(self.of(task) / "rows.jsonl").read_text(encoding="utf-8") for task in finished]
         write(self.folder / SAMPLES, "".join(rows))
         return self.folder / SAMPLES
 
@@ -181,7 +184,10 @@ def write(path: Path, text: str) -> None:
 
 
 def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[str, Any]:
-    """What ``spec.lock.yaml`` holds: the whole trial, and by content what stands behind its words."""
+    """What ``spec.lock.yaml`` holds: the whole trial, and by content what stands behind its words.
+
+    ``data`` are the digests of files that domains read, for those that name any.
+    """
     spec = trial.spec.model_dump(mode="json")
     if trial.spec.judge is None:
         del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
@@ -200,29 +206,70 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     }
     primary = identity("comparison", {"compare": spec["compare"], "budget": spec["budget"]})
     header = {"schema": SCHEMA, "netgain": version, **digests}
-    return {**header, "primary": primary, "trial": spec, "arms": arms}
+    data = {
+        name: {key: _content(trial.lines.folder / path) for key, path in paths_in(settings)}
+        for name, (_, settings) in trial.kinds.items()
+        if paths_in(settings)
+    }
+    return {**header, **({"data": data} if data else {}), "primary": primary, "trial": spec, "arms": arms}
 
 
-def unit_identity(trial: Trial, unit: Unit, settings: Mapping[str, Any], locked: Mapping[str, Any]) -> str:
-    """The identity of a unit's work: of all that decides its rows, and of nothing else."""
-    spec = locked["trial"]
+def _content(path: Path) -> str:
+    """A digest of a file, or of all files in a folder with their names; empty where there is nothing."""
+    inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    hashes = {
+        file.relative_to(path).as_posix(): sha256(file.read_bytes()).hexdigest() for file in inside if file.is_file()
+    }
+    return digest("data", canonical(hashes)) if hashes else ""
+
+
+def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two locked forms without where files lie. Digests of data that an older one does not hold are no difference."""
+    data = before.get("data", {})
+    known = {name: value for name, value in now.items() if name != "data" or "data" in before}
+    old, new = (
+        {**form, "trial": portable(form["trial"], data)} if isinstance(form.get("trial"), dict) else dict(form)
+        for form in (before, known)
+    )
+    return old, new
+
+
+def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a trial with nothing in them that only says where something lies: models, the code of methods and
+    ``data`` are known by their digests."""
+    fields = deepcopy(dict(trial))
+    fields["model"] = ""
+    for name in ("teacher", "judge"):
+        other = fields.get(name)
+        if isinstance(other, dict) and "url" not in other:
+            other.pop("model", None)
+    for name, paths in data.items():
+        fields.get("domains", {}).get(name, {}).update(paths)
+    for arm in fields.get("arms", {}).values():
+        arm["method"] = arm["method"].rpartition("/")[2]
+    return fields
+
+
+def task_identity(trial: Trial, task: Task, settings: Mapping[str, Any], locked: Mapping[str, Any]) -> str:
+    """The identity of a task's work: of all that decides its rows, and of nothing else."""
+    spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
-    named = ["netgain", "model_digest", "teacher_digest"]
+    digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
         parts["grades"] = spec["grades"]
-        named.append("judge_digest")
+        digests.append("judge_digest")
     stage = (
-        {"exam": spec["exam"]} if unit.stage == "run" else {"tuning": spec["tuning"], "kind": spec["compare"]["exam"]}
+        {"exam": spec["exam"]} if task.stage == "run" else {"tuning": spec["tuning"], "kind": spec["compare"]["exam"]}
     )
     return identity(
         "unit",
         {
-            **{name: locked[name] for name in named},
+            **{name: locked[name] for name in digests},
             **parts,
             **stage,
-            "unit": unit.name,
-            "domain": spec["domains"][unit.domain],
-            "arm": {**locked["arms"][unit.arm], "label": ""},
+            "unit": task.name,
+            "domain": spec["domains"][task.domain],
+            "arm": {**locked["arms"][task.arm], "label": ""},
             "settings": dict(settings),
         },
     )
@@ -235,6 +282,20 @@ def differences(before: Any, after: Any, name: str = "") -> list[str]:
         missing = object()
         pairs = ((key, before.get(key, missing), after.get(key, missing)) for key in keys)
         return [
-            found for key, old, new in pairs for found in differences(old, new, f"{name}.{key}" if name else str(key))
+            path for key, old, new in pairs for path in differences(old, new, f"{name}.{key}" if name else str(key))
         ]
     return [] if before == after else [name]
+
+
+def describe_run(trial: Trial) -> RunSetup:
+    """The circumstances of a run that begins now; the questions shown are of problems that no exam holds."""
+    spec, shown = trial.spec, []
+    for name, domain in trial.domains.items():
+        split: Split = "development" if spec.problems.development else "train"
+        first = next(iter(domain.problems(split, spec.problems.development or spec.problems.train, spec.seed)), None)
+        questions = [] if first is None else sorted(first.questions, key=lambda one: one.kind != spec.compare.exam)
+        if first is not None and questions:
+            passage, answer = first.material.text, questions[0].answers[0]
+            shown.append(SampleQuestion(setting=name, question=questions[0].text, answer=answer, passage=passage))
+    hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
+    return RunSetup(questions=tuple(shown), hardware=hardware, date=time.strftime("%Y-%m-%d"))

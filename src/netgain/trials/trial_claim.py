@@ -97,7 +97,7 @@ class Outcome:
     def own_rung(self, domain: str, arm: str, role: Role) -> float:
         """The rung on which an arm is compared; what is not trained costs the same on any rung, so any will do."""
         learns = (domain, arm) in self.investments
-        wanted = 1.0 if learns else self.spec.budget.matched_rung
+        wanted = 1.0 if learns else self.spec.budget.matched_level
         there = [rung for d, a, rung in self.adaptations if (d, a) == (domain, arm)]
         if role in UNTRAINED and there and wanted not in there:
             return max((rung for rung in there if rung <= wanted), default=min(there))

@@ -43,13 +43,15 @@
     const down = heading.getAttribute("aria-sort") === "ascending";
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const rows = Array.from(table.tBodies[0].rows);
-    rows.sort((a, b) => {
-      const left = value(a, column), right = value(b, column);
-      const order = typeof left === typeof right ? (left < right ? -1 : left > right ? 1 : 0) : typeof left === "number" ? -1 : 1;
-      return down ? -order : order;
-    });
-    table.tBodies[0].append(...rows);
+    for (const body of table.tBodies) { // each group by itself, under its heading
+      const rows = Array.from(body.rows).filter((row) => !row.classList.contains("group"));
+      rows.sort((a, b) => {
+        const left = value(a, column), right = value(b, column);
+        const order = typeof left === typeof right ? (left < right ? -1 : left > right ? 1 : 0) : typeof left === "number" ? -1 : 1;
+        return down ? -order : order;
+      });
+      body.append(...rows);
+    }
   }
   for (const table of document.querySelectorAll("table.sortable")) {
     Array.from(table.tHead.rows[0].cells).forEach((heading, column) => {
@@ -60,5 +62,4 @@
       button.addEventListener("click", () => sort(table, column, heading));
     });
   }
-  addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
 })();

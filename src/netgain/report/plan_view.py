@@ -1,0 +1,152 @@
+"""A trial on a terminal: its plan before it runs, and how far it is while it does. Both fit 80 columns."""
+
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from netgain.records.cost import Cost
+from netgain.report import numbers
+from netgain.trials.plan import ArmPlan, Plan
+from netgain.trials.progress import Progress
+
+BAR = 16  # characters of a bar
+
+
+def plan_page(plan: Plan) -> Group:
+    """The plan: what each arm may spend, about what that is, what it takes, what it can see. Fits 80 columns."""
+    limits = _table(f"what each arm may spend, in {plan.currency}", ("adapting", "invested", "tuning"))
+    for arm in plan.arms:
+        limits.add_row(*(Text(numbers.clean(cell)) for cell in _limits(arm)))
+    about = _table(
+        "about what that is", ("updates", "tokens\ntrained", "tokens\nwritten", "FLOPs\nin all", "hours", "$")
+    )
+    for arm in plan.arms:
+        about.add_row(*(Text(numbers.clean(cell)) for cell in [arm.label, *_cost(arm.whole)]))
+    if plan.judging is not None:
+        about.add_row(*(Text(cell) for cell in ["judge", *_cost(plan.judging)]))
+    about.add_section()
+    whole = plan.whole
+    about.add_row(*(Text(cell, style="bold") for cell in ["all", *_cost(whole)]))
+    counts = [_count(plan.tasks, "task"), _count(plan.problems, "test problem"), _count(plan.seeds, "seed")]
+    facts = _facts(
+        ("trial", f"{plan.name}: {', '.join(counts)}"),
+        ("model", plan.model),
+        ("device", f"{plan.device}, {plan.rate}"),
+        ("memory", f"about {plan.memory / 1e9:.3g} GB" + ("" if plan.fits else ": more than the device has")),
+        ("takes", f"about {_hours(whole)} device hours and {_dollars(whole)}"),
+        ("sees", _effect(plan)),
+        *_judging(plan),
+        ("primary", f"{plan.primary[:19]}… (the comparison, fixed before the run; whole in --json)"),
+    )
+    notes = Table.grid(padding=(0, 1))
+    for note in plan.assumptions:
+        notes.add_row(Text("•", style="dim"), Text(numbers.clean(note), style="dim"))
+    return Group(facts, Text(""), limits, about, notes)
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    """A table of figures by arm. The arms' labels give way where the terminal is narrow, never the figures."""
+    table = Table(box=SIMPLE, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("arm", min_width=12)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    return table
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def _effect(plan: Plan) -> str:
+    if plan.detectable is None or plan.detectable >= 1:
+        return f"no difference: {_count(plan.problems, 'test problem')} cannot tell two arms apart; ask for more"
+    return f"a difference of {100 * plan.detectable:.1f} percentage points (smallest that is found four times in five)"
+
+
+def _judging(plan: Plan) -> list[tuple[str, str]]:
+    cost = plan.judging
+    if cost is None:
+        return []
+    read, written = numbers.amount(cost.tokens_real), numbers.amount(cost.tokens_generated)
+    return [("judge", f"about {read} real tokens and {written} generated ones, outside every budget")]
+
+
+def _limits(arm: ArmPlan) -> list[str]:
+    parts = [_short(arm.budget.get(name)) if arm.budget.get(name) else "-" for name in ("adapt", "learn", "tune")]
+    return [arm.label, *parts]
+
+
+def _cost(cost: Cost) -> list[str]:
+    counts = [_short(x) for x in (cost.updates, cost.tokens_training, cost.tokens_generated, cost.flops)]
+    return [*counts, _hours(cost), _dollars(cost)]
+
+
+def _short(amount: float | None) -> str:
+    """At most seven characters: 812, 50.6 k, 2.35 M, 5.4e18."""
+    if amount is not None and amount >= 1e15:
+        return f"{amount:.2g}".replace("e+", "e")
+    thousands = amount is not None and 10_000 <= amount < 1e6
+    return f"{amount / 1000:.3g} k" if amount is not None and thousands else numbers.amount(amount)
+
+
+def _hours(cost: Cost) -> str:
+    return "unknown" if cost.seconds is None else f"{cost.seconds / 3600:.2g}"
+
+
+def _dollars(cost: Cost) -> str:
+    return (
+        "unknown"
+        if cost.dollars is None
+        else f"${cost.dollars:,.2f}"
+        if cost.dollars < 100
+        else f"${cost.dollars:,.0f}"
+    )
+
+
+def _facts(*rows: tuple[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for name, value in rows:
+        table.add_row(Text(name), Text(numbers.clean(value)))
+    return table
+
+
+def progress_page(progress: Progress, dollars_per_hour: float = 0.0) -> RenderableType:
+    """Per arm a bar of its adaptations, and what is spent of its budget; below: time and money left."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("arm", min_width=12)
+    for heading in ("", "adaptations", "spent", "of budget"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for arm in progress.arms():
+        share = f"{arm.spent / arm.budget:.0%}" if arm.budget else "-"
+        cells = (_bar(arm.done, arm.of), f"{arm.done} of {arm.of}", numbers.amount(arm.spent), share)
+        table.add_row(*(Text(numbers.clean(cell)) for cell in (arm.label, *cells)))
+    return Group(table, Text(_left(progress, dollars_per_hour)))
+
+
+def _bar(done: int, of: int) -> str:
+    full = BAR * done // of if of else 0
+    return "█" * full + "░" * (BAR - full)
+
+
+def progress_line(progress: Progress, dollars_per_hour: float = 0.0) -> str:
+    """The same in one line, for what is no terminal."""
+    done, of = sum(arm.done for arm in progress.arms()), sum(arm.of for arm in progress.arms())
+    return f"{done} of {of} adaptations; {_left(progress, dollars_per_hour)}"
+
+
+def _left(progress: Progress, dollars_per_hour: float) -> str:
+    state = f"{progress.finished} of {len(progress.tasks)} tasks finished"
+    seconds = progress.seconds_left()
+    if seconds is not None and not progress.ended:
+        state += f"; about {_clock(seconds)} left"
+        state += f", ${seconds / 3600 * dollars_per_hour:.2f}" if dollars_per_hour else ""
+    return numbers.clean(f"{state}; {progress.note}" if progress.note else state)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

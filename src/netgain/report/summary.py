@@ -1,0 +1,188 @@
+"""The first thirty seconds of page and terminal: what was tested, and the verdict in plain sentences."""
+
+from collections.abc import Iterator
+
+from netgain.analysis.sentences import points, primary_row
+from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict
+from netgain.records.provenance import RunSetup
+from netgain.report import numbers
+
+ABSENT = "not in the record"
+PASSAGE = 240  # characters of an example's passage
+_RIVALS = {
+    "synthetic": "training on text that the model wrote itself",
+    "teacher": "training on a teacher's text",
+    "passage": "training on the passage alone",
+    "in_context": "reading the passage at the exam",
+}
+
+
+def subjects(verdict: Verdict) -> dict[str, str]:
+    """Of each domain or setting that is judged the arm under test by name, the primary one first."""
+    if verdict.terms is not None:
+        rows = sorted(verdict.domains, key=lambda row: not row.primary)
+        return {row.setting: row.arm for row in rows if row.arm}
+    return {arm.setting: arm.name for arm in verdict.arms if arm.headline}
+
+
+def matched(verdict: Verdict, arm: str, currency: str | None = None) -> DecompositionRow | None:
+    """How the gap of an arm is taken apart, its investment charged; in the currency that decides, or in this one."""
+    if verdict.terms is None and currency is None:
+        return primary_row(verdict.decomposition, arm)
+    wanted = currency or (verdict.terms.currency.value if verdict.terms else "")
+    rows = (row for row in verdict.decomposition if (row.arm, row.currency) == (arm, wanted))
+    return next((row for row in rows if row.basis == "with outer loop"), None)
+
+
+def example(verdict: Verdict) -> tuple[str, list[str]]:
+    """One question with a right answer, of the domain that decides: (what it is called, its lines)."""
+    known = verdict.setup.questions if verdict.setup else ()
+    wanted = verdict.terms.setting if verdict.terms else ""
+    one = next((one for one in known if one.setting == wanted), next(iter(known), None))
+    if one is None:
+        return ("example", [ABSENT])
+    return (
+        f"example ({one.setting})" if len(known) > 1 else "example",
+        _example(one.passage, one.question, one.answer),
+    )
+
+
+def _example(passage: str, question: str, answer: str) -> list[str]:
+    text = " ".join(passage.split())
+    cut = text if len(text) <= PASSAGE else text[:PASSAGE].rsplit(" ", 1)[0] + " …"
+    asked = [f"Question: {' '.join(question.split())}", f"Right answer: {answer}"]
+    return [f"Passage: {cut}", *asked] if cut else asked
+
+
+def facts(verdict: Verdict) -> list[tuple[str, list[str]]]:
+    """What was compared, on what, with which model, hardware and budget: (name, lines)."""
+    setup = verdict.setup or RunSetup()
+    rows = [("compared", _compared(verdict)), ("exam", _exam(verdict)), ("model", [verdict.model or ABSENT])]
+    terms = verdict.terms
+    if terms is None:
+        published = [part for part in (verdict.paper, verdict.url, verdict.licence) if part]
+        rows += [("published", ["; ".join(published) or ABSENT]), ("outer loop", _shared(verdict))]
+        known = [part for part in (setup.hardware, setup.date) if part]
+        return [*rows, ("hardware, date", ["; ".join(known) or ABSENT])]
+    name = numbers.ALL_NAMES[terms.currency.value]
+    ladder = ", ".join(f"{rung:g}" for rung in terms.ladder)
+    rows.append(
+        ("budget", [f"{numbers.amount(terms.per_problem)} {name} for each problem (1× budget); tried: {ladder}×"])
+    )
+    shared = f"what a method spends before it can be used is spread over {terms.deployments:,} deployments (problems)"
+    rows.append(("investment", [shared]))
+    known = [part for part in (setup.hardware or terms.device, setup.date) if part]
+    return [*rows, ("hardware, date", ["; ".join(known) or ABSENT])]
+
+
+def measured(verdict: Verdict) -> list[str]:
+    """With what a trial's costs were counted: library versions, and how the meter's self-check ended."""
+    if verdict.terms is None:
+        return []
+    setup = verdict.setup or RunSetup()
+    versions = ", ".join(f"{library} {version}" for library, version in setup.versions.items())
+    return [f"Library versions: {versions or ABSENT}.", f"Self-check of the meter: {setup.meter_check or ABSENT}."]
+
+
+def _compared(verdict: Verdict) -> list[str]:
+    labels = {arm.name: arm.label for arm in verdict.arms}
+    terms = verdict.terms
+    if terms is None:
+        first = next((row for row in verdict.comparisons if row.primary), None)
+        if first is None:
+            return [next((arm.label for arm in verdict.arms if arm.headline), ABSENT)]
+        return [f"{labels[first.a]} against {labels.get(first.b, first.b)}, as the claim does"]
+    arm = next((arm.label for arm in verdict.arms if arm.method == terms.compare), terms.compare)
+    named = next((arm.label for arm in verdict.arms if arm.method == terms.against and arm.own), terms.against)
+    fixed = "fixed before the run"
+    if named == "best conventional":
+        named, fixed = "the best conventional arm", "chosen on development problems, fixed before the run"
+    return [f"{arm} against {named} ({fixed})"]
+
+
+def _exam(verdict: Verdict) -> list[str]:
+    terms = verdict.terms
+    if terms is not None:
+        seeds = f"{terms.seeds} seed{'s' if terms.seeds != 1 else ''}"
+        domains = ", ".join(terms.worlds)
+        problems = f"{terms.test_problems:,} test problems in each domain ({domains})"
+        return [f"{problems}, {seeds}; what counts: {numbers.kind_name(terms.exam)}"]
+    arm = next((arm for arm in verdict.arms if arm.headline), None)
+    if arm is None or arm.n_problems is None:
+        return [ABSENT]
+    questions = f", {arm.n_questions:,} questions" if arm.n_questions else ""
+    return [f"{arm.n_problems:,} problems{questions} ({arm.setting})"]
+
+
+def _shared(verdict: Verdict) -> list[str]:
+    arm = next(iter(subjects(verdict).values()), "")
+    row = matched(verdict, arm)
+    if row is None or row.deployments is None:
+        return [ABSENT]
+    return [f"its training is spread over the {row.deployments:,} problems examined (deployments)"]
+
+
+def plain(verdict: Verdict) -> list[tuple[str, str]]:
+    """The verdict in one plain sentence for each domain, the primary first: (which of several domains, sentence)."""
+    kinds = {row.setting: (row.kind, row.sentence) for row in verdict.domains}
+    told = []
+    for setting, name in subjects(verdict).items():
+        kind, exact = kinds.get(setting, (verdict.headline.kind, verdict.headline.sentence))
+        row = matched(verdict, name)
+        sentence = _sentence(kind, verdict.arm(name), row, verdict) if row else None
+        told.append((setting if len(kinds) > 1 else "", sentence or exact))
+    terms = verdict.terms
+    if terms and told and terms.runs_done < terms.runs_planned:
+        where, sentence = told[0]
+        told[0] = (where, f"Unfinished: {terms.runs_done} of {terms.runs_planned} runs. {sentence}")
+    return told or [("", verdict.headline.sentence)]
+
+
+def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -> str | None:
+    """None where the analysis' own sentence says it best: where nothing can be matched."""
+    if row.method_part is None or row.rival is None or kind == "cannot tell":
+        return None
+    rival = _rival(verdict.arm(row.rival))
+    left = f"{points(row.method_part.value)} points, 95\N{NO-BREAK SPACE}% interval {points(row.method_part.low)} to "
+    left += points(row.method_part.high)
+    gains = (
+        f"{arm.label} gains {100 * row.gap.value:.1f} percentage points in accuracy over the frozen model"
+        if row.gap
+        else ""
+    )
+    bought = f"{100 * row.compute_part.value:.1f}" if row.compute_part else "as much"
+    match kind:
+        case "rival ahead":
+            return f"With no more compute, {rival} is more accurate than {arm.label} ({left} for {arm.label})."
+        case "no gain" if row.gap is not None:
+            return f"{arm.label} shows no gain over the frozen model that is distinguishable from zero."
+        case "no difference":
+            return f"At equal compute {arm.label} and {rival} are equally accurate ({left})."
+        case "nothing left" if gains:
+            reached = f"{rival} gains {bought} with no more compute"
+            return f"{gains}, but {reached}: what the method adds ({left}) is not distinguishable from zero."
+        case "unmatched" if gains:
+            return f"{gains}, but no conventional arm was given as much compute: how much is the method's is unknown."
+        case "method" if gains:
+            reached = f"{rival} gains {bought} of them with no more compute"
+            return f"{gains}; {reached}, and the rest is the method's ({left})."
+        case "method":
+            return f"At equal compute {arm.label} is more accurate than {rival} ({left})."
+    return f"At equal compute {arm.label} against {rival}: {left}."
+
+
+def _rival(arm: ArmRow) -> str:
+    what = _RIVALS.get(arm.role)
+    return f"{what} ({arm.label})" if what else arm.label
+
+
+def rewards(verdict: Verdict) -> Iterator[tuple[str, RewardRow]]:
+    """The measured rewards, each under a name of its own: arm and round, or prompt and round."""
+    several = len({arm.setting for arm in verdict.arms if arm.rung is not None}) > 1
+    for row in verdict.rewards:
+        prefix = row.arm.split(" ")[0] + "@"
+        arm = next((arm for arm in verdict.arms if arm.name.startswith(prefix) and arm.own), None)
+        if arm is None:
+            yield f"{row.prompt or row.arm} round {row.round + 1}", row
+        else:
+            yield f"{arm.setting + ': ' if several else ''}{arm.label}, round {row.round}", row

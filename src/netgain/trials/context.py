@@ -1,0 +1,193 @@
+"""A run's context: what one task is done with. It opens the accounts, sets the desks, and adapts and examines."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from netgain.domains.domain import Domain
+from netgain.domains.problem import Material, Problem, Question, Split
+from netgain.errors import InputError
+from netgain.exam.drift import BaseContinuation, divergence
+from netgain.exam.exam import Answerer, Marked, sit
+from netgain.exam.llm_judge import Judge, judged
+from netgain.metering.account import Account, Book
+from netgain.methods.method import Desk, Method, Teacher
+from netgain.model.lockstep import Steps
+from netgain.model.metered import Model
+from netgain.records.claim import Role
+from netgain.records.purpose import Purpose
+from netgain.records.samples import Stage
+from netgain.trials.guard import Guard, sealed
+from netgain.trials.spec import TrialSpec
+from netgain.trials.tasks import Task, adapt_limit, compared_level
+
+Report = Callable[[int, float], None]  # adaptations done, and what is spent so far in the trial's currency
+WIDTH = 64  # programs side by side; part of what decides the bytes of a run, so it is no option
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RunContext:
+    """The model, who teaches and judges, the task's book and its domain. ``attempt`` counts the processes that tried.
+
+    ``models`` are what a method may ask beside the model: its teacher's.
+    """
+
+    spec: TrialSpec
+    task: Task
+    domain: Domain
+    model: Model
+    book: Book
+    attempt: int = 1
+    teacher: Teacher | None = None
+    models: tuple[Model, ...] = ()
+    judge: Judge | None = None
+    report: Report = lambda done, spent: None
+
+    @property
+    def seed(self) -> int:
+        """The run's seed; the trial's own in tuning."""
+        return self.spec.seed if self.task.seed is None else self.task.seed
+
+    @property
+    def root(self) -> Account:
+        """The account above all others of this attempt; an earlier attempt, cut off, has its own."""
+        run = f"{self.task.name}#{self.attempt}"
+        return self.book.account(self.task.domain, run=run, arm=self.task.arm, seed=self.seed)
+
+    def progress(self, done: int) -> None:
+        """Report that so many adaptations are done."""
+        self.report(done, self.root.spent(self.spec.budget.currency))
+
+    def problems(self, split: Split, count: int) -> tuple[Problem, ...]:
+        """Problems of a split: the same ones for every arm and seed."""
+        return self.domain.problems(split, count, self.spec.seed)
+
+    def groups(self, problems: Sequence[Problem]) -> list[tuple[Problem, ...]]:
+        """The problems that are adapted to at once."""
+        size = self.spec.problems.passages
+        return [tuple(problems[first : first + size]) for first in range(0, len(problems), size)]
+
+    def level(self, method: Method) -> float:
+        """The budget level at which this arm is compared."""
+        return compared_level(self.spec, method.learns)
+
+    def desk(self, account: Account, *names: str) -> Desk:
+        """What a method works with; its random streams are named by these words and the task's (in tuning, not the
+        arm's: arms that adapt alike are to be tuned alike)."""
+        arm = () if self.task.stage == "tune" else (self.task.arm,)
+        return Desk(
+            model=self.model,
+            account=account,
+            prompts=self.domain.prompts,
+            grade=sealed(self.domain.grade),
+            currency=self.spec.budget.currency,
+            seed=self.seed,
+            names=(self.task.domain, *arm, self.task.stage, *names),
+            teacher=self.teacher,
+        )
+
+    def guard(self, desk: Desk, given: Sequence[str]) -> Guard:
+        """A guard for the method that works at this desk."""
+        return Guard(desk, given, (self.model, *self.models))
+
+    def evaluation(
+        self,
+        level: float,
+        problems: tuple[Problem, ...],
+        purpose: Purpose | None = None,
+        *,
+        name: str = "",
+        **more: Any,
+    ) -> "Evaluation":
+        """An evaluation with its accounts: a budget for the level, and its exam's beside it.
+
+        With a ``purpose`` (tuning) both the adaptation and its exam are work of that purpose.
+        """
+        title = f"{problems[0].id}" + (f" and {len(problems) - 1} more" if len(problems) > 1 else "")
+        name = name or f"{title} x{level:g}"
+        account = self.root.child(name, purpose=purpose, limit=adapt_limit(self.spec, level, len(problems)))
+        exam_account = self.root.child(f"exam of {name}", purpose=purpose or Purpose.EVALUATE)
+        return Evaluation(level=level, problems=problems, account=account, exam_account=exam_account, **more)
+
+
+@final
+@dataclass(slots=True, eq=False, kw_only=True)
+class Evaluation:
+    """One adaptation and its exam: problems that are adapted to at once, at a budget level, and what came of it.
+
+    ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions. From ``guard``
+    on the fields are results: ``error`` says why the method failed (all its answers then count as wrong), ``exposed``
+    are the questions that it trained on. Without a guard it was not run.
+    """
+
+    level: float
+    problems: tuple[Problem, ...]
+    account: Account
+    exam_account: Account
+    controls: tuple[Question, ...] = ()
+    continuations: tuple[BaseContinuation, ...] = ()
+    stage: Stage = "test"
+    guard: Guard | None = None
+    marked: tuple[Marked, ...] = ()
+    error: str = ""
+    divergence: float | None = None
+    exposed: tuple[str, ...] = ()
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """What the method may see."""
+        return tuple(problem.material for problem in self.problems)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What the exam asks, the problems' own questions first."""
+        return (*(question for problem in self.problems for question in problem.questions), *self.controls)
+
+
+def evaluate(
+    context: RunContext, method: Method, learned: Any, given: Sequence[str], evaluation: Evaluation
+) -> Steps[Evaluation]:
+    """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only.
+
+    A judge is asked afterwards, and in tuning only where its verdicts are the grades. What it raises is no method's
+    failure: it leaves this program.
+    """
+    materials, account = evaluation.materials, evaluation.exam_account
+    desk = context.desk(evaluation.account, *(material.id for material in materials))
+    texts = [part for material in materials for part in (material.title, material.text)]
+    guard = evaluation.guard = context.guard(desk, [*given, *texts])
+    try:
+        answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
+        answerer = closed_book(method, guard.check_answerer(answerer, materials))
+        evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
+        evaluation.marked = yield from sit(answerer, evaluation.questions, desk.prompts, account, context.domain.grade)
+        if evaluation.continuations:
+            evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
+    except Exception as error:
+        evaluation.marked, evaluation.error = (), describe(error)
+        evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
+    judge = context.judge
+    examined = context.task.stage == "run" and evaluation.stage == "test"
+    if judge is not None and (judge.decides or examined):
+        evaluation.marked = yield from judged(judge, evaluation.marked, account)
+    return evaluation
+
+
+def closed_book(method: Method, answerer: Answerer) -> Answerer:
+    """The same. Raises InputError where it reads or votes at the exam, which no trained arm's budget pays for, although
+    its method says to be held against arms that answer from what they were trained on."""
+    if (answerer.context or answerer.voter) and method.role is not Role.IN_CONTEXT:
+        problem = f"reads or votes at the exam, but its role is {method.role}"
+        raise InputError(type(method).__name__, problem, "set role = Role.IN_CONTEXT")
+    return answerer
+
+
+def _exposed(guard: Guard, evaluation: Evaluation, given: int, desk: Desk) -> tuple[str, ...]:
+    exposed = (*guard.exposed(evaluation.questions, desk), *guard.told(evaluation.problems, given, desk))
+    return tuple(dict.fromkeys(exposed))
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line, as rows keep it."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -1,0 +1,383 @@
+"""Executors: where tasks are done, in this process or in several. One that dies takes only its own task with it.
+
+A worker whose parent is gone ends at once, in the middle of whatever it does: its journal keeps what was charged, and
+the next run finds nobody writing to it.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, final
+
+import netgain
+from netgain import model as door
+from netgain.domains.domain import Domain
+from netgain.errors import InputError, NetgainError
+from netgain.exam.llm_judge import Judge
+from netgain.metering.account import Book
+from netgain.methods.method import Settings, Teacher
+from netgain.methods.taught import ModelTeacher, OracleTeacher
+from netgain.model.metered import Model
+from netgain.model.prices import TokenPrices
+from netgain.records.identity import identity
+from netgain.records.samples import Row
+from netgain.trials.amounts import by_purpose, discard_earlier, seconds
+from netgain.trials.context import Report, RunContext
+from netgain.trials.guard import sealed
+from netgain.trials.resolve import Trial
+from netgain.trials.run import run_arm
+from netgain.trials.store import Store, TaskResult
+from netgain.trials.tasks import Task
+from netgain.trials.tune import tune_arm
+
+ORACLE = "oracle"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+PATIENCE = 10.0  # seconds that a process has to end
+Load = Callable[[Trial, str], Model]
+LoadJudge = Callable[[Trial, str], Model | None]
+Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and what its arm was tuned to
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskUpdate:
+    """News of a task: how far it is, or that it is finished, or why it failed."""
+
+    task: Task
+    done: int = 0
+    spent: float = 0.0
+    finished: TaskResult | None = None
+    error: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more is to come."""
+        return self.finished is not None or bool(self.error)
+
+
+# -- models
+
+
+def load_model(trial: Trial, device: str) -> Model:
+    """The trial's model. Raises InputError where there is none."""
+    if trial.model != trial.spec.model and not Path(trial.model).exists():
+        raise InputError(f"model {trial.spec.model!r}", "is missing from this installation", "install netgain again")
+    model: Model = door.load_model(trial.model, device=device, dtype=trial.spec.dtype)
+    return model
+
+
+def load_judge(trial: Trial, device: str) -> Model | None:
+    """The judge's model; None where nobody judges."""
+    return None if trial.spec.judge is None else _load_other(trial, "judge", trial.spec.judge, device)
+
+
+def load_teacher(trial: Trial, device: str) -> Model | None:
+    """The teacher's model; None where the teacher is the domain's own writer, or nobody."""
+    teacher = trial.spec.teacher
+    if teacher is None or teacher == ORACLE:
+        return None
+    if isinstance(teacher, str):
+        raise InputError(f"teacher {teacher!r}", "is not known", "write oracle, or a mapping with model")
+    return _load_other(trial, "teacher", teacher, device)
+
+
+def _load_other(trial: Trial, name: str, fields: Mapping[str, Any], device: str) -> Model:
+    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well)."""
+    rest = dict(fields)
+    if "model" not in rest:
+        raise InputError(name, "names no model", "write model: FOLDER, or url: and model:")
+    source, url = rest.pop("model"), rest.pop("url", None)
+    try:
+        if url is None:
+            local: Model = door.load_model(trial.located(source), device=device, **rest)
+            return local
+        prices = TokenPrices(**rest.pop("prices", {}))
+        remote: Model = door.remote_model(source, base_url=url, prices=prices, **rest)
+    except TypeError as problem:
+        raise InputError(name, f"has a field that is not known ({problem})") from None
+    else:
+        return remote
+
+
+# -- in this process
+
+
+@final
+class LocalExecutor:
+    """This process: it loads the models once and does one task after another.
+
+    Arithmetic runs on one thread of a CPU, so that the same work gives the same bytes.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        folder: Path,
+        device: str = "auto",
+        load: Load = load_model,
+        load_judge: LoadJudge = load_judge,
+    ) -> None:
+        for name in (*THREADS, "TQDM_DISABLE"):
+            os.environ.setdefault(name, "1")
+        self._trial, self._store = trial, Store(folder)
+        judge = load_judge(trial, device)
+        self._judge = None if judge is None else Judge(judge, decides=trial.spec.grades == "judge")
+        self._model = load(trial, device)
+        self._teacher_model = load_teacher(trial, device)
+        self._request: Request | None = None
+
+    def digests(self) -> dict[str, str]:
+        """By content, which model it is and who teaches; where somebody judges, who."""
+        teacher = self._trial.spec.teacher
+        taught_by = self._teacher_model.digest if self._teacher_model else identity("teacher", teacher)
+        judge = {} if self._judge is None else {"judge_digest": self._judge.model.digest}
+        return {"model_digest": self._model.digest, "teacher_digest": taught_by if teacher else "", **judge}
+
+    @property
+    def free(self) -> bool:
+        """Whether a task can be given."""
+        return self._request is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is not done yet."""
+        return self._request is not None
+
+    def submit(self, request: Request) -> None:
+        """Take a task."""
+        self._request = request
+
+    def wait(self, take: Callable[[TaskUpdate], None]) -> None:
+        """Do the task, and tell how it goes and how it ended."""
+        request, self._request = self._request, None
+        if request is not None:
+            take(self.perform(request, take))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def perform(self, request: Request, send: Callable[[TaskUpdate], None]) -> TaskUpdate:
+        """Do one task; an error is how it ended, not the end of everything."""
+        task, named, tuned = request
+        settings = settings_of(self._trial, task, tuned)
+        try:
+            result = self._execute(
+                task, named, settings, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
+            )
+            return TaskUpdate(task, finished=result)
+        except Exception:
+            return TaskUpdate(task, error=traceback.format_exc())
+
+    def _execute(self, task: Task, named: str, settings: Settings, report: Report) -> TaskResult:
+        """Do a task and write down what came of it. What earlier attempts were charged stays in the journal as lost."""
+        store, currency = self._store, self._trial.spec.budget.currency
+        attempt = store.attempts(task) + 1
+        with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
+            context = self._context(task, book, attempt, report)
+            lost = discard_earlier(book, context.root, currency)
+            rows, chosen = self._rows(context, settings)
+            charges = book.charges()
+            result = TaskResult(
+                identity=named,
+                settings=chosen.model_dump(mode="json"),
+                attempts=attempt,
+                spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
+                seconds=seconds(charges),
+                lost=dict(lost),
+                head=book.journal.head,
+            )
+        store.finish(task, rows, result)
+        return result
+
+    def _context(self, task: Task, book: Book, attempt: int, report: Report) -> RunContext:
+        domain = self._trial.domains[task.domain]
+        return RunContext(
+            spec=self._trial.spec,
+            task=task,
+            domain=domain,
+            model=self._model,
+            book=book,
+            attempt=attempt,
+            teacher=self._teacher(domain),
+            models=() if self._teacher_model is None else (self._teacher_model,),
+            judge=self._judge,
+            report=report,
+        )
+
+    def _teacher(self, domain: Domain) -> Teacher | None:
+        """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
+        teacher = self._trial.spec.teacher
+        if self._teacher_model is not None:
+            return ModelTeacher(self._teacher_model, chat=isinstance(teacher, dict) and "url" in teacher)
+        return OracleTeacher(sealed(domain.oracle)) if teacher == ORACLE else None
+
+    def _rows(self, context: RunContext, settings: Settings) -> tuple[list[Row], Settings]:
+        arm = self._trial.arms[context.task.arm]
+        if context.task.stage == "tune":
+            row, chosen = tune_arm(context, replace(arm, settings=settings))
+            return [row], chosen
+        return run_arm(context, arm.method(settings)), settings
+
+
+def settings_of(trial: Trial, task: Task, tuned: Mapping[str, Any] | None) -> Settings:
+    """The settings that a task starts from: those its arm was tuned to, or those it was given."""
+    given = trial.arms[task.arm].settings
+    return given if tuned is None else type(given).model_validate(tuned)
+
+
+# -- in several processes
+
+
+@final
+class ProcessExecutor:
+    """Up to ``jobs`` processes, in each of which ``start`` makes an executor of its own."""
+
+    def __init__(self, start: Callable[[], LocalExecutor], jobs: int) -> None:
+        for name in THREADS:
+            os.environ.setdefault(name, "1")
+        self._start, self._jobs = start, jobs
+        self._idle: list[_Worker] = [_Worker(start)]
+        self._active: dict[Connection, _Worker] = {}
+        self._digests = self._idle[0].ready()
+
+    def digests(self) -> dict[str, str]:
+        """By content, the model, its teacher and its judge."""
+        return self._digests
+
+    @property
+    def free(self) -> bool:
+        """Whether a task can be given."""
+        return len(self._active) < self._jobs
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task is not done yet."""
+        return bool(self._active)
+
+    def submit(self, request: Request) -> None:
+        """Give a task to a worker that has none, or to a new one, which begins when it has loaded its model."""
+        worker = self._idle.pop() if self._idle else _Worker(self._start)
+        worker.task = request[0]
+        self._active[worker.pipe] = worker
+        worker.pipe.send(request)
+
+    def wait(self, take: Callable[[TaskUpdate], None]) -> None:
+        """Wait for news of any task, and pass it on."""
+        for pipe in connection.wait(list(self._active)):
+            worker = self._active[pipe]  # type: ignore[index]
+            update = worker.news()
+            if update is None:
+                continue
+            if update.ended:
+                del self._active[worker.pipe]
+                if worker.process.is_alive():
+                    self._idle.append(worker)
+            take(update)
+
+    def close(self) -> None:
+        """End all processes: those without a task on their own, the others in the middle of what they do."""
+        for worker in self._idle:
+            with contextlib.suppress(OSError):
+                worker.pipe.send(None)
+        for worker in self._active.values():
+            worker.process.terminate()
+        for worker in [*self._idle, *self._active.values()]:
+            worker.process.join(PATIENCE)
+            if worker.process.is_alive():  # deep in a computation that no signal interrupts
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+        self._idle, self._active = [], {}
+
+
+@final
+class _Worker:
+    """One process, the pipe to it, and the task it does."""
+
+    def __init__(self, start: Callable[[], LocalExecutor]) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, start), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.task: Task | None = None
+
+    def ready(self) -> dict[str, str]:
+        """Wait until its models are loaded. Raises what kept them from loading."""
+        try:
+            message: Any = self.pipe.recv()
+        except EOFError:
+            self.process.join()
+            raise NetgainError(f"a worker died while it loaded the model (exit code {self.process.exitcode})") from None
+        if isinstance(message, Exception):
+            raise message
+        digests: dict[str, str] = message
+        return digests
+
+    def news(self) -> TaskUpdate | None:
+        """News of its task; None for a message about something else. A dead worker's task has failed."""
+        if self.task is None:
+            raise RuntimeError("a worker without a task has nothing to say")
+        try:
+            message: Any = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self.process.join(PATIENCE)
+            return TaskUpdate(self.task, error=f"its process died (exit code {self.process.exitcode})")
+        if isinstance(message, Exception):
+            self.process.join(PATIENCE)
+            return TaskUpdate(self.task, error=f"its process could not begin: {message}")
+        return message if isinstance(message, TaskUpdate) else None
+
+
+def _serve(pipe: Connection, start: Callable[[], LocalExecutor]) -> None:
+    """The life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    # Ending by an exception lets libraries give back what they hold, such as the semaphores of progress bars.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        executor = start()
+        pipe.send(executor.digests())
+    except Exception as problem:
+        known = isinstance(problem, NetgainError)
+        pipe.send(problem if known else NetgainError(f"{type(problem).__name__}: {problem}"))
+        return
+    while True:
+        try:
+            request: Request | None = pipe.recv()
+        except EOFError:
+            return
+        if request is None:
+            return
+        pipe.send(executor.perform(request, pipe.send))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def open_executor(
+    trial: Trial, folder: Path, device: str, jobs: int, load: Load, load_judge: LoadJudge
+) -> LocalExecutor | ProcessExecutor:
+    """An executor of ``jobs`` processes; one is this process itself."""
+    start = partial(LocalExecutor, trial, folder, device, load, load_judge)
+    return start() if jobs <= 1 else ProcessExecutor(start, jobs)
+
+
+def suited(device: str) -> int:
+    """How many processes suit a device: one a core, one alone on a GPU."""
+    gpu = device.startswith("cuda") or (device == "auto" and Path("/proc/driver/nvidia").is_dir())
+    return 1 if gpu else os.cpu_count() or 1

@@ -1,0 +1,273 @@
+"""The guard against contamination: it sees every call of a method, what it had written, trained on, and who paid.
+
+It refuses what would fall outside the arm's budget (another's account, evaluation, a model that the harness
+did not hand out) and calls that do not go through the steps. What it cannot refuse it keeps: the processor time
+that the method took for itself, and exam questions, or their answers beside the title, among the sequences trained on.
+
+A method runs in this process. Nothing that it is handed leads to the questions, but a program that means to find them
+in memory will: then it has to train on them to gain anything, and that is seen.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import isgenerator
+from typing import Any, TypeVar, cast, final
+
+from netgain.domains.problem import Material, Problem, Question
+from netgain.errors import InputError
+from netgain.exam.exam import Answerer
+from netgain.metering.account import Account
+from netgain.metering.budget import Booking
+from netgain.methods.method import Desk, Teacher
+from netgain.model.interface import Generate, Train, TrainFull
+from netgain.model.lockstep import Call, Steps
+from netgain.model.metered import Model
+from netgain.records.identity import short_hash
+from netgain.records.purpose import Purpose
+from netgain.records.samples import WrittenText
+
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+R = TypeVar("R")
+OF_THE_DOOR = ("generate", "score", "train", "train_full")
+WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
+LEAST_TOKENS = 4
+LEAST_LETTERS = 3
+FREE_SECONDS, FREE_SHARE = 2.0, 0.25
+
+
+@final
+class Guard:
+    """Watches one program of a method, which works at ``desk``; ``models`` are all that it may ask."""
+
+    def __init__(self, desk: Desk, given: Sequence[str], models: Sequence[Model]) -> None:
+        self._account, self._models = desk.account, tuple(models)
+        self.texts = [*given]
+        self._trained: dict[tuple[int, ...], None] = {}
+        self.edits: list[WrittenText] = []
+        self.seconds = 0.0  # processor time of its own, between calls
+        self.desk = desk if desk.teacher is None else _with_teacher(desk, desk.teacher, self)
+
+    def watch(self, start: Callable[[], Steps[T]]) -> Steps[T]:
+        """The same program, watched. Raises InputError in it for a call that it may not make."""
+        resume: Callable[[], Any] = lambda: _started(start)  # noqa: E731 - one of three ways to go on
+        steps = self._advance(resume)
+        resume = partial(next, steps)
+        while True:
+            try:
+                calls = self._advance(resume)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            try:
+                self._check(calls)
+                results = yield calls
+            except GeneratorExit:
+                steps.close()
+                raise
+            except Exception as error:
+                resume = partial(steps.throw, error)
+            else:
+                self._saw(calls, results)
+                resume = partial(steps.send, results)
+
+    def wrote(self, texts: Iterable[str], purpose: Purpose) -> None:
+        """Take note of texts that were written for the method."""
+        for text in texts:
+            self.texts.append(text)
+            if purpose in WRITTEN and text.strip():
+                self.edits.append(WrittenText(purpose=purpose, text=text))
+
+    def exposed(self, questions: Sequence[Question], desk: Desk) -> tuple[str, ...]:
+        """Hashes of the questions that were trained on although nothing given or written holds them.
+
+        Both sides are held to one measure, the question's inner tokens: a statement may hold those too ("Veltan is the
+        employer of Ann" those of "What is the employer of Ann?"), and whoever was given it may train on it.
+        """
+        trained = _joined(self._trained)
+        cores = {q.text: core for q in questions if (core := _core(q.text, desk.model)) in trained}
+        if not cores:
+            return ()
+        seen = " ".join(_plain(text) for text in self.texts)
+        new = {text: core for text, core in cores.items() if _plain(text) not in seen}
+        return tuple(hashed(text) for text, core in new.items() if not self._told(core, desk.model))
+
+    def _told(self, core: str, model: Model) -> bool:
+        """Whether a text given or written holds these tokens. The newest first: it is mostly what was written last."""
+        return any(core in _joined([model.tokenize(text, special=False)]) for text in reversed(self.texts))
+
+    def told(self, problems: Sequence[Problem], given_before: int, desk: Desk) -> tuple[str, ...]:
+        """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the
+        material nor anything written holds it. The first ``given_before`` of the texts given are of other problems."""
+        prompts = desk.prompts
+        templates = [
+            prompts.closed,
+            prompts.open_book,
+            prompts.answered,
+            *(f.template for f in prompts.formats.values()),
+        ]
+        seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *templates])
+        sequences = [f",{','.join(map(str, sequence))}," for sequence in self._trained]
+        exposed = []
+        for problem in problems:
+            titled = [tokens for tokens in sequences if _holds(tokens, problem.material.title, desk.model)]
+            for question in problem.questions:
+                unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
+                if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled):
+                    exposed.append(hashed(question.text))
+        return tuple(dict.fromkeys(exposed))
+
+    def unmetered(self, metered: float) -> bool:
+        """Whether it worked for itself for far longer than work of ``metered`` seconds explains."""
+        return self.seconds > FREE_SECONDS and self.seconds > FREE_SHARE * metered
+
+    def check_answerer(self, answerer: object, materials: Sequence[Material]) -> Answerer:
+        """What an adaptation ended in. Raises InputError where it is no answerer that the harness can examine."""
+        if not isinstance(answerer, Answerer):
+            raise InputError("adapt", f"returned {type(answerer).__name__}, not an Answerer", "return Answerer(...)")
+        self._check_model(answerer.model)
+        if answerer.voter is not None:
+            self._check_account(answerer.voter)
+        known = {material.text for material in materials}
+        foreign = [text.id for text in answerer.context if text.text not in known and not self._had(text.text)]
+        if foreign:
+            raise InputError("context", f"{foreign[0]!r} holds text that was neither given nor written for this arm")
+        return answerer
+
+    def _had(self, text: str) -> bool:
+        lines = [_plain(line) for line in text.splitlines() if line.strip()]
+        seen = " ".join(_plain(known) for known in self.texts)
+        return all(line in seen for line in lines)
+
+    def _advance(self, step: Callable[[], Any]) -> Any:
+        """One step of the method's own, with the work that it had done behind the harness's back refused."""
+        before, started = self._account.book.length, time.process_time()
+        try:
+            return step()
+        finally:
+            self.seconds += time.process_time() - started
+            charges = self._account.book.charges(since=before)
+            self.seconds = max(0.0, self.seconds - sum(charge.cost.seconds or 0.0 for charge in charges))
+            self._check_direct(charges)
+
+    def _check_direct(self, charges: Sequence[Booking]) -> None:
+        for charge in charges:
+            if not self._account.holds(charge) or charge.purpose is Purpose.EVALUATE:
+                raise InputError(f"account {charge.opened.name!r}", "is not this arm's to spend from", "use desk.pay")
+            if charge.operation in OF_THE_DOOR:
+                raise InputError(f"model.{charge.operation}", "was called past the steps", "yield from ask(model, ...)")
+
+    def _check(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            self._check_model(call.model)
+            for request in call.requests:
+                self._check_account(request.account)
+
+    def _check_model(self, model: Model) -> None:
+        if model.origin not in self._models:
+            raise InputError(
+                f"model {model.name!r}", "is none that this arm was given", "use desk.model or its teacher"
+            )
+
+    def _check_account(self, account: Account) -> None:
+        if not self._account.holds(account):
+            raise InputError(f"account {account.title!r}", "is not this arm's to spend from", "use desk.pay")
+        if account.opened.purpose is Purpose.EVALUATE:
+            raise InputError("purpose 'evaluate'", "is the exam's alone", "score yourself under 'score'")
+
+    def _saw(self, calls: Sequence[Call], results: Sequence[Sequence[Any]]) -> None:
+        for call, given in zip(calls, results, strict=True):
+            for request, result in zip(call.requests, given, strict=True):
+                if isinstance(request, Generate) and result.product is not None:
+                    self.wrote([result.product.text], request.account.opened.purpose or Purpose.ADAPT)
+                elif isinstance(request, Train | TrainFull):
+                    self._trained.update(dict.fromkeys(tuple(map(int, tokens)) for tokens in request.job.sequences))
+
+
+def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
+    steps: Any = start()
+    if not isgenerator(steps):
+        raise InputError("method", f"gave {type(steps).__name__}, not a program in steps", "write it with yield from")
+    return cast("Steps[T]", steps)
+
+
+@final
+class _Watched(Teacher):
+    """A teacher whose texts the guard sees."""
+
+    def __init__(self, write: Callable[[Desk, Material, int], Steps[list[str]]]) -> None:
+        self._write = write
+
+    def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
+        return (yield from self._write(desk, material, count))
+
+
+def _with_teacher(desk: Desk, teacher: Teacher, guard: Guard) -> Desk:
+    def write(desk: Desk, material: Material, count: int) -> Steps[list[str]]:
+        texts = yield from teacher.write(desk, material, count)
+        known = {edit.text for edit in guard.edits}
+        guard.wrote([text for text in texts if text not in known], Purpose.TEACH)
+        return texts
+
+    return replace(desk, teacher=_Watched(write))
+
+
+def hashed(question: str) -> str:
+    """How records name a question without telling it."""
+    return short_hash(question)
+
+
+def sealed(function: Callable[[A, B], R]) -> Callable[[A, B], R]:
+    """The same function of two arguments, which nothing that holds it leads beyond: neither attributes nor closures
+    reach what it belongs to (a domain, and through that the questions)."""
+
+    def server() -> Generator[Any, tuple[A, B], None]:
+        answer: Any = None
+        while True:
+            first, second = yield answer
+            try:
+                answer = function(first, second)
+            except Exception as error:
+                answer = _Raised(error)
+
+    running = server()
+    next(running)
+
+    def asked(first: A, second: B) -> R:
+        given = running.send((first, second))
+        if isinstance(given, _Raised):
+            raise given.error
+        return cast("R", given)
+
+    return asked
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: Exception
+
+
+def _core(text: str, model: Model) -> str:
+    """The question's tokens as they stand inside a longer text: the outermost may merge with what is around them."""
+    tokens = model.tokenize(text, special=False)
+    inner = tokens[1:-1] if len(tokens) >= LEAST_TOKENS + 2 else tokens
+    return f",{','.join(map(str, inner))}," if inner else "no tokens"
+
+
+def _joined(sequences: Iterable[Sequence[int]]) -> str:
+    """Tokens with commas around each, a line for each sequence."""
+    return "".join(f",{','.join(map(str, sequence))},\n" for sequence in sequences)
+
+
+def _holds(sequence: str, text: str, model: Model) -> bool:
+    """Whether tokens, with commas around each, hold a text, at their beginning or behind a space."""
+    parts = [model.tokenize(before + text, special=False) for before in ("", " ")]
+    return any(part and f",{','.join(map(str, part))}," in sequence for part in parts)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())

@@ -1,0 +1,322 @@
+"""Resolving: the words, settings and paths of a trial become methods, domains and folders, once.
+
+What is wrong is an error that names its line. What is written in a file is relative to that file: the folder of a
+model, the paths of a domain, ``file.py:Class``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, final
+
+from pydantic import BaseModel, ValidationError
+
+import netgain
+from netgain.domains.domain import Domain
+from netgain.domains.leakage import leaks
+from netgain.domains.problem import Problem, Split
+from netgain.errors import InputError, nearest
+from netgain.extensions import find_domain, find_method, relative_to, source_digest
+from netgain.methods.method import Method, Settings
+from netgain.records.claim import BEST_CONVENTIONAL, Role
+from netgain.strict_yaml import FieldPath, SourceLines, read_yaml
+from netgain.trials.spec import ArmSpec, DomainSpec, ProblemCounts, TrialSpec
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class DomainKind(Protocol):
+    """What a kind of domain is: its settings' class, and how settings make it."""
+
+    Settings: Any
+
+    def __call__(self, settings: Any) -> Domain:
+        """The domain. Raises InputError where its data cannot be read."""
+
+
+FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that of the file which names it
+FindDomain = Callable[[str, Path], Any]  # a DomainKind
+LEAKS = ("title", "passage", "question")  # what is shared word for word
+UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
+SHIPPED = "shipped"
+SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class ResolvedArm:
+    """An arm with its method and settings. ``grid`` are the settings that tuning may try, beside those given.
+
+    ``source`` is a digest of the method's own code where that is a user's, empty for what ships.
+    """
+
+    name: str
+    label: str
+    method: type[Method]
+    settings: Settings
+    grid: tuple[dict[str, Any], ...] = ()
+    source: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A spec whose words all mean something. The domains' data is read when they are first asked for.
+
+    ``notes`` say what was decided that nobody wrote. A trial that is sent to another process is resolved again there.
+    """
+
+    spec: TrialSpec
+    lines: SourceLines
+    find_method: FindMethod
+    find_domain: FindDomain
+    arms: Mapping[str, ResolvedArm]
+    kinds: Mapping[str, tuple[DomainKind, BaseModel]]
+    notes: tuple[str, ...] = ()
+    _read: dict[str, Domain] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return resolve_spec, (self.spec, self.lines, self.find_method, self.find_domain)
+
+    @property
+    def conventional(self) -> tuple[str, ...]:
+        """The arms among which the best conventional one is chosen."""
+        return tuple(name for name, arm in self.arms.items() if arm.method.role not in UNRIVALLED)
+
+    @property
+    def domains(self) -> Mapping[str, Domain]:
+        """Every domain, its data read. Raises InputError where that cannot be."""
+        for name in self.kinds.keys() - self._read.keys():
+            self._read[name] = self._domain(name)
+        return {name: self._read[name] for name in self.kinds}
+
+    def _domain(self, name: str) -> Domain:
+        kind, settings = self.kinds[name]
+        located = settings.model_copy(update={key: self.lines.folder / path for key, path in paths_in(settings)})
+        try:
+            return kind(located)
+        except InputError as error:
+            raise self.lines.error(("domains", name), f"{error.where}: {error.problem}", error.remedy) from None
+
+    @property
+    def model(self) -> str:
+        """The folder of the trial's model, or the name by which a hub knows it."""
+        return str(SHIPPED_FOLDER) if self.spec.model == SHIPPED else self.located(self.spec.model)
+
+    def located(self, name: str) -> str:
+        """The folder of this name beside the trial's file; the name itself where there is none (a hub's name)."""
+        folder = self.lines.folder / Path(name).expanduser()
+        return str(folder) if folder.exists() else name
+
+
+def paths_in(settings: BaseModel) -> list[tuple[str, Path]]:
+    """The settings that are paths, by name."""
+    return [(name, value) for name, value in settings if isinstance(value, Path)]
+
+
+def resolve(
+    source: Path | str | Mapping[str, Any] | None,
+    methods: Sequence[str] = (),
+    options: Sequence[str] = (),
+    limit: int | None = None,
+    *,
+    find_method: FindMethod = find_method,
+    find_domain: FindDomain = find_domain,
+) -> Trial:
+    """The trial in a YAML file or in plain fields (paths in these are relative to where we are); None is the demo.
+
+    Each of ``methods`` (``file.py:Class``, relative to where we are) is an arm more, named after its class, before
+    anything is checked: the trial may say ``compare: {arm: mine}``. ``options`` (``a.b=value``) stand in place of a
+    file's fields; at most ``limit`` test problems are examined. Raises InputError with the line of the first thing that
+    is wrong; no data is read yet.
+    """
+    if isinstance(source, Mapping):
+        lines = SourceLines("trial")
+        spec = validated(_with_methods(dict(source), methods, lines.folder), TrialSpec, lines)
+    else:
+        path = Path(str(files("netgain.trials") / "demo.yaml")) if source is None else Path(source)
+        if not path.is_file():
+            raise InputError(str(path), "there is no such file", "give the YAML file of a trial")
+        spec, lines = read_yaml(path, TrialSpec, options, lambda fields: _with_methods(fields, methods, path.parent))
+    return resolve_spec(spec if limit is None else spec.limited(limit), lines, find_method, find_domain)
+
+
+def _with_methods(fields: dict[str, Any], methods: Sequence[str], folder: Path) -> dict[str, Any]:
+    """The fields of a trial with an arm more for each of these files. Raises InputError where it is there already."""
+    arms = fields.get("arms")
+    if not methods or not isinstance(arms, dict):
+        return fields
+    added: dict[str, Any] = {}
+    for method in methods:
+        name = method.rpartition(":")[2].lower()
+        if name in arms or name in added:
+            problem = f"the trial has an arm {name!r} already"
+            raise InputError(f"--method {method}", problem, "give the class another name")
+        added[name] = {"method": relative_to(method, folder)}
+    return fields | {"arms": {**arms, **added}}
+
+
+def validated(fields: Mapping[str, Any], shape: type[S], lines: SourceLines, at: FieldPath = ()) -> S:
+    """These fields, which stand below ``at``, as a model. Raises InputError with the line of the first problem."""
+    try:
+        return shape.model_validate(dict(fields))
+    except ValidationError as error:
+        raise lines.invalid(error, shape, at) from None
+
+
+def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, find_domain: FindDomain) -> Trial:
+    """Every word and setting of a spec checked. Raises InputError with the line of the first that means nothing."""
+    arms = {name: _arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}
+    kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
+    trial = Trial(spec, lines, find_method, find_domain, arms, kinds)
+    _check_comparison(trial)
+    return trial
+
+
+def _arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) -> ResolvedArm:
+    at: FieldPath = ("arms", name)
+    try:
+        method = find_method(spec.method, lines.folder)
+    except InputError as error:
+        raise lines.error((*at, "method"), f"{error.where}: {error.problem}", error.remedy) from None
+    settings = _settings(spec, method, lines, at)
+    grid = _grid(spec, settings, lines, at)
+    return ResolvedArm(name, spec.label or name, method, settings, grid, source_digest(method))
+
+
+def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: FieldPath) -> Settings:
+    preset: dict[str, Any] = {}
+    if spec.preset is not None:
+        if spec.preset not in method.presets:
+            known = ", ".join(method.presets) or "it has none"
+            problem = f"method {spec.method!r} has no preset {spec.preset!r} ({known})"
+            raise lines.error((*at, "preset"), problem, nearest(spec.preset, method.presets))
+        preset = method.presets[spec.preset]
+    return validated(preset | spec.settings, method.Settings, lines, at)
+
+
+def _grid(spec: ArmSpec, settings: Settings, lines: SourceLines, at: FieldPath) -> tuple[dict[str, Any], ...]:
+    """Every combination of the values to try, each checked as settings are."""
+    shape = type(settings)
+    values: Mapping[str, Sequence[Any]] = shape.search if spec.tune is None else spec.tune
+    for name in values:
+        if name not in shape.model_fields:
+            problem = f"unknown field {'.'.join(str(part) for part in (*at, 'tune', name))!r}"
+            raise lines.error((*at, "tune", name), problem, nearest(name, shape.model_fields))
+        if not values[name]:
+            raise lines.error((*at, "tune", name), f"{name} has no value to try", "name at least one")
+    given = settings.model_dump()
+    combinations = [dict(zip(values, row, strict=True)) for row in product(*values.values())] if values else []
+    for combination in combinations:
+        validated(given | combination, shape, lines, (*at, "tune"))
+    return tuple(combinations)
+
+
+def _kind(name: str, spec: DomainSpec, lines: SourceLines, find_domain: FindDomain) -> tuple[DomainKind, BaseModel]:
+    at: FieldPath = ("domains", name)
+    try:
+        kind: DomainKind = find_domain(spec.kind, lines.folder)
+    except InputError as error:
+        raise lines.error((*at, "kind"), f"{error.where}: {error.problem}", error.remedy) from None
+    return kind, validated(spec.settings, kind.Settings, lines, at)
+
+
+def _check_comparison(trial: Trial) -> None:
+    spec, lines = trial.spec, trial.lines
+    if spec.compare.against == BEST_CONVENTIONAL:
+        if not trial.conventional:
+            problem = "no arm is conventional (neither frozen nor self-improving)"
+            raise lines.error(("compare", "against"), problem, "name an arm, or add one")
+        if spec.problems.development == 0:
+            problem = "the best conventional arm is chosen on development problems, and there are none"
+            raise lines.error(("problems", "development"), problem, "ask for some, or name the arm to compare with")
+    if spec.tuning.trials and spec.problems.development == 0 and any(arm.grid for arm in trial.arms.values()):
+        problem = "settings are tried on development problems, and there are none"
+        raise lines.error(("problems", "development"), problem, "ask for some, or set tuning.trials to 0")
+    if spec.problems.train == 0 and any(arm.method.learns for arm in trial.arms.values()):
+        raise lines.error(("problems", "train"), "an arm learns, and there are no training problems", "ask for some")
+
+
+# -- the domains' data
+
+
+def with_data(trial: Trial) -> Trial:
+    """The trial with its domains read and everything checked that a task could stumble over, before anything is spent.
+
+    Numbers of problems that nobody stated are those that every domain has. Raises InputError for stated ones that
+    cannot be had, where no question is of the kind that is compared, and where splits share a title, passage or
+    question.
+    """
+    fitted = _fitted(trial)
+    for name, domain in fitted.domains.items():
+        _check_domain(fitted, name, domain)
+    return fitted
+
+
+def _fitted(trial: Trial) -> Trial:
+    counts: dict[str, int] = trial.spec.problems.model_dump()
+    learns = any(arm.method.learns for arm in trial.arms.values())
+    splits: tuple[Split, ...] = ("train", "development", "test") if learns else ("development", "test")
+    fitted = {split: _available(trial, split, counts[split]) for split in splits}
+    changed = {split: count for split, count in fitted.items() if count != counts[split]}
+    if not changed:
+        return trial
+    told = " and ".join(f"{count} {split}" for split, count in changed.items())
+    note = f"problems: {told}, which is all that there are (stated under problems they would have to be there)"
+    problems = ProblemCounts.model_validate(counts | changed)
+    spec = trial.spec.model_copy(update={"problems": problems})
+    return replace(trial, spec=spec, notes=(*trial.notes, note))
+
+
+def _available(trial: Trial, split: Split, wanted: int) -> int:
+    """How many problems of a split every domain has, up to ``wanted``."""
+    limited = split == "test" and trial.spec.limited_from is not None
+    stated = split in trial.spec.problems.model_fields_set and not limited
+    for name, domain in trial.domains.items():
+        count = _count(domain, split, wanted, trial.spec.seed)
+        if count == 0 and wanted:
+            remedy = f"add some, or mark some as {split} (docs/trials.md says how problems are shared out)"
+            raise trial.lines.error(("domains", name), f"{name} has no {split} problems", remedy)
+        if stated and count < wanted:
+            problem = f"problems.{split} = {wanted}: {name} has {count} {split} problems"
+            remedy = f"write {split}: {count} or less, or leave it out to take all that there are"
+            raise trial.lines.error(("problems", split), problem, remedy)
+        wanted = min(wanted, count)
+    return wanted
+
+
+def _count(domain: Domain, split: Split, most: int, seed: int) -> int:
+    """How many problems of a split a domain has, up to ``most``: it is asked for more or fewer until it says yes."""
+    low, high = 0, most + 1  # it has at least ``low``, and fewer than ``high``
+    middle = most
+    while high - low > 1:
+        try:
+            domain.problems(split, middle, seed)
+            low = middle
+        except InputError:
+            high = middle
+        middle = (low + high) // 2
+    return low
+
+
+def _check_domain(trial: Trial, name: str, domain: Domain) -> None:
+    spec, lines = trial.spec, trial.lines
+    learns = any(arm.method.learns for arm in trial.arms.values())
+    test = domain.problems("test", spec.problems.test, spec.seed)
+    development = _problems(domain, "development", spec.problems.development, spec.seed)
+    train = _problems(domain, "train", spec.problems.train if learns else 0, spec.seed)
+    kinds = {question.kind for problem in test for question in problem.questions}
+    if spec.compare.domain in (None, name) and spec.compare.exam not in kinds:
+        problem = f"compare.exam = {spec.compare.exam!r}: no question of {name} is of this kind"
+        raise lines.error(("compare", "exam"), problem, nearest(spec.compare.exam, sorted(kinds)))
+    shared = [leak for leak in leaks(train, development, test) if leak.kind in LEAKS]
+    if shared:
+        first, more = shared[0], f" ({len(shared)} in all)" if len(shared) > 1 else ""
+        problem = f"the exam leaks: {first.first} and {first.second} share a {first.kind}, {first.detail[:80]!r}{more}"
+        raise lines.error(("domains", name), problem, "keep what is asked in one split")
+
+
+def _problems(domain: Domain, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+    return domain.problems(split, count, seed) if count else ()

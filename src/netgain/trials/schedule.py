@@ -1,0 +1,173 @@
+"""The schedule: every task that is not finished yet, as it may begin and an executor is free; then the rows.
+
+A task that raises, or whose process dies, is recorded as failed, and the rest goes on. Whatever stops a trial, the next
+run goes on where it was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import netgain
+from netgain.trials.executor import (
+    Load,
+    LoadJudge,
+    LocalExecutor,
+    ProcessExecutor,
+    Request,
+    TaskUpdate,
+    load_judge,
+    load_model,
+    open_executor,
+    settings_of,
+)
+from netgain.trials.progress import Progress
+from netgain.trials.resolve import Trial, with_data
+from netgain.trials.store import Store, TaskResult, describe_run, locked_form, task_identity
+from netgain.trials.tasks import Task, tasks
+
+Show = Callable[[Progress], None]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How a trial ended: the tasks that are finished, and those that failed, with the reason.
+
+    ``repeated`` tasks had been finished before.
+    """
+
+    folder: Path
+    finished: tuple[Task, ...]
+    failed: Mapping[str, str]
+    repeated: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all tasks are finished. What a method raised is in the rows, and no failure of its task."""
+        return not self.failed
+
+
+def run_trial(
+    trial: Trial,
+    folder: Path,
+    *,
+    device: str = "auto",
+    jobs: int = 1,
+    show: Show = lambda progress: None,
+    load: Load = load_model,
+    load_judge: LoadJudge = load_judge,
+) -> TrialResult:
+    """Do what is left of a trial and assemble its rows.
+
+    Raises InputError where another trial was begun in the folder; KeyboardInterrupt passes through, and what is done
+    stays.
+    """
+    trial = with_data(trial)
+    schedule = _Schedule(trial, Store(folder), show)
+    before = schedule.store.locked()
+    if before is not None:
+        schedule.lock({name: str(value) for name, value in before.items() if name.endswith("_digest")})
+    if before is None or schedule.left():
+        executor = open_executor(trial, folder, device, jobs, load, load_judge)
+        try:
+            schedule.lock(executor.digests())
+            if schedule.store.setup() is None:
+                schedule.store.describe(describe_run(trial))
+            _run_all(schedule, executor)
+        finally:
+            executor.close()
+    finished = tuple(task for task in schedule.tasks if task.name in schedule.finished)
+    schedule.store.assemble(finished)
+    schedule.show(ended=True)
+    return TrialResult(folder, finished, schedule.failed, schedule.repeated)
+
+
+def _run_all(schedule: "_Schedule", executor: LocalExecutor | ProcessExecutor) -> None:
+    """Submit tasks as they may begin and the executor is free, and take in what comes of them, until none is left."""
+    while True:
+        while executor.free and (request := schedule.next()) is not None:
+            schedule.begun.add(request[0].name)
+            executor.submit(request)
+        if not executor.busy:
+            return
+        executor.wait(schedule.take)
+
+
+@final
+class _Schedule:
+    """Which tasks are finished, begun and failed, and what may begin next."""
+
+    def __init__(self, trial: Trial, store: Store, show: Show) -> None:
+        self.trial, self.store, self._show = trial, store, show
+        self.tasks: Sequence[Task] = tasks(trial.spec)
+        self.finished: dict[str, TaskResult] = {}
+        self.failed: dict[str, str] = {}
+        self.begun: set[str] = set()
+        self.repeated = 0
+        self._locked: dict[str, Any] = {}
+        self._progress = Progress(trial, self.tasks)
+
+    def lock(self, digests: Mapping[str, str]) -> None:
+        """Fix what was asked, and look up what is finished."""
+        form = locked_form(self.trial, netgain.__version__, digests)
+        self.store.lock(form)
+        if self._locked:
+            return
+        self._locked = self.store.locked() or form
+        for task in self.tasks:
+            result = self.store.finished(task, self._identity(task)) if self._may_begin(task) else None
+            if result is not None:
+                self.finished[task.name] = result
+                self._progress.finish(task, self._matched(result), now=False)
+        self.repeated = len(self.finished)
+        self.show()
+
+    def left(self) -> bool:
+        """Whether anything is not finished."""
+        return len(self.finished) < len(self.tasks)
+
+    def next(self) -> Request | None:
+        """The next task that may begin; None where there is none now."""
+        for task in self.tasks:
+            if task.name in self.begun or task.name in self.finished or task.name in self.failed:
+                continue
+            if task.tuning is not None and task.tuning.name in self.failed:
+                self.failed[task.name] = f"its tuning failed: {self.failed[task.tuning.name]}"
+            elif self._may_begin(task):
+                return task, self._identity(task), self._tuned(task)
+        return None
+
+    def take(self, update: TaskUpdate) -> None:
+        """Take in news of a task."""
+        name = update.task.name
+        if update.finished is not None:
+            self.finished[name] = update.finished
+            self._progress.finish(update.task, self._matched(update.finished), now=True)
+        elif update.error:
+            self.failed[name] = update.error.strip().splitlines()[-1]
+            self.store.fail(update.task, update.error)
+            self._progress.note = f"{name} failed: {self.failed[name]}"
+        else:
+            self._progress.tell(update.task, update.done, update.spent)
+        self.show()
+
+    def show(self, *, ended: bool = False) -> None:
+        """Show how far everything is."""
+        self._progress.ended = ended
+        self._show(self._progress)
+
+    def _may_begin(self, task: Task) -> bool:
+        return task.tuning is None or task.tuning.name in self.finished
+
+    def _tuned(self, task: Task) -> dict[str, Any] | None:
+        return None if task.tuning is None else self.finished[task.tuning.name].settings
+
+    def _identity(self, task: Task) -> str:
+        settings = settings_of(self.trial, task, self._tuned(task)).model_dump(mode="json")
+        return task_identity(self.trial, task, settings, self._locked)
+
+    def _matched(self, result: TaskResult) -> float:
+        currency = self.trial.spec.budget.currency.value
+        return sum(part.get(currency, 0.0) for purpose, part in result.spent.items() if purpose != "evaluate")
