@@ -11,6 +11,7 @@ planned engine's compiled kernels either, so it is the engine's general path tha
 of it runs in a thread of its own, since autocast, gradient mode and other people's profilers belong to a thread.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -26,16 +27,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from netgain.engine.answers import Request
+from netgain.engine.decoding import DecodeRequest
 from netgain.engine.hooks import HooksBackend
 from netgain.engine.hooks_decode import HooksDecoder
-from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.jobs import InnerLoopJob, Sampling
+from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError
 from netgain.metering.account import Account, Book
 from netgain.metering.price import Lora, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.model.scoring import Continuation, Scorer
 from netgain.records.purpose import Purpose
 
 Run = Callable[[Any, ModelShape, Tensor], Iterator["Comparison"]]  # a toy, its shape, its input
@@ -176,7 +177,8 @@ def _compared(kind: _Kind) -> PriceCheck:
 
 def _compare(kind: _Kind) -> PriceCheck:
     architecture = str(kind.config.model_type)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a library says of another library is no finding about prices
         torch.manual_seed(0)
         try:
             toy = _made(kind.model, deepcopy(kind.config))
@@ -237,12 +239,14 @@ def _engine(toy: Any, shape: ModelShape, ids: Tensor) -> Iterator[Comparison]:
     names = _inputs(shape)
 
     with FlopCounterMode(display=False) as seen:
-        scored = Scorer(backend, rows=8, positions=512).score([Continuation(row[:-3], row[-3:], None) for row in rows])
+        scored = Scorer(backend, rows=8, positions=512).score([ScoreRequest(row[:-3], row[-3:], None) for row in rows])
     priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in scored)
     yield Comparison("scoring", priced, float(seen.get_total_flops()))
 
     with FlopCounterMode(display=False) as seen:
-        answers = HooksDecoder(backend).generate([Request(prompt=row, max_new=NEW) for row in rows])
+        answers = HooksDecoder(backend).generate(
+            [DecodeRequest(prompt=row, sampling=Sampling(max_new_tokens=NEW)) for row in rows]
+        )
     priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in answers)
     yield Comparison("answering", priced, float(seen.get_total_flops()))
 
