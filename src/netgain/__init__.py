@@ -11,6 +11,7 @@ from netgain.errors import TRAINING_PACKAGES, InputError, MissingExtraError, Net
 if TYPE_CHECKING:
     from netgain.analysis.judge import judge
     from netgain.analysis.verdict import Verdict
+    from netgain.api import Run, plan, run
     from netgain.audit.audit import audit as audit_claim
     from netgain.audit.audit import read_claim
     from netgain.metering.account import Book
@@ -32,13 +33,16 @@ _HOMES = {
     "MeterCallback": ("netgain.model.callback", "MeterCallback"),
     "ModelShape": ("netgain.metering.shape", "ModelShape"),
     "Purpose": ("netgain.records.purpose", "Purpose"),
+    "Run": ("netgain.api", "Run"),
     "Verdict": ("netgain.analysis.verdict", "Verdict"),
     "audit_claim": ("netgain.audit.audit", "audit"),
     "find_shape": ("netgain.metering.shape", "find_shape"),
     "judge": ("netgain.analysis.judge", "judge"),
     "meter": ("netgain.model.meter", "meter"),
+    "plan": ("netgain.api", "plan"),
     "read_claim": ("netgain.audit.audit", "read_claim"),
     "render": ("netgain.report.page", "render"),
+    "run": ("netgain.api", "run"),
 }
 
 __all__ = [  # noqa: RUF022 - sorted; the version last
@@ -52,13 +56,16 @@ __all__ = [  # noqa: RUF022 - sorted; the version last
     "ModelShape",
     "NetgainError",
     "Purpose",
+    "Run",
     "Verdict",
     "audit_claim",
     "find_shape",
     "judge",
     "meter",
+    "plan",
     "read_claim",
     "render",
+    "run",
     "__version__",
 ]
 

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from netgain.analysis.intervals import FEWEST_TO_RESAMPLE
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError
@@ -103,6 +104,59 @@ def test_without_a_gain_there_is_nothing_to_take_apart() -> None:
     charges = (charge("ours", 400), flat)
     claim = Claim(name="c", title="C", headline="ours", exams=(EXAM,), arms=arms, charges=charges)
     assert judge(claim).headline.kind == "no gain"
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])
+def test_the_parts_of_a_gap_add_up_and_a_share_needs_a_gap_and_enough_problems(seed: int) -> None:
+    generator, units = random.Random(seed), 4 + 6 * seed  # noqa: S311
+    exam = Exam(name="r", problems=tuple(ExamProblem(id=f"p{i}", questions=("a", "b", "c")) for i in range(units)))
+
+    def answers(chance: float) -> tuple[str, ...]:
+        return tuple("".join("01"[generator.random() < chance] for _ in range(3)) for _ in range(units))
+
+    arms = tuple(
+        Arm(name=n, label=n, setting="s", role=role, exam="r", correct=answers(chance), n_problems=units)
+        for n, role, chance in (
+            ("f", Role.FROZEN, 0.2),
+            ("ours", Role.SELF_IMPROVING, 0.6),
+            ("rival", Role.PASSAGE, 0.5),
+        )
+    )
+    charges = (charge("ours", 400), charge("rival", 400))
+    found = judge(Claim(name="c", title="C", headline="ours", exams=(exam,), arms=arms, charges=charges))
+    row = next(row for row in found.decomposition if row.currency == "updates")
+    assert row.gap
+    assert row.compute_part
+    assert row.method_part
+    assert row.compute_part.value + row.method_part.value == pytest.approx(row.gap.value, abs=1e-12)
+    assert (row.share is not None) == ((row.gap.low > 0 or row.gap.high < 0) and units >= FEWEST_TO_RESAMPLE)
+
+
+def test_a_frozen_model_that_is_an_arm_of_its_own_is_held_against_like_one_measured_beside_each_arm() -> None:
+    """A reader may give the frozen model as an arm; the verdict is the same as with its answers beside every arm."""
+    ours, rival = arm("ours", Role.SELF_IMPROVING, 3), arm("rival", Role.SYNTHETIC, 2)
+    base = ours.model_copy(update={"name": "base", "role": Role.FROZEN, "correct": ours.frozen_correct})
+    alone = [one.model_copy(update={"frozen_correct": None}) for one in (base, ours, rival)]
+    charges = (charge("ours", 400), charge("rival", 400), charge("base", 0))
+    found, beside = (
+        judge(Claim(name="c", title="C", headline="ours", rival="rival", exams=(EXAM,), arms=arms, charges=charges))
+        for arms in (tuple(alone), (ours, rival))
+    )
+    assert (found.headline.kind, found.headline.sentence) == ("method", beside.headline.sentence)
+    assert found.decomposition == beside.decomposition
+    assert [row.model_copy(update={"divergence": None}) for row in found.stability] == beside.stability
+    assert found.arm("ours").frozen_accuracy == beside.arm("ours").frozen_accuracy
+    frozen = [row for row in found.comparisons if row.kind == "frozen"]
+    assert [(row.a, row.b) for row in frozen] == [("ours", "base"), ("rival", "base")]
+
+
+def test_what_training_fixed_and_broke_is_counted_by_question() -> None:
+    exam = Exam(name="e", problems=(ExamProblem(id="p", questions=tuple("abcde")),))
+    one = Arm(
+        name="x", label="x", setting="s", role=Role.PASSAGE, exam="e", correct=("10110",), frozen_correct=("11000",)
+    )
+    (row,) = judge(Claim(name="c", title="C", exams=(exam,), arms=(one,))).stability
+    assert (row.fixed, row.broken, row.previously_correct, row.questions) == (2, 1, 2, 5)
 
 
 def test_an_arm_is_never_its_own_rival() -> None:

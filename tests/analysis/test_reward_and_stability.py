@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from netgain.analysis import reward, stability
+from netgain.analysis import forgetting, reward
 from netgain.streams import stream
 
 
@@ -50,19 +50,11 @@ def test_without_repeats_or_variance_nothing_is_said() -> None:
         reward.held_out_gains(np.zeros((3, 5, 1)))
 
 
-def test_fixed_and_broken_are_counted_from_pairs() -> None:
-    found = stability.fixed_broken(np.array([1.0, 1, 0, 0, 0]), np.array([1.0, 0, 1, 1, 0]))
-    assert (found.fixed, found.broken, found.previously_correct, found.questions) == (2, 1, 2, 5)
-
-
 def test_retention_is_over_the_earlier_problems() -> None:
     matrix = [[0.3, 0.4, 0.5], [0.6, None, None], [0.5, 0.7, None], [0.2, 0.3, 0.8]]
-    found = stability.retention(matrix)
-    assert found is not None
-    assert (found.untouched, found.after_all) == (pytest.approx(0.35), pytest.approx(0.25))
-    assert found.right_after == pytest.approx((0.6 + 0.7 + 0.8) / 3)
+    assert forgetting.retention(matrix) == pytest.approx((0.35, (0.6 + 0.7 + 0.8) / 3, 0.25))
 
 
 @pytest.mark.parametrize("matrix", [[], [[0.1]], [[0.1, 0.2], [0.3, None]], [[None, 0.1], [0.2, None], [0.3, 0.4]]])
 def test_an_incomplete_matrix_gives_no_retention(matrix: list[list[float | None]]) -> None:
-    assert stability.retention(matrix) is None
+    assert forgetting.retention(matrix) is None

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from netgain.analysis import amortisation, decomposition, frontier, intervals, matching, power, significance
+from netgain.analysis import amortisation, arms, intervals, matching, significance
 from netgain.streams import stream
-
-fractions = st.lists(st.floats(0, 1, allow_nan=False), min_size=4, max_size=30)
 
 
 def rng(*names: str) -> np.random.Generator:
@@ -58,17 +56,6 @@ def test_expanded_levels_are_wider_for_few_units_and_nominal_for_many() -> None:
     assert intervals.expanded_levels(8)[0] < intervals.expanded_levels(200)[0] < 0.025
     assert intervals.expanded_levels(100_000)[0] == pytest.approx(0.025, abs=1e-4)
     assert intervals.expanded_levels(1) == (0.0, 1.0)
-
-
-@given(fractions, st.integers(0, 5))
-def test_the_parts_of_a_gap_add_up_in_every_resample(values: list[float], seed: int) -> None:
-    units = len(values)
-    arm, generator = np.array(values), stream(seed, "parts")
-    rival, frozen = generator.random(units), generator.random(units)
-    weights = intervals.resample_weights(units, generator, resamples=200)
-    parts = decomposition.decompose(arm, rival, frozen, weights)
-    assert parts.compute_part.value + parts.method_part.value == pytest.approx(parts.gap.value, abs=1e-12)
-    assert (parts.share is not None) == (parts.gap.excludes_zero and units >= intervals.FEWEST_TO_RESAMPLE)
 
 
 def test_a_sign_flip_test_agrees_with_the_exact_permutation() -> None:
@@ -118,13 +105,13 @@ def test_equivalence_is_found_for_small_differences_and_not_for_large_ones() -> 
 
 def test_the_smallest_detectable_effect_is_detected_with_the_stated_power() -> None:
     generator, spread, units = rng("power"), 0.3, 60
-    effect = power.smallest_detectable(generator.normal(0, spread, size=units))
+    effect = significance.smallest_detectable(generator.normal(0, spread, size=units))
     assert effect is not None
     trials = generator.normal(effect, spread, size=(3000, units))
     found = stats.ttest_1samp(trials, 0.0, axis=1).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.12)
-    assert power.smallest_detectable(np.zeros(10)) is None
-    assert power.smallest_detectable(np.array([0.1, 0.2])) is None
+    assert significance.smallest_detectable(np.zeros(10)) is None
+    assert significance.smallest_detectable(np.array([0.1, 0.2])) is None
 
 
 def test_wilson_and_newcombe_give_the_published_worked_example() -> None:
@@ -136,7 +123,7 @@ def test_wilson_and_newcombe_give_the_published_worked_example() -> None:
 
 def test_the_front_holds_the_arms_that_nothing_cheaper_beats() -> None:
     points = {"free": (0.0, 0.3), "good": (2.0, 0.5), "worse": (3.0, 0.4), "best": (9.0, 0.6), "same": (2.0, 0.5)}
-    assert frontier.undominated(points) == {"free", "good", "same", "best"}
+    assert arms.undominated(points) == {"free", "good", "same", "best"}
 
 
 def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:
@@ -145,9 +132,6 @@ def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:
     assert amortisation.break_even(bill=100, adapt=4, rival_adapt=4) is None
     assert amortisation.break_even(bill=0, adapt=4, rival_adapt=4) == 0
     assert amortisation.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
-    assert amortisation.per_problem(adapt=4, bill=100, deployments=50) == 6
-    with pytest.raises(ValueError, match="at least one"):
-        amortisation.per_problem(1, 1, 0)
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e3), st.floats(0, 1e3))
@@ -159,9 +143,9 @@ def test_at_the_break_even_the_outer_loop_costs_no_more(bill: float, adapt: floa
 
 def test_only_rivals_of_known_and_no_higher_cost_are_affordable() -> None:
     costs = {"cheap": 1.0, "equal": 100.9, "dear": 102.0, "unknown": None}
-    assert matching.affordable(costs, 100.0) == ["cheap", "equal"]
-    assert matching.best({"a": 0.1, "b": 0.3}, ["a", "b"]) == "b"
-    assert matching.best({}, []) is None
+    met = {name: matching.meet({name: cost}, 100.0) for name, cost in costs.items()}
+    assert {name for name, point in met.items() if point} == {"cheap", "equal"}
+    assert {name for name, point in met.items() if point and point.short} == {"cheap"}
 
 
 def test_choosing_the_best_of_equal_rivals_on_other_problems_costs_no_bias() -> None:

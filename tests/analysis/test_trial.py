@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netgain.analysis.evidence import Evidence
 from netgain.analysis.judge import judge
-from netgain.analysis.trial.choice import choose_rival
-from netgain.analysis.trial.evidence import TrialEvidence
-from netgain.analysis.trial.gap import meet
-from netgain.analysis.trial.judge import judge_run
+from netgain.analysis.matching import choose_rival, meet
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim, Role
 from netgain.records.purpose import Purpose
@@ -21,7 +19,7 @@ from netgain.trials.trial_claim import claim_of, guess_role
 
 def judged(simulated: ModuleType, design: Any, seed: int = 0, rows: Any = None) -> Verdict:
     made = simulated.rows_of(design, seed) if rows is None else rows
-    return judge_run(simulated.spec_of(design), made, roles=simulated.ROLES)
+    return judge(claim_of(simulated.spec_of(design), made, simulated.ROLES))
 
 
 def arms(simulated: ModuleType, **more: Any) -> dict[str, Any]:
@@ -69,7 +67,7 @@ def test_an_a_a_trial_finds_no_difference(simulated: ModuleType) -> None:
     arms = {"frozen": simulated.STANDARD["frozen"], "a": same, "b": replace(same, label="the same again")}
     verdict = judged(simulated, simulated.Design(arms, "a", "b", problems=200, questions=8, ladder=(1.0, 2.0)))
     assert verdict.headline.kind == "no difference"
-    assert "no difference (equivalent within 5 points" in verdict.headline.sentence
+    assert "(equivalent within 5 points" in verdict.headline.sentence
 
 
 def test_what_compute_buys_is_no_method(simulated: ModuleType) -> None:
@@ -99,9 +97,9 @@ def left_over(simulated: ModuleType, design: Any, seed: int, chosen_on: str) -> 
     """The mean difference between the arm under test and the rival that was chosen."""
     claim = claim_of(simulated.spec_of(design), simulated.rows_of(design, seed), simulated.ROLES)
     assert claim.terms
-    trial = TrialEvidence.of(claim, claim.terms, 0)
-    rival, how = choose_rival(trial, "plain")
-    pair = trial.paired(["plain/seal@1", rival or ""], "knowledge")
+    evidence = Evidence.of(claim, 0)
+    rival, how = choose_rival(evidence, "plain", claim.terms)
+    pair = evidence.table.means("plain/seal@1", rival or "", kind="knowledge")
     assert pair is not None
     assert how == chosen_on
     return float((pair[0] - pair[1]).mean())
@@ -167,7 +165,7 @@ def test_an_investment_that_was_left_is_shown_as_underspent(simulated: ModuleTyp
         else row
         for row in simulated.rows_of(design)
     ]
-    verdict = judge_run(simulated.spec_of(design), rows, roles=simulated.ROLES)
+    verdict = judge(claim_of(simulated.spec_of(design), rows, simulated.ROLES))
     seal = verdict.arm("plain/seal@1")
     assert seal.underspent
     assert seal.spent_share == pytest.approx(0.75)
@@ -180,7 +178,7 @@ def test_arms_that_could_try_less_are_named(simulated: ModuleType) -> None:
         row.model_copy(update={"attempts": row.attempts[:1]}) if isinstance(row, Tuning) and row.arm == "own" else row
         for row in simulated.rows_of(design)
     ]
-    verdict = judge_run(simulated.spec_of(design), rows, roles=simulated.ROLES)
+    verdict = judge(claim_of(simulated.spec_of(design), rows, simulated.ROLES))
     (found,) = (finding for finding in verdict.findings if finding.check == "tuned-less")
     assert found.evidence == ("plain, own text, unselected: 1 of 2",)
     assert "tuned-less" not in checks(judged(simulated, design))
@@ -195,7 +193,7 @@ def test_rivals_that_learn_are_chosen_by_what_they_learned_or_the_choice_says_so
     arms = {**simulated.STANDARD, "labels": simulated.Arm("conventional", 0.30, 0.04, learns=True)}
     design = simulated.Design(arms)
     rows, roles = simulated.rows_of(design), {**simulated.ROLES, "conventional": Role.OTHER}
-    before = judge_run(simulated.spec_of(design), rows, roles=roles)
+    before = judge(claim_of(simulated.spec_of(design), rows, roles))
     assert before.domains[0].rival != "plain/labels@1"
     assert "chosen-without-learning" in checks(before)
     learned = [
@@ -203,7 +201,7 @@ def test_rivals_that_learn_are_chosen_by_what_they_learned_or_the_choice_says_so
         for row in rows
         if isinstance(row, Adaptation) and (row.arm, row.rung) == ("labels", 1.0)
     ]
-    after = judge_run(simulated.spec_of(design), [*rows, *learned], roles=roles)
+    after = judge(claim_of(simulated.spec_of(design), [*rows, *learned], roles))
     assert after.domains[0].rival == "plain/labels@1"
     assert "chosen-without-learning" not in checks(after)
 
@@ -324,9 +322,9 @@ def test_two_domains_are_two_verdicts_the_primary_first(simulated: ModuleType) -
 @pytest.mark.parametrize(
     ("arm", "change", "told"),
     [
-        ("frozen", {"right": 0.6}, "knows the answers beforehand"),
-        ("context", {"right": 0.5}, "with the text at hand only"),
-        ("passage", {"right": -0.5, "slope": 0.0}, "teaches nothing"),
+        ("frozen", {"right": 0.6}, "already knows the answers"),
+        ("context", {"right": 0.5}, "with the text at hand the model answers only"),
+        ("passage", {"right": -0.5, "slope": 0.0}, "training on the passage adds"),
     ],
 )
 def test_a_world_that_is_no_test_is_called_one(
@@ -415,6 +413,6 @@ def test_problems_that_were_adapted_to_at_once_are_one_unit(simulated: ModuleTyp
     spec = simulated.spec_of(design)
     grouped = spec.model_copy(update={"problems": spec.problems.model_copy(update={"passages": 4})})
     rows = simulated.rows_of(design)
-    single, fours = (judge_run(one, rows, roles=simulated.ROLES) for one in (spec, grouped))
+    single, fours = (judge(claim_of(one, rows, simulated.ROLES)) for one in (spec, grouped))
     assert (matched(single).n_problems, matched(fours).n_problems) == (48, 12)
     assert matched(single).method_part.value == pytest.approx(matched(fours).method_part.value)

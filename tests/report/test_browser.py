@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial.judge import judge_run
+from netgain.analysis.judge import judge
 from netgain.audit.audit import audit, read_claim
 from netgain.report.page import render
+from netgain.trials.trial_claim import claim_of
 
 from .test_page import hostile
 
@@ -209,7 +210,7 @@ def test_in_print_there_are_no_controls(visit: Any, page_text: str) -> None:
 def trial_text(simulated: ModuleType) -> str:
     domains = {"plain": 0.0, "narrative": -0.1}
     design = simulated.Design(simulated.STANDARD, controls=2, domains=domains, problems=24)
-    return render(judge_run(simulated.spec_of(design), simulated.rows_of(design), roles=simulated.ROLES))
+    return render(judge(claim_of(simulated.spec_of(design), simulated.rows_of(design), simulated.ROLES)))
 
 
 def test_a_trials_figures_are_seen_and_follow_the_currency(visit: Any, trial_text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial.judge import judge_run
+from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.audit.audit import audit, read_claim
 from netgain.audit.card import NEW_CARD
@@ -18,6 +18,7 @@ from netgain.records.provenance import RunSetup, SampleQuestion
 from netgain.report import listings
 from netgain.report.page import render
 from netgain.report.summary import plain, rewards
+from netgain.trials.trial_claim import claim_of
 
 HOSTILE = '</script><script>window.PWNED=1</script><img src=x onerror="window.PWNED=2">"\'{{ 7 * 7 }}'
 
@@ -36,7 +37,7 @@ SETUP = RunSetup(
 
 def verdict_of(simulated: ModuleType, design: Any, rows: Any = None, setup: RunSetup | None = SETUP) -> Verdict:
     made = simulated.rows_of(design) if rows is None else rows
-    return judge_run(simulated.spec_of(design), made, roles=simulated.ROLES, setup=setup)
+    return judge(claim_of(simulated.spec_of(design), made, simulated.ROLES, setup=setup))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,9 @@ from netgain.report.page import render
 from netgain.report.plan_view import plan_page, progress_page
 from netgain.report.terminal import show
 from netgain.trials.plan import Plan
-from netgain.trials.progress import ArmProgress
+from netgain.trials.progress import Progress
+from netgain.trials.resolve import resolve
+from netgain.trials.tasks import tasks
 
 from .test_page import hostile, verdict_of
 
@@ -113,21 +115,18 @@ def test_a_plan_promises_only_effects_that_can_happen(effect: float | None, told
     assert "103.4" not in text
 
 
-def test_progress_fits_a_terminal_of_80_columns() -> None:
-    class Told:
-        units, finished, ended, note = (1, 2), 1, False, "a note"
-
-        def arms(self) -> list[ArmProgress]:
-            return [ArmProgress(arm="a", label="an arm whose name is long " * 3, done=12, of=24, spent=1e9, budget=2e9)]
-
-        def seconds_left(self) -> float:
-            return 75.0
-
-    told: Any = Told()
-    text = drawn(progress_page(told))
+def test_progress_fits_a_terminal_of_80_columns_and_its_clock_goes_on() -> None:
+    trial, now = resolve(None), [0.0]
+    every = tasks(trial.spec)
+    progress = Progress(trial, every, clock=lambda: now[0])
+    progress.begin(every[0])
+    now[0] = 75.0
+    progress.tell(every[0], 3, 1e9)
+    text = drawn(progress_page(progress))
     assert max(map(len, text.splitlines())) <= 80
-    assert "12 of 24" in text
-    assert "1:15 left" in text
+    assert "3 of" in text
+    assert "1:15 gone" in text
+    assert f"now: {every[0].name} (1:15)" in text
 
 
 @pytest.mark.parametrize(

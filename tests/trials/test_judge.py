@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netgain.analysis.trial.judge import judge_run, judge_trial
+from netgain.analysis.judge import judge as verdict_of
 from netgain.analysis.verdict import Verdict
 from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError
@@ -55,7 +55,7 @@ def run(folder: Path, **changes: Any) -> list[Any]:
 
 def verdict(folder: Path) -> Verdict:
     spec, roles = Store(folder).asked()
-    return judge_run(spec, read_rows(folder / SAMPLES), roles=roles)
+    return verdict_of(claim_of(spec, read_rows(folder / SAMPLES), roles))
 
 
 def answers(rows: list[Any]) -> list[GradedAnswer]:
@@ -195,7 +195,7 @@ def test_page_and_terminal_say_how_far_the_judge_agrees(beside: Path, deciding: 
 def test_a_claim_with_a_judge_is_judged_from_file_as_from_rows(beside: Path) -> None:
     spec, roles = Store(beside).asked()
     claim = claim_of(spec, read_rows(beside / SAMPLES), roles)
-    assert judge_trial(Claim.model_validate_json(json.dumps(claim.dump()))) == verdict(beside)
+    assert verdict_of(Claim.model_validate_json(json.dumps(claim.dump()))) == verdict(beside)
 
 
 def test_a_local_folder_judges_through_its_own_metered_door(tmp_path: Path) -> None:

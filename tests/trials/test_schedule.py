@@ -219,8 +219,7 @@ def test_what_no_unit_could_do_is_said_before_any_begins(tmp_path: Path, changes
             return super().problems("test" if split == "train" else split, count, seed)
 
     def find_domain(kind: str, folder: Path) -> Any:
-        made = {"towns": Few, "leaky": Leaky}[kind]
-        return type("Kind", (), {"Settings": world.TownSettings, "__new__": lambda _, settings: made()})
+        return {"towns": Few, "leaky": Leaky}[kind]
 
     trial = resolve_spec(world.spec(**changes), SourceLines("trial"), world.find_method, find_domain)
     with pytest.raises(InputError, match=message):

@@ -1,12 +1,10 @@
 """A tiny domain and tiny methods, for trials on the scripted model: one call costs one FLOP."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
+from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
 from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
@@ -33,18 +31,15 @@ PROMPTS = Prompts(
 )
 
 
-class TownSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class TownSettings(DomainSettings):
     rivers: int = 1
 
 
-@dataclass(frozen=True)
-class Towns:
+class Towns(Domain):
     """Every town lies by a river; the question asks which. The model knows it once it was trained on the passage."""
 
-    name: str = "towns"
-    rivers: int = 1
-    prompts: Prompts = PROMPTS
+    Settings = TownSettings
+    prompts = PROMPTS
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         return tuple(self._problem(f"{split}{seed}n{number}") for number in range(count))
@@ -173,19 +168,10 @@ def find_method(name: str, folder: Path | None = None) -> type[Method]:
     return METHODS[name]
 
 
-class TownsKind:
-    """What a kind of domain is to a trial: settings, and how they make it."""
-
-    Settings = TownSettings
-
-    def __call__(self, settings: TownSettings) -> Towns:
-        return Towns(rivers=settings.rivers)
-
-
-def find_domain(kind: str, folder: Path | None = None) -> TownsKind:
+def find_domain(kind: str, folder: Path | None = None) -> type[Domain]:
     if kind != "towns":
         raise InputError(f"domain {kind!r}", "is none")
-    return TownsKind()
+    return Towns
 
 
 ARMS: dict[str, Any] = {

@@ -1,25 +1,29 @@
-"""What each arm of a claim cost: folds over its charges, per problem and in all."""
+"""What each arm of a claim cost: the one fold over its charges, for one problem and in all."""
 
+import math
 from dataclasses import dataclass
 from typing import final
 
-from netgain.analysis import amortisation
 from netgain.metering import ledger
-from netgain.records.claim import Arm, Claim, Purpose, Terms
+from netgain.records.claim import Arm, Charge, Claim, Purpose
 from netgain.records.cost import Cost, Currency
 
-MATCHING_CURRENCIES = (Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.FLOPS)
+PUBLISHED_CURRENCIES = (Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.FLOPS)
 TRIAL_CURRENCIES = (
     *(Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.TOKENS_TRAINING),
     *(Currency.TOKENS_GENERATED, Currency.FLOPS),
 )
-TRAINING = (Purpose.ADAPT, Purpose.LEARN)
+
+
+def currencies_of(claim: Claim) -> tuple[Currency, ...]:
+    """The currencies in which the arms of a claim are matched."""
+    return TRIAL_CURRENCIES if claim.terms else PUBLISHED_CURRENCIES
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class ArmCost:
-    """What an arm's training cost. ``adapt``: for its problems, in all. ``bill``: for its outer-loop rounds, at least.
+    """What an arm cost. ``adapt``: for its problems, in all. ``bill``: for one investment (its outer loop), at least.
 
     Published arms are matched on training alone: what a teacher or a grader computed is not published, so that a bill
     with them could not be held against anything. In a trial of our own everything but the exams counts. ``problems`` is
@@ -35,44 +39,49 @@ class ArmCost:
     invested: bool
 
     def adapt_per_problem(self, currency: Currency) -> float | None:
-        """Training cost of one problem, None where unknown."""
+        """The cost of one problem without the bill, None where unknown."""
         amount = self.adapt.exact(currency)
         return None if amount is None or not self.problems else amount / self.problems
 
     def charged(self, currency: Currency) -> float | None:
-        """Training cost of one problem with its share of the bill (at least, where that is incomplete)."""
+        """The cost of one problem with its share of the bill (at least, where that is incomplete)."""
+        return self.shared_by(self.deployments, currency)
+
+    def shared_by(self, deployments: float | None, currency: Currency) -> float | None:
+        """The same with the bill shared by so many problems; by infinitely many it is free."""
         adapt = self.adapt_per_problem(currency)
         if not self.invested or adapt is None:
             return adapt
-        if not self.deployments:
-            return None
-        return amortisation.per_problem(adapt, self.bill.amount(currency) or 0.0, self.deployments)
+        return adapt + (self.bill.amount(currency) or 0.0) / deployments if deployments else None
+
+    def exactly(self, deployments: float | None, currency: Currency) -> float | None:
+        """The same, but None where some part of the bill is unknown."""
+        unknown = self.invested and currency in self.bill_incomplete and deployments != math.inf
+        return None if unknown else self.shared_by(deployments, currency)
+
+    def known_bill(self, currency: Currency) -> float | None:
+        """The whole bill: 0 where nothing was invested, None where some part is unknown."""
+        if not self.invested:
+            return 0.0
+        return None if currency in self.bill_incomplete else self.bill.amount(currency)
 
 
 def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
-    """Fold the charges of an arm and of the outer-loop rounds that it stands on."""
-    if claim.terms is not None:
-        return _trial_cost(claim, arm, claim.terms)
-    charges = ledger.of(claim.charges, arm.name, Purpose.ADAPT)
-    adapt = ledger.sum_up(charges)
+    """Fold the charges of an arm and of the investments that it stands on."""
+    terms = claim.terms
+    adapting, investing = ((), ()) if terms else ((Purpose.ADAPT,), (Purpose.ADAPT, Purpose.LEARN))
+    charges = ledger.of(claim.charges, arm.name, *adapting)
     covered = next((charge.problems for charge in charges if charge.problems is not None), arm.n_problems)
-    if not arm.invests and not arm.invests_unpublished:
-        return ArmCost(covered, arm.n_problems, adapt, Cost.zero(), (), invested=False)
-    rounds = [ledger.of(claim.charges, run, *TRAINING) for run in arm.invests]
-    bill = ledger.sum_up(charge for charges in rounds for charge in charges)
+    deployments = terms.deployments if terms else arm.n_problems
+    rounds = [ledger.of(claim.charges, name, *investing) for name in arm.invests]
+    bill = ledger.sum_up(charge for found in rounds for charge in found)
     complete = bool(rounds) and all(rounds) and not arm.invests_unpublished
-    incomplete = bill.incomplete if complete else tuple(Currency)
-    return ArmCost(covered, arm.n_problems, adapt, bill.at_least, incomplete, invested=True)
+    invested = bool(arm.invests or arm.invests_unpublished)
+    incomplete = (bill.incomplete if complete else tuple(Currency)) if invested else ()
+    once = bill.at_least * (1 / (_times(rounds) if terms else 1)) if invested else Cost.zero()
+    return ArmCost(covered, deployments, ledger.sum_up(charges), once, incomplete, invested)
 
 
-def _trial_cost(claim: Claim, arm: Arm, terms: Terms) -> ArmCost:
-    """The same from a trial's charges: all purposes but evaluation; the bill is that of one investment on average."""
-    charges = ledger.of(claim.charges, arm.name)
-    covered = next((charge.problems for charge in charges), None)
-    bills = [charge for name in arm.invests for charge in ledger.of(claim.charges, name)]
-    times = next((charge.count for charge in bills if charge.count), 1)
-    bill = ledger.sum_up(bills)
-    cost = bill.at_least * (1 / times)
-    return ArmCost(
-        covered, terms.deployments, ledger.sum_up(charges), cost, bill.incomplete, invested=bool(arm.invests)
-    )
+def _times(rounds: list[list[Charge]]) -> int:
+    """How many seeds a trial's investment was made under: its charges cover all of them."""
+    return next((charge.count for found in rounds for charge in found if charge.count), 1)

@@ -23,9 +23,8 @@ from typing import final
 import numpy as np
 from scipy import optimize, special
 
-from netgain.analysis import intervals, power, significance
-from netgain.analysis.intervals import LEVEL, Estimate
-from netgain.analysis.table import Floats
+from netgain.analysis import intervals, significance
+from netgain.analysis.intervals import FEWEST_TO_RESAMPLE, LEVEL, Estimate, Floats
 
 SEVERAL = "Student's margins of seeds and of problems added in squares (seeds crossed with problems)"
 SINGLE = f"{intervals.METHOD}; a single seed, so the luck of the outer loop is not covered"
@@ -118,7 +117,7 @@ def equivalence_p(values: Floats, margin: float) -> float:
 def smallest_detectable(values: Floats) -> float | None:
     """The true mean that as many runs and problems would find in about 80 % of cases."""
     if not crossed(values):
-        return power.smallest_detectable(values.mean(axis=0))
+        return significance.smallest_detectable(values.mean(axis=0))
     squares = Squares.of(values)
     return squares.margin((1 - LEVEL) / 2) + squares.margin(0.2)
 
@@ -134,7 +133,7 @@ def ratio(upper: Floats, lower: Floats, weights: Floats) -> Estimate | None:
 
     if not crossed(lower):  # a single run: the resamples' own ratios
         means = weights @ lower.mean(axis=0)
-        if not means.all():
+        if not means.all() or lower.shape[1] < FEWEST_TO_RESAMPLE:
             return None
         return intervals.from_resamples(value, (weights @ upper.mean(axis=0)) / means, lower.shape[1])
 

@@ -1,41 +1,68 @@
-"""Evidence: one claim joined, priced and ready to be asked; the only state that the rows of a verdict are made from."""
+"""Evidence: one claim joined, priced and ready to be asked; the only state that the rows of a verdict are made from.
+
+Published claims and trials of our own are asked alike: a published arm is a method with a single run on a ladder of one
+rung.
+"""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self, final
 
 import numpy as np
 
-from netgain.analysis import intervals, table
-from netgain.analysis.costs import ArmCost, arm_cost
-from netgain.analysis.table import AnswerTable, Floats
-from netgain.records.claim import Arm, Claim, Role
+from netgain.analysis import crossed, intervals
+from netgain.analysis.costs import ArmCost, arm_cost, currencies_of
+from netgain.analysis.intervals import Estimate, Floats
+from netgain.analysis.table import Table, beside, published_mean
+from netgain.records.claim import Arm, Claim, Role, TrialArm
+from netgain.records.cost import Currency
 from netgain.streams import stream
 
-ENOUGH_OVERLAP = 0.9
-
-
-def accuracy_of(arm: Arm) -> float | None:
-    """Accuracy regenerated from the verdicts, averaged as the authors do; as stated where there are no verdicts."""
-    return arm.accuracy if arm.correct is None else table.published_mean(arm.correct, arm.averaged)
+FRACTIONS = (0.0, 1.0)
 
 
 @final
 @dataclass(frozen=True)
 class Evidence:
-    """A claim with its answer table and its arms' costs. Bootstrap weights are shared by all with as many problems."""
+    """A claim with its table and its arms' costs. Bootstrap weights are shared by all with as many problems.
+
+    ``exam`` is the kind of question that the verdict rests on, empty where a claim knows no kinds.
+    """
 
     claim: Claim
-    answers: AnswerTable
+    table: Table
     costs: dict[str, ArmCost]
-    accuracies: dict[str, float | None]
     seed: int
     _weights: dict[int, Floats] = field(default_factory=dict)
 
     @classmethod
     def of(cls, claim: Claim, seed: int) -> Self:
-        costs = {arm.name: arm_cost(claim, arm) for arm in claim.arms}
-        accuracies = {arm.name: accuracy_of(arm) for arm in claim.arms}
-        return cls(claim, table.build(claim), costs, accuracies, seed)
+        return cls(claim, Table.of(claim), {arm.name: arm_cost(claim, arm) for arm in claim.arms}, seed)
+
+    @cached_property
+    def exam(self) -> str:
+        return self.claim.terms.exam if self.claim.terms else ""
+
+    @cached_property
+    def controls(self) -> tuple[str, ...]:
+        """The kinds of questions that no problem owns."""
+        return self.claim.terms.controls if self.claim.terms else ()
+
+    @cached_property
+    def currencies(self) -> tuple[Currency, ...]:
+        """The currencies in which arms are matched."""
+        return currencies_of(self.claim)
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """Every arm by name."""
+        return {arm.name: arm for arm in self.claim.arms}
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """The settings that have arms, the primary one first."""
+        primary = self.claim.terms.setting if self.claim.terms else ""
+        return sorted(dict.fromkeys(arm.setting for arm in self.claim.arms), key=lambda setting: setting != primary)
 
     def weights(self, units: int) -> Floats:
         """Bootstrap weights for this many problems: the same for every statistic, so that parts add up."""
@@ -47,44 +74,90 @@ class Evidence:
         """The named random stream of this analysis."""
         return stream(self.seed, "analysis", *names)
 
-    def arms_in(self, setting: str) -> list[Arm]:
-        """The arms of one setting, in the claim's order."""
-        return [arm for arm in self.claim.arms if arm.setting == setting]
+    def trial(self, name: str) -> TrialArm:
+        """What a trial knows of an arm; of a published one, that it is compared as it is."""
+        return self.arms[name].trial or TrialArm(method=name, rung=1.0, own=True)
 
-    def rivals_of(self, arm: Arm) -> list[Arm]:
-        """The other conventional arms of the arm's setting that answered (nearly) all the questions it answered."""
-        others = [other for other in self.arms_in(arm.setting) if other.conventional and other.name != arm.name]
-        return [other for other in others if self._comparable(arm, other)]
+    def own(self, setting: str, *roles: Role) -> list[str]:
+        """Of each method of a setting the arm on the rung that is compared, of these roles (all, if none is named)."""
+        arms = (arm for arm in self.claim.arms if arm.setting == setting and self.trial(arm.name).own)
+        return [arm.name for arm in arms if not roles or arm.role in roles]
 
-    def _comparable(self, arm: Arm, other: Arm) -> bool:
-        if arm.correct is None and other.correct is None:
-            return other.accuracy is not None
-        return self.overlap(arm.name, other.name) >= ENOUGH_OVERLAP
+    def method(self, setting: str, method: str) -> str | None:
+        """The arm of this method on the rung that is compared."""
+        return next((name for name in self.own(setting) if self.trial(name).method == method), None)
 
-    def overlap(self, row: str, other: str) -> float:
-        """The share of a row's questions that another row answered too; 0 where one of them has no verdicts."""
-        if row not in self.answers or other not in self.answers:
-            return 0.0
-        asked = int(self.answers.common(row).sum())
-        return int(self.answers.common(row, other).sum()) / asked if asked else 0.0
+    def ladder(self, name: str) -> list[str]:
+        """All rungs of an arm's method, rising: a single one where it was published."""
+        arm, method = self.arms[name], self.trial(name).method
+        rungs = [other for other in self.claim.arms if other.setting == arm.setting]
+        mine = [other.name for other in rungs if self.trial(other.name).method == method]
+        return sorted(mine, key=lambda rung: (self.trial(rung).rung, rung))
 
-    def proportion(self, accuracy: float | None, asked: int | None) -> intervals.Estimate | None:
+    def frozen(self, name: str) -> str | None:
+        """The row of the frozen model to hold an arm against: measured beside it, else the frozen arm of its setting.
+
+        None for the frozen model itself, and where there is none.
+        """
+        arm = self.arms[name]
+        if beside(name) in self.table:
+            return beside(name)
+        if arm.role is Role.FROZEN or arm.frozen_accuracy is not None:
+            return None
+        return next(iter(self.own(arm.setting, Role.FROZEN)), None)
+
+    def frozen_accuracy(self, name: str) -> float | None:
+        """The accuracy of that model, as published or as measured."""
+        arm, row = self.arms[name], self.frozen(name)
+        if arm.frozen_correct:
+            return published_mean(arm.frozen_correct, arm.averaged)
+        return arm.frozen_accuracy if row is None else self.accuracies[row]
+
+    @cached_property
+    def accuracies(self) -> dict[str, float | None]:
+        """Of each arm its accuracy: published verdicts are averaged as their authors do; without any, as stated."""
+        return {arm.name: self._accuracy(arm) for arm in self.claim.arms}
+
+    def _accuracy(self, arm: Arm) -> float | None:
+        if arm.correct is not None:
+            return published_mean(arm.correct, arm.averaged)
+        measured = self.accuracy(arm.name, self.exam)
+        return measured.value if measured and arm.trial else arm.accuracy
+
+    def kinds(self, setting: str) -> list[str]:
+        """The kinds of questions that problems of a setting own, the primary kind first; one without a name if none."""
+        names = {arm.exam for arm in self.claim.arms if arm.setting == setting}
+        exams = (exam for exam in self.claim.exams if exam.name in names)
+        found = dict.fromkeys(kind for exam in exams for problem in exam.problems for kind in problem.kinds)
+        own = [kind for kind in found if kind not in self.controls]
+        return sorted(own, key=lambda kind: kind != self.exam) if self.exam and own else [self.exam]
+
+    def estimate(self, values: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Estimate:
+        """The mean of seeds by problems with its interval."""
+        return crossed.estimate(values, self.weights(values.shape[1]), bounds)
+
+    def accuracy(self, name: str, kind: str) -> Estimate | None:
+        """An arm's measured accuracy on one kind of question."""
+        values = self.table.means(name, kind=kind)
+        return None if values is None else self.estimate(values[0], FRACTIONS)
+
+    def over(self, a: str, b: str) -> Estimate | None:
+        """One arm's accuracy minus another's on what both answered; None where that is nothing."""
+        pair = self.table.means(a, b, kind=self.exam)
+        return None if pair is None else self.estimate(pair[0] - pair[1])
+
+    def by_seed(self, name: str) -> list[float]:
+        """The accuracy of each seed on the primary kind of question, over the problems that it was examined on."""
+        cells = self.table.cells(name, kind=self.exam)
+        rows = () if cells is None else cells[0]
+        return [float(np.nanmean(row)) for row in rows if not np.isnan(row).all()]
+
+    def stated(self, name: str, *, frozen: bool = False) -> Estimate | None:
         """An accuracy that was only stated, with Wilson's interval; None where it or its n is unknown."""
+        arm = self.arms[name]
+        other = self.arms.get(self.frozen(name) or "")
+        accuracy, asked = (arm.accuracy, arm.n_questions)
+        if frozen:
+            accuracy = self.frozen_accuracy(name)
+            asked = arm.frozen_questions or (other.n_questions if other else None) or arm.n_questions
         return None if accuracy is None or not asked else intervals.wilson(accuracy * asked, asked)
-
-    def share_questions(self, *rows: str) -> bool:
-        """Whether all these rows have verdicts and some question in common."""
-        return all(row in self.answers for row in rows) and bool(self.answers.common(*rows).any())
-
-    def last_rounds(self) -> list[Arm]:
-        """Of each setting and prompt the self-improving arm of the highest round; the headline arm first."""
-        last: dict[tuple[str, str], Arm] = {}
-        for arm in self.claim.arms:
-            if arm.role is Role.SELF_IMPROVING:
-                key = (arm.setting, arm.prompt)
-                if key not in last or (arm.round or 0) > (last[key].round or 0):
-                    last[key] = arm
-        chosen = list(last.values())
-        if self.claim.headline and self.claim.headline not in {arm.name for arm in chosen}:
-            chosen.append(self.claim.arm(self.claim.headline))
-        return sorted(chosen, key=lambda arm: arm.name != self.claim.headline)

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from netgain.analysis.table import Floats
-
+Floats = NDArray[np.float64]
 RESAMPLES = 10_000
 FEWEST_TO_RESAMPLE = 10
 ROUNDING = 1e-9

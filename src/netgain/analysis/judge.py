@@ -1,38 +1,45 @@
 """From a claim to its verdict: the one place where the analysis comes together."""
 
 from netgain import __version__
-from netgain.analysis import compare, gap, rows, sentences
+from netgain.analysis import arms, crossed, findings, forgetting, reward, sentences
+from netgain.analysis.amortisation import amortisations, break_even_rows
+from netgain.analysis.comparisons import comparisons
+from netgain.analysis.decomposition import decompositions
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.trial.judge import judge_trial
-from netgain.analysis.verdict import Verdict
-from netgain.records.claim import Claim
+from netgain.analysis.matching import Contest, contests
+from netgain.analysis.rows import DomainRow
+from netgain.analysis.verdict import Comparison, DecompositionRow, Headline, RetentionTable, Verdict
+from netgain.errors import InputError
+from netgain.records.claim import BEST_CONVENTIONAL, Claim, Terms
+
+NOTES = (
+    "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
+    "reported beside it; every arm may try as many settings.",
+    "The best conventional arm is chosen on development problems among the trained arms that are not self-improving; "
+    "a perfect writer, the arms that read the text at the exam and the frozen model are shown, but are no rivals.",
+    "Between two rungs of a ladder accuracy is taken as linear in the logarithm of compute, question by question; "
+    "beyond its ends nothing is said.",
+)
 
 
 def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = None) -> Verdict:
-    """What the claim's records support. ``asked`` adds comparisons by arm name or label.
+    """What the claim's records support; an unfinished trial is judged on what is there and says so.
 
-    Same claim and seed, same verdict. The four questions and the checks are the audit's; here they stay empty.
-    Raises InputError for a comparison with an arm that does not exist. A claim with terms is a trial's and is judged as
-    such; its comparisons were fixed before it ran, and none can be asked for.
+    Same claim and seed, same verdict, in whatever order the arms are written. ``asked`` adds comparisons by arm name or
+    label to a published claim; a trial's were fixed before it ran. The four questions and the checks of published
+    claims are the audit's; here they stay empty. Raises InputError for a comparison that cannot be made.
     """
-    if claim.terms is not None:
-        return judge_trial(claim, seed=seed)
+    if asked and claim.terms:
+        raise InputError(claim.name, "is a trial: its comparisons were fixed before it ran", "read them in its verdict")
     evidence = Evidence.of(claim, seed)
-    arms = rows.arm_rows(evidence)
-    compared = compare.comparisons(evidence, asked or [])
-    parts = gap.decompositions(evidence)
-    rewards, stability = rows.reward_rows(evidence), rows.stability_rows(evidence)
-    retention = rows.retention_table(claim.continual[0]) if claim.continual else None
-    headline = sentences.headline(arms, parts, compared, claim.headline)
-    labels = {arm.name: arm.label for arm in arms}
-    invests = claim.arm(claim.headline).invests if claim.headline else ()
-    more = [
-        sentences.bill_sentence(parts, arms, claim.headline),
-        sentences.reward_sentence(rewards, invests),
-        sentences.stability_sentence(stability, labels, claim.headline, retention),
-    ]
-    details = [*headline.details, *(sentence for sentence in more if sentence)]
-    return Verdict(
+    tested = contests(evidence)
+    arm_rows = arms.arm_rows(evidence)
+    labels = {row.name: row.label for row in arm_rows}
+    compared = comparisons(evidence, tested, asked or ())
+    parts = decompositions(evidence, tested)
+    domains = [_domain(contest, claim.terms, parts, compared, labels) for contest in tested if claim.terms]
+    retentions = [forgetting.retention_table(continual) for continual in claim.continual]
+    verdict = Verdict(
         netgain=__version__,
         claim=claim.name,
         title=claim.title,
@@ -43,25 +50,71 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         tokens=claim.tokens,
         glossary=claim.glossary,
         seed=seed,
-        headline=headline.model_copy(update={"details": details}),
-        arms=arms,
+        headline=Headline(sentence="", details=[], kind="cannot tell"),
+        arms=arm_rows,
         comparisons=compared,
         decomposition=parts,
-        amortisation=gap.amortisations(evidence),
-        rewards=rewards,
-        outer_loop=rows.outer_loop_rows(evidence),
-        stability=stability,
-        retention=retention,
+        amortisation=amortisations(evidence, tested),
+        rewards=reward.reward_rows(evidence),
+        outer_loop=reward.outer_loop_rows(evidence),
+        stability=forgetting.stability_rows(evidence),
+        retention=_retention(retentions, claim),
         reported={kind: str(source) if source else None for kind, source in claim.reported.items()},
         questions=[],
-        findings=list(claim.findings),
-        notes=[*claim.notes, *_repeats(evidence)],
+        findings=findings.of_trial(evidence, arm_rows, domains, compared) if claim.terms else list(claim.findings),
+        notes=[*claim.notes, *(NOTES if claim.terms else ()), *_repeats(evidence)],
+        terms=claim.terms,
+        domains=domains,
+        break_even=break_even_rows(evidence, tested),
+        regimes=arms.regime_rows(evidence),
+        spread=arms.spread_rows(evidence),
+        compute=arms.compute_rows(evidence),
+        card=arms.card_rows(evidence),
+        retentions=retentions if claim.terms else [],
+        judging=claim.judging,
         setup=claim.setup,
+    )
+    return verdict.model_copy(update={"headline": sentences.headline(verdict)})
+
+
+def _domain(
+    contest: Contest,
+    terms: Terms,
+    parts: list[DecompositionRow],
+    compared: list[Comparison],
+    labels: dict[str, str],
+) -> DomainRow:
+    """The verdict on one domain of a trial, in the trial's own currency."""
+    row = sentences.primary_row([row for row in parts if row.currency == terms.currency], contest.arm)
+    ends = (contest.arm, contest.rival, terms.exam)
+    mine = [found for found in compared if found.exam == terms.exam]
+    comparison = next((found for found in mine if (found.a, found.b, found.exam) == ends), None)
+    equivalent = comparison.p_equivalent if comparison else None
+    kind = sentences.judgement(row, equivalent, fixed=terms.against != BEST_CONVENTIONAL)
+    return DomainRow(
+        setting=contest.setting,
+        primary=contest.setting == terms.setting,
+        arm=contest.arm,
+        rival=contest.rival,
+        chosen_on=contest.chosen_on,
+        frozen=contest.frozen,
+        sentence=sentences.sentence(kind, row, contest.arm, labels, mine),
+        kind=kind,
+        p_equivalent=equivalent,
+        n_problems=row.n_problems if row else None,
+        n_seeds=row.n_seeds if row else None,
+        method=crossed.SEVERAL if row and (row.n_seeds or 1) > 1 else crossed.SINGLE,
     )
 
 
+def _retention(tables: list[RetentionTable], claim: Claim) -> RetentionTable | None:
+    """That of the arm under test, else the first."""
+    name = f"{claim.terms.setting}/{claim.terms.compare}" if claim.terms else ""
+    return next((table for table in tables if table.name == name), next(iter(tables), None))
+
+
 def _repeats(evidence: Evidence) -> list[str]:
-    count = evidence.answers.repeated
+    count = evidence.table.repeated
     if not count:
         return []
     return [

@@ -1,24 +1,150 @@
-"""Which rivals an arm may be held against: those that cost no more, in a stated currency."""
+"""What an arm is held against: the conventional arms that may be its rival, and where their ladders meet its cost.
 
+Between two rungs of a ladder accuracy is taken as linear in the logarithm of what was spent, question by question;
+beyond the ladder's ends nothing is said. A rung within 1 % of the amount asked for is taken as it is. A published arm
+is a ladder of one rung: it can be afforded, exactly or with something left, or it cannot.
+"""
+
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
 
 import numpy as np
 
-from netgain.analysis.table import Floats
+from netgain.analysis.evidence import Evidence
+from netgain.analysis.intervals import Floats
+from netgain.records.claim import BEST_CONVENTIONAL, UNTRAINED, Arm, Role, Terms
 
 TOLERANCE = 0.01
 FOLDS = 10
 REPEATS = 20
+ENOUGH_OVERLAP = 0.9
+
+Chosen = Literal["development", "fixed before the run", "test", "nothing"]
+Ladder = tuple[str, ...]
 
 
-def affordable(costs: Mapping[str, float | None], budget: float) -> list[str]:
-    """The names whose cost is known and at most ``budget`` (1 % over is still counted as equal)."""
-    return [name for name, cost in costs.items() if cost is not None and cost <= budget * (1 + TOLERANCE)]
+@final
+@dataclass(frozen=True)
+class Contest:
+    """An arm under test, the frozen model's row to hold it against, and its rivals, each with its ladder.
+
+    A trial knows its one rival beforehand. Of published arms every conventional one that answered the same questions
+    may be the rival; the best is chosen on those very questions (``chosen_on`` is ``test``), which cross-fitting mends.
+    """
+
+    setting: str
+    arm: str
+    frozen: str | None
+    rivals: Mapping[str, Ladder]
+    chosen_on: Chosen
+
+    @property
+    def rival(self) -> str | None:
+        """The rival of a trial."""
+        return next(iter(self.rivals), None)
 
 
-def best(accuracies: Mapping[str, float], names: list[str]) -> str | None:
-    """The most accurate of these names; the first in order among equals."""
-    return max(names, key=lambda name: accuracies[name], default=None)
+@final
+@dataclass(frozen=True)
+class Point:
+    """Where a ladder meets an amount: the rungs mixed, what they spent, and whether that is less than the amount."""
+
+    mixture: Mapping[str, float]
+    spent: float
+    short: bool
+
+
+def meet(costs: Mapping[str, float | None], amount: float) -> Point | None:
+    """The point of a ladder at ``amount``; its top, marked as short, beyond the end; None below its beginning."""
+    rungs = sorted(((name, cost) for name, cost in costs.items() if cost is not None), key=lambda rung: rung[1])
+    near = [rung for rung in rungs if abs(rung[1] - amount) <= TOLERANCE * amount]
+    if near:
+        return Point({near[-1][0]: 1.0}, near[-1][1], short=False)
+    below = [rung for rung in rungs if rung[1] < amount]
+    above = [rung for rung in rungs if rung[1] > amount]
+    if not below:
+        return None
+    low = below[-1]
+    if not above or low[1] <= 0:
+        return Point({low[0]: 1.0}, low[1], short=True)
+    high = above[0]
+    weight = math.log2(amount / low[1]) / math.log2(high[1] / low[1])
+    return Point({low[0]: 1.0 - weight, high[0]: weight}, amount, short=False)
+
+
+def contests(evidence: Evidence) -> list[Contest]:
+    """Whom the claim is about: the arm under test in each setting, or every prompt's last self-improving round."""
+    terms = evidence.claim.terms
+    if terms is None:
+        return [_published(evidence, arm) for arm in last_rounds(evidence)]
+    tested = [(setting, evidence.method(setting, terms.compare)) for setting in evidence.settings]
+    return [_tested(evidence, setting, arm, terms) for setting, arm in tested if arm is not None]
+
+
+def _published(evidence: Evidence, arm: Arm) -> Contest:
+    rivals = {name: (name,) for name in sorted(comparable(evidence, arm))}
+    return Contest(arm.setting, arm.name, evidence.frozen(arm.name), rivals, "test")
+
+
+def _tested(evidence: Evidence, setting: str, arm: str, terms: Terms) -> Contest:
+    rival, chosen = choose_rival(evidence, setting, terms)
+    rivals = {rival: tuple(evidence.ladder(rival))} if rival and rival != arm else {}
+    return Contest(setting, arm, evidence.frozen(arm), rivals, chosen)
+
+
+def comparable(evidence: Evidence, arm: Arm) -> list[str]:
+    """The other conventional arms of the arm's setting that answered (nearly) all the questions it answered."""
+    others = [arm_ for arm_ in evidence.claim.arms if arm_.setting == arm.setting and arm_.name != arm.name]
+    return [other.name for other in others if other.conventional and _comparable(evidence, arm, other)]
+
+
+def _comparable(evidence: Evidence, arm: Arm, other: Arm) -> bool:
+    table = evidence.table
+    if arm.name not in table and other.name not in table:
+        return other.accuracy is not None
+    if arm.name not in table or other.name not in table:
+        return False
+    asked = int(table.common(arm.name).sum())
+    return bool(asked) and int(table.common(arm.name, other.name).sum()) / asked >= ENOUGH_OVERLAP
+
+
+def last_rounds(evidence: Evidence) -> list[Arm]:
+    """Of each setting and prompt the self-improving arm of the highest round; the headline arm first."""
+    last: dict[tuple[str, str], Arm] = {}
+    claim = evidence.claim
+    for arm in sorted(claim.arms, key=lambda arm: (-(arm.round or 0), arm.name)):
+        if arm.role is Role.SELF_IMPROVING:
+            last.setdefault((arm.setting, arm.prompt), arm)
+    chosen = {arm.name for arm in last.values()} | ({claim.headline} if claim.headline else set())
+    return sorted((arm for arm in claim.arms if arm.name in chosen), key=lambda arm: arm.name != claim.headline)
+
+
+def closed_book(evidence: Evidence, setting: str) -> list[str]:
+    """The arms that answer from what they were trained on: all but the frozen model and those that read the text."""
+    return [name for name in evidence.own(setting) if evidence.arms[name].role not in UNTRAINED]
+
+
+def choose_rival(evidence: Evidence, setting: str, terms: Terms) -> tuple[str | None, Chosen]:
+    """The rival of one domain of a trial and how it was chosen: as the trial fixed it, else the best conventional arm:
+    trained, and without a teacher that is the world's own writer."""
+    if terms.against != BEST_CONVENTIONAL:
+        return evidence.method(setting, terms.against), "fixed before the run"
+    out = {Role.SELF_IMPROVING} | ({Role.TEACHER} if terms.oracle else set())
+    names = [name for name in closed_book(evidence, setting) if evidence.arms[name].role not in out]
+    names = [name for name in names if evidence.trial(name).method != terms.compare]
+    return best_of(evidence, names) if names else (None, "nothing")
+
+
+def best_of(evidence: Evidence, names: list[str]) -> tuple[str, Chosen]:
+    """The most accurate on development problems; on test problems only where no development accuracy is known."""
+    names = sorted(names)
+    developed = {name: value for name in names if (value := evidence.trial(name).development) is not None}
+    if developed or len(names) == 1:
+        return max(developed, key=lambda name: developed[name], default=names[0]), "development"
+    tested = {name: found.value for name in names if (found := evidence.accuracy(name, evidence.exam))}
+    return max(tested, key=lambda name: tested[name], default=names[0]), "test"
 
 
 def cross_fitted(arm: Floats, rivals: Floats, rng: np.random.Generator, folds: int = FOLDS) -> Floats:

@@ -1,210 +1,143 @@
-"""The descriptive rows of a verdict: arms, the outer loop's bill, rewards, stability, retention."""
+"""What a verdict is made of: values with their intervals, and the rows that only a trial of our own has.
 
-import numpy as np
+Accuracies, differences and intervals are fractions.
+"""
 
-from netgain.analysis import frontier, intervals, reward, stability
-from netgain.analysis.costs import MATCHING_CURRENCIES
-from netgain.analysis.evidence import Evidence
-from netgain.analysis.table import Floats, frozen_row, published_mean
-from netgain.analysis.verdict import ArmRow, Interval, OuterLoopRow, RetentionTable, RewardRow, StabilityRow
-from netgain.metering import ledger
-from netgain.records.claim import Arm, Continual, Purpose, RewardRun
-from netgain.records.cost import Currency
+from typing import Literal, Self, final
 
+from pydantic import BaseModel, ConfigDict
 
-def arm_rows(evidence: Evidence) -> list[ArmRow]:
-    """One row an arm, in the claim's order."""
-    return [_arm(evidence, arm, _undominated(evidence, arm)) for arm in evidence.claim.arms]
+from netgain.analysis.intervals import Estimate
+
+HeadlineKind = Literal["method", "nothing left", "no difference", "no gain", "rival ahead", "unmatched", "cannot tell"]
 
 
-def _undominated(evidence: Evidence, arm: Arm) -> list[str]:
-    found = []
-    for currency in MATCHING_CURRENCIES:
-        points = {
-            other.name: (cost, accuracy)
-            for other in evidence.arms_in(arm.setting)
-            if (cost := evidence.costs[other.name].charged(currency)) is not None
-            and (accuracy := evidence.accuracies[other.name]) is not None
-        }
-        if arm.name in frontier.undominated(points):
-            found.append(currency.value)
-    return found
+class VerdictModel(BaseModel):
+    """Base of the verdict's parts: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _arm(evidence: Evidence, arm: Arm, undominated: list[str]) -> ArmRow:
-    cost = evidence.costs[arm.name]
-    per_problem = {currency: cost.adapt_per_problem(currency) for currency in MATCHING_CURRENCIES}
-    interval = _accuracy_interval(evidence, arm)
-    unpadded = cost.adapt.flops_unpadded
-    return ArmRow(
-        name=arm.name,
-        label=arm.label,
-        setting=arm.setting,
-        role=arm.role,
-        prompt=arm.prompt,
-        round=arm.round,
-        headline=arm.name == evidence.claim.headline,
-        accuracy=evidence.accuracies[arm.name],
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        accuracy_published=arm.accuracy,
-        accuracy_paper=arm.paper_accuracy,
-        frozen_accuracy=published_mean(arm.frozen_correct, arm.averaged) if arm.frozen_correct else arm.frozen_accuracy,
-        frozen_group=arm.frozen_group,
-        n_problems=arm.n_problems,
-        n_questions=arm.n_questions,
-        seeds=arm.seeds,
-        updates=cost.adapt.exact(Currency.UPDATES),
-        updates_per_problem=per_problem[Currency.UPDATES],
-        tokens_real=cost.adapt.exact(Currency.TOKENS_REAL),
-        tokens_real_per_problem=per_problem[Currency.TOKENS_REAL],
-        tokens_padded=cost.adapt.exact(Currency.TOKENS_PADDED),
-        tokens_padded_per_problem=per_problem[Currency.TOKENS_PADDED],
-        flops_per_problem=per_problem[Currency.FLOPS],
-        flops_unpadded_per_problem=unpadded / cost.problems if unpadded and cost.problems else None,
-        tokens_estimated=Currency.TOKENS_REAL in cost.adapt.estimated,
-        learning_rate=arm.training.learning_rate if arm.training else None,
-        training=_settings(arm),
-        invests=list(arm.invests),
-        invests_unpublished=list(arm.invests_unpublished),
-        charged_per_problem={currency.value: cost.charged(currency) for currency in MATCHING_CURRENCIES},
-        charged_incomplete=[currency.value for currency in MATCHING_CURRENCIES if currency in cost.bill_incomplete],
-        undominated=undominated,
-        sources=list(arm.sources),
-    )
+@final
+class Interval(VerdictModel):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> Self:
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+    @classmethod
+    def maybe(cls, estimate: Estimate | None) -> Self | None:
+        """None for None."""
+        return None if estimate is None else cls.of(estimate)
 
 
-def _settings(arm: Arm) -> dict[str, str]:
-    if arm.training is None:
-        return {}
-    known = arm.training.model_dump(exclude_none=True)
-    return {key: ", ".join(value) if isinstance(value, tuple) else str(value) for key, value in known.items()}
+@final
+class DomainRow(VerdictModel):
+    """The verdict on one domain: the arm under test, the rival that development problems chose, and the sentence."""
+
+    setting: str
+    primary: bool
+    arm: str | None
+    rival: str | None
+    chosen_on: Literal["development", "fixed before the run", "test", "nothing"]
+    frozen: str | None
+    sentence: str
+    kind: HeadlineKind
+    p_equivalent: float | None
+    n_problems: int | None
+    n_seeds: int | None
+    method: str
 
 
-def _accuracy_interval(evidence: Evidence, arm: Arm) -> intervals.Estimate | None:
-    if arm.name in evidence.answers:
-        questions = evidence.answers.common(arm.name)
-        if not questions.any():
-            return None
-        values = evidence.answers.problem_means((arm.name,), questions)[0]
-        return intervals.estimate(values, evidence.weights(len(values)), bounds=(0.0, 1.0))
-    return evidence.proportion(arm.accuracy, arm.n_questions)
+@final
+class AfterDeployments(VerdictModel):
+    """The method's part when an investment is shared by ``deployments`` problems (None: a free one), at ``spent`` a
+    problem for both arms; None where the rival's ladder does not reach so far."""
+
+    deployments: int | None
+    spent: float
+    method_part: Interval | None
 
 
-def outer_loop_rows(evidence: Evidence) -> list[OuterLoopRow]:
-    """The bill of each published round, folded from its charges."""
-    return [_outer_loop(evidence, run) for run in evidence.claim.reward_runs]
+@final
+class BreakEvenRow(VerdictModel):
+    """From how many deployments on an investment is worth it: the arm against its rival at the same total spent.
+
+    ``ahead_from``: from there on the method's part stays above zero; ``clear_from``: its whole interval does. None with
+    ``never`` (or ``never_clear``): not even where the investment is free. ``not_before`` is the first number of
+    deployments at which the rival's ladder reaches the arm's total: below it nothing can be told.
+    """
+
+    setting: str
+    arm: str
+    rival: str
+    currency: str
+    bill: float
+    ahead_from: int | None
+    clear_from: int | None
+    never: bool
+    never_clear: bool
+    not_before: int | None
+    after: list[AfterDeployments]
 
 
-def _outer_loop(evidence: Evidence, run: RewardRun) -> OuterLoopRow:
-    charges = ledger.of(evidence.claim.charges, run.name)
-    inner = ledger.sum_up(ledger.of(charges, run.name, Purpose.ADAPT))
-    generated = ledger.sum_up(charges).at_least.tokens_generated
-    by_purpose = {purpose: ledger.of(charges, run.name, purpose) for purpose in Purpose}
-    calls = {charge.operation: charge.count for charge in charges}
-    return OuterLoopRow(
-        name=run.name,
-        prompt=run.prompt,
-        round=run.round,
-        inner_loops=run.problems * run.edits * run.repeats,
-        edits=run.problems * run.edits,
-        kept=run.kept,
-        discarded=run.problems * run.edits - run.kept,
-        updates=inner.at_least.updates,
-        tokens_real=inner.at_least.tokens_real,
-        tokens_padded=inner.at_least.tokens_padded,
-        tokens_generated=generated,
-        flops=inner.at_least.flops,
-        flops_unpadded=inner.flops_unpadded,
-        answers=calls.get("answer a question"),
-        grader_calls=next((count for name, count in calls.items() if name.startswith("grade")), None),
-        verdicts_stored=run.verdicts_stored,
-        tokens_estimated=Currency.TOKENS_REAL in inner.estimated,
-        by_purpose={purpose: ledger.sum_up(rows).at_least.known() for purpose, rows in by_purpose.items() if rows},
-        sources=list(run.sources),
-    )
+@final
+class RegimeRow(VerdictModel):
+    """What is best where something is not allowed: chosen on development problems, accuracy on test problems.
+
+    ``over`` is the arm under test minus this one, each on its own rung.
+    """
+
+    regime: str
+    setting: str
+    arm: str
+    accuracy: Interval
+    over: Interval | None
 
 
-def reward_rows(evidence: Evidence) -> list[RewardRow]:
-    """How far each round's reward can be trusted."""
-    return [_reward(evidence, run) for run in evidence.claim.reward_runs]
+@final
+class SpreadRow(VerdictModel):
+    """How much luck there is: an arm's accuracy in each seed, and the development accuracy of each setting tried.
+
+    ``deviation`` is the standard deviation of a run's true accuracy, the chance of its problems taken out.
+    """
+
+    setting: str
+    arm: str
+    by_seed: list[float]
+    deviation: float | None
+    settings: dict[str, float]
+    chosen: str | None
 
 
-def _reward(evidence: Evidence, run: RewardRun) -> RewardRow:
-    rewards = _rewards(run)
-    found, apparent, held_out = None, None, None
-    if rewards is not None:
-        found = reward.reliability(rewards)
-        apparent = float(reward.apparent_gains(rewards.mean(axis=2)).mean())
-        if run.repeats > 1:
-            gains = reward.held_out_gains(rewards)
-            held_out = Interval.of(intervals.estimate(gains, evidence.weights(len(gains))))
-    elif run.means and len({len(row) for row in run.means}) == 1:
-        means = np.array(run.means, dtype=np.float64)
-        apparent = float(reward.apparent_gains(means).mean())
-        if run.deviations is not None:
-            deviations = np.array(run.deviations, dtype=np.float64)
-            found = reward.reliability_from_moments(means, deviations, run.repeats)
-    return RewardRow(
-        arm=run.name,
-        prompt=run.prompt,
-        round=run.round,
-        problems=run.problems,
-        edits=run.edits,
-        repeats=run.repeats,
-        reliability=found.mean if found else None,
-        reliability_single=found.single if found else None,
-        apparent_gain=apparent,
-        heldout_gain=held_out.value if held_out else None,
-        heldout=held_out,
-    )
+@final
+class ComputeRow(VerdictModel):
+    """What an arm on its own rung spent on one purpose for one problem; ``before``: its share of the investment."""
+
+    setting: str
+    arm: str
+    purpose: str
+    before: bool
+    per_problem: dict[str, float]
 
 
-def _rewards(run: RewardRun) -> Floats | None:
-    """Accuracies as problems by edits by repeats, where every problem has as many edits and repeats as the others."""
-    if run.correct is None or {len(rows) for rows in run.correct} != {run.edits}:
-        return None
-    counts = np.array(run.correct, dtype=np.float64)
-    result: Floats = counts / np.array(run.questions, dtype=np.float64)[:, None, None]
-    return result
+@final
+class CardRow(VerdictModel):
+    """All that one method took in a trial: adaptations on every rung, investments, tuning, exams; totals by currency.
 
+    ``rejected`` is the part of adaptations and investments whose results were thrown away or failed.
+    """
 
-def stability_rows(evidence: Evidence) -> list[StabilityRow]:
-    """For every arm with a frozen model beside it: what training fixed and broke."""
-    rows = []
-    for arm in evidence.claim.arms:
-        pair = (frozen_row(arm.name), arm.name)
-        if evidence.share_questions(*pair):
-            questions = evidence.answers.common(*pair)
-            found = stability.fixed_broken(*(evidence.answers.answers(row)[questions] for row in pair))
-            rows.append(
-                StabilityRow(
-                    arm=arm.name,
-                    fixed=found.fixed,
-                    broken=found.broken,
-                    previously_correct=found.previously_correct,
-                    questions=found.questions,
-                )
-            )
-    return rows
-
-
-def retention_table(continual: Continual) -> RetentionTable:
-    """The retention matrix with its means, and the change within the runs that were published singly."""
-    means = stability.retention(continual.mean)
-    runs = [found for matrix in continual.runs if (found := stability.retention(matrix))]
-    change = None
-    if len(runs) > 1:
-        change = Interval.of(intervals.student(np.array([run.after_all - run.untouched for run in runs])))
-    return RetentionTable(
-        name=continual.name,
-        sequences=continual.sequences,
-        matrix=[list(row) for row in continual.mean],
-        untouched=means.untouched if means else None,
-        right_after=means.right_after if means else None,
-        after_all=means.after_all if means else None,
-        runs=len(runs),
-        change_in_runs=change,
-        method=f"Student's interval over the {len(runs)} runs published singly" if change else "single runs missing",
-        sources=list(continual.sources),
-    )
+    setting: str
+    method: str
+    label: str
+    seeds: int
+    adaptations: int
+    spent: dict[str, dict[str, float]]
+    rejected: dict[str, float]
+    total: dict[str, float]

@@ -1,14 +1,13 @@
-"""Tests of a difference: sign flips by problem, exact McNemar by question, Holm over many, equivalence."""
+"""Tests of a difference: sign flips by problem, exact McNemar by question, Holm over many, equivalence; and power."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-from netgain.analysis.intervals import ROUNDING, constant
-from netgain.analysis.table import Floats
+from netgain.analysis.intervals import ROUNDING, Floats, constant
 
 FLIPS = 10_000
 
@@ -79,3 +78,22 @@ def equivalence_p(differences: Floats, margin: float) -> float:
     above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
     return float(max(above, below))
+
+
+def smallest_detectable(differences: Floats, power: float = 0.8, alpha: float = 0.05) -> float | None:
+    """The true mean difference that a two-sided test at ``alpha`` over these problems finds with this ``power``.
+
+    From the spread of the paired differences (one a problem), by the non-central t distribution. A fraction; None
+    for fewer than three problems. Where all differences are equal there is no spread to plan with: None. Only the
+    tail on the effect's side is counted; the other holds less than 1e-6 at usual powers.
+    """
+    units = len(differences)
+    if units < 3 or constant(differences):
+        return None
+    error = float(np.std(differences, ddof=1) / np.sqrt(units))
+    critical = float(stats.t.ppf(1 - alpha / 2, units - 1))
+
+    def shortfall(shift: float) -> float:
+        return float(stats.nct.sf(critical, units - 1, shift)) - power
+
+    return float(optimize.brentq(shortfall, 0.1, critical + 3.0)) * error

@@ -1,91 +1,190 @@
-"""The answer table: who answered which question rightly, joined over arms by problem and question."""
+"""The table of a claim: who answered which question rightly, as arms x seeds x questions, joined over all arms.
 
-from dataclasses import dataclass
+A published arm is a run under one seed, and the frozen model that was measured beside it is a row like any other. Arms
+are joined by problem and question, never by position; a question that a problem holds twice, word for word, counts once
+(its first verdict).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import final
+from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netgain.records.claim import Arm, Claim, Exam
+from netgain.analysis.intervals import Floats
+from netgain.records.claim import UNTRAINED, Arm, Claim, Exam, SeedRun
 
-Floats = NDArray[np.float64]
 FROZEN = "frozen"
+Mask = NDArray[np.bool_]
 
 
-def frozen_row(name: str) -> str:
-    """The row of the frozen model's answers that were published beside an arm; no arm's name can be equal to it."""
+def beside(name: str) -> str:
+    """The row of the frozen model as it was measured beside an arm; no arm's name can be equal to it."""
     return f"\0{FROZEN}\0{name}"
 
 
 @final
 @dataclass(frozen=True)
-class AnswerTable:
-    """``correct[row, question]`` is 1, 0 or NaN (not asked); ``problem[question]`` the index of its problem.
+class Runs:
+    """The runs of one arm: ``correct[seed, question]`` is 1, 0 or NaN (not asked).
 
-    A question that a problem holds twice, word for word, counts once (its first verdict).
+    ``untrained``: nothing was learned, so that a single run stands for all seeds.
     """
 
-    rows: tuple[str, ...]
+    seeds: tuple[int, ...]
     correct: Floats
+    untrained: bool
+
+    @property
+    def any_seed(self) -> bool:
+        """Whether this one run answers for every seed."""
+        return self.untrained and len(self.seeds) == 1
+
+    def at(self, seeds: Sequence[int]) -> Floats:
+        """The verdicts under these seeds: seeds by questions."""
+        result: Floats = self.correct[[0 if self.any_seed else self.seeds.index(seed) for seed in seeds]]
+        return result
+
+
+@final
+@dataclass(frozen=True)
+class Table:
+    """All rows over one list of questions; of each question its text's hash, its kind, its problem and its unit.
+
+    Problems that were adapted to at once are one unit: they share the luck of their adaptation. ``repeated`` counts the
+    questions that a problem held more than once.
+    """
+
+    rows: dict[str, Runs]
+    questions: tuple[str, ...]
+    kinds: NDArray[np.str_]
     problem: NDArray[np.int64]
+    unit: NDArray[np.int64]
     repeated: int
+    _cells: dict[tuple[tuple[str, ...], str], Floats | None] = field(default_factory=dict)
 
-    def __contains__(self, row: str) -> bool:
-        return row in self.rows
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        columns: dict[tuple[str, str], tuple[int, int, str]] = {}
+        problems: dict[str, tuple[int, int]] = {}
+        for exam in claim.exams:
+            size = claim.terms.passages if claim.terms and claim.terms.passages < len(exam.problems) else 1
+            first = len(problems)
+            for problem in exam.problems:
+                new = len(problems)
+                place = problems.setdefault(problem.id, (new, first + (new - first) // size))
+                for question, kind in zip(
+                    problem.questions, problem.kinds or ("",) * len(problem.questions), strict=True
+                ):
+                    columns.setdefault((problem.id, question), (*place, kind))
+        index = {key: at for at, key in enumerate(columns)}
+        exams = {exam.name: exam for exam in claim.exams}
+        rows: dict[str, Runs] = {}
+        for arm in claim.arms:
+            if arm.exam in exams:
+                rows |= _rows(arm, exams[arm.exam], index)
+        asked = sum(len(problem.questions) for exam in claim.exams for problem in exam.problems)
+        distinct = sum(len(set(problem.questions)) for exam in claim.exams for problem in exam.problems)
+        return cls(
+            rows,
+            tuple(question for _, question in columns),
+            np.array([kind for *_, kind in columns.values()], dtype=np.str_),
+            np.array([problem for problem, *_ in columns.values()], dtype=np.int64),
+            np.array([unit for _, unit, _ in columns.values()], dtype=np.int64),
+            asked - distinct,
+        )
 
-    def answers(self, row: str) -> Floats:
-        """The verdicts of one row, one value a question."""
-        result: Floats = self.correct[self.rows.index(row)]
+    def __contains__(self, name: str) -> bool:
+        return name in self.rows
+
+    def seeds(self, *names: str) -> list[int]:
+        """The seeds that all of these rows have."""
+        several = [set(self.rows[name].seeds) for name in names if not self.rows[name].any_seed]
+        return sorted(set.intersection(*several) if several else self.rows[names[0]].seeds)
+
+    def common(self, *names: str, kind: str = "") -> Mask:
+        """The questions (of this kind, if one is named) that all of these rows answered under all seeds they share."""
+        seeds = self.seeds(*names)
+        missing = [np.isnan(self.rows[name].at(seeds)).any(axis=0) for name in names]
+        there = ~np.any(missing, axis=0) if seeds else np.zeros(len(self.questions), dtype=np.bool_)
+        return np.asarray(there & (self.kinds == kind) if kind else there)
+
+    def answers(self, name: str, questions: Mask) -> Floats:
+        """The verdicts of a single run on these questions."""
+        result: Floats = self.rows[name].correct[0, questions]
         return result
 
-    def common(self, *rows: str) -> NDArray[np.bool_]:
-        """The questions that every one of these rows answered."""
-        missing = np.isnan(np.vstack([self.answers(row) for row in rows]))
-        return np.asarray(~missing.any(axis=0))
+    def means(self, *names: str, kind: str = "") -> Floats | None:
+        """Mean verdicts as rows by seeds by units, over the seeds, units and questions that all of these rows have.
 
-    def problem_means(self, rows: tuple[str, ...], questions: NDArray[np.bool_]) -> Floats:
-        """Mean verdict of each problem over the given questions, an array of rows by problems (those with any)."""
-        problems = self.problem[questions]
-        values = np.vstack([self.answers(row)[questions] for row in rows])
-        present, index = np.unique(problems, return_inverse=True)
-        counts = np.bincount(index, minlength=len(present))
-        sums = np.vstack([np.bincount(index, weights=row, minlength=len(present)) for row in values])
-        result: Floats = sums / counts
+        Where cells are missing, the fullest complete table is taken. None where a row has no verdicts or nothing is
+        shared.
+        """
+        cells = self.cells(*names, kind=kind)
+        return None if cells is None else _complete(cells)
+
+    def cells(self, *names: str, kind: str = "") -> Floats | None:
+        """The same with the gaps: NaN where some row has no answer of that seed in that unit."""
+        if (names, kind) not in self._cells:
+            there = all(name in self.rows for name in names)
+            self._cells[names, kind] = self._means(names, kind) if there else None
+        return self._cells[names, kind]
+
+    def _means(self, names: tuple[str, ...], kind: str) -> Floats | None:
+        seeds = self.seeds(*names)
+        columns = np.flatnonzero(self.kinds == kind) if kind else np.arange(len(self.questions))
+        if not seeds or not len(columns):
+            return None
+        stacked = np.stack([self.rows[name].at(seeds)[:, columns] for name in names])
+        there = ~np.isnan(stacked).any(axis=0)
+        problems, index = np.unique(self.problem[columns], return_inverse=True)
+        belongs = (index[:, None] == np.arange(len(problems))).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a problem without an answer is 0 of 0: NaN
+            means = (np.where(there, stacked, 0.0) @ belongs) / (there @ belongs)
+        units = self.unit[columns][np.unique(index, return_index=True)[1]]
+        starts = np.flatnonzero(np.diff(units, prepend=-1))
+        result: Floats = np.add.reduceat(means, starts, axis=2) / np.diff([*starts, len(units)])
         return result
 
 
-def build(claim: Claim) -> AnswerTable:
-    """Join the verdicts of all arms of a claim, and of the frozen model beside each."""
-    exams = {exam.name: exam for exam in claim.exams}
-    columns: dict[tuple[str, str], int] = {}
-    problems: dict[str, int] = {}
-    for exam in claim.exams:
-        for problem in exam.problems:
-            problems.setdefault(problem.id, len(problems))
-            for question in problem.questions:
-                columns.setdefault((problem.id, question), len(columns))
-    rows: dict[str, Floats] = {}
-    for arm in claim.arms:
-        if arm.exam in exams:
-            rows |= _rows(arm, exams[arm.exam], columns)
-    asked = sum(len(problem.questions) for exam in claim.exams for problem in exam.problems)
-    distinct = sum(len(set(problem.questions)) for exam in claim.exams for problem in exam.problems)
-    matrix = np.vstack(list(rows.values())) if rows else np.empty((0, len(columns)))
-    index = np.array([problems[problem] for problem, _ in columns], dtype=np.int64)
-    return AnswerTable(tuple(rows), matrix, index, asked - distinct)
+def _rows(arm: Arm, exam: Exam, index: dict[tuple[str, str], int]) -> dict[str, Runs]:
+    """The one place where what was published beside an arm becomes a row: its own verdicts, and the frozen model's."""
+    own = arm.trial.runs if arm.trial else _published(arm.correct)
+    found = {arm.name: (own, arm.role in UNTRAINED), beside(arm.name): (_published(arm.frozen_correct), True)}
+    return {
+        name: Runs(tuple(run.seed for run in runs), _verdicts(runs, exam, index), untrained)
+        for name, (runs, untrained) in found.items()
+        if runs
+    }
 
 
-def _rows(arm: Arm, exam: Exam, columns: dict[tuple[str, str], int]) -> dict[str, Floats]:
-    result = {}
-    for row, verdicts in ((arm.name, arm.correct), (frozen_row(arm.name), arm.frozen_correct)):
-        if verdicts is None:
-            continue
-        values = np.full(len(columns), np.nan)
-        for problem, bits in zip(exam.problems, verdicts, strict=True):
+def _published(verdicts: tuple[str, ...] | None) -> tuple[SeedRun, ...]:
+    return () if verdicts is None else (SeedRun(seed=0, correct=verdicts),)
+
+
+def _verdicts(runs: Sequence[SeedRun], exam: Exam, index: dict[tuple[str, str], int]) -> Floats:
+    values = np.full((len(runs), len(index)), np.nan)
+    for seed, run in enumerate(runs):
+        for problem, bits in zip(exam.problems, run.correct, strict=True):
             for question, bit in zip(reversed(problem.questions), reversed(bits), strict=True):
-                values[columns[problem.id, question]] = np.nan if bit == "-" else float(bit == "1")
-        result[row] = values
+                values[seed, index[problem.id, question]] = np.nan if bit == "-" else float(bit == "1")
+    return values
+
+
+def _complete(cells: Floats) -> Floats | None:
+    """The largest table without gaps: seeds are taken fullest first, units that all taken seeds have."""
+    there = np.asarray(~np.isnan(cells).any(axis=0))
+    order = np.argsort(-there.sum(axis=1), kind="stable")
+    best: tuple[int, list[int]] = (0, [])
+    for count in range(1, len(order) + 1):
+        size = count * int(there[order[:count]].all(axis=0).sum())
+        if size >= best[0] and size:
+            best = (size, sorted(int(index) for index in order[:count]))
+    if not best[0]:
+        return None
+    result: Floats = cells[:, best[1]][:, :, np.flatnonzero(there[best[1]].all(axis=0))]
     return result
 
 

@@ -8,9 +8,7 @@ from typing import Literal, final
 
 from pydantic import ConfigDict, Field
 
-from netgain.analysis.shape import Interval as Interval
-from netgain.analysis.shape import Row as Row
-from netgain.analysis.trial.shape import (
+from netgain.analysis.rows import (
     BreakEvenRow,
     CardRow,
     ComputeRow,
@@ -18,7 +16,9 @@ from netgain.analysis.trial.shape import (
     HeadlineKind,
     RegimeRow,
     SpreadRow,
+    VerdictModel,
 )
+from netgain.analysis.rows import Interval as Interval
 from netgain.records.agreement import Judging
 from netgain.records.claim import Finding, Terms
 from netgain.records.provenance import RunSetup, Source
@@ -27,7 +27,7 @@ SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
 
 
 @final
-class ArmRow(Row):
+class ArmRow(VerdictModel):
     """One arm: how accurate, trained on what, at what cost. Costs are those of training alone.
 
     ``charged_per_problem`` adds to each currency the arm's share of its outer loop's training (a lower bound in those
@@ -90,7 +90,7 @@ class ArmRow(Row):
 
 
 @final
-class Comparison(Row):
+class Comparison(VerdictModel):
     """Two arms on the questions both answered: difference is a - b. Only one comparison is primary.
 
     ``b`` is ``frozen`` for the frozen model as published beside ``a``. ``p_equivalent`` is the p value of the claim
@@ -121,7 +121,7 @@ class Comparison(Row):
 
 
 @final
-class DecompositionRow(Row):
+class DecompositionRow(VerdictModel):
     """An arm's gap over the frozen model, taken apart against the best conventional arm that cost no more.
 
     ``basis`` says what the arm is charged: ``with outer loop`` (its share of the outer loop's bill over
@@ -156,7 +156,7 @@ class DecompositionRow(Row):
 
 
 @final
-class AmortisationRow(Row):
+class AmortisationRow(VerdictModel):
     """After how many problems the outer loop's bill equals what it saves against a rival of no lower accuracy.
 
     One row for each such rival, the cheapest first. With ``bill_incomplete``, ``break_even`` is a lower bound.
@@ -175,7 +175,7 @@ class AmortisationRow(Row):
 
 
 @final
-class RewardRow(Row):
+class RewardRow(VerdictModel):
     """A round's reward: how reliable, how far the best of k seems ahead, and how far it is on a held-out repeat."""
 
     arm: str
@@ -192,7 +192,7 @@ class RewardRow(Row):
 
 
 @final
-class OuterLoopRow(Row):
+class OuterLoopRow(VerdictModel):
     """The bill of one round of an outer loop. Totals; ``None`` where nothing is known."""
 
     name: str
@@ -217,7 +217,7 @@ class OuterLoopRow(Row):
 
 
 @final
-class StabilityRow(Row):
+class StabilityRow(VerdictModel):
     """What an arm's training fixed and broke of the frozen model's answers (distinct questions).
 
     In trials one row a kind of control question, asked after each adaptation: ``accuracy`` on them, its ``change`` from
@@ -236,7 +236,7 @@ class StabilityRow(Row):
 
 
 @final
-class RetentionTable(Row):
+class RetentionTable(VerdictModel):
     """A stream of adaptations. The three means are over the earlier problems (all but the last)."""
 
     name: str
@@ -252,7 +252,7 @@ class RetentionTable(Row):
 
 
 @final
-class QuestionRow(Row):
+class QuestionRow(VerdictModel):
     """One of the four questions of a sceptical reader."""
 
     question: str
@@ -261,7 +261,7 @@ class QuestionRow(Row):
 
 
 @final
-class Headline(Row):
+class Headline(VerdictModel):
     """The verdict in one sentence, and the few that follow from it."""
 
     sentence: str
@@ -270,7 +270,7 @@ class Headline(Row):
 
 
 @final
-class Verdict(Row):
+class Verdict(VerdictModel):
     """All that the records of one claim or trial support."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import TypeVar
 
-from netgain.analysis.evidence import ENOUGH_OVERLAP
+from netgain.analysis.findings import finding as _finding
+from netgain.analysis.findings import severest_first
+from netgain.analysis.matching import ENOUGH_OVERLAP
 from netgain.analysis.sentences import number, points, span
 from netgain.analysis.verdict import ArmRow, RewardRow, Verdict
-from netgain.records.claim import Arm, Claim, Finding, Role, Severity, Training
+from netgain.records.claim import Arm, Claim, Finding, Role, Training
 
 _A = TypeVar("_A", Arm, ArmRow)
 Check = Callable[[Claim, Verdict], Iterator[Finding]]
@@ -344,17 +346,12 @@ CHECKS: tuple[Check, ...] = (
     rounds_unpublished,
     few_problems,
 )
-_ORDER: Sequence[Severity] = ("high", "medium", "low", "note")
 
 
 def run_checks(claim: Claim, verdict: Verdict) -> list[Finding]:
     """All findings: the reader's own and every check's, the severest first."""
     found = [finding for check in CHECKS for finding in check(claim, verdict)]
-    return sorted([*claim.findings, *found], key=lambda finding: _ORDER.index(finding.severity))
-
-
-def _finding(check: str, severity: Severity, message: str, evidence: Sequence[str]) -> Finding:
-    return Finding(check=check, severity=severity, message=message, evidence=tuple(line for line in evidence if line))
+    return severest_first([*claim.findings, *found])
 
 
 def _by_setting(arms: Sequence[_A]) -> list[tuple[str, list[_A]]]:

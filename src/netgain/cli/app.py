@@ -105,17 +105,9 @@ def save_page(path: Path, page: str) -> None:
 
 def judge_folder(folder: Path, *, quiet: bool, json: bool) -> Any:
     """The verdict on a run, from its records alone: written, with its page, and shown or printed as JSON."""
-    from netgain.analysis.trial.judge import judge_run
-    from netgain.records.samples import read_rows
-    from netgain.report.page import render
-    from netgain.trials.store import Store
+    from netgain import api
 
-    store = Store(folder)
-    spec, roles = store.asked()
-    rows = read_rows(folder / "samples.jsonl")
-    verdict = judge_run(spec, rows, roles=roles, setup=store.setup(), seed=spec.seed)
-    save(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
-    save(folder / "report.html", render(verdict))
+    verdict = api.judge_folder(folder)
     if json:
         typer.echo(verdict.model_dump_json(by_alias=True, indent=2))
     elif not quiet:

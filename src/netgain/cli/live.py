@@ -47,9 +47,8 @@ class Live:
         """What is safe on the disk, in words."""
         if self._progress is None:
             return "nothing was begun"
-        return (
-            f"{self._progress.finished} of {len(self._progress.units)} units are finished and saved in {self._folder}"
-        )
+        done, of = self._progress.finished, len(self._progress.tasks)
+        return f"{done} of {of} tasks are finished and saved in {self._folder}"
 
     def _table(self) -> Any:
         from netgain.report.plan_view import progress_page

@@ -62,12 +62,12 @@ def run(
 
     Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did.
     """
+    from netgain.api import default_folder
     from netgain.trials.executor import suited
     from netgain.trials.schedule import run_trial
 
     resolved = _resolve(trial, method, settings, limit, seed)
-    limited = "" if resolved.spec.limited_from is None else f"-limit-{resolved.spec.problems.test}"
-    folder = out or Path("runs") / f"{resolved.spec.name}{limited}"
+    folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
     live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
     try:
         with live:

@@ -59,6 +59,7 @@ class Chooser:
 
     def draw(self, logits: Tensor) -> int:
         """One token from logits [vocabulary] by temperature and top-p."""
+        # In float64: in float32 the cumulative sum over a large vocabulary misses top_p by more than some tokens have.
         p = (logits.to("cpu", torch.float64) / self._sampling.temperature).softmax(-1)
         ranked, order = p.sort(descending=True, stable=True)
         total = ranked.cumsum(-1)

@@ -50,7 +50,7 @@ class FrozenPlan(Generic[W]):
 
 
 def why_not(model: nn.Module) -> str | None:
-    """Why a model cannot be planned, or None where it can."""
+    """Why a model cannot be planned, or None if it can."""
     config: Any = getattr(model, "config", None)
     family = getattr(config, "model_type", type(model).__name__)
     if family not in FAMILIES:

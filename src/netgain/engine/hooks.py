@@ -48,6 +48,7 @@ class HooksBackend:
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots; returns each step's loss (its weighted mean), [G]."""
         groups = _group_of_sequence(pack)
+        # A copy of the pack's rows: gradients of an indexed bank would be dense over all of its slots.
         rows, scale = bank.weights[pack.slots], bank.scale
         with AdapterHooks(self.model, bank.layout, scale, rows, groups, trained=True) as hooks, torch.enable_grad():
             losses = label_losses(self.model, pack)
@@ -105,6 +106,7 @@ class _Addition:
         self.a, self.b, self.groups, self._scale = a, b, groups, scale
 
     def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        # In the adapters' precision, as PEFT does: in 16 bits small updates would be rounded away.
         x = inputs[0].to(self.a.dtype)
         if x.dim() != 3 or len(x) != len(self.groups):
             raise InputError("LoRA target", f"a projection gets {tuple(x.shape)} inputs, not one row per sequence")

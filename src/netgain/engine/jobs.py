@@ -54,6 +54,7 @@ class PadLoss:
             return [], 0.0
         if self.kind == "exact" or pads <= self.probes:
             return list(range(text, self.length - 1)), 1.0
+        # One probe in the middle of each of equally long stretches: pads differ by their position only.
         chosen = [text + int((i + 0.5) * pads / self.probes) for i in range(self.probes)]
         return chosen, pads / self.probes
 
@@ -215,7 +216,7 @@ class InnerLoopJob:
         return Example(
             tokens=tokens + [self.pad_token] * len(pads),
             positions=[*range(text), *pads],
-            targets=tokens[1:] + [self.pad_token] * (1 + len(pads)),
+            targets=tokens[1:] + [self.pad_token] * (1 + len(pads)),  # the reference pads with the end-of-text token
             weights=[float(m) for m in mask[1:]] + [ended] + [weight] * len(pads),
             text=text,
         )

@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 
 from netgain.errors import InputError, nearest
 
-TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-ALIGNMENT = 16
+TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # projections that read the same input
+ALIGNMENT = 16  # weights: a float32 row then starts on a cache line
 
 
 @final
@@ -194,6 +194,7 @@ class AdapterBank:
         if not self._free:
             raise InputError("adapter bank", f"all {self.slots} slots are taken", "free one first")
         slot = self._free.pop(0)
+        # A bank that is only read holds A and B transposed: decoding then reads memory in order.
         self.weights[slot].copy_(adapter.row if self.trained else _transposed(adapter))
         for state in (self.gradients, self.first, self.second):
             if len(state):

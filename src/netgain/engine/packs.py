@@ -96,6 +96,7 @@ def pack_steps(steps: Sequence[SlotStep], dtype: torch.dtype, device: torch.devi
     label_group: list[int] = []
     for group, step in enumerate(steps):
         total = sum(sum(example.weights) for example in step.examples)
+        # The mean is over the step's labels and never over the pack: a job's loss must not depend on its neighbours.
         for example in step.examples:
             first = len(tokens)
             tokens += example.tokens
@@ -179,6 +180,7 @@ class StepScheduler:
         """The members of the next pack, in order of slot."""
         chosen: list[Resident] = []
         rows = 0
+        # Longest first keeps the last packs full: else one long job would finish alone, at the speed of batch size 1.
         for resident in sorted(residents, key=lambda r: (-r.remaining, r.arrival)):
             if not chosen or rows + resident.next.rows <= self.budget:
                 chosen.append(resident)

@@ -22,7 +22,9 @@ STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_pro
 STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(
     ("q_proj", "k_proj", "v_proj"), 0
 )
-HEAD_ROWS = 192  # labelled rows whose logits exist at the same time
+HEAD_ROWS = (
+    192  # labelled rows whose logits exist at the same time: all at once they would be the largest tensor by far
+)
 
 
 @final
@@ -219,6 +221,7 @@ class _Pass:
             rows = slice(first, min(first + HEAD_ROWS, n))
             logits = space.rows("logits", rows.stop - first, width)[:, : plan.vocabulary]
             self._linear(ops.linear, plan.head, y[rows], logits)
+            # Overwrites the logits with their gradient, so that no second [rows, vocabulary] buffer is needed.
             ops.cross_entropy(logits, pack.targets[rows], pack.weights[rows], losses[rows])
             self._linear(ops.linear_back, plan.head, logits, back[rows])
         ops.norm_back(back, x, plan.final_norm, rstd, y, False)
@@ -230,11 +233,12 @@ class _Pass:
         """Back through the layers, as far as the lowest adapter."""
         plan, ops, space = self.plan, self.ops, self.space
         dh = self._rows("dh", plan.hidden)
+        # Below the lowest adapter nothing is trained, so no gradient is needed there: its input gets none either.
         lowest = min((i, STAGES.index(stage)) for i, at in enumerate(self.hooks) for stage in at)
         for i in range(len(plan.layers) - 1, lowest[0] - 1, -1):
             layer, at, stop = plan.layers[i], self.hooks[i], lowest[1] if i == lowest[0] else -1
             gate_up, act = self._rows(f"g.{i}", 2 * plan.intermediate), self._rows("act", plan.intermediate)
-            if at.get(STAGES[3]) is not None:
+            if at.get(STAGES[3]) is not None:  # cheaper to form again than to keep for every layer
                 ops.swiglu(gate_up, act)
             d_act = self._rows("d_act", plan.intermediate)
             if stop < 3:
@@ -266,8 +270,8 @@ class _Pass:
         plan, ops, heads = self.plan, self.ops, self.plan.heads
         qkv, dqkv = self._rows(f"q.{i}", heads.columns), self._rows("dqkv", heads.columns)
         ops.attention_back(self.pack, heads, qkv, d_out, self._rows(f"lse.{i}", heads.query), dqkv)
-        self.flops += self._attention_flops * 5 // 2
-        ops.rope(dqkv, heads, self.pack.positions, plan.rotary, -1.0)
+        self.flops += self._attention_flops * 5 // 2  # scores once more, then the gradients of v, p, q and k
+        ops.rope(dqkv, heads, self.pack.positions, plan.rotary, -1.0)  # a rotation's transpose turns it back
         if layer.q_norm is not None and layer.k_norm is not None:
             raw = self._rows(f"raw.{i}", (heads.query + heads.kv) * heads.size)
             ops.head_norm_back(dqkv, 0, heads.query, layer.q_norm, raw, self._rows(f"rq.{i}", heads.query))

@@ -132,6 +132,7 @@ class _Batch:
 
     def _prefill(self, families: list[list[DecodeRow]]) -> None:
         """Shared prefixes first, then what is each row's own; the last row of each prompt gives the first new token."""
+        # Rows of one adapter must lie next to each other: its product is then one matrix product.
         families = sorted(families, key=lambda family: family[0].slot)
         heads = [family[0] for family in families if family[0].shared_length]
         if heads:
@@ -156,6 +157,7 @@ class _Batch:
         pieces = [_Piece(r, r.entry, r.own_length, (r.tokens[-1],), r.shared, r.shared_length) for r in rows]
         batch = _Rows(pieces, self._backend.device)
         steps = 0
+        # Work is booked once for all steps: a record for each row and token would cost more than small models take.
         while all(row.finish is None for row in rows):
             if steps:
                 batch.advance([row.tokens[-1] for row in rows])
@@ -223,7 +225,7 @@ class _Batch:
             ops.linear(layer.gate_up, x, gate_up)
             self._adapt(at.get(STAGES[2]), batch, x, gate_up)
             ops.swiglu(gate_up, act)
-            delta = mixed
+            delta = mixed  # added to the stream by the next norm: one pass over memory less
             ops.linear(layer.down, act, delta)
             self._adapt(at.get(STAGES[3]), batch, act, delta)
         if not logits or delta is None:

@@ -133,6 +133,7 @@ class Scorer:
             logits = self._model(**inputs, use_cache=False, **kept).logits
             for row, (place, one, work) in enumerate(zip(places, asked, self.scored_work(asked), strict=True)):
                 count = len(one.tokens)
+                # The logits before each token predict it; rows are filled up on the left, so all end at the same place.
                 steps = logits[row, -count - 1 : -1].to(torch.float64).log_softmax(-1)
                 labels = torch.tensor(one.tokens, device=steps.device)
                 value = float(steps.gather(1, labels[:, None]).sum())

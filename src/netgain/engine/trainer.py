@@ -70,6 +70,7 @@ class MultiLoraTrainer:
                 yield JobOutcome(job.key, None, (), Work(), failure)
             else:
                 waiting.setdefault(layout, deque()).append(job)
+        # A bank has one layout, so jobs of unlike rank or targets cannot share a pack.
         for layout, queue in waiting.items():
             yield from self._run_alike(layout, queue)
 
@@ -95,6 +96,7 @@ class MultiLoraTrainer:
     def _step(self, bank: AdapterBank, members: Sequence[_Running]) -> None:
         """One pack: one step of each member, booked; halved and tried again where memory runs out."""
         steps = [member.resident.next for member in members]
+        # Booked before it runs: a pack that runs out of memory is work too, and its halves are booked again.
         feet = deque(self._backend.footprint([extent for step in steps for extent in step.extents]))
         for member, step in zip(members, steps, strict=True):
             extents, own = step.extents, [feet.popleft() for _ in step.examples]
@@ -117,6 +119,7 @@ class MultiLoraTrainer:
                     "out_of_memory", f"a step of {resident.next.rows} rows does not fit", resident.done
                 )
                 return
+            # Nothing was updated yet, so each half starts from the weights that the whole started from.
             half = len(members) // 2
             self._step(bank, members[:half])
             self._step(bank, members[half:])
@@ -131,6 +134,7 @@ class MultiLoraTrainer:
         for member, loss, norm in zip(members, losses, norms, strict=True):
             resident = member.resident
             member.losses.append(loss)
+            # A NaN stays in its own slot: gradients of different adapters are never summed.
             if not (isfinite(loss) and isfinite(norm)):
                 member.failure = Failure("not_finite", f"loss {loss}, gradient norm {norm}", resident.done)
                 continue
@@ -144,8 +148,9 @@ class MultiLoraTrainer:
 
 def step_factors(step: int, rate: float, norm: float, max_norm: float) -> Factors:
     """AdamW's factors at optimizer step ``step`` (from 1), with the gradient clipped as ``clip_grad_norm_`` does."""
+    # The bias corrections are folded into step size and root, so that the kernel needs no step count of its own.
     return Factors(
-        clip=min(1.0, max_norm / (norm + 1e-6)),
+        clip=min(1.0, max_norm / (norm + 1e-6)),  # 1e-6 as in torch: without it clipped steps differ in the last digits
         keep=1.0,
         rate=rate / (1 - BETA1**step),
         root=1 / sqrt(1 - BETA2**step),

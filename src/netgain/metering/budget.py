@@ -148,6 +148,7 @@ class Standing:
             raise ValueError(f"reservation {reservation} does not say truly in which currencies it was overrun")
         charge = replace(charge, cost=cost, outcome=outcome, error=error)
         self.charges[reservation] = charge
+        # In a currency that the actual cost does not know, the quote counts: unknown must not mean free.
         counted = charge.counted()
         for account in self.payers(charge.account):
             del self._open[account][reservation]

@@ -192,7 +192,7 @@ def coefficients(shape: ModelShape, adapter: Lora | None = None) -> Coefficients
     """Forward prices: the model alone, or with an adapter that runs beside its weights (a merged one costs nothing)."""
     base = Coefficients(
         position=2.0 * shape.body_weights,
-        context=4.0 * shape.layers * shape.heads * shape.head_dim,
+        context=4.0 * shape.layers * shape.heads * shape.head_dim,  # a score and a weighted value: 2 operations each
         head=2.0 * shape.head_weights,
     )
     if adapter is None:
@@ -217,6 +217,8 @@ def training_coefficients(shape: ModelShape, training: Training) -> Coefficients
 
 def _layer_backward(shape: ModelShape, training: Training, number: int, gradient: bool) -> tuple[bool, Coefficients]:
     """Whether this layer's output needs a gradient, given whether its input does, and what its backward pass costs."""
+    # Autograd forms a gradient only on the way to something trained. So this follows which tensors need one, in the
+    # order of the forward pass, and charges each product's backward only if one of its sides does.
     parts = shape.layer(number)
     position = 0.0
     gradient = gradient or (shape.input_norm and training.trains_weight(number))
@@ -225,7 +227,9 @@ def _layer_backward(shape: ModelShape, training: Training, number: int, gradient
         if part.stage == "attention_in":
             position += _matrix_backward(part, training, number, gradient)
             needs[part.name] = gradient or _is_trained(part, training, number)
+    # One joined matrix (GPT-2) gives all three; then they need a gradient together or not at all.
     query, key, value = list(needs.values()) if len(needs) == 3 else list(needs.values()) * 3
+    # Of attention's four backward products, the value's and the weights' gradient, then the query's and the key's.
     products = value + (query or key) + query + key
     stream = gradient
     for part in parts:
@@ -254,6 +258,8 @@ def _matrix_backward(part: Projection, training: Training, number: int, gradient
     rank = training.rank_of(part, number)
     flops = 2.0 * part.weights if gradient else 0.0
     flops += 2.0 * part.weights if training.trains_weight(number) else 0.0
+    # y = B (A x): dB and the gradient of A x take 2 r o each, dA takes 2 r i; only the last product, to x, depends on
+    # whether x needs a gradient.
     flops += 2.0 * rank * (part.inputs + 2 * part.outputs) if rank else 0.0
     return flops + (2.0 * rank * part.inputs if gradient else 0.0)
 

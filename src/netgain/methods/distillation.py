@@ -45,8 +45,7 @@ class Distillation(Method):
         answered = yield from self._answered(desk.at("answers"), pairs)
         texts = [pair.training_text(desk) for pair in answered]
         texts += passages(desk, materials) if settings.with_passage or not texts else []
-        answerer = yield from fit(desk, texts, settings)
-        return answerer
+        return (yield from fit(desk, texts, settings))
 
     def _answered(self, desk: Desk, pairs: Sequence[Pair]) -> Steps[list[Pair]]:
         account = desk.pay(Purpose.PROPOSE)

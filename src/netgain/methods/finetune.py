@@ -37,8 +37,7 @@ class Finetune(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """All passages, and their rearrangements, in one training."""
-        answerer = yield from _fit_passages(desk, materials, self.settings)
-        return answerer
+        return (yield from _fit_passages(desk, materials, self.settings))
 
 
 def _fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneSettings) -> Steps[Answerer]:
@@ -47,8 +46,7 @@ def _fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneS
         for material in materials
         for text in paraphrases(material.text, settings.paraphrases, stream(desk.draw("paraphrases"), material.id))
     ]
-    answerer = yield from fit(desk, [*passages(desk, materials), *passages(desk, rearranged)], settings)
-    return answerer
+    return (yield from fit(desk, [*passages(desk, materials), *passages(desk, rearranged)], settings))
 
 
 @final
@@ -92,10 +90,8 @@ class Conventional(Method):
         outer = self.settings.outer()
         desk = desk.at("conventional")
         trained = yield from fit(desk, texts, outer, spare=merge_quote(desk, outer), purpose=Purpose.LEARN)
-        model = yield from merged(desk, trained)
-        return model
+        return (yield from merged(desk, trained))
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Fine-tune the model that has learned."""
-        answerer = yield from _fit_passages(desk.at(model=learned), materials, self.settings)
-        return answerer
+        return (yield from _fit_passages(desk.at(model=learned), materials, self.settings))

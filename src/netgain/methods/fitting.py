@@ -162,17 +162,12 @@ def _closed(desk: Desk, request: Training, sequence: Sequence[int], amounts: Map
 # -- jobs, and training several at once
 
 
-def tokens_of(desk: Desk, texts: Sequence[str], longest: int) -> list[tuple[int, ...]]:
-    """Texts as training sequences of at most ``longest`` tokens; those with nothing to predict are left out."""
-    sequences = [desk.model.tokenize(text)[:longest] for text in texts]
-    return [sequence for sequence in sequences if len(sequence) > 1]
-
-
 def job_of(desk: Desk, texts: Sequence[str], settings: Inner, *, epochs: int) -> InnerLoopJob:
     """The training of one adapter on these texts, named and seeded by the desk."""
+    tokens = [desk.model.tokenize(text)[: settings.max_length] for text in texts]
     return InnerLoopJob(
         key="/".join(desk.names),
-        sequences=tokens_of(desk, texts, settings.max_length),
+        sequences=[sequence for sequence in tokens if len(sequence) > 1],  # one token alone predicts nothing
         epochs=epochs,
         learning_rate=settings.learning_rate,
         seed=desk.draw("fit"),
@@ -186,8 +181,7 @@ def job_of(desk: Desk, texts: Sequence[str], settings: Inner, *, epochs: int) ->
 def train(desk: Desk, jobs: Sequence[InnerLoopJob], purpose: Purpose = Purpose.ADAPT) -> Steps[list[Result[Trained]]]:
     """Adapters for these jobs in their order, as one batch. A job that fails has a failure as its result."""
     account = desk.pay(purpose)
-    results = yield from ask(desk.model, [Train(account=account, job=job) for job in jobs])
-    return results
+    return (yield from ask(desk.model, [Train(account=account, job=job) for job in jobs]))
 
 
 def _request(desk: Desk, job: InnerLoopJob, kind: str, purpose: Purpose) -> Training:

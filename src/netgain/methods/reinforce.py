@@ -45,15 +45,16 @@ class Reinforce(Method):
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
         """The model after all rounds."""
         settings = self.settings
-        model = yield from outer_loop(
-            desk,
-            problems,
-            settings,
-            candidates=settings.candidates,
-            rule=uniform(settings.repeats),
-            keep=self._keep,
+        return (
+            yield from outer_loop(
+                desk,
+                problems,
+                settings,
+                candidates=settings.candidates,
+                rule=uniform(settings.repeats),
+                keep=self._keep,
+            )
         )
-        return model
 
     def _keep(self, desk: Desk, context: Context) -> list[int]:
         """Every edit above its group's mean, in as many copies as its advantage says, rounded at random."""
@@ -63,5 +64,4 @@ class Reinforce(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """The inner loop, by the model that has learned: it writes the edits and is trained on them."""
-        answerer = yield from write_and_fit(desk.at(model=learned), materials, self.settings)
-        return answerer
+        return (yield from write_and_fit(desk.at(model=learned), materials, self.settings))

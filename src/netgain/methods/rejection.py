@@ -63,8 +63,7 @@ class Rejection(Method):
         common += passages(desk, materials) if settings.with_passage else []
         candidates = _grouped(written, settings.edits * len(materials))
         chosen = yield from self._best(desk, candidates, common, held_out)
-        answerer = yield from fit(desk.at("final"), [*_texts(chosen), *common], settings)
-        return answerer
+        return (yield from fit(desk.at("final"), [*_texts(chosen), *common], settings))
 
     def _best(
         self,

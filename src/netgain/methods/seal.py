@@ -135,16 +135,17 @@ class Seal(Method):
         settings = self.settings
         adaptive = settings.select == "adaptive"
         evaluations = settings.candidates * settings.repeats
-        model = yield from outer_loop(
-            desk,
-            problems,
-            settings,
-            candidates=settings.wide if adaptive else settings.candidates,
-            rule=halving(evaluations, settings.reliability) if adaptive else uniform(settings.repeats),
-            keep=self._keep,
-            baseline=settings.keep == "positive",
+        return (
+            yield from outer_loop(
+                desk,
+                problems,
+                settings,
+                candidates=settings.wide if adaptive else settings.candidates,
+                rule=halving(evaluations, settings.reliability) if adaptive else uniform(settings.repeats),
+                keep=self._keep,
+                baseline=settings.keep == "positive",
+            )
         )
-        return model
 
     def _keep(self, desk: Desk, context: Context) -> list[int]:
         """The best edit, or all that beat the baseline; at random, as many edits drawn by lot."""
@@ -162,8 +163,7 @@ class Seal(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """The inner loop, by the model that has learned: it writes the edits and is trained on them."""
-        answerer = yield from write_and_fit(desk.at(model=learned), materials, self.settings)
-        return answerer
+        return (yield from write_and_fit(desk.at(model=learned), materials, self.settings))
 
 
 # -- the outer loop
@@ -241,8 +241,7 @@ def _round(
     desk.note("rewards", run.model_dump(mode="json"))
     _discard_losers(desk, contexts, kept)
     trained = yield from fit_policy(desk, _edits(kept), outer, later)
-    model = yield from merged(desk, trained)
-    return model
+    return (yield from merged(desk, trained))
 
 
 def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None, later: float) -> Steps[list[Context]]:

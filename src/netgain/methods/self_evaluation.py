@@ -22,10 +22,11 @@ def score(desk: Desk, answerer: Answerer, problem: Problem) -> Steps[float]:
 def examine(desk: Desk, exams: Sequence[tuple[Answerer, Problem]]) -> Steps[list[tuple[Marked, ...]]]:
     """The graded answers of each answerer to its problem's questions, as one batch, charged under ``score``."""
     account = desk.pay(Purpose.SCORE)
-    marked = yield from together(
-        [sit(answerer, problem.questions, desk.prompts, account, desk.grade) for answerer, problem in exams]
+    return (
+        yield from together(
+            [sit(answerer, problem.questions, desk.prompts, account, desk.grade) for answerer, problem in exams]
+        )
     )
-    return marked
 
 
 def exam_quote(desk: Desk, problem: Problem) -> float:

@@ -47,8 +47,7 @@ class Synthetic(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """All materials' edits and passages in one training."""
-        answerer = yield from write_and_fit(desk, materials, self.settings)
-        return answerer
+        return (yield from write_and_fit(desk, materials, self.settings))
 
 
 def write_and_fit(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[Answerer]:
@@ -61,5 +60,4 @@ def write_and_fit(desk: Desk, materials: Sequence[Material], settings: Synthetic
         temperature=settings.temperature,
         top_p=settings.top_p,
     )
-    answerer = yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings)
-    return answerer
+    return (yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings))

@@ -118,5 +118,4 @@ class Taught(Method):
             for text in sequences(material, answer, form, desk.prompts)
         ]
         texts += passages(desk, materials) if settings.with_passage else []
-        answerer = yield from fit(desk, texts, settings)
-        return answerer
+        return (yield from fit(desk, texts, settings))

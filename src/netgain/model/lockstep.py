@@ -74,9 +74,12 @@ class ProgramEnd(Generic[T]):
     seconds: float
 
 
-def run(programs: Mapping[K, Steps[T]], *, width: int = 0) -> Iterator[tuple[K, ProgramEnd[T]]]:
+def run(
+    programs: Mapping[K, Steps[T]], *, width: int = 0, between: Callable[[], None] = lambda: None
+) -> Iterator[tuple[K, ProgramEnd[T]]]:
     """Drive these programs to their ends, up to ``width`` at a time (0: all), and yield each as it ends.
 
+    ``between`` is called after every batch, so that work of minutes can show that it goes on.
     Only an error that is no plain exception (an interrupt) leaves this function; programs left over are then closed.
     """
     queue = list(programs.items())
@@ -87,6 +90,7 @@ def run(programs: Mapping[K, Steps[T]], *, width: int = 0) -> Iterator[tuple[K, 
                 key, steps = queue.pop(0)
                 active[key] = _Runner(steps)
             _answer([runner for runner in active.values() if runner.ended is None])
+            between()
             for key in [key for key, runner in active.items() if runner.ended is not None]:
                 ended = active.pop(key).ended
                 if ended is not None:

@@ -255,6 +255,7 @@ class Model:
         self, requests: Sequence[Request], reservations: Sequence[Reservation], attempt: int
     ) -> Iterator[tuple[Done, Reservation, Cost]]:
         """Run reserved requests; each is booked as soon as its end is reported."""
+        # Whatever ends this loop, each reservation is booked exactly once: those whose end nobody told at their quotes.
         unended = dict(enumerate(reservations))
         shares = _Shares([reservation.quote for reservation in reservations], self._clock)
         try:

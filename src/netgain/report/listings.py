@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar, final
 
-from netgain.analysis.compare import EQUIVALENCE_MARGIN
+from netgain.analysis.comparisons import EQUIVALENCE_MARGIN
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, StabilityRow, Verdict
 from netgain.report import numbers, summary

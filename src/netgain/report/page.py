@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from netgain.analysis.trial.words import break_even_sentence, other_domains
+from netgain.analysis.sentences import break_even_sentence, other_domains
 from netgain.analysis.verdict import StabilityRow, Verdict
 from netgain.report import listings, numbers, summary, svg
 from netgain.report.figures import accuracy, bars, differences, sharing

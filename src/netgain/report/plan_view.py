@@ -1,5 +1,7 @@
 """A trial on a terminal: its plan before it runs, and how far it is while it does. Both fit 80 columns."""
 
+import math
+
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +13,7 @@ from netgain.trials.plan import ArmPlan, Plan
 from netgain.trials.progress import Progress
 
 BAR = 16  # characters of a bar
+SHOWN = 2  # tasks under way that are named
 
 
 def plan_page(plan: Plan) -> Group:
@@ -114,7 +117,7 @@ def _facts(*rows: tuple[str, str]) -> Table:
 
 
 def progress_page(progress: Progress, dollars_per_hour: float = 0.0) -> RenderableType:
-    """Per arm a bar of its adaptations, and what is spent of its budget; below: time and money left."""
+    """Per arm a bar of its adaptations, and what is spent of its budget; below: the whole, in work, time and money."""
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("arm", min_width=12)
     for heading in ("", "adaptations", "spent", "of budget"):
@@ -123,11 +126,16 @@ def progress_page(progress: Progress, dollars_per_hour: float = 0.0) -> Renderab
         share = f"{arm.spent / arm.budget:.0%}" if arm.budget else "-"
         cells = (_bar(arm.done, arm.of), f"{arm.done} of {arm.of}", numbers.amount(arm.spent), share)
         table.add_row(*(Text(numbers.clean(cell)) for cell in (arm.label, *cells)))
-    return Group(table, Text(_left(progress, dollars_per_hour)))
+    now = [f"{name} ({_clock(seconds)})" for name, seconds in progress.running()]
+    lines = [f"{_bar(progress.share(), 1.0)} {_left(progress, dollars_per_hour)}"]
+    lines += (
+        [f"now: {', '.join(now[:SHOWN])}" + (f" and {len(now) - SHOWN} more" if now[SHOWN:] else "")] if now else []
+    )
+    return Group(table, *(Text(numbers.clean(line)) for line in lines))
 
 
-def _bar(done: int, of: int) -> str:
-    full = BAR * done // of if of else 0
+def _bar(done: float, of: float) -> str:
+    full = int(BAR * done / of) if of else 0
     return "█" * full + "░" * (BAR - full)
 
 
@@ -138,12 +146,23 @@ def progress_line(progress: Progress, dollars_per_hour: float = 0.0) -> str:
 
 
 def _left(progress: Progress, dollars_per_hour: float) -> str:
-    state = f"{progress.finished} of {len(progress.tasks)} tasks finished"
+    parts = [f"{progress.share():.0%} of the work, {progress.finished} of {len(progress.tasks)} tasks"]
+    parts += [f"{_clock(progress.seconds_gone())} gone"]
     seconds = progress.seconds_left()
     if seconds is not None and not progress.ended:
-        state += f"; about {_clock(seconds)} left"
-        state += f", ${seconds / 3600 * dollars_per_hour:.2f}" if dollars_per_hour else ""
-    return numbers.clean(f"{state}; {progress.note}" if progress.note else state)
+        parts[-1] += f", {about(seconds)} left"
+        parts[-1] += f", ${seconds / 3600 * dollars_per_hour:.2f}" if dollars_per_hour else ""
+    return numbers.clean("; ".join([*parts, progress.note] if progress.note else parts))
+
+
+def about(seconds: float) -> str:
+    """A time that is not known better: ``less than a minute``, ``about 7 min``, ``about 25 min``, ``about 3.5 h``."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 10:
+        return f"about {math.ceil(minutes)} min"
+    return f"about {5 * math.ceil(minutes / 5)} min" if minutes <= 90 else f"about {minutes / 60:.1f} h"
 
 
 def _clock(seconds: float) -> str:

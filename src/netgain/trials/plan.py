@@ -37,6 +37,7 @@ from netgain.trials.task_costs import (
 from netgain.trials.tasks import (
     adapt_limit,
     adaptations,
+    budget,
     candidates,
     compared_level,
     deployments,
@@ -126,6 +127,18 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
     shape = shape_of(trial.model)
     trial, lengths = _with_lengths(trial)
     return plan(trial, shape, chosen, rate, lengths, _judge(trial))
+
+
+def planned_work(trial: Trial) -> dict[str, float]:
+    """About the FLOPs of each task by its name, exams included; its budget where the model's shape is not known."""
+    try:
+        shape = shape_of(trial.model)
+    except (InputError, MissingExtraError):
+        return {task.name: budget(trial, task) for task in tasks(trial.spec)}
+    counter = _counter(Path(trial.model))
+    lengths = {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
+    costs = {task.name: task_costs(trial, task, shape, lengths[task.domain]) for task in tasks(trial.spec)}
+    return {name: total(parts.values()).flops or 0.0 for name, parts in costs.items()}
 
 
 def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths]]:

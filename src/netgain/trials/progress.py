@@ -1,12 +1,18 @@
 """How far a trial is, as values: what tasks report, and what that adds up to. Whoever shows it only reads."""
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+from netgain.records.cost import Currency
 from netgain.trials.resolve import Trial
 from netgain.trials.tasks import Task, adaptations, budget
+
+# An estimate from less than this is noise: the first tasks wait for kernels to be compiled and caches to be filled.
+LEAST_SECONDS, LEAST_SHARE = 10.0, 0.02
+UNFINISHED = 0.98  # of a task, however much it has spent: a plan may be below what a task takes
 
 
 @final
@@ -25,29 +31,54 @@ class ArmProgress:
 @final
 @dataclass(slots=True, eq=False)
 class Progress:
-    """The state of all tasks. ``note`` is the newest thing worth a line."""
+    """The state of all tasks. ``note`` is the newest thing worth a line.
+
+    ``planned`` is about how much work each task is, by its name: shares of the whole are weighted by it, because the
+    last task of a trial may be a hundred times the first. Without it all adaptations count alike.
+    """
 
     trial: Trial
     tasks: Sequence[Task]
+    planned: Mapping[str, float] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
     note: str = ""
     ended: bool = False
     _at: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _done: set[str] = field(default_factory=set)
+    _running: dict[str, float] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
+    _finished: int = 0
     _before: float = 0.0
     _start: float | None = None
+    _end: float | None = None
+    _estimated: float = 0.0
+
+    def begin(self, task: Task) -> None:
+        """A task was given to somebody."""
+        now = self.clock()
+        if self._start is None:
+            self._start, self._before = now, self.share()
+        self._running[task.name] = now
 
     def tell(self, task: Task, done: int, spent: float) -> None:
-        """A task under way has done so many adaptations and spent so much."""
-        self._start = self.clock() if self._start is None else self._start
+        """A task under way has done so many adaptations and spent so much, its exams included."""
         self._at[task.name] = (done, spent)
+        self._estimate()
 
-    def finish(self, task: Task, spent: float, *, now: bool) -> None:
-        """A task is finished; ``now`` if it was done by this process."""
+    def finish(self, task: Task, spent: float) -> None:
+        """A task is finished, in this process or before."""
         self._at[task.name] = (adaptations(self.trial, task), spent)
-        self._done.add(task.name)
-        if not now:
-            self._before += adaptations(self.trial, task)
+        self._finished += 1
+        self._close(task)
+
+    def fail(self, task: Task, reason: str) -> None:
+        """A task ended with an error."""
+        self.note = f"{task.name} failed: {reason}"
+        self._close(task)
+
+    def _close(self, task: Task) -> None:
+        self._over.add(task.name)
+        self._running.pop(task.name, None)
+        self._estimate()
 
     def arms(self) -> list[ArmProgress]:
         """Every arm in the trial's order."""
@@ -68,12 +99,49 @@ class Progress:
     @property
     def finished(self) -> int:
         """How many tasks are finished."""
-        return len(self._done)
+        return self._finished
+
+    def running(self) -> list[tuple[str, float]]:
+        """The tasks under way, with the seconds since each was begun, the longest first."""
+        now = self.clock()
+        return [(name, now - begun) for name, begun in list(self._running.items())]
+
+    def seconds_gone(self) -> float:
+        """Since the first task was begun by this process."""
+        return 0.0 if self._start is None else self.clock() - self._start
 
     def seconds_left(self) -> float | None:
-        """An estimate from the adaptations of this process so far; None where there are too few."""
-        done = sum(done for done, _ in self._at.values()) - self._before
-        left = sum(adaptations(self.trial, task) for task in self.tasks) - done - self._before
-        if self._start is None or done < 1:
-            return None
-        return (self.clock() - self._start) * left / done
+        """An estimate of when all is done, by planned work and smoothed; None where it is not known yet."""
+        return None if self._end is None else max(0.0, self._end - self.clock())
+
+    def share(self) -> float:
+        """How much of the planned work is done, from 0 to 1."""
+        weights = [self._weight(task) for task in self.tasks]
+        done = sum(weight * self._share(task) for weight, task in zip(weights, self.tasks, strict=True))
+        return done / max(sum(weights), 1e-9)
+
+    def _weight(self, task: Task) -> float:
+        return self.planned.get(task.name, 0.0) or (0.0 if self.planned else float(adaptations(self.trial, task)))
+
+    def _share(self, task: Task) -> float:
+        if task.name in self._over:
+            return 1.0
+        done, spent = self._at.get(task.name, (0, 0.0))
+        planned = self.planned.get(task.name, 0.0)
+        # What is spent tells more than a count: adaptations at the highest budget level come last and take longest.
+        if planned and self.trial.spec.budget.currency is Currency.FLOPS:
+            return min(UNFINISHED, spent / planned)
+        return min(UNFINISHED, done / max(1, adaptations(self.trial, task)))
+
+    def _estimate(self) -> None:
+        """Move the estimated end towards what the work so far says, slowly: tasks differ in speed."""
+        if self._start is None:
+            return
+        now, share = self.clock(), self.share()
+        gone, done = now - self._start, share - self._before
+        if gone < LEAST_SECONDS or done < LEAST_SHARE:
+            return
+        end = now + gone * (1.0 - share) / done
+        moved = 1.0 if self._end is None else 1.0 - math.exp(-(now - self._estimated) / (5.0 + 0.2 * gone))
+        self._end = end if self._end is None else self._end + moved * (end - self._end)
+        self._estimated = now

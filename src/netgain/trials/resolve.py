@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, final
+from typing import Any, TypeVar, final
 
 from pydantic import BaseModel, ValidationError
 
 import netgain
-from netgain.domains.domain import Domain
+from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError, nearest
@@ -27,17 +27,8 @@ from netgain.trials.spec import ArmSpec, DomainSpec, ProblemCounts, TrialSpec
 S = TypeVar("S", bound=BaseModel)
 
 
-class DomainKind(Protocol):
-    """What a kind of domain is: its settings' class, and how settings make it."""
-
-    Settings: Any
-
-    def __call__(self, settings: Any) -> Domain:
-        """The domain. Raises InputError where its data cannot be read."""
-
-
 FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that of the file which names it
-FindDomain = Callable[[str, Path], Any]  # a DomainKind
+FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 SHIPPED = "shipped"
@@ -73,7 +64,7 @@ class Trial:
     find_method: FindMethod
     find_domain: FindDomain
     arms: Mapping[str, ResolvedArm]
-    kinds: Mapping[str, tuple[DomainKind, BaseModel]]
+    kinds: Mapping[str, tuple[type[Domain], DomainSettings]]
     notes: tuple[str, ...] = ()
     _read: dict[str, Domain] = field(default_factory=dict)
 
@@ -111,7 +102,7 @@ class Trial:
         return str(folder) if folder.exists() else name
 
 
-def paths_in(settings: BaseModel) -> list[tuple[str, Path]]:
+def paths_in(settings: DomainSettings) -> list[tuple[str, Path]]:
     """The settings that are paths, by name."""
     return [(name, value) for name, value in settings if isinstance(value, Path)]
 
@@ -214,10 +205,12 @@ def _grid(spec: ArmSpec, settings: Settings, lines: SourceLines, at: FieldPath) 
     return tuple(combinations)
 
 
-def _kind(name: str, spec: DomainSpec, lines: SourceLines, find_domain: FindDomain) -> tuple[DomainKind, BaseModel]:
+def _kind(
+    name: str, spec: DomainSpec, lines: SourceLines, find_domain: FindDomain
+) -> tuple[type[Domain], DomainSettings]:
     at: FieldPath = ("domains", name)
     try:
-        kind: DomainKind = find_domain(spec.kind, lines.folder)
+        kind = find_domain(spec.kind, lines.folder)
     except InputError as error:
         raise lines.error((*at, "kind"), f"{error.where}: {error.problem}", error.remedy) from None
     return kind, validated(spec.settings, kind.Settings, lines, at)

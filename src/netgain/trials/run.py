@@ -70,9 +70,11 @@ def _run_all(context: RunContext, method: Method, learning: LearnResult, evaluat
     programs = {
         index: evaluate(context, method, learning.learned, learning.given, one) for index, one in enumerate(evaluations)
     }
-    for done, (_, ended) in enumerate(run(programs, width=WIDTH), start=1):
+    done: list[int] = []
+    for index, ended in run(programs, width=WIDTH, between=lambda: context.progress(len(done))):
         _value(ended.value, ended.error)
-        context.progress(done)
+        done.append(index)
+        context.progress(len(done))
 
 
 def _value(value: T | None, error: Exception | None) -> T:
@@ -96,7 +98,8 @@ def _learn(context: RunContext, method: Method, tests: Sequence[Problem]) -> Lea
     desk = context.desk(account, "learn")
     given = [text for problem in training for text in _texts(problem)]
     guard = context.guard(desk, given)
-    ((_, ended),) = run({"learn": guard.watch(lambda: method.learn(guard.desk, training))})
+    program = guard.watch(lambda: method.learn(guard.desk, training))
+    ((_, ended),) = run({"learn": program}, between=lambda: context.progress(0))
     charges = ChargesBelow(context.book, [account]).of(account)
     error = "" if ended.error is None else f"learn: {describe(ended.error)}"
     if not error and guard.unmetered(seconds(charges)):

@@ -22,6 +22,7 @@ from netgain.trials.executor import (
     open_executor,
     settings_of,
 )
+from netgain.trials.plan import planned_work
 from netgain.trials.progress import Progress
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.store import Store, TaskResult, describe_run, locked_form, task_identity
@@ -88,7 +89,7 @@ def _run_all(schedule: "_Schedule", executor: LocalExecutor | ProcessExecutor) -
     """Submit tasks as they may begin and the executor is free, and take in what comes of them, until none is left."""
     while True:
         while executor.free and (request := schedule.next()) is not None:
-            schedule.begun.add(request[0].name)
+            schedule.begin(request[0])
             executor.submit(request)
         if not executor.busy:
             return
@@ -107,7 +108,7 @@ class _Schedule:
         self.begun: set[str] = set()
         self.repeated = 0
         self._locked: dict[str, Any] = {}
-        self._progress = Progress(trial, self.tasks)
+        self._progress = Progress(trial, self.tasks, planned_work(trial))
 
     def lock(self, digests: Mapping[str, str]) -> None:
         """Fix what was asked, and look up what is finished."""
@@ -120,7 +121,7 @@ class _Schedule:
             result = self.store.finished(task, self._identity(task)) if self._may_begin(task) else None
             if result is not None:
                 self.finished[task.name] = result
-                self._progress.finish(task, self._matched(result), now=False)
+                self._progress.finish(task, self._matched(result))
         self.repeated = len(self.finished)
         self.show()
 
@@ -139,16 +140,22 @@ class _Schedule:
                 return task, self._identity(task), self._tuned(task)
         return None
 
+    def begin(self, task: Task) -> None:
+        """A task was given to the executor."""
+        self.begun.add(task.name)
+        self._progress.begin(task)
+        self.show()
+
     def take(self, update: TaskUpdate) -> None:
         """Take in news of a task."""
         name = update.task.name
         if update.finished is not None:
             self.finished[name] = update.finished
-            self._progress.finish(update.task, self._matched(update.finished), now=True)
+            self._progress.finish(update.task, self._matched(update.finished))
         elif update.error:
             self.failed[name] = update.error.strip().splitlines()[-1]
             self.store.fail(update.task, update.error)
-            self._progress.note = f"{name} failed: {self.failed[name]}"
+            self._progress.fail(update.task, self.failed[name])
         else:
             self._progress.tell(update.task, update.done, update.spent)
         self.show()

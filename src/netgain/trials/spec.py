@@ -173,6 +173,11 @@ class TrialSpec(_Spec):
     exam: ExamSpec = ExamSpec()
     limited_from: Annotated[int, Field(ge=1)] | None = None
 
+    @property
+    def limited_to(self) -> int | None:
+        """How many test problems a limited trial has; None for a whole one."""
+        return None if self.limited_from is None else self.problems.test
+
     def limited(self, most: int) -> Self:
         """The same trial on at most so many test problems."""
         if most >= self.problems.test:

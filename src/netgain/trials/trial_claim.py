@@ -27,7 +27,7 @@ from netgain.records.claim import (
     TrialArm,
     owner_name,
 )
-from netgain.records.provenance import Source
+from netgain.records.provenance import RunSetup, Source
 from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning
 from netgain.trials import charges as billing
 from netgain.trials import row_findings
@@ -104,9 +104,16 @@ class Outcome:
         return wanted
 
 
-def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | None = None, device: str = "") -> Claim:
+def claim_of(
+    spec: TrialSpec,
+    rows: Iterable[Row],
+    roles: Mapping[str, Role] | None = None,
+    device: str = "",
+    setup: RunSetup | None = None,
+) -> Claim:
     """The claim that a trial's rows make. ``roles`` gives each method's role by its name in the spec (``Method.role``);
-    what it does not name is guessed from the name. ``device`` says in words what the trial ran on.
+    what it does not name is guessed from the name. ``device`` says in words what the trial ran on,
+    ``setup`` what the run's folder says of its circumstances (``Store.setup``).
 
     Raises InputError where a row's amounts cannot be (negative, or in no known currency).
     """
@@ -139,6 +146,7 @@ def claim_of(spec: TrialSpec, rows: Iterable[Row], roles: Mapping[str, Role] | N
         terms=_terms(outcome, role_of, controls, device),
         searches=tuple(_searches(outcome.tunings)),
         judging=_judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
+        setup=setup,
     )
 
 

@@ -30,7 +30,9 @@ def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
     spec, currency = context.spec, context.spec.budget.currency
     changes = candidates(spec, context.task.domain, arm)
     settings = [changed(arm.settings, change) for change in changes]
-    trials = [_examine(context, arm, tried, f"trial {index + 1}") for index, tried in enumerate(settings)]
+    trials: list[list[Evaluation]] = []
+    for index, tried in enumerate(settings):
+        trials.append(_examine(context, arm, tried, f"trial {index + 1}", before=sum(map(len, trials))))
     accuracies = [_accuracy(context, evaluations) for evaluations in trials]
     chosen = max(range(len(trials)), key=lambda index: accuracies[index] or 0.0, default=None)
     paid = [account for evaluations in trials for account in _accounts(evaluations)]
@@ -61,8 +63,10 @@ def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
     return row, best
 
 
-def _examine(context: RunContext, arm: ResolvedArm, settings: Settings, name: str) -> list[Evaluation]:
-    """Adapt to all development problems with these settings."""
+def _examine(
+    context: RunContext, arm: ResolvedArm, settings: Settings, name: str, *, before: int = 0
+) -> list[Evaluation]:
+    """Adapt to all development problems with these settings, after so many adaptations with others."""
     method = arm.method(settings)
     level = context.level(method)
     problems = context.problems("development", context.spec.problems.development)
@@ -71,10 +75,12 @@ def _examine(context: RunContext, arm: ResolvedArm, settings: Settings, name: st
         for group in context.groups(problems)
     ]
     programs = {index: evaluate(context, method, None, (), one) for index, one in enumerate(evaluations)}
-    for done, (_, ended) in enumerate(run(programs, width=WIDTH), start=1):
+    done: list[int] = []
+    for index, ended in run(programs, width=WIDTH, between=lambda: context.progress(before + len(done))):
         if ended.error is not None:  # no method's: what a method raises is kept in its evaluation
             raise ended.error
-        context.progress(done)
+        done.append(index)
+        context.progress(before + len(done))
     return evaluations
 
 

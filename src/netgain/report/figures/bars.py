@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from netgain.analysis.rows import ComputeRow
 from netgain.analysis.sentences import points
-from netgain.analysis.trial.shape import ComputeRow
 from netgain.analysis.verdict import ArmRow, RetentionTable, RewardRow, StabilityRow
 from netgain.report import numbers, svg
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from netgain.analysis.rows import BreakEvenRow
 from netgain.analysis.sentences import points
-from netgain.analysis.trial.shape import BreakEvenRow
 from netgain.analysis.verdict import AmortisationRow, ArmRow, Interval
 from netgain.report import numbers, svg
 

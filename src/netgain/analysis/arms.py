@@ -1,0 +1,243 @@
+"""The descriptive rows of a verdict: arms, the luck of runs, where compute went, what is best under a restriction."""
+
+from collections.abc import Iterable, Mapping
+
+from netgain.analysis import crossed
+from netgain.analysis.evidence import Evidence
+from netgain.analysis.intervals import Estimate
+from netgain.analysis.matching import TOLERANCE, best_of, closed_book
+from netgain.analysis.rows import CardRow, ComputeRow, Interval, RegimeRow, SpreadRow
+from netgain.analysis.verdict import ArmRow
+from netgain.metering import ledger
+from netgain.records.claim import UNTRAINED, Arm, Charge, Purpose, Role, owner_name
+from netgain.records.cost import Cost, Currency, known_total
+
+
+def arm_rows(evidence: Evidence) -> list[ArmRow]:
+    """One row an arm and rung, in the claim's order; accuracy on the primary kind of question."""
+    return [_arm(evidence, arm) for arm in evidence.claim.arms]
+
+
+def _arm(evidence: Evidence, arm: Arm) -> ArmRow:
+    cost, trial, name = evidence.costs[arm.name], evidence.trial(arm.name), arm.name
+    per_problem = {currency: cost.adapt_per_problem(currency) for currency in evidence.currencies}
+    exams = {kind: found for kind in evidence.kinds(arm.setting) if (found := evidence.accuracy(name, kind))}
+    found = exams.get(evidence.exam) or (None if arm.trial else evidence.stated(name))
+    unpadded = cost.adapt.flops_unpadded
+    share = _spent_share(evidence, name)
+    return ArmRow(
+        name=name,
+        label=arm.label,
+        setting=arm.setting,
+        role=arm.role,
+        prompt=arm.prompt,
+        round=arm.round,
+        headline=name == evidence.claim.headline,
+        accuracy=evidence.accuracies[name],
+        low=found.low if found else None,
+        high=found.high if found else None,
+        accuracy_published=None if arm.trial else arm.accuracy,
+        accuracy_paper=arm.paper_accuracy,
+        frozen_accuracy=evidence.frozen_accuracy(name),
+        frozen_group=arm.frozen_group,
+        n_problems=arm.n_problems,
+        n_questions=arm.n_questions,
+        seeds=arm.seeds,
+        updates=cost.adapt.exact(Currency.UPDATES),
+        updates_per_problem=per_problem[Currency.UPDATES],
+        tokens_real=cost.adapt.exact(Currency.TOKENS_REAL),
+        tokens_real_per_problem=per_problem[Currency.TOKENS_REAL],
+        tokens_padded=cost.adapt.exact(Currency.TOKENS_PADDED),
+        tokens_padded_per_problem=per_problem[Currency.TOKENS_PADDED],
+        flops_per_problem=per_problem[Currency.FLOPS],
+        flops_unpadded_per_problem=unpadded / cost.problems if unpadded and cost.problems else None,
+        tokens_estimated=Currency.TOKENS_REAL in cost.adapt.estimated,
+        learning_rate=arm.training.learning_rate if arm.training else None,
+        training=_settings(arm),
+        invests=list(arm.invests),
+        invests_unpublished=list(arm.invests_unpublished),
+        charged_per_problem={currency.value: cost.charged(currency) for currency in evidence.currencies},
+        charged_incomplete=[c.value for c in evidence.currencies if c in cost.bill_incomplete],
+        undominated=_undominated_in(evidence, arm),
+        sources=list(arm.sources),
+        method=arm.trial.method if arm.trial else "",
+        rung=arm.trial.rung if arm.trial else None,
+        own=trial.own,
+        learns=trial.learns,
+        development=trial.development,
+        budget_per_problem=trial.budget,
+        spent_per_problem={c.value: amount for c, amount in per_problem.items()} if arm.trial else {},
+        spent_share=share,
+        underspent=share is not None and share < 1 - TOLERANCE and arm.role not in UNTRAINED,
+        rejected_per_problem=_rejected(evidence, arm),
+        failed=sum(run.failed for run in trial.runs),
+        by_seed=evidence.by_seed(name),
+        exams={kind: Interval.of(found) for kind, found in exams.items() if kind},
+    )
+
+
+def _settings(arm: Arm) -> dict[str, str]:
+    known = arm.training.model_dump(exclude_none=True) if arm.training else {}
+    return {key: ", ".join(value) if isinstance(value, tuple) else str(value) for key, value in known.items()}
+
+
+def _undominated_in(evidence: Evidence, arm: Arm) -> list[str]:
+    """The currencies in which no arm of the setting is at most as dear, so charged, and at least as accurate."""
+    known = {
+        other.name: accuracy
+        for other in evidence.claim.arms
+        if other.setting == arm.setting and (accuracy := evidence.accuracies[other.name]) is not None
+    }
+    found = []
+    for currency in evidence.currencies:
+        points = {n: (c, a) for n, a in known.items() if (c := evidence.costs[n].charged(currency)) is not None}
+        if arm.name in undominated(points):
+            found.append(currency.value)
+    return found
+
+
+def undominated(points: Mapping[str, tuple[float, float]]) -> set[str]:
+    """Names of the (cost, accuracy) points that no other beats: at most as dear, at least as accurate, not equal."""
+    return {
+        name
+        for name, (cost, accuracy) in points.items()
+        if not any(
+            other_cost <= cost and other_accuracy >= accuracy and (other_cost, other_accuracy) != (cost, accuracy)
+            for other_cost, other_accuracy in points.values()
+        )
+    }
+
+
+def _spent_share(evidence: Evidence, name: str) -> float | None:
+    """What was spent of what an arm might spend on a problem, its share of the investment in both."""
+    terms, trial = evidence.claim.terms, evidence.trial(name)
+    if terms is None or not trial.budget:
+        return None
+    whole = trial.budget + (terms.learn * terms.per_problem if trial.learns else 0.0)
+    spent = evidence.costs[name].exactly(terms.deployments, terms.currency)
+    return spent / whole if spent is not None else None
+
+
+def _rejected(evidence: Evidence, arm: Arm) -> dict[str, float]:
+    """For one problem: thrown away or failed in adapting, and the share of what was in investing."""
+    trial, cost = evidence.trial(arm.name), evidence.costs[arm.name]
+    return {
+        name: trial.rejected.get(name, 0.0) / (cost.problems or 1)
+        + trial.rejected_before.get(name, 0.0) / (cost.deployments or 1)
+        for name in sorted({*trial.rejected, *trial.rejected_before})
+    }
+
+
+def spread_rows(evidence: Evidence) -> list[SpreadRow]:
+    """The luck of runs and of settings, for every trained arm of a trial on its own rung."""
+    if evidence.claim.terms is None:
+        return []
+    return [
+        _spread(evidence, setting, name) for setting in evidence.settings for name in closed_book(evidence, setting)
+    ]
+
+
+def _spread(evidence: Evidence, setting: str, name: str) -> SpreadRow:
+    values = evidence.table.means(name, kind=evidence.exam)
+    several = values is not None and crossed.crossed(values[0])
+    method = evidence.trial(name).method
+    tried = [search for search in evidence.claim.searches if search.arm == f"{setting}/{method}"]
+    return SpreadRow(
+        setting=setting,
+        arm=name,
+        by_seed=evidence.by_seed(name),
+        deviation=crossed.Squares.of(values[0]).seed_deviation() if several and values is not None else None,
+        settings={search.settings: search.accuracy for search in tried if search.accuracy is not None},
+        chosen=next((search.settings for search in tried if search.chosen), None),
+    )
+
+
+def compute_rows(evidence: Evidence) -> list[ComputeRow]:
+    """Where each arm's compute went on its own rung of a trial, by purpose, for one problem."""
+    if evidence.claim.terms is None:
+        return []
+    return [row for setting in evidence.settings for name in evidence.own(setting) for row in _compute(evidence, name)]
+
+
+def _compute(evidence: Evidence, name: str) -> list[ComputeRow]:
+    arm, shared = evidence.arms[name], evidence.costs[name].deployments or 1
+    rows = []
+    for before, owner in [(False, name), *((True, invested) for invested in arm.invests)]:
+        for charge in ledger.of(evidence.claim.charges, owner):
+            amounts = (charge.cost * (1 / (charge.count or 1) / (shared if before else 1))).known()
+            known = {c.value: amounts[c.value] for c in evidence.currencies if amounts.get(c.value)}
+            if known:
+                purpose = charge.purpose.value
+                rows.append(
+                    ComputeRow(setting=arm.setting, arm=name, purpose=purpose, before=before, per_problem=known)
+                )
+    return rows
+
+
+def card_rows(evidence: Evidence) -> list[CardRow]:
+    """What each method took in a whole trial."""
+    if evidence.claim.terms is None:
+        return []
+    return [_card(evidence, setting, name) for setting in evidence.settings for name in evidence.own(setting)]
+
+
+def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
+    ladder, charges = evidence.ladder(own), evidence.claim.charges
+    arms = [(evidence.arms[name], evidence.trial(name)) for name in ladder]
+    method = evidence.trial(own).method
+    invested = {name for arm, _ in arms for name in arm.invests}
+    tuning, streams = (owner_name(setting, method, "tuning"), owner_name(setting, method, "stream"))
+    stages = {
+        "adaptations": [charge for name in ladder for charge in ledger.of(charges, name)],
+        "investments": [charge for charge in charges if charge.arm in invested],
+        "tuning": [charge for charge in charges if charge.arm == tuning],
+        "streams": [charge for charge in charges if charge.arm == streams],
+        "exams": [charge for name in ladder for charge in ledger.of(charges, name, Purpose.EVALUATE)],
+    }
+    times = next((charge.count or 1 for charge in stages["investments"]), 0)
+    before = arms[0][1].rejected_before
+    names = sorted({*before, *(name for _, trial in arms for name in trial.rejected)})
+    return CardRow(
+        setting=setting,
+        method=method,
+        label=evidence.arms[own].label,
+        seeds=len({run.seed for _, trial in arms for run in trial.runs}),
+        adaptations=sum(evidence.costs[name].problems or 0 for name in ladder),
+        spent={stage: _sum(found).known() for stage, found in stages.items() if found},
+        rejected={n: sum(t.rejected.get(n, 0.0) for _, t in arms) + times * before.get(n, 0.0) for n in names},
+        total=_sum(charge for found in stages.values() for charge in found).known(),
+    )
+
+
+def _sum(charges: Iterable[Charge]) -> Cost:
+    return known_total(charge.cost for charge in charges)[0]
+
+
+def regime_rows(evidence: Evidence) -> list[RegimeRow]:
+    """What to do in a trial's domains where something is not allowed; each choice made on development problems."""
+    terms = evidence.claim.terms
+    if terms is None:
+        return []
+    tested = [(setting, evidence.method(setting, terms.compare)) for setting in evidence.settings]
+    return [row for setting, arm in tested if arm is not None for row in _regimes(evidence, setting, arm)]
+
+
+def _regimes(evidence: Evidence, setting: str, arm: str) -> Iterable[RegimeRow]:
+    trained = closed_book(evidence, setting)
+    untaught = [name for name in trained if evidence.arms[name].role is not Role.TEACHER]
+    allowed = {
+        "anything that is trained": trained,
+        "no teacher": untaught,
+        "no teacher, and nothing that learns from labelled examples": [
+            name for name in untaught if not evidence.trial(name).learns
+        ],
+        "no training at all, the text at hand": evidence.own(setting, Role.IN_CONTEXT),
+        "no training and no text": evidence.own(setting, Role.FROZEN),
+    }
+    for regime, names in allowed.items():
+        best = best_of(evidence, names)[0] if names else None
+        if best and (accuracy := evidence.accuracy(best, evidence.exam)):
+            over: Estimate | None = evidence.over(arm, best) if best != arm else None
+            yield RegimeRow(
+                regime=regime, setting=setting, arm=best, accuracy=Interval.of(accuracy), over=Interval.maybe(over)
+            )

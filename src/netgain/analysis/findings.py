@@ -1,0 +1,152 @@
+"""What a reader of a comparison should know. A check is a pure function that says nothing where it has nothing to say.
+
+Severity: ``high`` can by itself overturn the verdict, ``medium`` weakens it, ``low`` should be mended, ``note`` is for
+information. Here are the checks of trials: what is missing or unmatched, and whether their domains can show anything at
+all. Those of published claims are the audit's.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from netgain.analysis.evidence import Evidence
+from netgain.analysis.matching import best_of, closed_book
+from netgain.analysis.rows import DomainRow, Interval
+from netgain.analysis.sentences import interval, points
+from netgain.analysis.verdict import ArmRow, Comparison
+from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
+
+CHANCE, READS = 0.2, 0.9
+UNREADABLE = 0.05  # of a judge's verdicts: more than that is told
+INVENTED = ("people",)
+ORDER: Sequence[Severity] = ("high", "medium", "low", "note")
+
+
+def finding(check: str, severity: Severity, message: str, evidence: Iterable[str] = ()) -> Finding:
+    """A finding with its lines of evidence, empty ones left out."""
+    return Finding(check=check, severity=severity, message=message, evidence=tuple(line for line in evidence if line))
+
+
+def severest_first(found: Iterable[Finding]) -> list[Finding]:
+    """Findings by severity, else in the order in which they were made."""
+    return sorted(found, key=lambda finding: ORDER.index(finding.severity))
+
+
+def of_trial(
+    evidence: Evidence, arms: list[ArmRow], domains: list[DomainRow], compared: list[Comparison]
+) -> list[Finding]:
+    """The findings of a trial's rows and of the analysis, the severest first."""
+    return severest_first(
+        [
+            *evidence.claim.findings,
+            *_unfinished(evidence),
+            *_underspent(arms),
+            *_single_seeds(evidence),
+            *_chosen_on_test(domains),
+            *_tuned_less(evidence),
+            *(found for setting in evidence.settings for found in _domain_shows_nothing(evidence, setting)),
+            *_judge_unreadable(evidence),
+            *_small_differences_unseen(compared, {arm.name: arm.label for arm in arms}),
+        ]
+    )
+
+
+def _trained(evidence: Evidence) -> Iterator[tuple[str, TrialArm]]:
+    """Every trained arm on its own rung, named by domain and label."""
+    for arm in evidence.claim.arms:
+        trial = evidence.trial(arm.name)
+        if trial.own and arm.role not in UNTRAINED:
+            yield f"{arm.setting}, {arm.label}", trial
+
+
+def _unfinished(evidence: Evidence) -> Iterator[Finding]:
+    terms = evidence.claim.terms
+    if terms and terms.runs_done < terms.runs_planned:
+        lines = [
+            f"{arm.setting}, {arm.label}: {len(evidence.trial(arm.name).runs)} of {terms.seeds} seeds, "
+            f"{arm.n_problems} of {terms.test_problems} problems"
+            for arm in evidence.claim.arms
+            if evidence.trial(arm.name).own and arm.role not in UNTRAINED
+        ]
+        yield finding("unfinished", "high", f"unfinished: {terms.runs_done} of {terms.runs_planned} runs", lines)
+
+
+def _underspent(arms: list[ArmRow]) -> Iterator[Finding]:
+    short = [arm for arm in arms if arm.underspent and arm.own]
+    if short:
+        lines = [f"{arm.setting}, {arm.label}: {arm.spent_share or 0:.1%} of its budget" for arm in short]
+        yield finding("underspent", "low", f"{len(short)} arms left more than 1 % of their budget unspent", lines)
+
+
+def _tuned_less(evidence: Evidence) -> Iterator[Finding]:
+    """Arms that had fewer tuning trials than another: there was nothing more to try in them."""
+    tries = Counter(search.arm for search in evidence.claim.searches)
+    most = max(tries.values(), default=0)
+    fewer = [
+        f"{name}: {tries[key]} of {most}"
+        for name, trial in _trained(evidence)
+        if tries[key := f"{name.partition(', ')[0]}/{trial.method}"] < most
+    ]
+    if fewer:
+        yield finding("tuned-less", "medium", f"{len(fewer)} arms had fewer tuning trials than others", fewer)
+
+
+def _single_seeds(evidence: Evidence) -> Iterator[Finding]:
+    once = [name for name, trial in _trained(evidence) if len(trial.runs) == 1]
+    if once:
+        message = f"{len(once)} arms were run under one seed; no interval covers the luck of their outer loop"
+        yield finding("single-seed", "medium", message, once)
+
+
+def _chosen_on_test(domains: list[DomainRow]) -> Iterator[Finding]:
+    on_test = [row.setting for row in domains if row.chosen_on == "test"]
+    if on_test:
+        message = "the rival was chosen on the test problems, which favours it: no accuracy on development is known"
+        yield finding("rival-chosen-on-test", "medium", message, on_test)
+
+
+def _judge_unreadable(evidence: Evidence) -> Iterator[Finding]:
+    found = evidence.claim.judging
+    asked = found.count + found.unreadable if found else 0
+    if found is not None and found.unreadable > UNREADABLE * asked:
+        message = f"{found.unreadable:,} of {asked:,} verdicts of the judge could not be read"
+        message += "; there exact match stands" if found.decides else ""
+        yield finding("judge-unreadable", "high" if found.decides else "medium", message, [f"judge: {found.model}"])
+
+
+def _small_differences_unseen(compared: list[Comparison], labels: dict[str, str]) -> Iterator[Finding]:
+    row = next((row for row in compared if row.primary), None)
+    if row is None or row.low is None or row.high is None or not row.low <= 0 <= row.high:
+        return
+    if row.smallest_detectable is not None and row.smallest_detectable > (row.equivalence_margin or 0.0):
+        message = (
+            f"{labels[row.a]} against {labels[row.b]}: this many seeds and problems detect a difference of "
+            f"{points(row.smallest_detectable)} points with 80 % power, and smaller ones less often"
+        )
+        yield finding("small-differences-unseen", "note", message)
+
+
+def _domain_shows_nothing(evidence: Evidence, setting: str) -> Iterator[Finding]:
+    """Is there something to learn, can the model read, does training teach it? Is there room above the passage?"""
+    terms, kind, reasons = evidence.claim.terms, evidence.exam, []
+    frozen = next(iter(evidence.own(setting, Role.FROZEN)), None)
+    base = evidence.accuracy(frozen, kind) if frozen else None
+    if base and terms and terms.worlds.get(setting) in INVENTED and base.low > CHANCE:
+        reasons.append(f"the frozen model already knows the answers: {base.value:.1%}, chance is below {CHANCE:.0%}")
+    for name in evidence.own(setting, Role.IN_CONTEXT)[:1]:
+        read = evidence.accuracy(name, kind)
+        if read and read.value < READS:
+            reasons.append(f"with the text at hand the model answers only {read.value:.1%}, below {READS:.0%}")
+    passages = [name for name in closed_book(evidence, setting) if evidence.arms[name].role is Role.PASSAGE]
+    passage = best_of(evidence, passages)[0] if passages else None
+    gain = evidence.over(passage, frozen) if passage and frozen else None
+    if gain and gain.low <= 0:
+        told = interval(Interval.of(gain))
+        reasons.append(f"training on the passage adds {told} points over the frozen model, not more than zero")
+    teachers = evidence.own(setting, Role.TEACHER) if terms and terms.oracle else []
+    room = evidence.over(best_of(evidence, teachers)[0], passage) if passage and teachers else None
+    if room and room.low <= 0:
+        message = f"{setting}: the passage alone already teaches as much as a perfect writer, so no writer can win much"
+        line = f"a perfect writer's text adds {interval(Interval.of(room))} points over the passage"
+        yield finding("no-room-to-win", "medium", message, [line])
+    if reasons:
+        yield finding("world-is-no-test", "high", f"{setting}: this domain cannot show self-improvement", reasons)

@@ -1,1 +1,0 @@
-"""Trials of our own: their rows make a claim, and the claim a verdict."""

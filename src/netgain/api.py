@@ -1,0 +1,103 @@
+"""Trials in Python: ``netgain.plan``, ``netgain.run`` and judging a run's folder; the command line does the same.
+
+::
+
+    result = netgain.run("trial.yaml", options=["seeds=1"])
+    print(result.verdict.headline.sentence)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+from netgain.analysis.judge import judge
+from netgain.analysis.verdict import Verdict
+from netgain.errors import InputError
+from netgain.records.samples import read_rows
+from netgain.report.page import render
+from netgain.trials.executor import suited
+from netgain.trials.plan import Plan, make_plan
+from netgain.trials.progress import Progress
+from netgain.trials.resolve import resolve
+from netgain.trials.schedule import run_trial
+from netgain.trials.store import SAMPLES, Store, write
+from netgain.trials.trial_claim import claim_of
+
+Source = Path | str | Mapping[str, Any] | None
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """A trial that was run: the ``folder`` with its records, and by name why tasks ``failed`` (mostly none)."""
+
+    folder: Path
+    failed: Mapping[str, str]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The verdict from the records, written beside them with its page. Raises InputError without any record."""
+        return judge_folder(self.folder)
+
+
+def plan(
+    trial: Source = None,
+    *,
+    methods: Sequence[str] = (),
+    options: Sequence[str] = (),
+    limit: int | None = None,
+    device: str | None = None,
+    dollars_per_hour: float | None = None,
+) -> Plan:
+    """What a trial would take in every currency, and what it could see. Nothing is spent, and no weights are needed.
+
+    ``trial`` is a YAML file, a mapping of its fields, or None for the demo. ``methods`` (``file.py:Class``),
+    ``options`` (``a.b=value``, for a file) and ``limit`` change it as on the command line. Raises InputError with the
+    line of whatever is wrong.
+    """
+    return make_plan(resolve(trial, methods, options, limit), device, dollars_per_hour)
+
+
+def run(
+    trial: Source = None,
+    *,
+    out: Path | str | None = None,
+    methods: Sequence[str] = (),
+    options: Sequence[str] = (),
+    limit: int | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> Run:
+    """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
+
+    Records go to ``out`` (``runs/NAME``). ``jobs`` processes work side by side: one a core unless stated, one on a GPU;
+    with more than one a script needs its ``if __name__ == "__main__":``. ``show`` is given the progress as it changes.
+    Raises InputError where the trial is wrong or another one was begun in that folder.
+    """
+    resolved = resolve(trial, methods, options, limit)
+    folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
+    result = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=show)
+    return Run(result.folder, result.failed)
+
+
+def default_folder(name: str, limited_to: int | None) -> Path:
+    """Where the records of a trial go if nobody says where; those of a limited one not among the whole one's."""
+    return Path("runs") / (name if limited_to is None else f"{name}-limit-{limited_to}")
+
+
+def judge_folder(folder: Path) -> Verdict:
+    """The verdict on a run, from its records alone; ``verdict.json`` and ``report.html`` are written beside them.
+
+    Raises InputError where the folder holds no run.
+    """
+    if not (folder / SAMPLES).is_file():
+        raise InputError(str(folder), f"holds no {SAMPLES}", "give the folder of a run")
+    store = Store(folder)
+    spec, roles = store.asked()
+    verdict = judge(claim_of(spec, read_rows(folder / SAMPLES), roles, setup=store.setup()), seed=spec.seed)
+    write(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+    write(folder / "report.html", render(verdict))
+    return verdict
