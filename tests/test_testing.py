@@ -22,6 +22,6 @@ def test_a_budget_of_three_units_pays_for_three_calls(tmp_path: Path) -> None:
 
 
 def test_the_test_seam_and_the_door_load_no_torch() -> None:
-    code = "import sys, netgain.testing, netgain.model.metered, netgain.model.teacher; print(*sys.modules)"
+    code = "import sys, netgain.testing, netgain.model.metered, netgain.model.remote; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "transformers", "peft", "openai"} & set(loaded)

@@ -11,7 +11,7 @@ from netgain.errors import BudgetExceeded
 from netgain.exam.exam import Answerer, Marked, accuracy, sit
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, Model, scripted_model
-from netgain.model.lockstep import Steps, run
+from netgain.model.program import Steps, run
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
 

@@ -9,8 +9,8 @@ from netgain.domains.problem import Grade, Question
 from netgain.exam.exam import Marked
 from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Account, Book
-from netgain.model.interface import Generate
-from netgain.model.lockstep import run
+from netgain.model.program import run
+from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model, text_of
 from netgain.records.purpose import Purpose
 

@@ -13,7 +13,9 @@ import pytest
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.audit.audit import audit, read_claim
-from netgain.records.samples import read_rows
+from netgain.records.claim import Role
+from netgain.records.samples import Adaptation, Row, read_rows
+from netgain.trials.spec import TrialSpec
 from netgain.trials.store import LOCK, SAMPLES, Store
 from netgain.trials.trial_claim import claim_of
 from tests.golden.figures import FOLDER, Figure, figures, read
@@ -46,12 +48,18 @@ NAMED_CHANGES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def rederived(folder: Path, into: Path) -> Verdict:
-    """The verdict on a run from its committed records."""
+def records(folder: Path, into: Path) -> tuple[TrialSpec, dict[str, Role], list[Row]]:
+    """What a committed run asked, with which roles, and its rows."""
     (into / LOCK).write_bytes((folder / LOCK).read_bytes())
     (into / SAMPLES).write_bytes(lzma.decompress((folder / f"{SAMPLES}.xz").read_bytes()))
     spec, roles = Store(into).asked()
-    return judge(claim_of(spec, read_rows(into / SAMPLES), roles), seed=spec.seed)
+    return spec, roles, read_rows(into / SAMPLES)
+
+
+def rederived(folder: Path, into: Path) -> Verdict:
+    """The verdict on a run from its committed records."""
+    spec, roles, rows = records(folder, into)
+    return judge(claim_of(spec, rows, roles), seed=spec.seed)
 
 
 @cache
@@ -97,3 +105,33 @@ def test_the_comparison_of_figures_can_fail(pair: tuple[str, Any, Any]) -> None:
     assert differences(golden, {**golden, "headline/kind": "another"}) == ["headline/kind"]
     assert differences(golden, {key: value for key, value in golden.items() if key != numbers[0]}) == [numbers[0]]
     assert differences(golden, {**golden, "new": None}) == ["new"]
+
+
+def listed_anyhow(value: Any) -> Any:
+    """A verdict with every list sorted: what is left when the order of a listing does not count."""
+    if isinstance(value, dict):
+        return {key: listed_anyhow(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return sorted((listed_anyhow(inner) for inner in value), key=lambda inner: json.dumps(inner, sort_keys=True))
+    return value
+
+
+def test_published_arms_in_another_order_give_the_same_verdict() -> None:
+    claim = read_claim()
+    turned = claim.model_copy(update={"arms": tuple(reversed(claim.arms))})
+    first, second = (json.loads(audit(one).model_dump_json(by_alias=True)) for one in (claim, turned))
+    assert [arm["name"] for arm in second["arms"]] == [arm["name"] for arm in reversed(first["arms"])]
+    assert listed_anyhow(first) == listed_anyhow(second)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_trials_arms_in_another_order_give_the_same_verdict(tmp_path: Path, lost: bool) -> None:
+    """The demo has a single seed, so that problems are resampled in their order; also where one arm lacks a problem."""
+    spec, roles, rows = records(TRIALS["demo"], tmp_path)
+    first = next(row for row in rows if isinstance(row, Adaptation))
+    rows = [row for row in rows if not (lost and row is first)]
+    turned = spec.model_copy(update={"arms": dict(reversed(spec.arms.items()))})
+    again = [row for arm in turned.arms for row in rows if row.arm == arm]
+    one = judge(claim_of(spec, rows, roles)).model_dump_json(by_alias=True)
+    other = judge(claim_of(turned, again, roles)).model_dump_json(by_alias=True)
+    assert listed_anyhow(json.loads(one)) == listed_anyhow(json.loads(other))

@@ -10,7 +10,7 @@ from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompt
 from netgain.metering.account import Book
 from netgain.methods.method import Desk
 from netgain.model import Model, scripted_model
-from netgain.model.lockstep import Steps, run
+from netgain.model.program import Steps, run
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
 
@@ -71,7 +71,7 @@ def make_desk(book: Book) -> Any:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A random Llama of three layers, with one token a byte."""
     folder = save_model(tmp_path_factory.mktemp("models") / "tiny", max_position_embeddings=256)
-    load = pytest.importorskip("netgain.model.hf").load_model
+    load = pytest.importorskip("netgain.model.hugging_face").load_model
     model: Model = load(folder, device="cpu")
     return model
 

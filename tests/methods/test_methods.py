@@ -18,7 +18,7 @@ from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.taught import ModelTeacher, OracleTeacher, Taught, TaughtSettings
 from netgain.methods.writing import REJECTED, asks, find_format, parsed, propose, write
 from netgain.model import Generate, Model, Score, scripted_model
-from netgain.model.lockstep import run
+from netgain.model.program import run
 from netgain.records.cost import Currency
 from netgain.records.purpose import Purpose
 

@@ -16,7 +16,7 @@ from netgain.methods.fitting import Inner
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
 from netgain.methods.seal import LOST, Seal, SealSettings
 from netgain.model import Generate, Model, scripted_model
-from netgain.model.lockstep import ask
+from netgain.model.program import ask
 from netgain.model.scripted import ScriptedAdapter
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun

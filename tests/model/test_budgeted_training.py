@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="the models need torch")
 from netgain.errors import BudgetExceeded
 from netgain.metering.account import Account, Book
 from netgain.model import InnerLoopJob, Model, Train
-from netgain.model.hf import load_model
+from netgain.model.hugging_face import load_model
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
 

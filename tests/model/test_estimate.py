@@ -12,7 +12,7 @@ from netgain.metering.account import Account, Book
 from netgain.metering.estimate import generation_estimate, scoring_estimate, shape_of, training_estimate
 from netgain.metering.price import Full, Lora
 from netgain.model import Generate, InnerLoopJob, Score, Train, TrainFull
-from netgain.model.hf import load_model
+from netgain.model.hugging_face import load_model
 from netgain.records.purpose import Purpose
 
 

@@ -13,8 +13,8 @@ from netgain.engine.work import Work
 from netgain.errors import BudgetExceeded, InputError
 from netgain.metering.account import Account, Book
 from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadLoss, Score, Train, scripted_model
-from netgain.model.interface import Done, Part, Request, UnmeteredModel
 from netgain.model.prices import UNIT, UnitPrices
+from netgain.model.requests import Done, Part, Request, UnmeteredModel
 from netgain.records.chain import read
 from netgain.records.cost import Cost
 from netgain.records.events import Noted, Reserved

@@ -13,8 +13,8 @@ from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Book
 from netgain.methods.method import Desk, Learned, Method
-from netgain.model.interface import Generate
-from netgain.model.lockstep import Steps, ask, run
+from netgain.model.program import Steps, ask, run
+from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose

@@ -14,9 +14,9 @@ from netgain.exam.exam import Marked
 from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
-from netgain.model import lockstep
-from netgain.model.interface import Generate
+from netgain.model import program
 from netgain.model.metered import Model
+from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model, text_of
 from netgain.records.claim import Claim
 from netgain.records.purpose import Purpose
@@ -102,7 +102,7 @@ def test_the_judge_is_paid_as_evaluation_in_every_journal(beside: Path) -> None:
 
 
 def test_what_cannot_be_read_is_none(beside: Path) -> None:
-    found = {kind: set() for kind in ("knowledge", "reasoning", "skill")}
+    found: dict[str, set[bool | None]] = {kind: set() for kind in ("knowledge", "reasoning", "skill")}
     for answer in answers(read_rows(beside / SAMPLES)):
         found[answer.kind].add(answer.judged)
     assert found == {"knowledge": {True, False}, "reasoning": {True}, "skill": {None}}
@@ -208,7 +208,7 @@ def test_a_local_folder_judges_through_its_own_metered_door(tmp_path: Path) -> N
     with Book.open(tmp_path / "journal") as book:
         account = book.account("exam", purpose=Purpose.EVALUATE)
         mark = Marked(Question("By which river?", ("Elbe",)), "Elbe", Grade(True, 1.0))
-        ((_, ended),) = lockstep.run({"": judged(Judge(loaded), [mark], account)})
+        ((_, ended),) = program.run({"": judged(Judge(loaded), [mark], account)})
         assert ended.error is None
         (charge,) = book.charges()
     assert charge.purpose is Purpose.EVALUATE

@@ -1,6 +1,7 @@
 """A trial is resolved once: paths are those of its file, problems that nobody counted are those that there are."""
 
 import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,14 @@ def test_a_method_of_the_command_line_is_there_before_the_trial_is_checked(folde
     assert trial.spec.arms["mine"].method == "own.py:Mine"
     with pytest.raises(InputError, match=r"--method .*Frozen: the trial has an arm 'frozen' already"):
         resolve(path, [f"{folder / 'own.py'}:Frozen"])
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/trials.md"])
+def test_the_trials_on_the_pages_can_be_run_on_six_notes(folder: Path, page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    (documented,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (folder / "mine.yaml").write_text(documented, encoding="utf-8")
+    assert with_data(resolve(folder / "mine.yaml")).spec.problems.test == 2
 
 
 def form_of(folder: Path) -> tuple[dict[str, Any], str]:

@@ -11,8 +11,8 @@ from netgain.errors import InputError
 from netgain.exam.llm_judge import Judge
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
-from netgain.model.interface import Generate
 from netgain.model.metered import Model
+from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose

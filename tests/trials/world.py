@@ -10,9 +10,9 @@ from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy, sit
 from netgain.methods.method import Desk, Learned, Method, Settings
-from netgain.model.interface import Generate, Train
-from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Generate, Train
 from netgain.model.scripted import ScriptedAdapter, scripted_model
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
@@ -115,6 +115,7 @@ class Passage(Method):
     Settings = StepSettings
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+        assert isinstance(self.settings, StepSettings)
         if self.settings.fails and materials[0].id.endswith("1"):
             raise ValueError("this passage cannot be read")
         adapter = None

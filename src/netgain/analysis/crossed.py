@@ -125,7 +125,7 @@ def smallest_detectable(values: Floats) -> float | None:
 def ratio(upper: Floats, lower: Floats, weights: Floats) -> Estimate | None:
     """Mean of ``upper`` over mean of ``lower``, by asking which ratios the data do not exclude (Fieller 1954).
 
-    None where ``lower`` is not told from zero, so that nothing bounds the ratio.
+    None where ``lower`` is not distinguishable from zero, so that nothing bounds the ratio.
     """
     if not estimate(lower, weights, bounds=(-np.inf, np.inf)).excludes_zero:
         return None

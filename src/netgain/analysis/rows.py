@@ -70,7 +70,7 @@ class BreakEvenRow(VerdictModel):
 
     ``ahead_from``: from there on the method's part stays above zero; ``clear_from``: its whole interval does. None with
     ``never`` (or ``never_clear``): not even where the investment is free. ``not_before`` is the first number of
-    deployments at which the rival's ladder reaches the arm's total: below it nothing can be told.
+    deployments at which the rival's ladder reaches the arm's total: below it nothing is known.
     """
 
     setting: str

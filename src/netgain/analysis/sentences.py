@@ -218,6 +218,7 @@ def _outer_loops(verdict: Verdict, labels: dict[str, str]) -> Iterator[str]:
     loops = [row for row in rows if row.kind == "outer loop" and row.low is not None and row.high is not None]
     if not loops:
         return
+    loops.sort(key=lambda row: (row.a != verdict.decomposition[0].arm if verdict.decomposition else True, row.a))
     listed = "; ".join(f"{labels[r.a]} {points(r.difference)} {span(r.low or 0.0, r.high or 0.0)}" for r in loops)
     yield f"The outer loop by itself, each prompt's last round against its round 0: {listed}."
     first = verdict.decomposition[0].arm if verdict.decomposition else None

@@ -139,15 +139,16 @@ def little_overlap(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
 
 
 def compute_not_reported(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
-    """Kinds of compute that are stated nowhere."""
+    """Kinds of compute that are not stated in what was read."""
     missing = [kind for kind, source in verdict.reported.items() if source is None]
     if missing:
         stated = [f"stated: {kind}, {source}" for kind, source in verdict.reported.items() if source]
         yield _finding(
             "compute-not-reported",
             "high",
-            f"{len(missing)} of {len(verdict.reported)} kinds of compute are reported nowhere: {', '.join(missing)}",
-            stated or ["nothing about compute is stated"],
+            f"{len(missing)} of {len(verdict.reported)} kinds of compute are not reported in what was read: "
+            + ", ".join(missing),
+            stated or ["nothing about compute is stated in what was read"],
         )
 
 
@@ -159,7 +160,10 @@ def no_strong_rival(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         return
     if not rivals:
         yield _finding(
-            "no-fine-tuning-arm", "high", "no conventional fine-tuning arm stands beside the headline arm", []
+            "no-fine-tuning-arm",
+            "high",
+            "there is no conventional fine-tuning arm to compare the headline arm with",
+            [],
         )
         return
     budget = row.budget_per_problem if row else None
@@ -217,7 +221,7 @@ def unresolvable(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         "difference-unresolvable",
         "high",
         f"{labels[row.a]} against {labels.get(row.b, row.b)}: {points(row.difference)} points{interval}, but the "
-        f"smallest difference that {row.n_problems} problems detect (80 % power) is {points(row.smallest_detectable)}",
+        f"smallest that {row.n_problems} problems detect with 80 % power is {points(row.smallest_detectable)}",
         [f"{row.n_questions} questions, p = {row.p:.3f}" if row.p is not None else ""],
     )
 
@@ -231,7 +235,7 @@ def noisy_selection(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield _finding(
             "noisy-selection",
             "medium",
-            f"edits are selected on rewards of reliability {spread} (mean of {noisy[0].repeats} evaluations)",
+            f"edits are selected by an unreliable reward: {spread} for the mean of {noisy[0].repeats} evaluations",
             [_reward_line(row) for row in noisy],
         )
 
@@ -276,7 +280,7 @@ def per_question_missing(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield _finding(
             "per-question-data-missing",
             "medium",
-            f"no verdicts on single questions for {names}: nothing there can be paired or checked",
+            f"no answers to single questions were published for {names}: nothing there can be paired or checked",
             [],
         )
 

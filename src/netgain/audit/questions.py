@@ -52,7 +52,9 @@ def compute_reported(verdict: Verdict) -> QuestionRow:
         return _row(question, "cannot tell", ["the claim does not say what was reported"])
     missing = [kind for kind, source in verdict.reported.items() if source is None]
     stated = [f"stated: {kind}, {source}" for kind, source in verdict.reported.items() if source]
-    return _row(question, "no" if missing else "yes", [*stated, *(f"not stated: {kind}" for kind in missing)])
+    return _row(
+        question, "no" if missing else "yes", [*stated, *(f"not stated in what was read: {kind}" for kind in missing)]
+    )
 
 
 def strong_fine_tuning(claim: Claim, verdict: Verdict) -> QuestionRow:
@@ -62,7 +64,7 @@ def strong_fine_tuning(claim: Claim, verdict: Verdict) -> QuestionRow:
     row = _charged(claim, verdict)
     evidence = [_updates(arm) for arm in rivals]
     if not rivals:
-        return _row(question, "no", ["no conventional fine-tuning arm was published"])
+        return _row(question, "no", ["no conventional fine-tuning arm is among what was read"])
     if row is None or row.budget_per_problem is None:
         return _row(question, "cannot tell", [*evidence, "the headline arm's number of updates is not stated"])
     known = [arm.updates_per_problem for arm in rivals if arm.updates_per_problem is not None]
@@ -76,7 +78,7 @@ def strong_fine_tuning(claim: Claim, verdict: Verdict) -> QuestionRow:
 
 
 def regressions_checked(claim: Claim, verdict: Verdict) -> QuestionRow:
-    """As the claim says; without its word, from a retention matrix, else it cannot be told."""
+    """As the claim says; without its word, from a retention matrix, else it is unknown."""
     question = "Are regressions on earlier tasks checked?"
     evidence = list(claim.regressions.evidence) if claim.regressions else []
     answer: Answer = claim.regressions.answer if claim.regressions else "cannot tell"

@@ -11,9 +11,9 @@ from typing import final
 
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
-from netgain.model.interface import Generate, Score
-from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Generate, Score
 
 
 @final

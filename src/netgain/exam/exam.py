@@ -1,6 +1,6 @@
 """Exam: the one way anything is scored. Questions are put to a model with its adapter or context, answers graded.
 
-Whoever sits an exam hands in an :class:`Answerer`: what an adaptation ended in. The exam never tells a method what was
+What is examined is an :class:`Answerer`: what an adaptation ended in. The exam never tells a method what was
 asked. Answering is booked under the account that is given (``evaluate`` for the trial's exams, ``score`` where a method
 scores itself on training problems); the extra votes of a majority are paid by the answerer's own account.
 """
@@ -12,9 +12,9 @@ from typing import final
 
 from netgain.domains.problem import Grade, Material, Prompts, Question
 from netgain.metering.account import Account
-from netgain.model.interface import Adapter, Answered, Generate, Result
-from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Adapter, Answered, Generate, Result
 from netgain.records.cost import Currency
 
 Grader = Callable[[Question, str], Grade]
@@ -111,11 +111,11 @@ def _affordable(answerer: Answerer, requests: Sequence[Generate], voter: Account
     if not any(quotes):
         return drawn  # what the budget does not count it cannot buy
     while given + len(drawn) < MOST_VOTES * len(requests):
-        number, place = divmod(given + len(drawn), len(requests))
-        left -= quotes[place]
+        round_, index = divmod(given + len(drawn), len(requests))
+        left -= quotes[index]
         if left < 0:
             break
-        drawn.append(replace(once[place], seed=answerer.seed + number))
+        drawn.append(replace(once[index], seed=answerer.seed + round_))
     return drawn
 
 

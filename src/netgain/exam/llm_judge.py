@@ -13,9 +13,9 @@ from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt, obvious, read_
 from netgain.domains.problem import Grade
 from netgain.exam.exam import Marked
 from netgain.metering.account import Account
-from netgain.model.interface import Answered, Generate, Message, Result
-from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Answered, Generate, Message, Result
 
 NAME = "judge"
 
@@ -31,15 +31,15 @@ class Judge:
 
 def judged(judge: Judge, marked: Sequence[Marked], account: Account) -> Steps[tuple[Marked, ...]]:
     """The same answers with the judge's verdicts, charged below ``account``. Raises what the model's door raises."""
-    asked = [place for place, mark in enumerate(marked) if obvious(mark.answer) is None]
-    if not asked:
+    indices = [index for index, mark in enumerate(marked) if obvious(mark.answer) is None]
+    if not indices:
         return tuple(marked)
     paid = account.child(NAME)
-    results = yield from ask(judge.model, [_request(marked[place], paid) for place in asked])
-    found = list(marked)
-    for place, result in zip(asked, results, strict=True):
-        found[place] = _decided(found[place], _verdict(result), decides=judge.decides)
-    return tuple(found)
+    results = yield from ask(judge.model, [_request(marked[index], paid) for index in indices])
+    verdicts = list(marked)
+    for index, result in zip(indices, results, strict=True):
+        verdicts[index] = _decided(verdicts[index], _verdict(result), decides=judge.decides)
+    return tuple(verdicts)
 
 
 def _request(mark: Marked, account: Account) -> Generate:

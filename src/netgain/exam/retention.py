@@ -13,8 +13,8 @@ from netgain.errors import NetgainError
 from netgain.exam.exam import Answerer, Grader, Marked, accuracy, sit
 from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Account
-from netgain.model.lockstep import Steps, together
 from netgain.model.metered import Model
+from netgain.model.program import Steps, together
 
 Matrix = tuple[tuple[float | None, ...], ...]
 
@@ -57,15 +57,15 @@ def _ask_all(
     grade: Grader,
     judge: Judge | None,
 ) -> Steps[tuple[float | None, ...]]:
-    sittings = [
+    exams = [
         sit(_answerer(kept.get(problem.id), model), problem.questions, prompts, account, grade) for problem in problems
     ]
-    marks: list[tuple[Marked, ...]] = yield from together(sittings)
+    marks: list[tuple[Marked, ...]] = yield from together(exams)
     if judge is not None:
         marks = yield from together([judged(judge, marked, account) for marked in marks])
     return tuple(accuracy(marked) if marked else None for marked in marks)
 
 
-def _answerer(then: Answerer | None, model: Model) -> Answerer:
+def _answerer(earlier: Answerer | None, model: Model) -> Answerer:
     """The weights as they are now, and what the problem's own adaptation keeps outside them."""
-    return Answerer(model=model) if then is None else replace(then, model=model, adapter=None, voter=None)
+    return Answerer(model=model) if earlier is None else replace(earlier, model=model, adapter=None, voter=None)

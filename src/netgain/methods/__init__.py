@@ -14,7 +14,7 @@ from netgain.methods.selection import advantages, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine, likelihood, score
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
 from netgain.methods.writing import Ask, Pair, SelfEdit, asks, find_format, own_questions, passages, propose, write
-from netgain.model.lockstep import Steps, ask, together
+from netgain.model.program import Steps, ask, together
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.streams import stream

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
 from netgain.methods.method import Desk, Learned, Method, Settings
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 

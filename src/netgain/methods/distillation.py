@@ -14,8 +14,8 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import Pair, affordable, own_questions, passages
-from netgain.model.interface import Generate
-from netgain.model.lockstep import Steps, ask
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Generate
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 

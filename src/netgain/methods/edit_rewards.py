@@ -19,8 +19,8 @@ from netgain.methods.method import Desk
 from netgain.methods.selection import Rule, Tally
 from netgain.methods.self_evaluation import exam_quote, examine
 from netgain.methods.writing import SelfEdit, passages
-from netgain.model.interface import Generate, Train
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
+from netgain.model.requests import Generate, Train
 from netgain.records.claim import RewardRun, Training
 from netgain.records.purpose import Purpose
 

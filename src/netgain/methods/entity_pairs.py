@@ -16,7 +16,7 @@ from netgain.methods.fitting import Count, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.methods.writing import Ask, texts_of, write
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.streams import stream
 

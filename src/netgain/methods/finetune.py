@@ -12,7 +12,7 @@ from netgain.methods.fitting import Count, Inner, Outer, fit, merge_quote, merge
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.paraphrase import paraphrases
 from netgain.methods.writing import passages
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.streams import stream

@@ -16,9 +16,9 @@ from pydantic import Field
 from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
 from netgain.methods.method import Desk, Settings
-from netgain.model.interface import Merge, Result, Train, Trained, TrainFull
-from netgain.model.lockstep import Steps, ask
 from netgain.model.metered import Model, Tuned
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
 from netgain.records.cost import Currency
 from netgain.records.purpose import Purpose
 

@@ -2,7 +2,7 @@
 
 A method has two stages. ``learn`` is given training problems whole, once, and pays for every time it scores itself;
 what it returns is handed to ``adapt``. ``adapt`` is given material only, under a budget, and returns what will answer
-the exam. Both are programs in steps (:mod:`netgain.model.lockstep`): ``yield from`` one of the steps that
+the exam. Both are programs in steps (:mod:`netgain.model.program`): ``yield from`` one of the steps that
 :mod:`netgain.methods` exports, and the harness runs many problems' steps as one batch.
 """
 
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from netgain.domains.problem import Material, Problem, Prompts
 from netgain.exam.exam import Answerer, Grader
 from netgain.metering.account import Account
-from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.cost import Currency
 from netgain.records.purpose import Purpose

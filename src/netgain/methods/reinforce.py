@@ -20,7 +20,7 @@ from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.seal import LoopSettings, outer_loop
 from netgain.methods.selection import advantages, copies, uniform
 from netgain.methods.synthetic import PRESETS, write_and_fit
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.streams import stream
 

@@ -19,7 +19,7 @@ from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.methods.writing import Pair, SelfEdit, asks, find_format, own_questions, passages, write
-from netgain.model.lockstep import Steps, together
+from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
 LOST = "lost: another candidate made the held-out answers likelier"

@@ -35,9 +35,9 @@ from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
 from netgain.methods.writing import SelfEdit, asks, find_format, texts_of, write
-from netgain.model.interface import Train
-from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
+from netgain.model.program import Steps
+from netgain.model.requests import Train
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.streams import stream

@@ -6,8 +6,8 @@ from netgain.domains.problem import Problem
 from netgain.exam.exam import Answerer, Marked, accuracy, sit
 from netgain.methods.method import Desk
 from netgain.methods.writing import Pair
-from netgain.model.interface import Generate, Score
-from netgain.model.lockstep import Steps, ask, together
+from netgain.model.program import Steps, ask, together
+from netgain.model.requests import Generate, Score
 from netgain.records.purpose import Purpose
 
 ADAPTED = 3.0  # an answer with an adapter costs less than three without one; quotes need no adapter to exist yet

@@ -10,7 +10,7 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import find_format, propose, texts_of
-from netgain.model.lockstep import Steps
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 
 FORMATS = (

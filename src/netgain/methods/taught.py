@@ -16,9 +16,9 @@ from netgain.metering.price import declared_flops
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method, Teacher
 from netgain.methods.writing import Ask, find_format, passages, write
-from netgain.model.interface import Generate, Message, Prompt
-from netgain.model.lockstep import Steps, together
 from netgain.model.metered import Model
+from netgain.model.program import Steps, together
+from netgain.model.requests import Generate, Message, Prompt
 from netgain.records.claim import Role
 from netgain.records.cost import Cost
 from netgain.records.purpose import Purpose

@@ -10,8 +10,8 @@ from netgain.domains.edits import begun, sequences
 from netgain.domains.problem import EditFormat, Material
 from netgain.errors import InputError, nearest
 from netgain.methods.method import Desk
-from netgain.model.interface import Answered, Generate, Prompt, Result
-from netgain.model.lockstep import Steps, ask
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Answered, Generate, Prompt, Result
 from netgain.records.purpose import Purpose
 
 SHORTEST = 8  # tokens; a text that has to be shorter is not worth its prompt

@@ -10,29 +10,29 @@ from netgain.errors import TRAINING_PACKAGES, MissingExtraError
 
 if TYPE_CHECKING:
     from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
-    from netgain.model.hf import load_model
-    from netgain.model.interface import Answered, Generate, Message, Result, Score, Scored, Train, Trained, TrainFull
+    from netgain.model.hugging_face import load_model
     from netgain.model.metered import Model, Tuned
+    from netgain.model.remote import remote_model
+    from netgain.model.requests import Answered, Generate, Message, Result, Score, Scored, Train, Trained, TrainFull
     from netgain.model.scripted import scripted_model
-    from netgain.model.teacher import remote_model
 
 _HOMES = {
-    "Answered": "interface",
+    "Answered": "requests",
     "Failure": "netgain.engine.jobs",
-    "Generate": "interface",
+    "Generate": "requests",
     "InnerLoopJob": "netgain.engine.jobs",
-    "Message": "interface",
+    "Message": "requests",
     "Model": "metered",
     "PadLoss": "netgain.engine.jobs",
-    "Result": "interface",
-    "Score": "interface",
-    "Scored": "interface",
-    "Train": "interface",
-    "TrainFull": "interface",
-    "Trained": "interface",
+    "Result": "requests",
+    "Score": "requests",
+    "Scored": "requests",
+    "Train": "requests",
+    "TrainFull": "requests",
+    "Trained": "requests",
     "Tuned": "metered",
-    "load_model": "hf",
-    "remote_model": "teacher",
+    "load_model": "hugging_face",
+    "remote_model": "remote",
     "scripted_model": "scripted",
 }
 

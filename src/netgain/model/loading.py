@@ -1,24 +1,27 @@
-"""Weights, configuration and tokenizer of a Hugging Face causal LM, from a folder or by hub name, and only safely.
+"""Weights, configuration and tokenizer of a Hugging Face causal LM, from a folder or by hub name, and only safely;
+and between texts and tokens: how a prompt is rendered, begun and read back by that tokenizer.
 
 Pickled weights can run code when they are loaded, and so can a model folder's own Python files. Neither is done unless
 it is asked for by name.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from hashlib import file_digest, sha256
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, TypeVar, final
+from typing import Any, Literal, TypeVar, final
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from netgain.errors import InputError, nearest
+from netgain.model.requests import Prompt
 from netgain.records.identity import identity
 
 T = TypeVar("T")
+Chat = Literal["auto", "template", "base"]
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DECISIVE = (
     *("*.safetensors", "*.safetensors.index.json", "*.bin", "config.json", "generation_config.json", "*.py"),
@@ -50,7 +53,7 @@ def load_parts(
     trust_remote_code: bool,
     allow_pickle: bool,
 ) -> Loaded:
-    """Load a model as :func:`netgain.model.hf.load_model` describes. Raises InputError where it cannot be loaded."""
+    """Load a model as :func:`netgain.model.load_model` describes. Raises InputError where it cannot be loaded."""
     place = Path(source)
     local = place.is_dir()
     if local and not allow_pickle:
@@ -134,3 +137,55 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device {name!r}", "torch sees no GPU here", "use auto or cpu")
     return device
+
+
+@final
+class Texts:
+    """One model's tokenizer. ``chat`` is how conversations become text, ``ends`` are the tokens that end an answer."""
+
+    def __init__(self, loaded: Loaded, chat: Chat) -> None:
+        self._name, self._tokenizer = loaded.name, loaded.tokenizer
+        templated = getattr(loaded.tokenizer, "chat_template", None) is not None
+        if chat == "template" and not templated:
+            raise InputError(f"chat {chat!r}", f"the tokenizer of {loaded.name} has no template", "use base")
+        self._templated = templated and chat != "base"
+        self.ends = _ends(loaded)
+
+    def rendered(self, prompt: Prompt) -> str:
+        """A prompt as one text."""
+        if isinstance(prompt, str):
+            return prompt
+        if not self._templated:
+            return "\n\n".join(message.content for message in prompt)
+        turns = [{"role": message.role, "content": message.content} for message in prompt]
+        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def prompt(self, prompt: Prompt) -> tuple[int, ...]:
+        """A prompt's tokens, at least one."""
+        special = isinstance(prompt, str) or not self._templated  # a template brings its own special tokens
+        tokens = self.tokens(self.rendered(prompt), special=special)
+        return tokens or (self._beginning(),)
+
+    def _beginning(self) -> int:
+        """What an empty prompt starts from."""
+        for token in (self._tokenizer.bos_token_id, *self.ends):
+            if token is not None:
+                return int(token)
+        raise InputError(
+            "prompt", f"it has no tokens, and {self._name} none to begin with", "give at least a character"
+        )
+
+    def tokens(self, text: str, *, special: bool) -> tuple[int, ...]:
+        """Token ids, of any length."""
+        return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Tokens as text, special ones left out."""
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+
+def _ends(loaded: Loaded) -> tuple[int, ...]:
+    """The tokens that end an answer, as the model's generation settings or its tokenizer name them."""
+    named = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
+    named = loaded.tokenizer.eos_token_id if named is None else named
+    return () if named is None else tuple(named) if isinstance(named, (list, tuple)) else (int(named),)

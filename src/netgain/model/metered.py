@@ -16,7 +16,7 @@ from netgain.errors import BudgetExceeded, OverrunError
 from netgain.metering.account import Account, Book, Reservation
 from netgain.metering.budget import overruns
 from netgain.metering.shape import ModelShape
-from netgain.model.interface import (
+from netgain.model.requests import (
     Adapter,
     Answered,
     Derived,

@@ -6,7 +6,7 @@ from typing import Any, final
 from netgain.metering.price import declared_flops, forward_cost, merging_cost, training_cost
 from netgain.metering.rates import api_price
 from netgain.metering.shape import ModelShape
-from netgain.model.interface import Part
+from netgain.model.requests import Part
 from netgain.records.cost import Cost
 
 

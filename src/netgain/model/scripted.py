@@ -22,7 +22,9 @@ from typing import final
 from netgain.engine.jobs import Failure
 from netgain.engine.work import Work
 from netgain.errors import InputError, nearest
-from netgain.model.interface import (
+from netgain.model.metered import Model
+from netgain.model.prices import UnitPrices
+from netgain.model.requests import (
     Adapter,
     Answered,
     Derived,
@@ -40,8 +42,6 @@ from netgain.model.interface import (
     Trained,
     TrainFull,
 )
-from netgain.model.metered import Model
-from netgain.model.prices import UnitPrices
 from netgain.records.identity import identity, short_hash
 
 Script = Mapping[str, str] | Callable[[Generate], str]

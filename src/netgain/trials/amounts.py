@@ -5,7 +5,8 @@ from typing import Any, final
 
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
-from netgain.records.cost import Currency, total
+from netgain.metering.ledger import sum_up
+from netgain.records.cost import Currency
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Amounts
 
@@ -33,7 +34,7 @@ class ChargesBelow:
 def amounts(charges: Iterable[Booking], currency: Currency, share: float = 1.0) -> Amounts:
     """Their sum in every currency that is known and no clock's; ``currency``, the budget's, as budgets count it."""
     charges = list(charges)
-    known = total(charge.cost for charge in charges).known()
+    known = sum_up(charges).spent.known()
     known[currency.value] = sum(charge.counted().get(currency.value, 0.0) for charge in charges)
     return {name: amount * share for name, amount in known.items() if name not in CLOCKS}
 

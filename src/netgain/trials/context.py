@@ -12,8 +12,8 @@ from netgain.exam.exam import Answerer, Marked, sit
 from netgain.exam.llm_judge import Judge, judged
 from netgain.metering.account import Account, Book
 from netgain.methods.method import Desk, Method, Teacher
-from netgain.model.lockstep import Steps
 from netgain.model.metered import Model
+from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Stage

@@ -21,9 +21,9 @@ from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, Teacher
-from netgain.model.interface import Generate, Train, TrainFull
-from netgain.model.lockstep import Call, Steps
 from netgain.model.metered import Model
+from netgain.model.program import ModelCall, Steps
+from netgain.model.requests import Generate, Train, TrainFull
 from netgain.records.identity import short_hash
 from netgain.records.purpose import Purpose
 from netgain.records.samples import WrittenText
@@ -160,7 +160,7 @@ class Guard:
             if charge.operation in OF_THE_DOOR:
                 raise InputError(f"model.{charge.operation}", "was called past the steps", "yield from ask(model, ...)")
 
-    def _check(self, calls: Sequence[Call]) -> None:
+    def _check(self, calls: Sequence[ModelCall]) -> None:
         for call in calls:
             self._check_model(call.model)
             for request in call.requests:
@@ -178,7 +178,7 @@ class Guard:
         if account.opened.purpose is Purpose.EVALUATE:
             raise InputError("purpose 'evaluate'", "is the exam's alone", "score yourself under 'score'")
 
-    def _saw(self, calls: Sequence[Call], results: Sequence[Sequence[Any]]) -> None:
+    def _saw(self, calls: Sequence[ModelCall], results: Sequence[Sequence[Any]]) -> None:
         for call, given in zip(calls, results, strict=True):
             for request, result in zip(call.requests, given, strict=True):
                 if isinstance(request, Generate) and result.product is not None:
@@ -236,13 +236,13 @@ def sealed(function: Callable[[A, B], R]) -> Callable[[A, B], R]:
     running = server()
     next(running)
 
-    def asked(first: A, second: B) -> R:
+    def call(first: A, second: B) -> R:
         given = running.send((first, second))
         if isinstance(given, _Raised):
             raise given.error
         return cast("R", given)
 
-    return asked
+    return call
 
 
 @final

@@ -14,7 +14,7 @@ Investments = Mapping[tuple[str, str], Mapping[int, Investment]]
 
 def findings(adaptations: Rows, investments: Investments, strangers: set[str], currency: Currency) -> Iterator[Finding]:
     """All findings that rows give by themselves."""
-    groups = {f"{d}/{a} at {rung:g}b": list(rows.values()) for (d, a, rung), rows in adaptations.items()}
+    groups = {f"{d}/{a} at {rung:g}x the budget": list(rows.values()) for (d, a, rung), rows in adaptations.items()}
     for name, rows in groups.items():
         yield from _exposed(name, rows)
         yield from _unmetered(name, rows)
@@ -49,7 +49,9 @@ def unlearned(
         if (domain, arm) in tunings and (domain, arm) not in examined and roles[arm] is not Role.SELF_IMPROVING
     ]
     if alone:
-        message = "the rival was chosen without a look at what these arms learned: development problems were met before"
+        message = (
+            "the rival was chosen without what these arms learned: development problems were only met before learning"
+        )
         yield _finding("chosen-without-learning", "medium", message, alone)
 
 

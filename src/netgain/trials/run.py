@@ -17,8 +17,8 @@ from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.methods.method import Method
-from netgain.model.lockstep import Steps, run
 from netgain.model.metered import Model
+from netgain.model.program import Steps, run
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.events import Noted

@@ -211,8 +211,8 @@ class TrialSpec(_Spec):
 
     def _require_folders(self) -> None:
         """Every arm has a folder of its own in every domain, named by both."""
-        found: dict[str, tuple[str, str]] = {}
+        folders: dict[str, tuple[str, str]] = {}
         for pair in product(self.domains, self.arms):
-            other = found.setdefault("-".join(pair), pair)
+            other = folders.setdefault("-".join(pair), pair)
             if other != pair:
                 raise ValueError(f"domains and arms {other} and {pair} would share a folder; rename one of them")

@@ -16,8 +16,8 @@ from netgain.metering.estimate import Device, generation_estimate, scoring_estim
 from netgain.metering.price import Full, Lora, Training
 from netgain.metering.rates import DeviceRate
 from netgain.metering.shape import ModelShape
-from netgain.model.interface import Part
 from netgain.model.prices import TokenPrices
+from netgain.model.requests import Part
 from netgain.records.claim import Role
 from netgain.records.cost import Cost, Currency, total
 from netgain.records.purpose import Purpose

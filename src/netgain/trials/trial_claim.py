@@ -156,17 +156,25 @@ def arm_name(cell: Cell) -> str:
 
 
 def _exam(outcome: Outcome, domain: str) -> Exam:
-    """Every problem and question of a domain that any arm was examined on, in order of appearance."""
+    """Every problem and question of a domain that any arm was examined on, in the order in which they were examined.
+
+    An arm that lacks some problems lists the rest too early: the latest place counts, so that the order of arms does
+    not matter.
+    """
     asked: dict[str, dict[str, str]] = {}
+    place: Counter[str] = Counter()
     for cell in outcome.cells():
         if cell[0] == domain:
-            for row in outcome.adaptations[cell].values():
+            of_seed: Counter[int] = Counter()
+            for (seed, _), row in outcome.adaptations[cell].items():
                 known = asked.setdefault(row.problem, {})
+                place[row.problem] = max(place[row.problem], of_seed[seed])
+                of_seed[seed] += 1
                 for answer in row.answers:
                     known.setdefault(answer.question, answer.kind)
     problems = [
         ExamProblem(id=_problem_id(domain, id_), questions=tuple(q), kinds=tuple(q.values()))
-        for id_, q in asked.items()
+        for id_, q in sorted(asked.items(), key=lambda item: (place[item[0]], item[0]))
     ]
     return Exam(name=domain, problems=tuple(problems))
 
@@ -201,7 +209,7 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
     }
     return Arm(
         name=arm_name(cell),
-        label=_label(spec, method) + ("" if own else f" at {rung:g}b"),
+        label=_label(spec, method) + ("" if own else f" at {rung:g}x the budget"),
         setting=domain,
         role=role,
         model=spec.model,

@@ -15,7 +15,7 @@ from typing import Any
 
 from netgain.metering.account import Account
 from netgain.methods.method import Settings
-from netgain.model.lockstep import run
+from netgain.model.program import run
 from netgain.records.identity import canonical
 from netgain.records.purpose import Purpose
 from netgain.records.samples import Attempt, Tuning

@@ -21,8 +21,8 @@ from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT, Lora  # noqa: E40
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.metering.verification import verify  # noqa: E402
 from netgain.model import Generate, InnerLoopJob, Message, Model, Score, Train  # noqa: E402
-from netgain.model import hf as module  # noqa: E402
-from netgain.model.hf import load_model  # noqa: E402
+from netgain.model import hugging_face as module  # noqa: E402
+from netgain.model.hugging_face import load_model  # noqa: E402
 from netgain.records.cost import Cost, Currency  # noqa: E402
 from netgain.records.purpose import Purpose  # noqa: E402
 

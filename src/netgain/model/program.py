@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
 from netgain.errors import NetgainError
-from netgain.model.interface import Generate, Merge, Request, Result, Score, Train, TrainFull
 from netgain.model.metered import Model
+from netgain.model.requests import Generate, Merge, Request, Result, Score, Train, TrainFull
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -20,27 +20,27 @@ K = TypeVar("K", bound=Hashable)
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class ModelCall:
     """Requests of one kind to one model."""
 
     model: Model
     requests: tuple[Request, ...]
 
 
-Steps = Generator[Sequence[Call], list[list[Result[Any]]], T]
+Steps = Generator[Sequence[ModelCall], list[list[Result[Any]]], T]
 
 
 def ask(model: Model, requests: Sequence[Request]) -> Steps[list[Result[Any]]]:
     """One call, as a step: ``results = yield from ask(model, requests)``, in the order of the requests."""
     if not requests:
         return []
-    (results,) = yield [Call(model, tuple(requests))]
+    (results,) = yield [ModelCall(model, tuple(requests))]
     return results
 
 
 def together(parts: Sequence[Steps[T]]) -> Steps[list[T]]:
     """Run several programs side by side inside one, and return their values in order. One that fails fails all."""
-    waiting: dict[int, Sequence[Call]] = {}
+    waiting: dict[int, Sequence[ModelCall]] = {}
     values: dict[int, T] = {}
 
     def resume(place: int, results: list[list[Result[Any]]] | None) -> None:
@@ -106,7 +106,7 @@ class _Runner(Generic[T]):
 
     def __init__(self, steps: Steps[T]) -> None:
         self._steps, self._seconds = steps, 0.0
-        self.calls: Sequence[Call] = ()
+        self.calls: Sequence[ModelCall] = ()
         self.results: dict[int, list[Result[Any]]] = {}
         self.ended: ProgramEnd[T] | None = None
         self._advance(lambda: next(steps))
@@ -124,7 +124,7 @@ class _Runner(Generic[T]):
         """Stop the program where it waits."""
         self._steps.close()
 
-    def _advance(self, step: Callable[[], Sequence[Call]]) -> None:
+    def _advance(self, step: Callable[[], Sequence[ModelCall]]) -> None:
         started = time.process_time()
         value, error, over = None, None, False
         self.results = {}

@@ -9,8 +9,8 @@ import pytest
 from netgain.errors import BudgetExceeded
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, InnerLoopJob, Model, Score, Train, scripted_model
-from netgain.model.interface import Merge, Request, TrainFull
-from netgain.model.lockstep import Call, ProgramEnd, Steps, ask, run, together
+from netgain.model.program import ModelCall, ProgramEnd, Steps, ask, run, together
+from netgain.model.requests import Merge, Request, TrainFull
 from netgain.records.cost import Cost, Currency
 from netgain.records.purpose import Purpose
 
@@ -82,17 +82,17 @@ def test_kinds_and_models_are_batches_of_their_own_and_come_back_in_order(book: 
 
     def program() -> Steps[list[Any]]:
         results = yield [
-            Call(first, (Generate(account=account, prompt="a"),)),
-            Call(second, (Generate(account=account, prompt="a"), Generate(account=account, prompt="b"))),
-            Call(second, (Score(account=account, prompt="a", continuation="b"),)),
-            Call(first, (Train(account=account, job=job),)),
-            Call(first, ()),
+            ModelCall(first, (Generate(account=account, prompt="a"),)),
+            ModelCall(second, (Generate(account=account, prompt="a"), Generate(account=account, prompt="b"))),
+            ModelCall(second, (Score(account=account, prompt="a", continuation="b"),)),
+            ModelCall(first, (Train(account=account, job=job),)),
+            ModelCall(first, ()),
         ]
         found = [[result.get() for result in part] for part in results]
         adapter = found[3][0].adapter
         merged, tuned = yield [
-            Call(first, (Merge(account=account, adapter=adapter),)),
-            Call(first, (whole,)),
+            ModelCall(first, (Merge(account=account, adapter=adapter),)),
+            ModelCall(first, (whole,)),
         ]
         return [*found, merged[0].get(), tuned[0].get().model]
 
@@ -147,7 +147,7 @@ def test_an_error_of_one_program_leaves_the_others_alone(book: Book) -> None:
         raise KeyError("gone")
 
     def wrong() -> Steps[str]:
-        yield [Call(model, ("no request",))]  # type: ignore[arg-type]
+        yield [ModelCall(model, ("no request",))]  # type: ignore[arg-type]
         return "never"
 
     found = values({"broken": broken(), "wrong": wrong(), "sound": story(model, pays(book, "s"), "s", 2)})

@@ -27,7 +27,10 @@ from netgain.metering.counting import generate as decoding
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.derived import merge, tune
-from netgain.model.interface import (
+from netgain.model.loading import Chat, Loaded, Texts, load_parts
+from netgain.model.metered import Model
+from netgain.model.prices import ShapePrices
+from netgain.model.requests import (
     Adapter,
     Answered,
     Derived,
@@ -42,11 +45,7 @@ from netgain.model.interface import (
     Trained,
     TrainFull,
 )
-from netgain.model.loading import Loaded, load_parts
-from netgain.model.metered import Model
-from netgain.model.prices import ShapePrices
 from netgain.model.selfcheck import check_engine
-from netgain.model.texts import Chat, Texts
 from netgain.streams import stream
 
 

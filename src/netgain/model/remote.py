@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 from netgain.engine.jobs import Failure, RemoteKind
 from netgain.engine.work import Work
 from netgain.errors import InputError, MissingExtraError
-from netgain.model.interface import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
 from netgain.model.metered import Model
 from netgain.model.prices import TokenPrices
+from netgain.model.requests import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
 from netgain.records.identity import identity
 from netgain.streams import stream
 from netgain.tokens import EstimatedTokens, TokenCounter
