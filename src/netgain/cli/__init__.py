@@ -9,13 +9,14 @@ from typer.exceptions import TyperException
 from netgain.cli.app import app
 from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.list_command import list_names
-from netgain.cli.record_commands import report, verify
+from netgain.cli.record_commands import report, status, verify
+from netgain.cli.setup_commands import init, validate
 from netgain.cli.trial_commands import plan, run
 from netgain.errors import NetgainError
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
-for command in (plan, run, report, verify):
+for command in (init, validate, plan, run, status, report, verify):
     app.command()(command)
 app.command("list")(list_names)
 

@@ -1,4 +1,4 @@
-"""``netgain report`` and ``netgain verify``: a run's records, judged again and checked."""
+"""``netgain status``, ``report`` and ``verify``: a run's records, looked at, judged again and checked."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,22 @@ import typer
 
 from netgain.cli.app import Quiet, compact_json, judge_folder
 from netgain.errors import InputError
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say how far a run is, what failed and why, what is spent and how long it will take; also while it is running."""
+    from netgain.trials.status import status_of
+
+    found = status_of(folder)
+    if json:
+        typer.echo(compact_json(found.dump()))
+        return
+    from netgain.report.plan_view import status_text
+
+    typer.echo(status_text(found))
 
 
 def report(

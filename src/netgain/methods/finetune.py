@@ -28,7 +28,7 @@ class FinetuneSettings(Inner):
 
 @final
 class Finetune(Method):
-    """Trains on the passage, again and again: SEAL's ``no self-edit``."""
+    """Trains on the passage, again and again: SEAL's arm without self-edits."""
 
     role: ClassVar[Role] = Role.PASSAGE
     Settings = FinetuneSettings

@@ -18,8 +18,7 @@ learning every edit that helps (``keep: positive``, against the accuracy without
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count as counted
-from itertools import islice
+from itertools import chain, count, islice
 from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field
@@ -210,7 +209,7 @@ def outer_loop(
     upcoming = _endless(desk, problems)
     for number in range(1, settings.rounds + 1):
         left = desk.left()
-        later = 0.0 if left == UNLIMITED else left - left / (settings.rounds - number + 1)
+        later = 0.0 if left == UNLIMITED else left - left / (settings.rounds - number + 1)  # for the rounds after it
         most = settings.contexts or (len(problems) if left == UNLIMITED else None)
         model = yield from _round(desk.at(f"round {number}"), loop, upcoming, most, later, number)
         desk = desk.at(model=model)
@@ -220,7 +219,7 @@ def outer_loop(
 def _endless(desk: Desk, problems: Sequence[Problem]) -> Iterator[Named]:
     """The training problems in an order of the desk's own, again and again, each time under another name."""
     order = stream(desk.draw("contexts"), "order").permutation(len(problems))
-    return ((f"context {number}", problems[order[number % len(problems)]]) for number in counted())
+    return ((f"context {number}", problems[order[number % len(problems)]]) for number in count())
 
 
 def _round(
@@ -231,39 +230,39 @@ def _round(
     Without ``most`` the round is to use up its money: what does not pay for another context buys further repeats.
     """
     settings, outer = loop.settings, loop.settings.outer()
-    contexts = yield from _gather(desk, loop, upcoming, most, later)
+    contexts = yield from _gather(desk, loop, upcoming, most, later)  # 1. propose, 2. evaluate
     if most is None:
         fine_tuning = SLACK * policy_cost(desk, _edits(loop.kept(desk, contexts)), outer)
         yield from evaluate_again(desk, contexts, settings.reward_training(), later + fine_tuning)
-    kept = loop.kept(desk, contexts)
+    kept = loop.kept(desk, contexts)  # 3. select
     name, form = "/".join(desk.names), find_format(desk, settings.format).name
     run = reward_run(name, form, number, contexts, settings.repeats, settings.reward_training(), len(kept))
     desk.note("rewards", run.model_dump(mode="json"))
     _discard_losers(desk, contexts, kept)
-    trained = yield from fit_policy(desk, _edits(kept), outer, later)
-    return (yield from merged(desk, trained))
+    trained = yield from fit_policy(desk, _edits(kept), outer, later)  # 4. fine-tune
+    return (yield from merged(desk, trained))  # 5. merge
 
 
 def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None, later: float) -> Steps[list[Context]]:
     """Contexts with their rewards, wave after wave (each one batch), until ``most`` or the round's money is reached.
 
     Nobody knows what a context costs before its edits are written, so the first wave goes by an upper bound and every
-    other by the average so far. What fine-tuning on the contexts' edits will take is kept back from the start.
+    other by the average so far. What fine-tuning on the edits gathered so far would take is kept back.
     """
     settings, outer, start = loop.settings, loop.settings.outer(), desk.left()
-    first = next(upcoming)
-    waiting, contexts, taken = [first], list[Context](), 0
     form, evaluations = find_format(desk, settings.format), loop.candidates * settings.repeats
+    first = next(upcoming)
+    upcoming = chain([first], upcoming)
     price = context_quote(desk, first[1], form, settings.reward_training(), loop.candidates, evaluations)
-    fine_tuning = 0.0
+    contexts, taken, fine_tuning = list[Context](), 0, 0.0
     while most is None or taken < most:
         money = desk.left() - later - fine_tuning
         room = 10**9 if most is None else most - taken
         width = room if money == UNLIMITED or price <= 0 else min(room, int(money // price))
         if width < 1 and contexts:
             break
-        chosen = [*waiting, *islice(upcoming, max(1, width) - len(waiting))]
-        waiting, taken = [], taken + len(chosen)
+        chosen = list(islice(upcoming, max(1, width)))  # the first by all means: a bound may be far too high
+        taken += len(chosen)
         wave = yield from _wave(desk, loop, chosen, later + fine_tuning)
         if not wave:
             break
@@ -278,7 +277,7 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
 
 
 def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> Steps[list[Context]]:
-    """Steps 1 and 2 for these contexts; those without any evaluation are left out and what they cost is discarded."""
+    """Edits and rewards of these contexts. One without any evaluation is left out, and what it cost is discarded."""
     settings = loop.settings
     form = find_format(desk, settings.format)
     baselines: list[float | None] = [None] * len(chosen)

@@ -35,9 +35,9 @@ class SyntheticSettings(Inner):
 
 @final
 class Synthetic(Method):
-    """Writes edits and trains on them as they come, with the passage beside them; a preset for each of SEAL's prompts.
+    """Writes edits and trains on them as they come, with the passage beside them: no outer loop.
 
-    The self-edit without its outer loop.
+    There is a preset for each of SEAL's prompts.
     """
 
     role: ClassVar[Role] = Role.SYNTHETIC

@@ -11,6 +11,7 @@ from netgain.records.cost import Cost
 from netgain.report import numbers
 from netgain.trials.plan import ArmPlan, Plan
 from netgain.trials.progress import Progress
+from netgain.trials.status import RunStatus
 
 BAR = 16  # characters of a bar
 SHOWN = 2  # tasks under way that are named
@@ -153,6 +154,22 @@ def _left(progress: Progress, dollars_per_hour: float) -> str:
         parts[-1] += f", {about(seconds)} left"
         parts[-1] += f", ${seconds / 3600 * dollars_per_hour:.2f}" if dollars_per_hour else ""
     return numbers.clean("; ".join([*parts, progress.note] if progress.note else parts))
+
+
+def status_text(status: RunStatus) -> str:
+    """A run's status, a line for each thing worth knowing."""
+    states = (("running", status.running), ("failed", status.failed), ("cut off", status.cut_off))
+    counts = [f"{len(status.finished)} of {status.tasks} tasks finished"]
+    counts += [f"{len(names)} {state}" for state, names in (*states, ("waiting", status.waiting)) if names]
+    lines = [f"{status.name}: {', '.join(counts)}", f"spent: {numbers.amount(status.spent)} {status.currency}"]
+    if status.share is not None:
+        left = "time left not known yet" if status.seconds_left is None else f"{about(status.seconds_left)} left"
+        lines += [f"{status.share:.0%} of the work; {_clock(status.seconds_gone or 0.0)} gone, {left}"]
+    lines += [f"running: {name} ({writer})" for name, writer in status.running.items()]
+    lines += [f"failed: {name}: {reason}" for name, reason in status.failed.items()]
+    if not status.running and len(status.finished) < status.tasks:
+        lines += ["not running: the command that began it goes on from here"]
+    return "\n".join(numbers.clean(line) for line in lines)
 
 
 def about(seconds: float) -> str:

@@ -6,6 +6,7 @@ model, the paths of a domain, ``file.py:Class``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -17,11 +18,11 @@ import netgain
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Split
-from netgain.errors import InputError, nearest
-from netgain.extensions import find_domain, find_method, relative_to, source_digest
+from netgain.errors import InputError, NetgainError, nearest
+from netgain.extensions import find_domain, find_method, relative_to, source_digest, where_raised
 from netgain.methods.method import Method, Settings
 from netgain.records.claim import BEST_CONVENTIONAL, Role
-from netgain.strict_yaml import FieldPath, SourceLines, read_yaml
+from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
 from netgain.trials.spec import ArmSpec, DomainSpec, ProblemCounts, TrialSpec
 
 S = TypeVar("S", bound=BaseModel)
@@ -166,6 +167,35 @@ def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, f
     return trial
 
 
+def all_problems(path: Path) -> list[InputError]:
+    """Everything that is wrong with the trial in a file, its data included; later checks wait for earlier ones."""
+    try:
+        fields, lines = read_fields(path, TrialSpec)
+    except InputError as error:
+        return [error]
+    try:
+        spec = TrialSpec.model_validate(fields)
+    except ValidationError as error:
+        return lines.all_invalid(error, TrialSpec)
+    checks: list[Callable[[], object]] = [
+        *(partial(_arm, name, arm, lines, find_method) for name, arm in spec.arms.items()),
+        *(partial(_kind, name, domain, lines, find_domain) for name, domain in spec.domains.items()),
+    ]
+    problems = [problem for check in checks if (problem := _problem_of(check))]
+    if problems:
+        return problems
+    problem = _problem_of(lambda: with_data(resolve_spec(spec, lines, find_method, find_domain)))
+    return [problem] if problem else []
+
+
+def _problem_of(check: Callable[[], object]) -> InputError | None:
+    try:
+        check()
+    except InputError as error:
+        return error
+    return None
+
+
 def _arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) -> ResolvedArm:
     at: FieldPath = ("arms", name)
     try:
@@ -242,9 +272,16 @@ def with_data(trial: Trial) -> Trial:
     cannot be had, where no question is of the kind that is compared, and where splits share a title, passage or
     question.
     """
-    fitted = _fitted(trial)
-    for name, domain in fitted.domains.items():
-        _check_domain(fitted, name, domain)
+    try:
+        fitted = _fitted(trial)
+        for name, domain in fitted.domains.items():
+            _check_domain(fitted, name, domain)
+    except NetgainError:
+        raise
+    except Exception as error:
+        if not any(source_digest(kind) for kind, _ in trial.kinds.values()):
+            raise
+        raise InputError(where_raised(error), f"{type(error).__name__}: {error}", "mend the domain's file") from error
     return fitted
 
 

@@ -4,6 +4,7 @@ A task that raises, or whose process dies, is recorded as failed, and the rest g
 run goes on where it was.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,11 @@ from netgain.trials.executor import (
 from netgain.trials.plan import planned_work
 from netgain.trials.progress import Progress
 from netgain.trials.resolve import Trial, with_data
+from netgain.trials.status import write_snapshot
 from netgain.trials.store import Store, TaskResult, describe_run, locked_form, task_identity
 from netgain.trials.tasks import Task, tasks
 
+SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]
 
 
@@ -110,6 +113,7 @@ class _Schedule:
         self.begun: set[str] = set()
         self.repeated = 0
         self._locked: dict[str, Any] = {}
+        self._noted = -SNAPSHOT_SECONDS
         self._progress = Progress(trial, self.tasks, planned_work(trial))
 
     def lock(self, digests: Mapping[str, str]) -> None:
@@ -165,6 +169,10 @@ class _Schedule:
     def show(self, *, ended: bool = False) -> None:
         """Show how far everything is."""
         self._progress.ended = ended
+        now = time.monotonic()
+        if ended or now - self._noted > SNAPSHOT_SECONDS:
+            self._noted = now
+            write_snapshot(self.store, self._progress)
         self._show(self._progress)
 
     def _may_begin(self, task: Task) -> bool:
