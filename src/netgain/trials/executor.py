@@ -325,7 +325,7 @@ class _Worker:
         self.task: Task | None = None
 
     def ready(self) -> tuple[dict[str, str], tuple[dict[str, str], str]]:
-        """Wait until its models are loaded: their digests and the check of prices. Raises what kept them from loading."""
+        """Digests and check of prices, once its models are loaded. Raises what kept them from loading."""
         try:
             message: Any = self.pipe.recv()
         except EOFError:
