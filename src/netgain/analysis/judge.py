@@ -17,8 +17,8 @@ NOTES = (
     "reported beside it; every arm may try as many settings.",
     "The best conventional arm is chosen on development problems among the trained arms that are not self-improving; "
     "a perfect writer, the arms that read the text at the exam and the frozen model are shown, but are no rivals.",
-    "Between two rungs of a ladder accuracy is taken as linear in the logarithm of compute, question by question; "
-    "beyond its ends nothing is said.",
+    "Between two budget levels accuracy is taken as linear in the logarithm of compute, question by question; "
+    "beyond the lowest and the highest nothing is said.",
 )
 
 

@@ -72,6 +72,9 @@ def load_model(trial: Trial, device: str) -> Model:
     """The trial's model. Raises InputError where there is none."""
     if trial.model != trial.spec.model and not Path(trial.model).exists():
         raise InputError(f"model {trial.spec.model!r}", "is missing from this installation", "install netgain again")
+    if not Path(trial.model).exists() and (trial.model.count("/") > 1 or trial.model.startswith((".", "~"))):
+        remedy = "paths are relative to the trial's file; a hub name is OWNER/NAME"
+        raise trial.lines.error(("model",), f"model = {trial.spec.model!r}: there is no such folder", remedy)
     model: Model = door.load_model(trial.model, device=device, dtype=trial.spec.dtype)
     return model
 
