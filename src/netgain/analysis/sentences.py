@@ -365,7 +365,7 @@ def _spread_sentence(row: SpreadRow | None, labels: dict[str, str]) -> str | Non
 
 
 def _control_sentence(verdict: Verdict, arm: ArmRow | None) -> str | None:
-    """What the arm under test broke of the control questions, on its own rung or the first where some were asked."""
+    """What the arm under test broke of the control questions, at its own level or the first where some were asked."""
     if arm is None:
         return None
     rungs = [row.name for row in verdict.arms if (row.setting, row.method) == (arm.setting, arm.method)]

@@ -293,8 +293,8 @@ def _fitted(trial: Trial) -> Trial:
     changed = {split: count for split, count in fitted.items() if count != counts[split]}
     if not changed:
         return trial
-    told = " and ".join(f"{count} {split}" for split, count in changed.items())
-    note = f"problems: {told}, which is all that there are (stated under problems they would have to be there)"
+    told = ", ".join(f"{count} {split} (not {counts[split]})" for split, count in changed.items())
+    note = f"problems: {told}: all that there are; no numbers were stated"
     problems = ProblemCounts.model_validate(counts | changed)
     spec = trial.spec.model_copy(update={"problems": problems})
     return replace(trial, spec=spec, notes=(*trial.notes, note))
