@@ -28,9 +28,9 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
+from netgain.records.cost import Purpose
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
-from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.trials.context import (
     WIDTH,
