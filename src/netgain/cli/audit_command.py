@@ -1,7 +1,7 @@
 """``netgain audit``: what a published comparison supports at equal compute."""
 
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, final
 
 import typer
 from typer.core import TyperCommand
@@ -9,12 +9,15 @@ from typer.core import TyperCommand
 from netgain.cli.app import Quiet, compact_json, save, save_page, show_verdict
 from netgain.errors import InputError
 
+if TYPE_CHECKING:
+    from netgain.records.claim import Claim
+
 DEFAULT_CARD = Path("claim.yaml")
 
 
 @final
-class TwoArms(NamedTuple):
-    """Two arms to compare, by name or label."""
+class Pair(NamedTuple):
+    """Two arms to compare."""
 
     a: str
     b: str
@@ -28,7 +31,7 @@ class AuditCommand(TyperCommand):
         super().__init__(*args, params=params, **more)
         for param in self.params:
             if param.name == "compare":
-                param.nargs = len(TwoArms._fields)
+                param.nargs = len(Pair._fields)
 
 
 def audit(
@@ -50,7 +53,7 @@ def audit(
         bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
     ] = False,
     compare: Annotated[
-        list[TwoArms] | None,
+        list[Pair] | None,
         typer.Option(
             "--compare",
             metavar="A B",
@@ -95,15 +98,13 @@ def audit(
     if new_card:
         _write_card(path or DEFAULT_CARD)
         return
-    from netgain.audit.audit import audit as judge_claim
-    from netgain.audit.audit import read_claim
+    from netgain.audit import audit as auditing
     from netgain.tokens import ExactTokens
 
-    claim = read_claim(path, ExactTokens(tokenizer) if tokenizer else None, reader)
+    claim = auditing.read_claim(path, ExactTokens(tokenizer) if tokenizer else None, reader)
     if save_claim:
-        kept = claim.model_copy(update={"retrieved": provenance or claim.retrieved})
-        save(save_claim, compact_json(kept.dump()) + "\n")
-    verdict = judge_claim(claim, seed=seed, asked=[_checked(pair) for pair in compare or []])
+        _save_claim(save_claim, claim, provenance)
+    verdict = auditing.audit(claim, seed=seed, asked=[_checked(pair) for pair in compare or []])
     if json:
         typer.echo(verdict.model_dump_json(by_alias=True, indent=2))
     page = html or _page_of(claim.name)
@@ -115,13 +116,18 @@ def audit(
         show_verdict(verdict, page)
 
 
+def _save_claim(path: Path, claim: "Claim", provenance: str) -> None:
+    kept = claim.model_copy(update={"retrieved": provenance or claim.retrieved})
+    save(path, compact_json(kept.dump()) + "\n")
+
+
 def _page_of(claim: str) -> Path:
     """A page of its own for each claim, whatever characters are in its name."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in claim).strip("-.")
     return Path(f"netgain-audit-{plain[:80] or 'claim'}.html")
 
 
-def _checked(pair: TwoArms) -> TwoArms:
+def _checked(pair: Pair) -> Pair:
     """A forgotten second arm would take the next option for its name."""
     if any(name.startswith("-") for name in pair):
         raise InputError("--compare", "takes two arms", "for example --compare iter2 base")

@@ -1,4 +1,4 @@
-"""``netgain init``, ``validate``, ``list`` and ``doctor``: what there is to know and to write before anything runs."""
+"""``netgain init``, ``validate`` and ``list``: what there is to know and to write before anything runs."""
 
 import os
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Annotated, Any, final
 
 import typer
 
-from netgain.cli.app import compact_json, save
+from netgain.cli.app import save
 from netgain.errors import InputError, NetgainError
 
 DEFAULT = Path("trial.yaml")
@@ -169,16 +169,3 @@ def _models() -> list[tuple[str, str]]:
         ("HUB/NAME", "the same by its name on the hub: model: Qwen/Qwen2.5-7B"),
         *((name, "planned for without its weights, which its shape stands in for") for name in catalogue()),
     ]
-
-
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Compare versions with the tested ones, check the prices, and show threads, kernels, GPU, disk and extras.
-
-    Ends with code 1 if something would refuse to run.
-    """
-    from netgain.doctor import examine
-
-    found = examine(Path.cwd())
-    typer.echo(compact_json(found.data()) if json else found.text())
-    if found.refusals:
-        raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """``netgain doctor``: whether this machine would measure truly, and what would make it do more."""
 
+import json
 import os
 import platform
 import shutil
@@ -8,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
+
+import typer
 
 from netgain.errors import NetgainError
 
@@ -46,6 +49,17 @@ class Diagnosis:
     def data(self) -> dict[str, Any]:
         """For ``--json``."""
         return asdict(self)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Compare versions with the tested ones, check the prices, and show threads, kernels, GPU, disk and extras.
+
+    Ends with code 1 if something would refuse to run.
+    """
+    found = examine(Path.cwd())
+    typer.echo(json.dumps(found.data(), indent=1) if as_json else found.text())
+    if found.refusals:
+        raise typer.Exit(1)
 
 
 def examine(folder: Path) -> Diagnosis:
@@ -97,34 +111,21 @@ def _machine(folder: Path) -> list[str]:
 
 
 def _engine() -> list[str]:
-    import torch
-
-    from netgain.engine.native_build import library
+    from netgain.model.selfcheck import device_facts
 
     compiler = next((path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))), "")
-    why = (
-        "built" if library() is not None else f"not built ({'they do not compile' if compiler else 'no C++ compiler'})"
-    )
-    lines = [f"compiled kernels: {why}; compiler: {compiler or 'none'}", f"torch threads: {torch.get_num_threads()}"]
-    for index in range(torch.cuda.device_count()):
-        free, whole = torch.cuda.mem_get_info(index)
-        lines.append(f"GPU {index}: {torch.cuda.get_device_name(index)}, {free / 1e9:.0f} of {whole / 1e9:.0f} GB free")
-    return lines if torch.cuda.device_count() else [*lines, "GPU: none that torch sees"]
+    return device_facts(compiler)
 
 
 def _self_check(found: Diagnosis) -> list[str]:
     """On the architecture of the model that ships, through the engine and under the meter."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     from netgain.metering.account import Account
     from netgain.metering.shape import ModelShape
     from netgain.model.meter import Meter
-    from netgain.model.selfcheck import PriceCheck, check_engine, check_meter
+    from netgain.model.selfcheck import PriceCheck, check_engine, check_meter, model_like
 
-    folder = Path(__file__).parent / "shipped" / "people"
-    config = AutoConfig.from_pretrained(folder)
-    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-    shape, lines = ModelShape.from_config(config.to_dict()), []
+    model = model_like(Path(str(files("netgain"))) / "shipped" / "people")
+    shape, lines = ModelShape.from_config(model.config.to_dict()), []
 
     def metered(toy: Any, account: Account) -> Meter:
         return Meter(toy, account, check=False)
