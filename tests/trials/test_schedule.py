@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from netgain.exam.llm_judge import Judge
+from netgain.exam.exam import Judge
 
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
