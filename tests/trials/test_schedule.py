@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from netgain.exam.exam import Judge
 
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
+from netgain.exam.exam import Judge
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.model.metered import Model
