@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -118,6 +119,12 @@ def source_digest(found: type[Any]) -> str:
         return ""
     text = Path(inspect.getfile(found)).read_bytes().decode("utf-8", "backslashreplace")
     return digest("method", text)
+
+
+def where_raised(error: Exception) -> str:
+    """``file:line`` of the innermost call in which an error of a user's file was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def _load(kind: Kind, target: str, where: str) -> type[Any]:

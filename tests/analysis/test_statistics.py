@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from netgain.analysis import amortisation, arms, intervals, matching, significance
+from netgain.analysis import amortisation, descriptive, intervals, matching, significance
 from netgain.streams import stream
 
 
@@ -123,7 +123,7 @@ def test_wilson_and_newcombe_give_the_published_worked_example() -> None:
 
 def test_the_front_holds_the_arms_that_nothing_cheaper_beats() -> None:
     points = {"free": (0.0, 0.3), "good": (2.0, 0.5), "worse": (3.0, 0.4), "best": (9.0, 0.6), "same": (2.0, 0.5)}
-    assert arms.undominated(points) == {"free", "good", "same", "best"}
+    assert descriptive.undominated(points) == {"free", "good", "same", "best"}
 
 
 def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:

@@ -154,8 +154,7 @@ def test_full_training_through_the_door_is_hugging_faces_trainer(
     request = full(account, max_steps=max_steps)
     (result,) = model.train_full([request])
     reference = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
-    job = InnerLoopJob(key="f", sequences=request.sequences, epochs=3, learning_rate=1e-3, seed=7, max_steps=max_steps)
-    assert result.get().losses == pytest.approx(hugging_face(reference, job, tmp_path / "out"), abs=1e-4)
+    assert result.get().losses == pytest.approx(hugging_face(reference, request.job, tmp_path / "out"), abs=1e-4)
     tuned = result.get().model
     assert tuned is not None
     for mine, theirs in zip(weights_of(tuned).parameters(), reference.parameters(), strict=True):

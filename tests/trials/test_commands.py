@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from netgain import run as run_trial
+from netgain.analysis.verdict import Verdict
 from netgain.records.samples import Adaptation, read_rows
 
 pytest.importorskip("torch", reason="the models need torch")
@@ -110,3 +112,10 @@ def test_a_plan_prints_what_it_takes(folder: Path) -> None:
     assert done.returncode == 0
     assert "smallest that is found four times in five" in done.stdout
     assert '"estimated_total"' in netgain("plan", "trial.yaml", "--json", cwd=folder).stdout
+
+
+def test_python_goes_on_where_the_command_line_was(folder: Path) -> None:
+    netgain("run", "trial.yaml", "--out", "whole", "--jobs", "1", "-q", cwd=folder)
+    result = run_trial(folder / "trial.yaml", out=folder / "whole", jobs=1)
+    assert result.failed == {}
+    assert result.verdict == Verdict.model_validate_json((folder / "whole" / "verdict.json").read_bytes())

@@ -11,6 +11,7 @@ import yaml
 
 import netgain
 from netgain.errors import InputError
+from netgain.trials.executor import load_model
 from netgain.trials.resolve import Trial, resolve, with_data
 from netgain.trials.schedule import run_trial
 from netgain.trials.store import LOCK, Store, locked_form, task_identity
@@ -69,7 +70,10 @@ def test_problems_that_nobody_counted_are_those_that_there_are_and_the_plan_says
     assert trial.spec.problems.model_dump() == {"train": 2, "development": 1, "test": 2, "passages": 1}
     plan = netgain.plan(folder / "mine.yaml", options=["model=Qwen2.5-7B"], device="H100")
     assert plan.problems == 2
-    assert any(told.startswith("problems: 2 train and 1 development and 2 test") for told in plan.assumptions)
+    assert any(
+        told.startswith("problems: 2 train (not 48), 1 development (not 12), 2 test (not 48)")
+        for told in plan.assumptions
+    )
 
 
 def test_a_domain_that_has_enough_keeps_the_numbers_as_they_are(folder: Path) -> None:
@@ -109,6 +113,12 @@ def test_paths_in_a_file_are_relative_to_it(folder: Path, monkeypatch: pytest.Mo
     assert len(trial.domains["notes"].problems("test", 2, 0)) == 2
     assert trial.arms["mine"].method.__name__ == "Mine"
     assert path.is_file()
+
+
+def test_a_folder_that_is_not_there_is_an_error_at_its_line(folder: Path) -> None:
+    path = changed(folder, "model: no-such-folder", "model: path/to/model")
+    with pytest.raises(InputError, match=r"mine.yaml:2: model = 'path/to/model': there is no such folder"):
+        load_model(resolve(path), "cpu")
 
 
 def test_a_method_of_the_command_line_is_there_before_the_trial_is_checked(folder: Path) -> None:

@@ -79,16 +79,16 @@ class Evidence:
         return self.arms[name].trial or TrialArm(method=name, rung=1.0, own=True)
 
     def own(self, setting: str, *roles: Role) -> list[str]:
-        """Of each method of a setting the arm on the rung that is compared, of these roles (all, if none is named)."""
+        """Of each method of a setting the arm at the level that is compared; of these roles, if some are named."""
         arms = (arm for arm in self.claim.arms if arm.setting == setting and self.trial(arm.name).own)
         return [arm.name for arm in arms if not roles or arm.role in roles]
 
     def method(self, setting: str, method: str) -> str | None:
-        """The arm of this method on the rung that is compared."""
+        """The arm of this method at the budget level that is compared."""
         return next((name for name in self.own(setting) if self.trial(name).method == method), None)
 
     def ladder(self, name: str) -> list[str]:
-        """All rungs of an arm's method, rising: a single one where it was published."""
+        """All budget levels of an arm's method, rising: a single one where it was published."""
         arm, method = self.arms[name], self.trial(name).method
         rungs = [other for other in self.claim.arms if other.setting == arm.setting]
         mine = [other.name for other in rungs if self.trial(other.name).method == method]

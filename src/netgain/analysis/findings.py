@@ -51,7 +51,7 @@ def of_trial(
 
 
 def _trained(evidence: Evidence) -> Iterator[tuple[str, TrialArm]]:
-    """Every trained arm on its own rung, named by domain and label."""
+    """Every trained arm at its own budget level, named by domain and label."""
     for arm in evidence.claim.arms:
         trial = evidence.trial(arm.name)
         if trial.own and arm.role not in UNTRAINED:

@@ -1,7 +1,7 @@
 """From a claim to its verdict: the one place where the analysis comes together."""
 
 from netgain import __version__
-from netgain.analysis import arms, crossed, findings, forgetting, reward, sentences
+from netgain.analysis import crossed, descriptive, findings, forgetting, reward, sentences
 from netgain.analysis.amortisation import amortisations, break_even_rows
 from netgain.analysis.comparisons import comparisons
 from netgain.analysis.decomposition import decompositions
@@ -17,8 +17,8 @@ NOTES = (
     "reported beside it; every arm may try as many settings.",
     "The best conventional arm is chosen on development problems among the trained arms that are not self-improving; "
     "a perfect writer, the arms that read the text at the exam and the frozen model are shown, but are no rivals.",
-    "Between two rungs of a ladder accuracy is taken as linear in the logarithm of compute, question by question; "
-    "beyond its ends nothing is said.",
+    "Between two budget levels accuracy is taken as linear in the logarithm of compute, question by question; "
+    "beyond the lowest and the highest nothing is said.",
 )
 
 
@@ -33,7 +33,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         raise InputError(claim.name, "is a trial: its comparisons were fixed before it ran", "read them in its verdict")
     evidence = Evidence.of(claim, seed)
     tested = contests(evidence)
-    arm_rows = arms.arm_rows(evidence)
+    arm_rows = descriptive.arm_rows(evidence)
     labels = {row.name: row.label for row in arm_rows}
     compared = comparisons(evidence, tested, asked or ())
     parts = decompositions(evidence, tested)
@@ -66,10 +66,10 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         terms=claim.terms,
         domains=domains,
         break_even=break_even_rows(evidence, tested),
-        regimes=arms.regime_rows(evidence),
-        spread=arms.spread_rows(evidence),
-        compute=arms.compute_rows(evidence),
-        card=arms.card_rows(evidence),
+        regimes=descriptive.regime_rows(evidence),
+        spread=descriptive.spread_rows(evidence),
+        compute=descriptive.compute_rows(evidence),
+        card=descriptive.card_rows(evidence),
         retentions=retentions if claim.terms else [],
         judging=claim.judging,
         setup=claim.setup,

@@ -1,8 +1,8 @@
 """What an arm is held against: the conventional arms that may be its rival, and where their ladders meet its cost.
 
-Between two rungs of a ladder accuracy is taken as linear in the logarithm of what was spent, question by question;
-beyond the ladder's ends nothing is said. A rung within 1 % of the amount asked for is taken as it is. A published arm
-is a ladder of one rung: it can be afforded, exactly or with something left, or it cannot.
+Between two budget levels accuracy is taken as linear in the logarithm of what was spent, question by question;
+beyond the lowest and highest nothing is said. A level within 1 % of the amount asked for is taken as it is. A
+published arm is a ladder of one level: it can be afforded, exactly or with something left, or it cannot.
 """
 
 import math
@@ -49,7 +49,7 @@ class Contest:
 @final
 @dataclass(frozen=True)
 class Point:
-    """Where a ladder meets an amount: the rungs mixed, what they spent, and whether that is less than the amount."""
+    """Where a ladder meets an amount: the levels mixed, what they spent, and whether that is less than the amount."""
 
     mixture: Mapping[str, float]
     spent: float

@@ -90,7 +90,7 @@ class BreakEvenRow(VerdictModel):
 class RegimeRow(VerdictModel):
     """What is best where something is not allowed: chosen on development problems, accuracy on test problems.
 
-    ``over`` is the arm under test minus this one, each on its own rung.
+    ``over`` is the arm under test minus this one, each at its own budget level.
     """
 
     regime: str
@@ -117,7 +117,7 @@ class SpreadRow(VerdictModel):
 
 @final
 class ComputeRow(VerdictModel):
-    """What an arm on its own rung spent on one purpose for one problem; ``before``: its share of the investment."""
+    """What an arm spent on one purpose for one problem at its own level; ``before``: its share of the investment."""
 
     setting: str
     arm: str
@@ -128,7 +128,7 @@ class ComputeRow(VerdictModel):
 
 @final
 class CardRow(VerdictModel):
-    """All that one method took in a trial: adaptations on every rung, investments, tuning, exams; totals by currency.
+    """All that one method took in a trial: adaptations at every level, investments, tuning, exams; totals by currency.
 
     ``rejected`` is the part of adaptations and investments whose results were thrown away or failed.
     """

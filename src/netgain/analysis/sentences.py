@@ -19,6 +19,12 @@ UNITS = {
     Currency.TOKENS_GENERATED: "generated tokens",
     Currency.FLOPS: "FLOPs",
 }
+KINDS = {"knowledge": "facts told in the passage", "reasoning": "two facts combined"} | CONTROLS
+
+
+def kind_name(kind: str) -> str:
+    """What a kind of exam question asks for, in plain words; a domain's own kind by its name."""
+    return KINDS.get(kind, kind)
 
 
 def points(value: float) -> str:
@@ -359,7 +365,7 @@ def _spread_sentence(row: SpreadRow | None, labels: dict[str, str]) -> str | Non
 
 
 def _control_sentence(verdict: Verdict, arm: ArmRow | None) -> str | None:
-    """What the arm under test broke of the control questions, on its own rung or the first where some were asked."""
+    """What the arm under test broke of the control questions, at its own level or the first where some were asked."""
     if arm is None:
         return None
     rungs = [row.name for row in verdict.arms if (row.setting, row.method) == (arm.setting, arm.method)]
@@ -369,7 +375,7 @@ def _control_sentence(verdict: Verdict, arm: ArmRow | None) -> str | None:
         return None
     mine = [row for row in verdict.stability if row.arm == first and row.previously_correct]
     broken, before = sum(row.broken for row in mine), sum(row.previously_correct for row in mine)
-    changes = "; ".join(f"{CONTROLS.get(row.kind, row.kind)} {interval(row.change)}" for row in mine if row.change)
+    changes = "; ".join(f"{kind_name(row.kind)} {interval(row.change)}" for row in mine if row.change)
     wrong = f"{number(broken)} of {number(before)} control answers that the frozen model got right"
     return f"{verdict.arm(first).label} broke {wrong} (change in accuracy: {changes})."
 

@@ -34,10 +34,10 @@ class ArmRow(VerdictModel):
     of ``charged_incomplete``); ``undominated`` names the currencies in which no arm of the setting is at most as dear,
     so charged, and at least as accurate. ``frozen_accuracy`` is that of the frozen model as published beside the arm.
 
-    From ``method`` on, trials of our own: a method on one ``rung`` of the budget ladder (``own``: the rung on which it
-    is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was used
-    (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each kind
-    of question, ``by_seed`` that of each run on the primary kind.
+    From ``method`` on, trials of our own: a method at one budget level (``rung``, a multiple; ``own``: that at
+    which it is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was
+    used (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each
+    kind of question, ``by_seed`` that of each run on the primary kind.
     """
 
     name: str
@@ -130,7 +130,7 @@ class DecompositionRow(VerdictModel):
     compute. ``dearer`` names the conventional arms left out because they cost more than is known of the
     budget. ``gap`` and ``compute_part`` are over the frozen model as published beside the arm. ``cross_fitted`` is the
     method part when the rival is chosen on other problems than it is compared on. In trials of our own the rival was
-    chosen on development problems, and ``mixture`` says between which of its rungs its accuracy was interpolated.
+    chosen on development problems, and ``mixture`` says between which of its levels its accuracy was interpolated.
     """
 
     arm: str

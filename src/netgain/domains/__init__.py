@@ -3,12 +3,15 @@
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question, Split
 from netgain.domains.reading import Shares, share_out, take
+from netgain.errors import InputError
+from netgain.streams import stream
 
 __all__ = [
     "Domain",
     "DomainSettings",
     "EditFormat",
     "Grade",
+    "InputError",
     "Material",
     "Problem",
     "Prompts",
@@ -16,5 +19,6 @@ __all__ = [
     "Shares",
     "Split",
     "share_out",
+    "stream",
     "take",
 ]

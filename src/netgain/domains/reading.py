@@ -139,11 +139,12 @@ class Shares(BaseModel):
         return ends | {"test": min(1.0, development + self.test), "controls": 1.0}
 
 
-def share_out(titles: Iterable[str], shares: Shares, order_seed: int) -> dict[str, Part]:
-    """The split of each title: no title is in two. Depends on the set of titles, the shares and ``order_seed`` only.
+def share_out(titles: Iterable[str], shares: Shares | None = None, order_seed: int = 0) -> dict[str, Part]:
+    """The split of each title, or ``controls``: no title is in two. Without shares, the usual ones.
 
-    Raises InputError where the shares add up to more than 1.
+    Depends on the set of titles, the shares and ``order_seed`` only. Raises InputError for shares above 1 in all.
     """
+    shares = shares or Shares()
     given = shares.train + shares.development + shares.test
     if given > 1 + 1e-9:
         raise InputError("shares", f"they add up to {given:g}, more than 1", "what they leave over is for controls")
@@ -157,7 +158,10 @@ def share_out(titles: Iterable[str], shares: Shares, order_seed: int) -> dict[st
 
 
 def take(pool: Sequence[T], split: Split, count: int, seed: int, where: str) -> tuple[T, ...]:
-    """The first ``count`` of a split under this seed, which decides their order. Raises InputError for too many."""
+    """The first ``count`` of a split's pool under this seed, which decides their order.
+
+    Raises InputError, beginning with ``where``, if the pool has fewer.
+    """
     check_count(len(pool), split, count, where)
     order = stream(seed, "domains", "problems", split).permutation(len(pool))
     return tuple(pool[number] for number in order[:count])

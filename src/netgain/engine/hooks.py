@@ -130,7 +130,7 @@ def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
 
 
 def takes_positions(model: Any) -> bool:
-    """Whether the model is told positions; a few old families count them from the mask."""
+    """Whether the model's forward takes position ids; a few old families count positions from the mask."""
     return "position_ids" in signature(model.forward).parameters
 
 

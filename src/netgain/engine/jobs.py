@@ -74,7 +74,7 @@ class Size:
 class Example:
     """One sequence as the model gets it: ``text`` real rows, then pads. Lists are per row; weights are unnormalised.
 
-    ``targets[i]`` is the label at row i; its weight is 0 where there is no loss.
+    ``targets[i]`` is the label at row i; a weight of 0 means no loss there.
     """
 
     tokens: list[int]

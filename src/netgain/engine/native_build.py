@@ -1,4 +1,4 @@
-"""The compiled kernels: built once per machine with the C++ compiler at hand, and left out where there is none.
+"""The compiled kernels: built once per machine with the C++ compiler at hand, and left out without one.
 
 The library is kept in the user's cache folder under a hash of sources, compiler, flags and processor, so a change of
 any of them builds anew. Nothing is downloaded.
@@ -52,7 +52,7 @@ def _processor() -> str:
 
 
 def _build(compiler: str) -> Path | None:
-    """Compile into the cache folder; None where the compiler cannot."""
+    """Compile into the cache folder; None if the compiler fails."""
     sources = sorted(SOURCES.glob("*.[ch]pp"))
     parts = [source.read_bytes() for source in sources]
     parts += [" ".join((compiler, *FLAGS)).encode(), _processor().encode(), platform.machine().encode()]
@@ -76,7 +76,7 @@ def _build(compiler: str) -> Path | None:
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels, or None where no C++ compiler works here (or ``NETGAIN_KERNELS=off``)."""
+    """The compiled kernels, or None without a working C++ compiler, and with ``NETGAIN_KERNELS=off``."""
     compiler = shutil.which(os.environ.get("CXX", "") or "c++") or shutil.which("g++")
     if os.environ.get("NETGAIN_KERNELS") == "off" or compiler is None:
         return None

@@ -44,7 +44,7 @@ class Book:
 
     @classmethod
     def open(cls, path: Path | str, *, software: str = "netgain") -> Self:
-        """The book at ``path``, made where there is none. Work that a dead writer left open is charged as lost.
+        """The book at ``path``, created if it does not exist. Work that a dead writer left open is charged as lost.
 
         Raises JournalError where another process writes to it or where its rows contradict each other.
         """

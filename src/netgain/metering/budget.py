@@ -157,7 +157,7 @@ class Standing:
                 spent[name] = spent.get(name, 0.0) + amount
 
     def find(self, wanted: Opened) -> int | None:
-        """The row of the account that has this name and place, whatever its limit; None where there is none."""
+        """The row of the account that has this name and place, whatever its limit; None if it was never opened."""
         return self._rows.get(_key(wanted))
 
     def path(self, account: int) -> Iterator[int]:

@@ -112,7 +112,7 @@ DEVICES = {
 
 
 def find_device(name: str) -> Device:
-    """A device of :data:`DEVICES`, in any case. Raises InputError with the nearest name where there is none."""
+    """A device of :data:`DEVICES`, in any case. Raises InputError with the nearest name for an unknown one."""
     found = {known.lower(): device for known, device in DEVICES.items()}.get(name.strip().lower())
     if found is None:
         raise InputError(f"device {name!r}", "its speed is not known here", nearest(name, DEVICES))

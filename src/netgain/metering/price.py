@@ -362,7 +362,7 @@ def _cost(work: Work, flops: float) -> Cost:
 def declared_flops(active_parameters: float, tokens: float) -> float:
     """An estimate for a model whose shape nobody knows, such as a remote teacher: ``2 x active parameters x tokens``.
 
-    It is a declaration, not a count: whoever records it says so.
+    It is a declaration, not a count, and records mark it as one.
     """
     return 2.0 * active_parameters * tokens
 

@@ -27,7 +27,7 @@ class DeviceRate:
             raise InputError(f"rate {self.dollars_per_hour!r}", "dollars per hour are a finite number of 0 or more")
 
     def price(self, cost: Cost) -> Cost:
-        """``cost`` with the dollars that its device seconds take at this rate; unknown where the seconds are.
+        """``cost`` with the dollars that its device seconds take at this rate; unknown if the seconds are.
 
         Raises ValueError where ``cost`` has dollars already: the same work is not paid twice.
         """
@@ -46,7 +46,7 @@ DEVICE_RATES = {
 @final
 @dataclass(frozen=True, slots=True)
 class ApiPrice:
-    """Dollars for one call of a remote model, with the list that they are from; both unknown where none has it."""
+    """Dollars for one call of a remote model, with the list that they are from; both unknown if no list has it."""
 
     dollars: float | None
     source: str

@@ -176,7 +176,7 @@ def _shape(name: str, fields: dict[str, Any]) -> ModelShape:
 def find_shape(name: str) -> ModelShape:
     """The shape of a model by its hub name, with or without the organisation; case does not matter.
 
-    Raises InputError with the nearest known name where there is none.
+    Raises InputError with the nearest known name for an unknown one.
     """
     known = {key.lower(): shape for key, shape in catalogue().items()}
     short = {key.split("/")[-1]: shape for key, shape in known.items()}

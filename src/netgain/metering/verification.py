@@ -49,7 +49,7 @@ class Verification:
 
     @property
     def first_lie(self) -> Damage | None:
-        """The first finding in the order of the rows, None where all is well."""
+        """The first finding, in the order of the rows, None if there is none."""
         return self.findings[0] if self.findings else None
 
     def summary(self) -> dict[str, Any]:

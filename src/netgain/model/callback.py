@@ -23,11 +23,16 @@ class MeterCallback(TrainerCallback):
     """
 
     def __init__(
-        self, account: Account, *, shape: ModelShape | None = None, stop_when_not_finite: bool = False
+        self,
+        account: Account,
+        *,
+        shape: ModelShape | None = None,
+        stop_when_not_finite: bool = False,
+        check: bool = True,
     ) -> None:
         if not isinstance(account, Account):
             raise TypeError(f"account = {account!r}: nothing computes without an Account")
-        self._account, self._shape, self._stop = account, shape, stop_when_not_finite
+        self._account, self._shape, self._stop, self._check = account, shape, stop_when_not_finite, check
         self._meter: Meter | None = None
 
     def on_train_begin(
@@ -36,7 +41,7 @@ class MeterCallback(TrainerCallback):
         """Put the meter on; one that an earlier, broken run left is taken off first."""
         model: nn.Module = named["model"]
         self._take_off(None)
-        self._meter = Meter(model, self._account, shape=self._shape).__enter__()
+        self._meter = Meter(model, self._account, shape=self._shape, check=self._check).__enter__()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **named: Any) -> None:
         """Book the step."""

@@ -119,7 +119,7 @@ class CallPrices:
         return replace(cost, flops=(cost.flops or 0.0) + (forward.flops or 0.0))
 
     def cost(self, call: Call) -> Cost:
-        """What a call took. Training tokens are unknown where a loss was formed from labels that nobody showed."""
+        """What a call took. Training tokens are unknown if the loss was formed outside the model."""
         cost = replace(Cost.zero() if call.late else forward_cost(self.shape, call.work(), call.setup.adapter), **OPEN)
         for _ in range(call.backwards):
             cost += self.backward(call)

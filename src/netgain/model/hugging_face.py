@@ -7,6 +7,7 @@ elsewhere. Log-likelihoods always use the model's own code.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -44,6 +45,7 @@ from netgain.model.requests import (
     Trained,
     TrainFull,
 )
+from netgain.model.selfcheck import check_engine
 from netgain.streams import stream
 
 
@@ -98,8 +100,9 @@ def wrap_model(
     shape: ModelShape | None = None,
 ) -> Model:
     """:func:`load_model` for a model that is in memory already. The model is left as it is, and must be left so."""
-    prices = ShapePrices(shape or ModelShape.from_config(loaded.model.config.to_dict(), loaded.name))
-    return Model(_HuggingFace(loaded, chat, engine, resident, rows, positions), prices)
+    shape = shape or ModelShape.from_config(loaded.model.config.to_dict(), loaded.name)
+    backend = _HuggingFace(loaded, chat, engine, resident, rows, positions)
+    return Model(backend, ShapePrices(shape), check=partial(check_engine, loaded.model, shape))
 
 
 @final

@@ -27,6 +27,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -41,11 +42,13 @@ from netgain.metering.counting import generate as decoding
 from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
 from netgain.model.calls import Call, CallPrices, past_of
+from netgain.model.selfcheck import check_meter
 from netgain.model.trained import Setup, Survey, causal_lm, describe, survey
 from netgain.records.cost import Cost
 
 PROBED = 1 << 16  # larger trained weights are not looked at one by one for a gradient that is not finite
 FRESH: dict[str, Any] = {"ended": False, "backwards": 0, "updates": 0, "probes": []}
+CHECKED = "the meter's self-check"
 HEAD_UNSEEN = "the output head was not called as a module; it is charged at every position"
 
 
@@ -70,7 +73,9 @@ class _Generation:
 class Meter:
     """Charges what happens to one model for as long as its ``with`` block lasts. See :func:`meter`."""
 
-    def __init__(self, model: nn.Module, account: Account, *, shape: ModelShape | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, account: Account, *, shape: ModelShape | None = None, check: bool = True
+    ) -> None:
         if not isinstance(account, Account):
             raise TypeError(
                 f"account = {account!r}: a meter needs an Account; nothing is measured that nobody pays for"
@@ -87,6 +92,7 @@ class Meter:
         self._depth = 0
         self._handles: list[Any] = []
         self._noted = False
+        self._check, self._checked = check, set[bool]()
         self.last_trouble = ""  # why the newest call failed; empty where it did not
 
     def __enter__(self) -> Self:
@@ -287,7 +293,20 @@ class Meter:
         if seen != self._seen:
             self._setup, self._seen = describe(self._model, self.shape), seen
             self._stepped.clear()
+        self._require_true_prices()
         return self._setup
+
+    def _require_true_prices(self) -> None:
+        """Before a first charge with adapters, and before one without: prices and meter against the profiler."""
+        lora = self._setup.adapter is not None
+        if lora in self._checked:
+            return
+        self._checked.add(lora)
+        checked: dict[str, Any] = {"skipped": "check=False"}
+        if self._check:
+            unchecked = partial(Meter, check=False)
+            checked = check_meter(self._model, self.shape, unchecked, lora=lora).statement()
+        self._account.book.note(CHECKED, checked)
 
     # -- booking
 
@@ -326,16 +345,18 @@ class Meter:
                 reservation.settle(cost)
 
 
-def meter(model: nn.Module, account: Account, *, shape: ModelShape | None = None) -> Meter:
+def meter(model: nn.Module, account: Account, *, shape: ModelShape | None = None, check: bool = True) -> Meter:
     """A meter on ``model`` (a Hugging Face causal LM, or PEFT's wrapper of one), to be used in a ``with`` block.
 
     Everything that happens to the model inside is charged to ``account``, which has a purpose. Put it on when the model
-    is complete: after PEFT or TRL have wrapped it. ``shape`` prices an architecture without price formulas.
+    is complete: after PEFT or TRL have wrapped it. ``shape`` prices an architecture without price formulas. Before the
+    first charge a toy of the same architecture holds the prices against torch's profiler; ``check`` False leaves that
+    out, and the journal says so.
 
     Raises TypeError without an account, InputError for a model that cannot be priced, and, inside the block,
     BudgetExceeded in place of the call that the budget does not allow.
     """
-    return Meter(model, account, shape=shape)
+    return Meter(model, account, shape=shape, check=check)
 
 
 def _real(mask: Any, rows: int, columns: int) -> Tensor | float:

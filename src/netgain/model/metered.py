@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from netgain.errors import BudgetExceeded, OverrunError
 from netgain.metering.account import Account, Book, Reservation
@@ -38,6 +38,9 @@ from netgain.model.requests import (
 )
 from netgain.records.cost import Cost, Currency, total
 
+if TYPE_CHECKING:  # it imports torch
+    from netgain.model.selfcheck import PriceCheck
+
 P = TypeVar("P")
 AT_ONCE = ("generate", "score")  # many small results: booked as they end, written when their batch has ended
 NOT_RUN = "not run: another request of its batch was refused"
@@ -49,6 +52,7 @@ class Model:
 
     ``attempts`` is how often a request is tried in all where the backend says that another attempt may succeed;
     ``pause`` waits between them (its argument is the number of attempts so far). ``clock`` is monotonic, in seconds.
+    ``check`` holds the prices against the profiler, before anything is charged.
     """
 
     def __init__(
@@ -59,7 +63,9 @@ class Model:
         attempts: int = 1,
         pause: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
+        check: "Callable[[], PriceCheck] | None" = None,
     ) -> None:
+        self._check = check
         self.__backend, self.__prices = backend, prices
         self._attempts, self._pause, self._clock = attempts, pause, clock
         self._introduced: weakref.WeakSet[Book] = weakref.WeakSet()
@@ -69,6 +75,13 @@ class Model:
     def origin(self) -> "Model":
         """The model that this one was made from, by however many merges and trainings; itself where it was loaded."""
         return self.__origin
+
+    def check_prices(self) -> "PriceCheck | None":
+        """Hold prices against the profiler with a toy of the model; None where nothing of it is priced in FLOPs.
+
+        The first charge in every book does so anyway. Raises InputError where a price is off by more than 1 %.
+        """
+        return None if self._check is None else self._check()
 
     @property
     def name(self) -> str:
@@ -231,9 +244,11 @@ class Model:
         return held
 
     def _introduce(self, book: Book) -> None:
-        """Note once in every book by what prices this model is charged."""
+        """Note once in every book by what prices this model is charged, and that they were found true."""
         if book not in self._introduced:
-            book.note(f"model {self.name}", self.__prices.statement())
+            checked = self.check_prices()
+            check = {} if checked is None else {"check": checked.statement()}
+            book.note(f"model {self.name}", self.__prices.statement() | check)
             self._introduced.add(book)
 
     def _run(

@@ -34,7 +34,7 @@ class ShapePrices:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrices:
-    """What a remote model's tokens cost. Whoever serves it knows its FLOPs and device seconds; here they are unknown.
+    """What a remote model's tokens cost. Its FLOPs and device seconds are known to its server only, and unknown here.
 
     ``dollars_in`` and ``dollars_out`` are dollars for a million tokens, and ``source`` says where they are from; where
     both are None, the price list of the extra ``prices`` is asked for ``listed`` (a model's name there, at

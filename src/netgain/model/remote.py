@@ -94,7 +94,7 @@ def _pause(backoff: float) -> Callable[[int], None]:
 @final
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the server said, before it is told from what it should have said."""
+    """The server's answer as it came, not yet validated."""
 
     text: object
     finish: object

@@ -209,7 +209,7 @@ class Scored:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """An adapter and the loss of each step; ``adapter`` is None where training failed."""
+    """An adapter and the loss of each step; ``adapter`` is None if training failed."""
 
     key: str
     adapter: Adapter | None
@@ -219,7 +219,7 @@ class Trained:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Derived:
-    """Another model, and the loss of each step that led to it; None where training failed. The door wraps it."""
+    """Another model, with the loss of each step that led to it; None if training failed. ``Model`` wraps it."""
 
     key: str
     backend: "UnmeteredModel | None"
@@ -260,7 +260,7 @@ class Prices(Protocol):
 
     @property
     def shape(self) -> ModelShape | None:
-        """The dimensions that FLOPs are priced by; None where nobody knows them."""
+        """The dimensions that FLOPs are priced by; None if they are unknown."""
 
     def statement(self) -> dict[str, Any]:
         """Where these prices are from, for the record: plain JSON values."""
@@ -303,7 +303,7 @@ class UnmeteredModel(Protocol):
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Result(Generic[P]):
-    """One request's outcome. ``product`` is what came of it (None where it failed before there was anything).
+    """One request's outcome. ``product`` is what it yielded (None if it failed before that).
 
     ``charges`` are the journal's rows that paid for it, one for each attempt: give them to ``Book.discard`` to throw
     the result away. ``cost`` is what the last attempt took, ``overrun`` the currencies in which that was above its

@@ -1,6 +1,6 @@
 """A scripted model: answers come from a function or a table, and every call costs exactly one unit.
 
-This is the test seam of netgain and of whoever builds on it: arithmetic on costs and budgets can be checked by hand.
+netgain's own tests and those of its users build on it: arithmetic on costs and budgets can be checked by hand.
 One call, whatever is asked in it, costs 1 in every currency that it has:
 
 ========  ==========================================================================================

@@ -38,7 +38,7 @@ class RunSetup(BaseModel):
 
     A launch fills ``questions`` (from development or training problems), ``hardware`` and ``date`` (ISO, when the run
     began); the meter's self-check ``versions`` (of each library that decides costs) and ``meter_check`` (its result in
-    words); an audit's reader what the published files hold.
+    words); an audit's reader what the published files hold. ``note`` is what whoever keeps the record adds later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,3 +48,4 @@ class RunSetup(BaseModel):
     date: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     meter_check: str = ""
+    note: str = ""

@@ -48,7 +48,7 @@ class WrittenText(ClaimModel):
 
 @final
 class Adaptation(ClaimModel):
-    """One arm adapted to one problem at one rung of the budget ladder, and examined.
+    """One arm adapted to one problem at one budget level (``rung``), and examined.
 
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
     failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated`` the exam's
@@ -105,7 +105,7 @@ class Attempt(ClaimModel):
 
 @final
 class Tuning(ClaimModel):
-    """The tuning of one arm: every attempt, the one chosen, and the accuracy at the matched rung on development."""
+    """The tuning of one arm: every attempt, the one chosen, and the accuracy at the matched level on development."""
 
     row: Literal["tuning"] = "tuning"
     domain: str

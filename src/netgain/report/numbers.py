@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from netgain.analysis.sentences import kind_name as kind_name
 from netgain.analysis.sentences import points, span
 from netgain.analysis.verdict import Interval
 
@@ -13,17 +14,6 @@ CURRENCY_NAMES = {
     "flops": "FLOPs",
 }
 ALL_NAMES = CURRENCY_NAMES | {"tokens_training": "training tokens", "tokens_generated": "generated tokens"}
-KINDS = {
-    "knowledge": "facts told in the passage",
-    "reasoning": "two facts combined",
-    "seen": "facts known before",
-    "skill": "skills known before",
-}
-
-
-def kind_name(kind: str) -> str:
-    """What a kind of exam question asks for, in plain words; a domain's own kind by its name."""
-    return KINDS.get(kind, kind)
 
 
 def clean(text: str) -> str:

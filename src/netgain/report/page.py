@@ -15,7 +15,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from netgain.analysis.sentences import break_even_sentence, other_domains
-from netgain.analysis.verdict import StabilityRow, Verdict
+from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
 from netgain.report import listings, numbers, summary, svg
 from netgain.report.figures import accuracy, bars, differences, sharing
 
@@ -88,7 +88,7 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "all_currencies": numbers.ALL_NAMES,
         "break_even": break_even_sentence,
         "controls": _controls(verdict, labels, tested),
-        "retained": [(table, bars.retention(table)) for table in verdict.retentions or _one(verdict)],
+        "retained": _retained(verdict),
         "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
         **_figures(verdict, labels, tested, settings),
     }
@@ -98,8 +98,14 @@ def _has(verdict: Verdict, role: str) -> bool:
     return any(arm.role == role for arm in verdict.arms)
 
 
-def _one(verdict: Verdict) -> list[Any]:
-    return [verdict.retention] if verdict.retention else []
+def _retained(verdict: Verdict) -> list[tuple[str, RetentionTable, Markup]]:
+    """The streams of adaptations, a trial's under the names of their arms."""
+    names = {f"{arm.setting}/{arm.method}": arm.label for arm in verdict.arms if arm.own and arm.method}
+    several = len({arm.setting for arm in verdict.arms}) > 1
+    tables = verdict.retentions or ([verdict.retention] if verdict.retention else [])
+    named = [(names.get(table.name, ""), table) for table in tables]
+    shown = [(f"{name} ({table.name.split('/')[0]})" if name and several else name, table) for name, table in named]
+    return [(name, table, bars.retention(table)) for name, table in shown]
 
 
 def _currencies(verdict: Verdict) -> dict[str, str]:

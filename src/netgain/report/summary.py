@@ -92,7 +92,7 @@ def _compared(verdict: Verdict) -> list[str]:
         if first is None:
             return [next((arm.label for arm in verdict.arms if arm.headline), ABSENT)]
         return [f"{labels[first.a]} against {labels.get(first.b, first.b)}, as the claim does"]
-    arm = next((arm.label for arm in verdict.arms if arm.method == terms.compare), terms.compare)
+    arm = next((arm.label for arm in verdict.arms if arm.method == terms.compare and arm.own), terms.compare)
     named = next((arm.label for arm in verdict.arms if arm.method == terms.against and arm.own), terms.against)
     fixed = "fixed before the run"
     if named == "best conventional":
@@ -146,7 +146,7 @@ def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -
     left = f"{points(row.method_part.value)} points, 95\N{NO-BREAK SPACE}% interval {points(row.method_part.low)} to "
     left += points(row.method_part.high)
     gains = (
-        f"{arm.label} gains {100 * row.gap.value:.1f} percentage points in accuracy over the frozen model"
+        f"{arm.label} gains {100 * row.gap.value:.1f} percentage points in accuracy over the unchanged (frozen) model"
         if row.gap
         else ""
     )
@@ -155,7 +155,7 @@ def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -
         case "rival ahead":
             return f"With no more compute, {rival} is more accurate than {arm.label} ({left} for {arm.label})."
         case "no gain" if row.gap is not None:
-            return f"{arm.label} shows no gain over the frozen model that is distinguishable from zero."
+            return f"{arm.label} shows no gain over the unchanged (frozen) model that is distinguishable from zero."
         case "no difference":
             return f"At equal compute {arm.label} and {rival} are equally accurate ({left})."
         case "nothing left" if gains:

@@ -26,6 +26,8 @@ def show(verdict: Verdict, console: Console) -> None:
     told = (numbers.clean(f"{where}: {text}" if where else text) for where, text in summary.plain(verdict))
     first, *others = (Text(sentence, style="" if index else "bold") for index, sentence in enumerate(told))
     console.print(Panel(Group(first, *others), title="verdict", title_align="left", padding=(1, 2)))
+    if verdict.setup and verdict.setup.note:
+        console.print(Text(numbers.clean(f"note to this record: {verdict.setup.note}"), style="bold red"))
     details = _pairs()
     for detail in (verdict.headline.sentence, *verdict.headline.details):
         details.add_row(Text(" •"), Text(numbers.clean(detail)))

@@ -72,6 +72,9 @@ def load_model(trial: Trial, device: str) -> Model:
     """The trial's model. Raises InputError where there is none."""
     if trial.model != trial.spec.model and not Path(trial.model).exists():
         raise InputError(f"model {trial.spec.model!r}", "is missing from this installation", "install netgain again")
+    if not Path(trial.model).exists() and (trial.model.count("/") > 1 or trial.model.startswith((".", "~"))):
+        remedy = "paths are relative to the trial's file; a hub name is OWNER/NAME"
+        raise trial.lines.error(("model",), f"model = {trial.spec.model!r}: there is no such folder", remedy)
     model: Model = door.load_model(trial.model, device=device, dtype=trial.spec.dtype)
     return model
 
@@ -142,6 +145,14 @@ class LocalExecutor:
         taught_by = self._teacher_model.digest if self._teacher_model else identity("teacher", teacher)
         judge = {} if self._judge is None else {"judge_digest": self._judge.model.digest}
         return {"model_digest": self._model.digest, "teacher_digest": taught_by if teacher else "", **judge}
+
+    def price_check(self) -> tuple[dict[str, str], str]:
+        """Versions of the libraries that decide costs, and what the self-check found; empty for a scripted model.
+
+        Raises InputError where a price is off: before any task, so before anything is charged.
+        """
+        found = self._model.check_prices()
+        return (dict(found.statement()["versions"]), str(found)) if found else ({}, "")
 
     @property
     def free(self) -> bool:
@@ -248,11 +259,15 @@ class ProcessExecutor:
         self._start, self._jobs = start, jobs
         self._idle: list[_Worker] = [_Worker(start)]
         self._active: dict[Connection, _Worker] = {}
-        self._digests = self._idle[0].ready()
+        self._digests, self._price_check = self._idle[0].ready()
 
     def digests(self) -> dict[str, str]:
         """By content, the model, its teacher and its judge."""
         return self._digests
+
+    def price_check(self) -> tuple[dict[str, str], str]:
+        """As :meth:`LocalExecutor.price_check`."""
+        return self._price_check
 
     @property
     def free(self) -> bool:
@@ -312,8 +327,8 @@ class _Worker:
         theirs.close()
         self.task: Task | None = None
 
-    def ready(self) -> dict[str, str]:
-        """Wait until its models are loaded. Raises what kept them from loading."""
+    def ready(self) -> tuple[dict[str, str], tuple[dict[str, str], str]]:
+        """Digests and check of prices, once its models are loaded. Raises what kept them from loading."""
         try:
             message: Any = self.pipe.recv()
         except EOFError:
@@ -321,8 +336,8 @@ class _Worker:
             raise NetgainError(f"a worker died while it loaded the model (exit code {self.process.exitcode})") from None
         if isinstance(message, Exception):
             raise message
-        digests: dict[str, str] = message
-        return digests
+        digests, price_check = message
+        return digests, price_check
 
     def news(self) -> TaskUpdate | None:
         """News of its task; None for a message about something else. A dead worker's task has failed."""
@@ -347,7 +362,7 @@ def _serve(pipe: Connection, start: Callable[[], LocalExecutor]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         executor = start()
-        pipe.send(executor.digests())
+        pipe.send((executor.digests(), executor.price_check()))
     except Exception as problem:
         known = isinstance(problem, NetgainError)
         pipe.send(problem if known else NetgainError(f"{type(problem).__name__}: {problem}"))

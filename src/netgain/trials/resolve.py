@@ -18,8 +18,8 @@ import netgain
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Split
-from netgain.errors import InputError, nearest
-from netgain.extensions import find_domain, find_method, relative_to, source_digest
+from netgain.errors import InputError, NetgainError, nearest
+from netgain.extensions import find_domain, find_method, relative_to, source_digest, where_raised
 from netgain.methods.method import Method, Settings
 from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
@@ -272,9 +272,16 @@ def with_data(trial: Trial) -> Trial:
     cannot be had, where no question is of the kind that is compared, and where splits share a title, passage or
     question.
     """
-    fitted = _fitted(trial)
-    for name, domain in fitted.domains.items():
-        _check_domain(fitted, name, domain)
+    try:
+        fitted = _fitted(trial)
+        for name, domain in fitted.domains.items():
+            _check_domain(fitted, name, domain)
+    except NetgainError:
+        raise
+    except Exception as error:
+        if not any(source_digest(kind) for kind, _ in trial.kinds.values()):
+            raise
+        raise InputError(where_raised(error), f"{type(error).__name__}: {error}", "mend the domain's file") from error
     return fitted
 
 
@@ -286,8 +293,8 @@ def _fitted(trial: Trial) -> Trial:
     changed = {split: count for split, count in fitted.items() if count != counts[split]}
     if not changed:
         return trial
-    told = " and ".join(f"{count} {split}" for split, count in changed.items())
-    note = f"problems: {told}, which is all that there are (stated under problems they would have to be there)"
+    told = ", ".join(f"{count} {split} (not {counts[split]})" for split, count in changed.items())
+    note = f"problems: {told}: all that there are; no numbers were stated"
     problems = ProblemCounts.model_validate(counts | changed)
     spec = trial.spec.model_copy(update={"problems": problems})
     return replace(trial, spec=spec, notes=(*trial.notes, note))

@@ -76,9 +76,11 @@ def run_trial(
     if before is None or schedule.left():
         executor = open_executor(trial, folder, device, jobs, load, load_judge)
         try:
+            versions, check = executor.price_check()
             schedule.lock(executor.digests())
             if schedule.store.setup() is None:
-                schedule.store.describe(describe_run(trial))
+                found = {"versions": versions, "meter_check": check}
+                schedule.store.describe(describe_run(trial).model_copy(update=found))
             _run_all(schedule, executor)
         finally:
             executor.close()

@@ -1,7 +1,7 @@
 """TrialSpec: one question, asked fairly. A YAML file says what is compared on what, for how much, and fixes the
 primary comparison before anything runs.
 
-Settings of domains and methods stand beside ``kind`` and ``method``; this room knows neither, the plan narrows them.
+Settings of domains and methods stand beside ``kind`` and ``method``; they are checked when the trial is resolved.
 """
 
 from itertools import product

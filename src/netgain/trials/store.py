@@ -28,6 +28,7 @@ import yaml
 
 from netgain.domains.problem import Split
 from netgain.errors import InputError
+from netgain.extensions import source_digest
 from netgain.records.chain import read
 from netgain.records.claim import Role
 from netgain.records.events import Began
@@ -186,7 +187,7 @@ def write(path: Path, text: str) -> None:
 def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[str, Any]:
     """What ``spec.lock.yaml`` holds: the whole trial, and by content what stands behind its words.
 
-    ``data`` are the digests of files that domains read, for those that name any.
+    ``data`` are the digests of files that domains read or, in a user's own file, are written in.
     """
     spec = trial.spec.model_dump(mode="json")
     if trial.spec.judge is None:
@@ -206,12 +207,16 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     }
     primary = identity("comparison", {"compare": spec["compare"], "budget": spec["budget"]})
     header = {"schema": SCHEMA, "netgain": version, **digests}
-    data = {
-        name: {key: _content(trial.lines.folder / path) for key, path in paths_in(settings)}
-        for name, (_, settings) in trial.kinds.items()
-        if paths_in(settings)
-    }
+    data = {name: found for name in trial.kinds if (found := _data(trial, name))}
     return {**header, **({"data": data} if data else {}), "primary": primary, "trial": spec, "arms": arms}
+
+
+def _data(trial: Trial, name: str) -> dict[str, str]:
+    """The digests of the files that a domain reads, and of the one that it is written in where that is a user's."""
+    kind, settings = trial.kinds[name]
+    code = source_digest(kind)
+    files = {key: _content(trial.lines.folder / path) for key, path in paths_in(settings)}
+    return files | ({"source": code} if code else {})
 
 
 def _content(path: Path) -> str:
@@ -243,6 +248,8 @@ def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
         other = fields.get(name)
         if isinstance(other, dict) and "url" not in other:
             other.pop("model", None)
+    for domain in fields.get("domains", {}).values():
+        domain["kind"] = domain["kind"].rpartition("/")[2]
     for name, paths in data.items():
         fields.get("domains", {}).get(name, {}).update(paths)
     for arm in fields.get("arms", {}).values():

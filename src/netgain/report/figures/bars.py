@@ -9,7 +9,7 @@ from netgain.analysis.sentences import points
 from netgain.analysis.verdict import ArmRow, RetentionTable, RewardRow, StabilityRow
 from netgain.report import numbers, svg
 
-WIDTH, LEFT = 880, 250
+WIDTH, LEFT = 880, 290
 PURPOSES = {
     "propose": "writing",
     "adapt": "training",
@@ -86,10 +86,10 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
         return None
     step, top = 26, 26
     most = max(max(row.fixed, row.broken) for row in rows) or 1
-    axis = svg.Axis(-most, most, LEFT + 150, WIDTH - 60)
+    axis = svg.Axis(-most, most, LEFT + 215, WIDTH - 60)
     parts = [
-        svg.text(axis(0) - 10, 14, "◂ right before, wrong after: broken", "label heading", "end"),
-        svg.text(axis(0) + 10, 14, "wrong before, right after: fixed ▸", "label heading"),
+        svg.text(axis(0) - 10, 14, "◂ broken", "label heading", "end"),
+        svg.text(axis(0) + 10, 14, "fixed ▸", "label heading"),
     ]
     for index, row in enumerate(rows):
         y = top + index * step
@@ -100,7 +100,8 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
             svg.mark(
                 f"{name}: fixed {row.fixed}, broke {row.broken} of {row.previously_correct}{share}",
                 svg.area(0, y, WIDTH, step),
-                svg.text(LEFT + 95, y + 15, svg.short(name, 46), f"label{strong}", "end"),
+                svg.text(263, y + 15, svg.short(labels[row.arm], 33), f"label{strong}", "end"),
+                svg.text(273, y + 15, numbers.kind_name(row.kind), "label faint"),
                 _rect(axis(-row.broken), axis(0), y + 3, 16, "broken"),
                 _rect(axis(0), axis(row.fixed), y + 3, 16, "fixed"),
                 svg.text(axis(-row.broken) - 6, y + 15, str(row.broken), f"label value{strong}", "end"),
@@ -115,8 +116,6 @@ def fixed_broken(rows: Sequence[StabilityRow], labels: dict[str, str], headline:
 def retention(table: RetentionTable) -> Markup:
     """The matrix with its numbers in the cells: adaptations so far down, passages across; darker is more accurate."""
     cell, left, top = 74, 150, 40
-    known = [value for row in table.matrix for value in row if value is not None]
-    ends = (min(known), max(known))
     parts = [
         svg.text(left + (i + 0.5) * cell, 28, f"passage {i + 1}", "tick", "middle") for i in range(len(table.matrix[0]))
     ]
@@ -124,14 +123,14 @@ def retention(table: RetentionTable) -> Markup:
         y = top + k * 30
         name = "untouched" if k == 0 else f"after {k} edit{'s' if k > 1 else ''}"
         parts.append(svg.text(left - 10, y + 19, name, "label", "end"))
-        parts += [_cell(left + i * cell, y, cell, v, ends, f"passage {i + 1}, {name}") for i, v in enumerate(row)]
+        parts += [_cell(left + i * cell, y, cell, v, f"passage {i + 1}, {name}") for i, v in enumerate(row)]
     return svg.drawing(WIDTH, top + 30 * len(table.matrix) + 6, "Retention over a stream of adaptations", *parts)
 
 
-def _cell(x: float, y: float, width: float, value: float | None, ends: tuple[float, float], tip: str) -> Markup:
+def _cell(x: float, y: float, width: float, value: float | None, tip: str) -> Markup:
     if value is None:
         return svg.el("rect", x=x + 1, y=y + 1, width=width - 2, height=28, class_="cell none")
-    shade = min(4, int(5 * (value - ends[0]) / ((ends[1] - ends[0]) or 1.0)))
+    shade = min(4, int(5 * value))  # one scale for all streams, so that they can be compared
     return svg.mark(
         f"{tip}: {numbers.percent(value)}",
         svg.el("rect", x=x + 1, y=y + 1, width=width - 2, height=28, class_=f"cell shade-{shade}"),

@@ -51,8 +51,8 @@ def _waterfall(row: DecompositionRow, labels: dict[str, str], width: int) -> Mar
         value = numbers.estimate(part)
         strong = "label strong" if kind == "method" else "label"
         names = [
-            svg.text(left, y - 30, f"{what}: {value}" if narrow else "", strong),
-            svg.text(left, y - 16, svg.short(who, 56), "label faint"),
+            svg.text(left, y - 32, f"{what}: {value}" if narrow else "", strong),
+            svg.text(left, y - 17, svg.short(who, 56), "label faint"),
         ]
         if not narrow:
             names = [

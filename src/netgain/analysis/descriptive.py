@@ -14,7 +14,7 @@ from netgain.records.cost import Cost, Currency, known_total
 
 
 def arm_rows(evidence: Evidence) -> list[ArmRow]:
-    """One row an arm and rung, in the claim's order; accuracy on the primary kind of question."""
+    """One row an arm and budget level, in the claim's order; accuracy on the primary kind of question."""
     return [_arm(evidence, arm) for arm in evidence.claim.arms]
 
 
@@ -129,7 +129,7 @@ def _rejected(evidence: Evidence, arm: Arm) -> dict[str, float]:
 
 
 def spread_rows(evidence: Evidence) -> list[SpreadRow]:
-    """The luck of runs and of settings, for every trained arm of a trial on its own rung."""
+    """The luck of runs and of settings, for every trained arm of a trial at its own budget level."""
     if evidence.claim.terms is None:
         return []
     return [
@@ -153,7 +153,7 @@ def _spread(evidence: Evidence, setting: str, name: str) -> SpreadRow:
 
 
 def compute_rows(evidence: Evidence) -> list[ComputeRow]:
-    """Where each arm's compute went on its own rung of a trial, by purpose, for one problem."""
+    """Where each arm's compute went at its own budget level of a trial, by purpose, for one problem."""
     if evidence.claim.terms is None:
         return []
     return [row for setting in evidence.settings for name in evidence.own(setting) for row in _compute(evidence, name)]

@@ -1,0 +1,300 @@
+"""The meter's self-check: before a first charge, prices and meter against torch's profiler, on a toy of the same kind.
+
+Libraries change under a price list: what a keyword is called, what a cache holds, what a layer computes. So a model of
+the same class and configuration, shrunk to two thin layers, does with the installed libraries what will be charged: a
+pass, an answer through the cache, a training step. It does so through the engine that stands behind ``load_model``
+(:func:`check_engine`) or inside ``netgain.meter`` (:func:`check_meter`). A difference above 1 % refuses to charge.
+
+The toy's weights are random and what it does is thrown away; no generator, weight or setting of the real model is
+touched, nothing is booked. Eager attention, because the profiler does not see fused kernels. It does not see the
+planned engine's compiled kernels either, so it is the engine's general path that is held against the same prices. All
+of it runs in a thread of its own, since autocast, gradient mode and other people's profilers belong to a thread.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from netgain.engine.decoding import DecodeRequest
+from netgain.engine.hooks import HooksBackend
+from netgain.engine.hooks_decode import HooksDecoder
+from netgain.engine.jobs import InnerLoopJob, Sampling
+from netgain.engine.scoring import Scorer, ScoreRequest
+from netgain.engine.trainer import MultiLoraTrainer
+from netgain.errors import InputError
+from netgain.metering.account import Account, Book
+from netgain.metering.price import Lora, forward_cost, training_cost
+from netgain.metering.shape import ModelShape
+from netgain.records.purpose import Purpose
+
+Run = Callable[[Any, ModelShape, Tensor], Iterator["Comparison"]]  # a toy, its shape, its input
+Metered = Callable[[Any, Account], AbstractContextManager[object]]
+TOLERANCE = 0.01
+LIBRARIES = ("torch", "transformers", "peft")
+REMEDY = "install the tested versions, which `netgain doctor` names"
+PROMPT, NEW, RANK = 24, 8, 2  # long beside the toy's width, so that attention is a tenth of what is computed
+LAYERS, VOCABULARY, CONTEXT = 2, 64, 64
+WIDTHS = {
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "max_window_layers"), LAYERS),
+    **dict.fromkeys(("hidden_size", "n_embd", "moe_intermediate_size", "shared_expert_intermediate_size"), 32),
+    **dict.fromkeys(("intermediate_size", "n_inner"), 48),
+    **dict.fromkeys(("num_experts", "num_local_experts"), 4),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), CONTEXT),
+    **{"vocab_size": VOCABULARY, "head_dim": 16, "num_experts_per_tok": 2, "mlp_only_layers": []},
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One operation of the toy: what it is priced at and what torch's profiler saw, in FLOPs."""
+
+    operation: str
+    priced: float
+    profiled: float
+
+    @property
+    def difference(self) -> float:
+        """Of the price, relative to the profiler."""
+        return self.priced / self.profiled - 1 if self.profiled else float("inf")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PriceCheck:
+    """What was compared, for which architecture, with which libraries."""
+
+    architecture: str
+    comparisons: tuple[Comparison, ...]
+    unchecked: str = ""  # why nothing was compared
+
+    def statement(self) -> dict[str, Any]:
+        """For the record: versions and figures; no clock, so that equal runs leave equal records."""
+        compared = {one.operation: {"priced": one.priced, "profiled": one.profiled} for one in self.comparisons}
+        found = {"architecture": self.architecture, "versions": versions(), "flops": compared}
+        return found | ({"unchecked": self.unchecked} if self.unchecked else {})
+
+    def __str__(self) -> str:
+        if self.unchecked:
+            return f"not checked for {self.architecture}: {self.unchecked}"
+        worst = max(abs(one.difference) for one in self.comparisons)
+        names = ", ".join(one.operation for one in self.comparisons)
+        return f"a small {self.architecture}: {names} within {worst:.2%} of torch's profiler"
+
+    def require(self) -> None:
+        """Raises InputError, with both figures, where a price is off by more than 1 %."""
+        for one in self.comparisons:
+            if not abs(one.difference) <= TOLERANCE:
+                raise InputError(
+                    f"the meter with {_said(versions())}",
+                    f"{one.operation} with a small {self.architecture} is priced at {one.priced:,.0f} FLOPs, torch's"
+                    f" profiler counts {one.profiled:,.0f}: {one.difference:+.1%} where 1 % is allowed",
+                    REMEDY,
+                )
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of the libraries that decide what an operation computes."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def check_engine(model: Any, shape: ModelShape) -> PriceCheck:
+    """Score, answer and train an adapter as the engine does, on a toy of ``model``, once a process and configuration.
+
+    ``shape`` is what the model is priced by. One that does not follow from its configuration is taken at its user's
+    word, which the result says. Raises InputError where a price is off by more than 1 % or the toy cannot run.
+    """
+    return _checked(model, shape, "engine", _engine)
+
+
+def check_meter(model: Any, shape: ModelShape, metered: Metered, *, lora: bool) -> PriceCheck:
+    """A pass, an answer and a training step (of a LoRA, or of all weights) inside ``metered(toy, account)``.
+
+    Else as :func:`check_engine`.
+    """
+
+    def run(toy: Any, small: ModelShape, ids: Tensor) -> Iterator[Comparison]:
+        return _meter(_with_lora(toy, small) if lora else toy, ids, metered)
+
+    return _checked(model, shape, "lora" if lora else "full", run)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is tried of which toy; equal where class, configuration and path are."""
+
+    model: type
+    settings: str
+    path: str
+    config: Any = field(compare=False, repr=False)
+    run: Run = field(compare=False, repr=False)
+
+
+def _checked(model: Any, shape: ModelShape, path: str, run: Run) -> PriceCheck:
+    derived = _derived(model.config)
+    if derived is None or replace(derived, name=shape.name, source=shape.source) != shape:
+        return PriceCheck(
+            str(model.config.model_type), (), "its shape was given by hand, not read from its configuration"
+        )
+    config = _shrunk(model.config)
+    found = _compared(_Kind(type(model), config.to_json_string(use_diff=False), path, config, run))
+    found.require()
+    return found
+
+
+def _derived(config: Any) -> ModelShape | None:
+    try:
+        return ModelShape.from_config(config.to_dict())
+    except InputError:
+        return None
+
+
+@cache
+def _compared(kind: _Kind) -> PriceCheck:
+    """In a new thread, where nothing is on that the caller's thread has on: autocast, a profiler, no gradients."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_compare, kind).result()
+
+
+def _compare(kind: _Kind) -> PriceCheck:
+    architecture = str(kind.config.model_type)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a library says of another library is no finding about prices
+        torch.manual_seed(0)
+        try:
+            toy = _made(kind.model, deepcopy(kind.config))
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as problem:
+            return PriceCheck(architecture, (), f"no small model of its kind can be made ({problem})")
+        shape = ModelShape.from_config(kind.config.to_dict(), "self-check")
+        ids = torch.randint(3, VOCABULARY, (2, PROMPT))
+        try:
+            return PriceCheck(architecture, tuple(kind.run(toy, shape, ids)))
+        except InputError:
+            raise
+        except Exception as problem:
+            raise InputError(
+                f"the meter with {_said(versions())}",
+                f"its self-check on a small {architecture} failed ({type(problem).__name__}: {problem})",
+                REMEDY,
+            ) from problem
+
+
+def _made(model: Any, config: Any) -> Any:
+    """The toy. The profiler sees neither fused attention nor grouped experts, so both are taken apart."""
+    settings = {"attn_implementation": "eager"}
+    if config.to_dict().get("num_experts_per_tok"):
+        settings["experts_implementation"] = "eager"
+    return model._from_config(config, **settings).eval()
+
+
+def _shrunk(config: Any) -> Any:
+    """The configuration with thin layers: what decides the kind of model (grouped heads, experts, tying) stays."""
+    shape, given, config = _derived(config), config.to_dict(), deepcopy(config)
+    if shape is not None:
+        heads = 2 if shape.heads == shape.kv_heads else 4
+        shared = 2 if shape.heads == shape.kv_heads or shape.kv_heads > 1 else 1
+        sizes = WIDTHS | dict.fromkeys(("num_attention_heads", "n_head"), heads) | {"num_key_value_heads": shared}
+        for name in (name for name in sizes if given.get(name) is not None):
+            setattr(config, name, sizes[name])
+    for name in ("rope_scaling", "rope_parameters"):
+        if given.get(name) is not None:
+            setattr(config, name, _unscaled(given[name]))
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        setattr(config, name, None)
+    if given.get("layer_types"):  # one of each kind
+        kinds = list(dict.fromkeys(given["layer_types"]))
+        config.layer_types = (kinds * LAYERS)[:LAYERS]
+    return config
+
+
+def _unscaled(rope: dict[str, Any]) -> dict[str, Any]:
+    """Rotary settings without what depends on the width of a head: factors for long contexts."""
+    if any(isinstance(value, dict) for value in rope.values()):
+        return {name: _unscaled(value) if isinstance(value, dict) else value for name, value in rope.items()}
+    kept = ("rope_theta", "partial_rotary_factor")
+    return {"rope_type": "default"} | {name: rope[name] for name in kept if name in rope}
+
+
+def _engine(toy: Any, shape: ModelShape, ids: Tensor) -> Iterator[Comparison]:
+    backend, rows = HooksBackend(toy), [tuple(row) for row in ids.tolist()]
+    names = _inputs(shape)
+
+    with FlopCounterMode(display=False) as seen:
+        scored = Scorer(backend, rows=8, positions=512).score([ScoreRequest(row[:-3], row[-3:], None) for row in rows])
+    priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in scored)
+    yield Comparison("scoring", priced, float(seen.get_total_flops()))
+
+    with FlopCounterMode(display=False) as seen:
+        answers = HooksDecoder(backend).generate(
+            [DecodeRequest(prompt=row, sampling=Sampling(max_new_tokens=NEW)) for row in rows]
+        )
+    priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in answers)
+    yield Comparison("answering", priced, float(seen.get_total_flops()))
+
+    settings: dict[str, Any] = {"learning_rate": 1e-3, "rank": RANK, "target_modules": names, "batch_size": len(rows)}
+    job = InnerLoopJob(key="self-check", sequences=rows, epochs=1, seed=0, **settings)
+    with FlopCounterMode(display=False) as seen:
+        (outcome,) = MultiLoraTrainer(backend).run([job])
+    work = replace(outcome.work, updates=0)  # element by element, which the profiler does not see
+    yield Comparison(
+        "training a LoRA", training_cost(shape, work, Lora(RANK, names)).flops or 0.0, float(seen.get_total_flops())
+    )
+
+
+def _with_lora(toy: Any, shape: ModelShape) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(toy, LoraConfig(r=RANK, target_modules=list(_inputs(shape)), task_type="CAUSAL_LM"))
+
+
+def _inputs(shape: ModelShape) -> tuple[str, ...]:
+    return tuple(part.name.split(".")[-1] for part in shape.layer(0) if part.stage == "attention_in")
+
+
+def _said(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[Comparison]:
+    settings = {"max_new_tokens": NEW, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+
+    def forward() -> None:
+        with torch.no_grad():
+            toy(input_ids=ids)
+
+    def train() -> None:
+        toy.train()
+        toy(input_ids=ids, labels=ids, use_cache=False).loss.backward()
+
+    asked = {
+        "a forward pass": forward,
+        "generate": lambda: toy.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **settings),
+        "training": train,
+    }
+    with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
+        account = book.account("self-check").under(Purpose.LEARN)
+        for operation, run in asked.items():
+            before = len(book.charges())
+            with FlopCounterMode(display=False) as seen, metered(toy, account):
+                run()
+            priced = sum(charge.cost.flops or 0.0 for charge in book.charges()[before:])
+            yield Comparison(operation, priced, float(seen.get_total_flops()))
