@@ -117,6 +117,96 @@ def test_a_journal_is_verified_and_a_changed_one_is_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("seedz=1", "unknown field 'seedz'; did you mean 'seed'?"),
+        ("arms.seel.rounds=2", "there is no 'seel' in 'arms'; did you mean 'seal'?"),
+        ("arms.seal.ronds=2", "unknown field 'arms.seal.ronds'; did you mean 'rounds'?"),
+        ("budget.ladder=[1,3]", "level 2 is missing"),
+        ("budget.ladder.7=1", "'budget.ladder' is a list of 2"),
+        ("name.x=1", "'name' is a text"),
+        ("seeds", "is not PATH=VALUE"),
+        ("seeds=[1", "the value is not YAML"),
+    ],
+)
+def test_what_cannot_be_set_is_said_with_the_option_and_the_nearest_field(
+    tmp_path: Path, option: str, message: str
+) -> None:
+    done = run("plan", "--set", option, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"--set {option}" in done.stderr
+    assert message in done.stderr
+
+
+def test_what_is_set_is_planned(tmp_path: Path) -> None:
+    plan = json.loads(run("plan", "--json", "--set", "seeds=2", "--limit", "4", "--seed", "9", cwd=tmp_path).stdout)
+    assert (plan["seeds"], plan["problems"]) == (2, 4)
+
+
+def test_a_new_trial_is_valid_and_is_never_overwritten(tmp_path: Path) -> None:
+    assert run("init", cwd=tmp_path).returncode == 0
+    assert "trial.yaml: valid" in run("validate", "trial.yaml", cwd=tmp_path).stdout
+    again = run("init", cwd=tmp_path)
+    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+
+
+def test_a_new_trial_on_notes_says_what_is_too_little(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    for name in "abcdef":
+        text = f"# {name}\n\n{name} lies by R{name}.\n\n## Questions\n\nQ: Where does {name} lie?\nA: by R{name}\n"
+        (tmp_path / "notes" / f"{name}.md").write_text(text)
+    (tmp_path / "trials").mkdir()
+    done = run("init", "trials/mine.yaml", "--notes", "notes", cwd=tmp_path)
+    assert (done.returncode, "2 for the exam" in done.stdout, "too little for a result" in done.stdout) == (
+        0,
+        True,
+        True,
+    )
+    assert run("validate", "trials/mine.yaml", cwd=tmp_path).returncode == 0
+    assert run("init", "other.yaml", "--notes", "nowhere", cwd=tmp_path).returncode == 2
+    assert not (tmp_path / "other.yaml").exists()
+
+
+def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("name: X\nbudgt: {}\narms:\n  a: {method: frozen}\n")
+    done = run("validate", "t.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "t.yaml:2: unknown field 'budgt'; did you mean 'budget'?" in done.stderr
+    assert "t.yaml:1: name = 'X'" in done.stderr
+    assert "compare: Field required" in done.stderr
+
+
+def test_without_torch_a_run_names_the_pip_line(tmp_path: Path) -> None:
+    blocked = (
+        "import sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'torch':\n"
+        "            raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+        "from netgain.cli import main\n"
+        "main(['run', '--limit', '2', '--jobs', '1', '--out', 'out'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, "pip install 'netgain[train]'" in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "validate", "report", "status", "verify"])
+@pytest.mark.parametrize("name", ["nowhere", "empty", "binary", "empty.yaml", "list.yaml", "binary.yaml"])
+def test_whatever_it_is_given_no_command_ends_in_a_traceback(tmp_path: Path, command: str, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    for binary in ("binary", "binary.yaml"):
+        (tmp_path / binary).write_bytes(bytes(range(256)))
+    done = run(command, name, cwd=tmp_path)
+    assert done.returncode == (1 if command == "verify" and (tmp_path / name).is_file() else 2)
+    assert "Traceback" not in done.stderr
+    assert (done.stderr + done.stdout).count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["verify", "nowhere"], "there is no such file"),

@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from netgain.cli.app import app
 from netgain.cli.audit_command import AuditCommand, audit
+from netgain.cli.doctor_command import doctor
 from netgain.cli.list_command import list_names
 from netgain.cli.record_commands import report, status, verify
 from netgain.cli.setup_commands import init, validate
@@ -19,6 +20,7 @@ app.command(cls=AuditCommand)(audit)
 for command in (init, validate, plan, run, status, report, verify):
     app.command()(command)
 app.command("list")(list_names)
+app.command()(doctor)
 
 
 def main(arguments: list[str] | None = None) -> None:

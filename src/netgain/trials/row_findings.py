@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from netgain.records.claim import Finding, Role, Severity
 from netgain.records.cost import Currency
 from netgain.records.samples import Adaptation, Investment, Tuning
+from netgain.trials.spec import TrialSpec
 
 ROUNDING = 1e-6
 SHOWN = 5
@@ -33,6 +34,13 @@ def findings(adaptations: Rows, investments: Investments, strangers: set[str], c
         yield _finding(
             "rows-of-no-arm", "low", f"rows of {len(names)} arms that the trial does not name are left out", names
         )
+
+
+def limited(spec: TrialSpec) -> Iterator[Finding]:
+    """A run on fewer test problems than its trial asks for is a try, and no result."""
+    if spec.limited_from is not None:
+        message = f"a limited run: {spec.problems.test} of the trial's {spec.limited_from} test problems (--limit)"
+        yield _finding("limited", "high", message, ["it shows whether the trial works, and is not its result"])
 
 
 def unlearned(

@@ -125,7 +125,8 @@ def claim_of(
     arms = tuple(_arm(outcome, cell, role_of[cell[1]], exams[cell[0]], controls) for cell in cells)
     headline, rival = _headline(spec, arms)
     of_rows = row_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
-    found = [*of_rows, *row_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
+    found = [*row_findings.limited(spec), *of_rows]
+    found += [*row_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
     return Claim(
         name=spec.name,
         title=spec.question or spec.name,
