@@ -3,8 +3,9 @@
 A Python or YAML block is saved under the file name in backticks, if any, of the paragraph above it; a Python block is
 run then, with what the page's blocks before it defined, and a YAML block is read as a trial. Commands run one after
 another in the page's own folder and must succeed; only sizes are cut down: a run examines one problem. A block that is
-not run says why, in an HTML comment above it: ``<!-- not run: reason -->``. ``tests/model/test_readme.py`` runs the
-README's Python, which needs a model of its own.
+not run says why, in an HTML comment above it: ``<!-- not run: reason -->``. Below ``<!-- planned: reason -->`` a trial
+that takes minutes is planned with the same words instead of run, and what would read its records is left out.
+``tests/model/test_readme.py`` runs the README's Python, which needs a model of its own.
 """
 
 import os
@@ -23,9 +24,9 @@ from netgain.trials.resolve import resolve
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_RUN = re.compile(r"<!-- not run: \S.*?-->\s*\Z", re.DOTALL)
+MARK = re.compile(r"<!-- (not run|planned): \S[^>]*-->\s*\Z")
 FILE_NAME = re.compile(r"`([\w-]+\.(?:py|yaml))`")
-SMALL = "--limit 1 --jobs 1 --set seeds=1 --set tuning.trials=0 --set budget.deployments=1 --set exam.stream=0 -q"
+SMALL = "--limit 1 --jobs 1 --set seeds=1 --set tuning.trials=0 -q"
 LANGUAGES = {"python", "yaml", "sh", "bash", ""}  # without a language: an illustration
 
 
@@ -33,7 +34,7 @@ class Block(NamedTuple):
     language: str
     text: str
     saved_as: str | None
-    skipped: bool
+    mark: str
 
 
 def blocks(page: Path) -> list[Block]:
@@ -44,7 +45,7 @@ def blocks(page: Path) -> list[Block]:
         names = FILE_NAME.findall(before.rpartition("\n\n")[2])
         language = match["language"]
         saved = next((name for name in reversed(names) if language in ("python", "yaml")), None)
-        found.append(Block(language, match["text"], saved, NOT_RUN.search(before) is not None))
+        found.append(Block(language, match["text"], saved, mark[1] if (mark := MARK.search(before)) else ""))
         start = match.end()
     return found
 
@@ -57,7 +58,7 @@ def test_what_the_page_shows_runs(page: Path, tree: Path, monkeypatch: pytest.Mo
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{page.name}: a block in {block.language!r} is run by nobody"
-        if block.skipped:
+        if block.mark == "not run":
             continue
         if block.saved_as:
             Path(block.saved_as).write_text(block.text, encoding="utf-8")
@@ -68,7 +69,7 @@ def test_what_the_page_shows_runs(page: Path, tree: Path, monkeypatch: pytest.Mo
             assert resolve(Path(block.saved_as or "trial.yaml")).arms
         elif block.language in ("sh", "bash"):
             for line in block.text.splitlines():
-                command(line)
+                command(line, planned=block.mark == "planned")
 
 
 def furnish(folder: Path) -> None:
@@ -85,11 +86,12 @@ def saved(page: str, file: str) -> str:
     return text
 
 
-def command(line: str) -> None:
+def command(line: str, *, planned: bool) -> None:
     """Run one line of a page; a new claim card is filled in with its own examples, as a reader would."""
     words = shlex.split(line, comments=True)
-    if not words:
+    if not words or (planned and words[1] in ("report", "verify")):
         return
+    words = ["netgain", "plan", *words[2:]] if planned and words[1] == "run" else words
     program = [sys.executable, "-m", "netgain"] if words[0] == "netgain" else [sys.executable]
     assert words[0] in ("netgain", "python"), f"{line}: say why it is not run"
     if words[:2] == ["netgain", "run"]:

@@ -65,7 +65,14 @@ def hostile(claim: Claim) -> Claim:
     """The same claim with hostile text wherever text from outside may stand."""
     arms = tuple(arm.model_copy(update={"label": HOSTILE, "setting": arm.setting + HOSTILE}) for arm in claim.arms)
     findings = tuple(f.model_copy(update={"message": HOSTILE, "evidence": (HOSTILE,)}) for f in claim.findings)
-    more = {"title": HOSTILE, "paper": HOSTILE, "url": HOSTILE, "licence": HOSTILE, "model": HOSTILE, "name": HOSTILE}
+    more: dict[str, object] = {
+        "title": HOSTILE,
+        "paper": HOSTILE,
+        "url": HOSTILE,
+        "licence": HOSTILE,
+        "model": HOSTILE,
+        "name": HOSTILE,
+    }
     runs = tuple(run.model_copy(update={"prompt": HOSTILE}) for run in claim.reward_runs)
     more |= {"tokens": HOSTILE, "glossary": HOSTILE, "notes": (HOSTILE,)}
     return claim.model_copy(update=more | {"arms": arms, "findings": findings, "reward_runs": runs})

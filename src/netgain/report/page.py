@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from netgain.analysis.sentences import break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
-from netgain.report import listings, numbers, summary, svg
+from netgain.report import detail_tables, listings, numbers, summary, svg
 from netgain.report.figures import accuracy, bars, differences, sharing
 
 ROLES = {
@@ -54,6 +54,7 @@ def render(verdict: Verdict) -> str:
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         tables=listings,
+        more=detail_tables,
         **_parts(verdict),
     )
 
@@ -171,7 +172,7 @@ def _controls(verdict: Verdict, labels: dict[str, str], tested: dict[str, str]) 
         rows = [row for row in verdict.stability if verdict.arm(row.arm).setting == setting]
         if rows:
             figure = bars.fixed_broken(_compared(rows, verdict), labels, tested.get(setting))
-            found.append((setting, figure, listings.controls(verdict, rows)))
+            found.append((setting, figure, detail_tables.controls(verdict, rows)))
     return found
 
 

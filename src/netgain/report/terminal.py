@@ -1,5 +1,7 @@
 """The verdict on a terminal, in the page's order. Text from outside is written as text: no markup, no control codes."""
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -70,7 +72,7 @@ def _cell(cell: listings.Cell, index: int) -> Text:
     return Text(numbers.clean(cell.text)).append(numbers.clean(note), style="dim")
 
 
-def _marked(title: str, rows: list[tuple[str, str, str]]) -> Group:
+def _marked(title: str, rows: Sequence[tuple[str, str, str]]) -> Group:
     table = _pairs(7)
     for mark, style, text in rows:
         table.add_row(Text(mark, style=style), Text(numbers.clean(text)))

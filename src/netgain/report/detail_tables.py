@@ -1,0 +1,228 @@
+"""The tables behind the figures: comparisons, decompositions, controls, luck, compute, sources."""
+
+from collections.abc import Sequence
+
+from netgain.analysis.comparisons import EQUIVALENCE_MARGIN
+from netgain.analysis.sentences import points
+from netgain.analysis.verdict import Comparison, DecompositionRow, StabilityRow, Verdict
+from netgain.report import numbers, summary
+from netgain.report.listings import Cell, Listing, amount_cell, label_of, listing
+from netgain.report.numbers import UNKNOWN, estimate, percent
+
+
+def comparisons(verdict: Verdict) -> Listing:
+    """Every paired comparison with its statistics."""
+    labels = {arm.name: arm.label for arm in verdict.arms}
+
+    def second(row: Comparison) -> Cell:
+        where = f"{row.setting}, {numbers.kind_name(row.exam)}" if row.exam else ""
+        return Cell(labels.get(row.b, row.b), where)
+
+    def p(value: float | None) -> Cell:
+        return Cell(numbers.p_value(value), sort=value)
+
+    def count(value: int | None) -> Cell | None:
+        return None if value is None else Cell(f"{value:,}", sort=value)
+
+    detectable = "Detectable: the smallest true difference that so many problems find in 80 % of cases."
+    equal = f"Equivalent: p of the claim that the true difference lies within {points(EQUIVALENCE_MARGIN)} points of 0."
+    methods = dict.fromkeys(f"Method: {row.method}." for row in verdict.comparisons)
+    return listing(
+        "Comparisons with their statistics",
+        verdict.comparisons,
+        [
+            ("first", lambda row: Cell(labels.get(row.a, row.a))),
+            ("second", second),
+            ("difference", lambda row: Cell(numbers.difference(row.difference, row.low, row.high), "", row.difference)),
+            ("p", lambda row: p(row.p)),
+            ("p, Holm", lambda row: Cell("primary") if row.primary else p(row.p_adjusted)),
+            ("McNemar", lambda row: None if row.p_mcnemar is None else p(row.p_mcnemar)),
+            ("p, equivalent", lambda row: p(row.p_equivalent)),
+            ("only first right", lambda row: count(row.only_a)),
+            ("only second right", lambda row: count(row.only_b)),
+            (
+                "detectable",
+                lambda row: None if row.smallest_detectable is None else Cell(points(row.smallest_detectable)),
+            ),
+            ("problems", lambda row: Cell("unknown" if row.n_problems is None else str(row.n_problems))),
+        ],
+        strong=lambda row: row.primary,
+        notes=(f"{detectable} {equal} McNemar takes questions as independent.", *methods),
+    )
+
+
+def decompositions(verdict: Verdict) -> Listing:
+    """The gap of each arm taken apart, by currency and by what the arm is charged."""
+
+    def budget(row: DecompositionRow) -> Cell:
+        return amount_cell(row.budget_per_problem, about="≥ " if row.budget_incomplete else "")
+
+    def rival(row: DecompositionRow) -> Cell:
+        cost, own = row.rival_cost_per_problem, row.budget_per_problem
+        short = f"at {cost / own:.0%} of it" if row.rival_underspent and cost is not None and own else ""
+        return Cell(label_of(verdict, row.rival), short)
+
+    def share(row: DecompositionRow) -> Cell | None:
+        part = row.share
+        return Cell(f"{100 * part.value:.0f} % [{100 * part.low:.0f}, {100 * part.high:.0f}]") if part else None
+
+    tested = set(summary.subjects(verdict).values())
+    return listing(
+        "The gap of each arm taken apart, by currency and by what the arm is charged",
+        verdict.decomposition,
+        [
+            ("arm", lambda row: Cell(label_of(verdict, row.arm), row.setting)),
+            ("matched in", lambda row: Cell(numbers.ALL_NAMES[row.currency])),
+            ("charged", lambda row: Cell("with outer loop" if row.basis == "with outer loop" else "adapting only")),
+            ("compute of a problem", budget),
+            ("best conventional rival", rival),
+            ("gap", lambda row: Cell(estimate(row.gap))),
+            ("compute's part", lambda row: Cell(estimate(row.compute_part))),
+            ("method's part", lambda row: Cell(estimate(row.method_part))),
+            ("share of the gap", share),
+            (
+                "rival chosen on other passages",
+                lambda row: Cell(estimate(row.cross_fitted)) if row.cross_fitted else None,
+            ),
+            ("problems", lambda row: Cell(UNKNOWN if row.n_problems is None else str(row.n_problems))),
+        ],
+        strong=lambda row: row.arm in tested,
+    )
+
+
+def outer_loop(verdict: Verdict) -> Listing:
+    """What each round of a published outer loop took."""
+    return listing(
+        "What each round of the outer loop took",
+        verdict.outer_loop,
+        [
+            ("round", lambda row: Cell(f"{row.prompt} round {row.round + 1}" if row.prompt else row.name)),
+            ("inner loops", lambda row: Cell(f"{row.inner_loops:,}" if row.inner_loops else "unknown")),
+            ("updates", lambda row: amount_cell(row.updates)),
+            ("real tokens", lambda row: amount_cell(row.tokens_real, about="≈ " if row.tokens_estimated else "")),
+            ("padded tokens", lambda row: amount_cell(row.tokens_padded)),
+            ("FLOPs", lambda row: amount_cell(row.flops)),
+            ("FLOPs unpadded", lambda row: amount_cell(row.flops_unpadded)),
+            ("edits kept", lambda row: Cell(str(row.kept))),
+            ("discarded", lambda row: Cell(f"{row.discarded} of {row.edits}")),
+            ("answers", lambda row: amount_cell(row.answers)),
+            ("grader calls", lambda row: amount_cell(row.grader_calls)),
+        ],
+        notes=(f"Tokens: {verdict.tokens}.",) if verdict.tokens else (),
+    )
+
+
+def controls(verdict: Verdict, rows: Sequence[StabilityRow]) -> Listing:
+    """Control questions after adapting, for every arm and budget where they were asked."""
+
+    def value(row: StabilityRow) -> Cell | None:
+        return Cell(percent(row.accuracy.value), sort=row.accuracy.value) if row.accuracy else None
+
+    return listing(
+        "Control questions after adapting",
+        rows,
+        [
+            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
+            ("control", lambda row: Cell(numbers.kind_name(row.kind)) if row.kind else None),
+            ("accuracy", value),
+            ("change from the frozen model", lambda row: Cell(estimate(row.change)) if row.change else None),
+            ("fixed", lambda row: Cell(str(row.fixed))),
+            ("broken", lambda row: Cell(f"{row.broken} of {row.previously_correct}", sort=row.broken)),
+            ("divergence", lambda row: None if row.divergence is None else Cell(f"{row.divergence:.3f}")),
+        ],
+        strong=lambda row: verdict.arm(row.arm).headline,
+    )
+
+
+def luck(verdict: Verdict) -> Listing:
+    """Accuracy of each seed, and of each setting that was tried."""
+
+    def settings(tried: dict[str, float], chosen: str | None) -> str:
+        return "; ".join(f"{n}: {percent(v)}{' (chosen)' if n == chosen else ''}" for n, v in tried.items()) or "none"
+
+    return listing(
+        "Accuracy of each seed, and of each setting that was tried",
+        verdict.spread,
+        [
+            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
+            ("each seed", lambda row: Cell(", ".join(map(percent, row.by_seed)) or UNKNOWN)),
+            ("standard deviation of a run's own luck", lambda row: Cell(percent(row.deviation), "", row.deviation)),
+            ("settings tried: accuracy on development", lambda row: Cell(settings(row.settings, row.chosen))),
+        ],
+        group=lambda row: row.setting,
+        strong=lambda row: verdict.arm(row.arm).headline,
+    )
+
+
+def regimes(verdict: Verdict) -> Listing:
+    """The best arm under each restriction, chosen on development problems."""
+    return listing(
+        "The best arm under each restriction, chosen on development problems",
+        verdict.regimes,
+        [
+            ("allowed", lambda row: Cell(row.regime)),
+            ("best arm", lambda row: Cell(label_of(verdict, row.arm))),
+            ("accuracy", lambda row: Cell(percent(row.accuracy.value), sort=row.accuracy.value)),
+            ("95 % interval", lambda row: Cell(numbers.between(row.accuracy.low, row.accuracy.high))),
+            ("the arm under test over it", lambda row: Cell(estimate(row.over) if row.over else "it is this arm")),
+        ],
+        group=lambda row: row.setting,
+    )
+
+
+def card(verdict: Verdict) -> Listing:
+    """All compute of each method, by stage."""
+    stages = list(dict.fromkeys(stage for row in verdict.card for stage in row.spent))
+
+    def rejected(part: dict[str, float], whole: dict[str, float]) -> Cell:
+        total = whole.get("flops")
+        return Cell(percent(part.get("flops", 0.0) / total) if total else "0")
+
+    return listing(
+        "All compute of each method; stages in FLOPs",
+        verdict.card,
+        [
+            ("arm", lambda row: Cell(row.label)),
+            ("seeds", lambda row: Cell(str(row.seeds))),
+            ("adaptations", lambda row: Cell(f"{row.adaptations:,}", sort=row.adaptations)),
+            *((s, lambda row, s=s: amount_cell(row.spent.get(s, {"flops": 0.0}).get("flops"))) for s in stages),
+            ("all FLOPs", lambda row: amount_cell(row.total.get("flops"))),
+            ("updates", lambda row: amount_cell(row.total.get("updates"))),
+            ("real tokens", lambda row: amount_cell(row.total.get("tokens_real"))),
+            ("tokens written", lambda row: amount_cell(row.total.get("tokens_generated"))),
+            ("rejected or failed", lambda row: rejected(row.rejected, row.total)),
+        ],
+        group=lambda row: row.setting,
+    )
+
+
+def judge(verdict: Verdict) -> Listing:
+    """Agreement of the judge with exact match, and what it took."""
+    return listing(
+        "Agreement of the judge with exact match, and what it took",
+        [] if verdict.judging is None else [verdict.judging],
+        [
+            ("judge", lambda row: Cell(row.model)),
+            ("answers", lambda row: Cell(f"{row.count:,}")),
+            ("agreement", lambda row: Cell(percent(row.raw))),
+            ("Cohen's kappa", lambda row: Cell(UNKNOWN if row.kappa is None else f"{row.kappa:.2f}")),
+            ("only the judge finds right", lambda row: Cell(f"{row.lenient:,}")),
+            ("only exact match does", lambda row: Cell(f"{row.strict:,}")),
+            ("unreadable", lambda row: Cell(f"{row.unreadable:,}")),
+            ("real tokens", lambda row: amount_cell(row.spent.get("tokens_real"))),
+            ("tokens written", lambda row: amount_cell(row.spent.get("tokens_generated"))),
+            ("FLOPs", lambda row: amount_cell(row.spent.get("flops"))),
+        ],
+    )
+
+
+def sources(verdict: Verdict) -> Listing:
+    """Where each arm's and each round's figures were read."""
+    named = [(arm.label, source) for arm in verdict.arms for source in arm.sources]
+    named += [(row.name, source) for row in verdict.outer_loop for source in row.sources]
+    named += [("retention", source) for source in (verdict.retention.sources if verdict.retention else [])]
+    return listing(
+        "Sources of arms and outer-loop rounds",
+        named,
+        [("what", lambda row: Cell(row[0])), ("source", lambda row: Cell(str(row[1])))],
+    )
