@@ -3,14 +3,11 @@
 import os
 import platform
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, final
-
-from netgain.errors import NetgainError
 
 EXTRAS = {
     "train": (("torch", "transformers", "peft", "safetensors"), "trials, local models and netgain.meter"),
@@ -53,9 +50,12 @@ def examine(folder: Path) -> Diagnosis:
     found = Diagnosis()
     found.facts["versions"] = _versions(found)
     found.facts["machine"] = _machine(folder)
-    if all(_installed(name) for name in EXTRAS["train"][0]):
-        found.facts["engine"] = _engine()
-        found.facts["self-check"] = _self_check(found)
+    try:
+        from netgain.model.diagnosis import check_prices, engine_facts
+    except ImportError:
+        return found
+    found.facts["engine"] = engine_facts()
+    found.facts["self-check"], found.refusals = check_prices()
     return found
 
 
@@ -94,49 +94,3 @@ def _machine(folder: Path) -> list[str]:
     short = f"; little for a trial, which wants {DISK / 1e9:.0f} GB" if free < DISK else ""
     lines = [f"{os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}; {threads}"]
     return [*lines, f"disk: {free / 1e9:.0f} GB free{short}"]
-
-
-def _engine() -> list[str]:
-    import torch
-
-    from netgain.engine.native_build import library
-
-    compiler = next((path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))), "")
-    why = (
-        "built" if library() is not None else f"not built ({'they do not compile' if compiler else 'no C++ compiler'})"
-    )
-    lines = [f"compiled kernels: {why}; compiler: {compiler or 'none'}", f"torch threads: {torch.get_num_threads()}"]
-    for index in range(torch.cuda.device_count()):
-        free, whole = torch.cuda.mem_get_info(index)
-        lines.append(f"GPU {index}: {torch.cuda.get_device_name(index)}, {free / 1e9:.0f} of {whole / 1e9:.0f} GB free")
-    return lines if torch.cuda.device_count() else [*lines, "GPU: none that torch sees"]
-
-
-def _self_check(found: Diagnosis) -> list[str]:
-    """On the architecture of the model that ships, through the engine and under the meter."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    from netgain.metering.account import Account
-    from netgain.metering.shape import ModelShape
-    from netgain.model.meter import Meter
-    from netgain.model.selfcheck import PriceCheck, check_engine, check_meter
-
-    folder = Path(__file__).parent / "shipped" / "people"
-    config = AutoConfig.from_pretrained(folder)
-    model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-    shape, lines = ModelShape.from_config(config.to_dict()), []
-
-    def metered(toy: Any, account: Account) -> Meter:
-        return Meter(toy, account, check=False)
-
-    checks: dict[str, Callable[[], PriceCheck]] = {
-        "engine": lambda: check_engine(model, shape),
-        "netgain.meter": lambda: check_meter(model, shape, metered, lora=True),
-    }
-    for name, check in checks.items():
-        try:
-            lines.append(f"{name}: {check()}")
-        except NetgainError as problem:
-            lines.append(f"{name}: refuses")
-            found.refusals.append(str(problem))
-    return lines

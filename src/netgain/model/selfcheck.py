@@ -33,13 +33,13 @@ from netgain.engine.hooks_decode import HooksDecoder
 from netgain.engine.jobs import InnerLoopJob, Sampling
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
-from netgain.errors import InputError
+from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
 from netgain.metering.price import Lora, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
 from netgain.records.purpose import Purpose
 
-Run = Callable[[Any, ModelShape, Tensor], Iterator["Comparison"]]  # a toy, its shape, its input
+Run = Callable[[Any, ModelShape, Tensor], Iterator["Measured"]]  # a toy, its shape, its input
 Metered = Callable[[Any, Account], AbstractContextManager[object]]
 TOLERANCE = 0.01
 LIBRARIES = ("torch", "transformers", "peft")
@@ -58,7 +58,7 @@ WIDTHS = {
 
 @final
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Measured:
     """One operation of the toy: what it is priced at and what torch's profiler saw, in FLOPs."""
 
     operation: str
@@ -77,7 +77,7 @@ class PriceCheck:
     """What was compared, for which architecture, with which libraries."""
 
     architecture: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Measured, ...]
     unchecked: str = ""  # why nothing was compared
 
     def statement(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def check_meter(model: Any, shape: ModelShape, metered: Metered, *, lora: bool) 
     Else as :func:`check_engine`.
     """
 
-    def run(toy: Any, small: ModelShape, ids: Tensor) -> Iterator[Comparison]:
+    def run(toy: Any, small: ModelShape, ids: Tensor) -> Iterator[Measured]:
         return _meter(_with_lora(toy, small) if lora else toy, ids, metered)
 
     return _checked(model, shape, "lora" if lora else "full", run)
@@ -234,35 +234,37 @@ def _unscaled(rope: dict[str, Any]) -> dict[str, Any]:
     return {"rope_type": "default"} | {name: rope[name] for name in kept if name in rope}
 
 
-def _engine(toy: Any, shape: ModelShape, ids: Tensor) -> Iterator[Comparison]:
+def _engine(toy: Any, shape: ModelShape, ids: Tensor) -> Iterator[Measured]:
     backend, rows = HooksBackend(toy), [tuple(row) for row in ids.tolist()]
     names = _inputs(shape)
 
     with FlopCounterMode(display=False) as seen:
         scored = Scorer(backend, rows=8, positions=512).score([ScoreRequest(row[:-3], row[-3:], None) for row in rows])
     priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in scored)
-    yield Comparison("scoring", priced, float(seen.get_total_flops()))
+    yield Measured("scoring", priced, float(seen.get_total_flops()))
 
     with FlopCounterMode(display=False) as seen:
         answers = HooksDecoder(backend).generate(
             [DecodeRequest(prompt=row, sampling=Sampling(max_new_tokens=NEW)) for row in rows]
         )
     priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in answers)
-    yield Comparison("answering", priced, float(seen.get_total_flops()))
+    yield Measured("answering", priced, float(seen.get_total_flops()))
 
     settings: dict[str, Any] = {"learning_rate": 1e-3, "rank": RANK, "target_modules": names, "batch_size": len(rows)}
     job = InnerLoopJob(key="self-check", sequences=rows, epochs=1, seed=0, **settings)
     with FlopCounterMode(display=False) as seen:
         (outcome,) = MultiLoraTrainer(backend).run([job])
     work = replace(outcome.work, updates=0)  # element by element, which the profiler does not see
-    yield Comparison(
+    yield Measured(
         "training a LoRA", training_cost(shape, work, Lora(RANK, names)).flops or 0.0, float(seen.get_total_flops())
     )
 
 
 def _with_lora(toy: Any, shape: ModelShape) -> Any:
-    from peft import LoraConfig, get_peft_model
-
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise MissingExtraError("the self-check of LoRA under the meter", "train") from None
     return get_peft_model(toy, LoraConfig(r=RANK, target_modules=list(_inputs(shape)), task_type="CAUSAL_LM"))
 
 
@@ -274,7 +276,7 @@ def _said(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
-def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[Comparison]:
+def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[Measured]:
     settings = {"max_new_tokens": NEW, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
 
     def forward() -> None:
@@ -297,4 +299,4 @@ def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[Comparison]:
             with FlopCounterMode(display=False) as seen, metered(toy, account):
                 run()
             priced = sum(charge.cost.flops or 0.0 for charge in book.charges()[before:])
-            yield Comparison(operation, priced, float(seen.get_total_flops()))
+            yield Measured(operation, priced, float(seen.get_total_flops()))
