@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind, Interval, SpreadRow
+from netgain.analysis.intervals import Interval
+from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind, SpreadRow
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict
 from netgain.records.claim import Terms
 from netgain.records.cost import Currency
@@ -212,7 +213,8 @@ def _details(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> It
     else:
         yield from _outer_loops(verdict, labels)
         yield _bill_sentence(verdict, arm)
-    yield _spread_sentence(next((row for row in verdict.spread if arm and row.arm == arm.name), None), labels)
+    spread = next((row for row in verdict.spread if arm and row.arm == arm.name), None)
+    yield _spread_sentence(spread, labels, learns=bool(arm and arm.learns))
     yield _reward_sentence(verdict, arm)
     yield _control_sentence(verdict, arm) if terms else _broken_sentence(verdict, arm)
     yield _judging_sentence(verdict.judging)
@@ -353,13 +355,14 @@ def _side(part: Interval | None) -> int:
     return 0 if part is None else (part.low > 0) - (part.high < 0)
 
 
-def _spread_sentence(row: SpreadRow | None, labels: dict[str, str]) -> str | None:
+def _spread_sentence(row: SpreadRow | None, labels: dict[str, str], *, learns: bool) -> str | None:
     """The accuracy of each seed of the arm under test."""
     if row is None or not row.by_seed:
         return None
     listed = ", ".join(f"{100 * value:.1f}" for value in row.by_seed)
     if len(row.by_seed) == 1:
-        return f"{labels[row.arm]} was run once ({listed} %): no interval covers the luck of its outer loop."
+        luck = "its outer loop" if learns else "a run"
+        return f"{labels[row.arm]} was run once ({listed} %): no interval covers the luck of {luck}."
     luck = f"; a run's own luck has a standard deviation of {100 * row.deviation:.1f} points" if row.deviation else ""
     return f"Over {len(row.by_seed)} seeds {labels[row.arm]} scored {listed} %{luck}."
 

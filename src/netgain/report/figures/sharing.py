@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import BreakEvenRow
 from netgain.analysis.sentences import points
-from netgain.analysis.verdict import AmortisationRow, ArmRow, Interval
+from netgain.analysis.verdict import AmortisationRow, ArmRow
 from netgain.report import numbers, svg
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 880, 330, 84, 28, 52
