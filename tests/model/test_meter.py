@@ -28,6 +28,7 @@ from netgain.metering.verification import verify  # noqa: E402
 from netgain.model.trained import describe  # noqa: E402
 from netgain.records.cost import Cost, Currency  # noqa: E402
 from netgain.records.purpose import Purpose  # noqa: E402
+from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [
     pytest.mark.contract,
@@ -37,7 +38,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
-EXACT = 1e-6  # the promise is 1 %
 
 
 @pytest.fixture

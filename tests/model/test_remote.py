@@ -309,7 +309,10 @@ def real_server(tmp_path_factory: pytest.TempPathFactory, save: Callable[..., Pa
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = (folder.parent / "log").open("wb")
-    program = [str(Path(sys.executable).parent / "transformers"), "serve", "tiny", "--host", "127.0.0.1"]
+    program = [str(Path(sys.executable).parent / "transformers"), "serve", "--host", "127.0.0.1"]
+    # early releases of transformers 5 take no model here and load what is asked for
+    serve = importlib.import_module("transformers.cli.serve")
+    program += ["tiny"] if "typer.Argument(" in Path(str(serve.__file__)).read_text(encoding="utf-8") else []
     process = subprocess.Popen(
         [*program, "--port", str(port), "--device", "cpu"],
         stdout=log,
