@@ -193,6 +193,8 @@ def lora_key_and_output(family: str) -> None:
 def lora_all_linear(family: str) -> None:
     model, shape = build(family)
     stacked_experts = shape.experts and not shape.shared_intermediate
+    if family == "qwen2_moe" and peft.__version__.startswith(("0.19", "0.20")):
+        pytest.skip("PEFT before 0.21 refuses all-linear for Qwen2-MoE")
     adapted = with_lora(model, all_linear(shape, 4), None if stacked_experts else "all-linear")
     check(adapted, shape, all_linear(shape, 4))
     trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
