@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from netgain import doctor
+from netgain.cli import doctor_command as doctor
 from netgain.cli import main
 
 pytest.importorskip("torch", reason="the self-check needs torch")

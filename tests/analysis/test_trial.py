@@ -12,7 +12,7 @@ from netgain.analysis.judge import judge
 from netgain.analysis.matching import choose_rival, meet
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Claim, Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, GradedAnswer, Investment, Tuning
 from netgain.trials.trial_claim import claim_of, guess_role
 

@@ -12,7 +12,7 @@ from netgain.metering.account import Account, Book
 from netgain.model.program import run
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model, text_of
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 
 @pytest.fixture

@@ -25,8 +25,7 @@ from netgain.metering.price import (
 )
 from netgain.metering.shape import ModelShape
 from netgain.metering.verification import verify
-from netgain.records.cost import Cost
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Purpose
 
 torch = pytest.importorskip("torch", reason="the profiler that is compared with comes with torch")
 transformers = pytest.importorskip("transformers", reason="the models that are profiled come with transformers")

@@ -17,8 +17,11 @@ from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.model import Generate, InnerLoopJob, Model, Score, Train, TrainFull  # noqa: E402
 from netgain.model.hugging_face import load_model  # noqa: E402
-from netgain.records.cost import Cost, Currency  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
+from netgain.records.cost import (  # noqa: E402
+    Cost,
+    Currency,
+    Purpose,
+)
 from netgain.testing import ScriptedAdapter, scripted_model  # noqa: E402
 from tests.profiled import ROTARY_IS_A_PRODUCT  # noqa: E402
 

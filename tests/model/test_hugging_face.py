@@ -23,8 +23,11 @@ from netgain.metering.verification import verify  # noqa: E402
 from netgain.model import Generate, InnerLoopJob, Message, Model, Score, Train  # noqa: E402
 from netgain.model import hugging_face as module  # noqa: E402
 from netgain.model.hugging_face import load_model  # noqa: E402
-from netgain.records.cost import Cost, Currency  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
+from netgain.records.cost import (  # noqa: E402
+    Cost,
+    Currency,
+    Purpose,
+)
 from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [

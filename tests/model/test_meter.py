@@ -26,8 +26,11 @@ from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.metering.verification import verify  # noqa: E402
 from netgain.model.trained import describe  # noqa: E402
-from netgain.records.cost import Cost, Currency  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
+from netgain.records.cost import (  # noqa: E402
+    Cost,
+    Currency,
+    Purpose,
+)
 from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [

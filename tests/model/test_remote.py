@@ -28,9 +28,8 @@ from netgain.metering.account import Account, Book
 from netgain.model import Generate, Message, Model, Score, remote_model
 from netgain.model.prices import TokenPrices
 from netgain.records.chain import read
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Noted
-from netgain.records.purpose import Purpose
 
 pytestmark = pytest.mark.contract
 KEY = "sk-CANARY-5f1d0c7e"

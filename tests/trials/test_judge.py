@@ -19,7 +19,7 @@ from netgain.model.metered import Model
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model, text_of
 from netgain.records.claim import Claim
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Tuning, read_rows
 from netgain.trials.executor import load_judge
 from netgain.trials.resolve import Trial

@@ -15,7 +15,7 @@ from netgain.model.metered import Model
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, Investment, Row, Tuning, read_rows
 from netgain.strict_yaml import SourceLines
 from netgain.trials.context import RunContext

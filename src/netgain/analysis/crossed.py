@@ -23,7 +23,7 @@ from typing import final
 import numpy as np
 from scipy import optimize, special
 
-from netgain.analysis import intervals, significance
+from netgain.analysis import intervals
 from netgain.analysis.intervals import FEWEST_TO_RESAMPLE, LEVEL, Estimate, Floats
 
 SEVERAL = "Student's margins of seeds and of problems added in squares (seeds crossed with problems)"
@@ -103,21 +103,21 @@ def estimate(values: Floats, weights: Floats, bounds: tuple[float, float] = (-1.
 def p_value(values: Floats, rng: np.random.Generator) -> float:
     """Two-sided p of a zero mean; by sign flips of problems for a single run."""
     if not crossed(values):
-        return significance.sign_flip_p(values.mean(axis=0), rng)
+        return intervals.sign_flip_p(values.mean(axis=0), rng)
     return 2 * Squares.of(values).tail(abs(float(values.mean())))
 
 
 def equivalence_p(values: Floats, margin: float) -> float:
     """Two one-sided tests: p of the claim that the true mean lies within +- ``margin``."""
     if not crossed(values):
-        return significance.equivalence_p(values.mean(axis=0), margin)
+        return intervals.equivalence_p(values.mean(axis=0), margin)
     return Squares.of(values).tail(margin - abs(float(values.mean())))
 
 
 def smallest_detectable(values: Floats) -> float | None:
     """The true mean that as many runs and problems would find in about 80 % of cases."""
     if not crossed(values):
-        return significance.smallest_detectable(values.mean(axis=0))
+        return intervals.smallest_detectable(values.mean(axis=0))
     squares = Squares.of(values)
     return squares.margin((1 - LEVEL) / 2) + squares.margin(0.2)
 

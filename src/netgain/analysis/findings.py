@@ -74,7 +74,8 @@ def _underspent(arms: list[ArmRow]) -> Iterator[Finding]:
     short = [arm for arm in arms if arm.underspent and arm.own]
     if short:
         lines = [f"{arm.setting}, {arm.label}: {arm.spent_share or 0:.1%} of its budget" for arm in short]
-        yield finding("underspent", "low", f"{len(short)} arms left more than 1 % of their budget unspent", lines)
+        whose = "arm left more than 1 % of its" if len(short) == 1 else "arms left more than 1 % of their"
+        yield finding("underspent", "low", f"{len(short)} {whose} budget unspent", lines)
 
 
 def _tuned_less(evidence: Evidence) -> Iterator[Finding]:
@@ -87,7 +88,12 @@ def _tuned_less(evidence: Evidence) -> Iterator[Finding]:
         if tries[key := f"{name.partition(', ')[0]}/{trial.method}"] < most
     ]
     if fewer:
-        yield finding("tuned-less", "medium", f"{len(fewer)} arms had fewer tuning trials than others", fewer)
+        yield finding(
+            "tuned-less",
+            "medium",
+            f"{len(fewer)} arm{'' if len(fewer) == 1 else 's'} had fewer tuning trials than others",
+            fewer,
+        )
 
 
 def _single_seeds(evidence: Evidence) -> Iterator[Finding]:

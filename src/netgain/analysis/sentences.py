@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind, Interval, SpreadRow
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict
-from netgain.records.agreement import Judging
 from netgain.records.claim import Terms
 from netgain.records.cost import Currency
+from netgain.records.provenance import Judging
 
 EQUIVALENT = 0.05
 # Kinds of control questions, which no adaptation is about, in words.

@@ -19,9 +19,8 @@ from netgain.analysis.rows import (
     VerdictModel,
 )
 from netgain.analysis.rows import Interval as Interval
-from netgain.records.agreement import Judging
 from netgain.records.claim import Finding, Terms
-from netgain.records.provenance import RunSetup, Source
+from netgain.records.provenance import Judging, RunSetup, Source
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
 

@@ -1,13 +1,16 @@
 """``netgain audit``: what a published comparison supports at equal compute."""
 
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, final
 
 import typer
 from typer.core import TyperCommand
 
 from netgain.cli.app import Quiet, compact_json, save, save_page, show_verdict
 from netgain.errors import InputError
+
+if TYPE_CHECKING:
+    from netgain.records.claim import Claim
 
 DEFAULT_CARD = Path("claim.yaml")
 
@@ -95,15 +98,13 @@ def audit(
     if new_card:
         _write_card(path or DEFAULT_CARD)
         return
-    from netgain.audit.audit import audit as judge_claim
-    from netgain.audit.audit import read_claim
+    from netgain.audit import audit as auditing
     from netgain.tokens import ExactTokens
 
-    claim = read_claim(path, ExactTokens(tokenizer) if tokenizer else None, reader)
+    claim = auditing.read_claim(path, ExactTokens(tokenizer) if tokenizer else None, reader)
     if save_claim:
-        kept = claim.model_copy(update={"retrieved": provenance or claim.retrieved})
-        save(save_claim, compact_json(kept.dump()) + "\n")
-    verdict = judge_claim(claim, seed=seed, asked=[_checked(pair) for pair in compare or []])
+        _save_claim(save_claim, claim, provenance)
+    verdict = auditing.audit(claim, seed=seed, asked=[_checked(pair) for pair in compare or []])
     if json:
         typer.echo(verdict.model_dump_json(by_alias=True, indent=2))
     page = html or _page_of(claim.name)
@@ -113,6 +114,11 @@ def audit(
         save_page(page, render(verdict))
     if not json and not quiet:
         show_verdict(verdict, page)
+
+
+def _save_claim(path: Path, claim: "Claim", provenance: str) -> None:
+    kept = claim.model_copy(update={"retrieved": provenance or claim.retrieved})
+    save(path, compact_json(kept.dump()) + "\n")
 
 
 def _page_of(claim: str) -> Path:

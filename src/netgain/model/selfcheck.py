@@ -26,20 +26,22 @@ from typing import Any, final
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from netgain.engine.decoding import DecodeRequest
 from netgain.engine.hooks import HooksBackend
 from netgain.engine.hooks_decode import HooksDecoder
 from netgain.engine.jobs import InnerLoopJob, Sampling
+from netgain.engine.native_build import library
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
-from netgain.errors import InputError
+from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
 from netgain.metering.price import Lora, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
-Run = Callable[[Any, ModelShape, Tensor], Iterator["Comparison"]]  # a toy, its shape, its input
+Run = Callable[[Any, ModelShape, Tensor], Iterator["OperationCheck"]]  # a toy, its shape, its input
 Metered = Callable[[Any, Account], AbstractContextManager[object]]
 TOLERANCE = 0.01
 LIBRARIES = ("torch", "transformers", "peft")
@@ -58,7 +60,7 @@ WIDTHS = {
 
 @final
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class OperationCheck:
     """One operation of the toy: what it is priced at and what torch's profiler saw, in FLOPs."""
 
     operation: str
@@ -77,7 +79,7 @@ class PriceCheck:
     """What was compared, for which architecture, with which libraries."""
 
     architecture: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[OperationCheck, ...]
     unchecked: str = ""  # why nothing was compared
 
     def statement(self) -> dict[str, Any]:
@@ -131,7 +133,7 @@ def check_meter(model: Any, shape: ModelShape, metered: Metered, *, lora: bool) 
     Else as :func:`check_engine`.
     """
 
-    def run(toy: Any, small: ModelShape, ids: Tensor) -> Iterator[Comparison]:
+    def run(toy: Any, small: ModelShape, ids: Tensor) -> Iterator[OperationCheck]:
         return _meter(_with_lora(toy, small) if lora else toy, ids, metered)
 
     return _checked(model, shape, "lora" if lora else "full", run)
@@ -234,35 +236,37 @@ def _unscaled(rope: dict[str, Any]) -> dict[str, Any]:
     return {"rope_type": "default"} | {name: rope[name] for name in kept if name in rope}
 
 
-def _engine(toy: Any, shape: ModelShape, ids: Tensor) -> Iterator[Comparison]:
+def _engine(toy: Any, shape: ModelShape, ids: Tensor) -> Iterator[OperationCheck]:
     backend, rows = HooksBackend(toy), [tuple(row) for row in ids.tolist()]
     names = _inputs(shape)
 
     with FlopCounterMode(display=False) as seen:
         scored = Scorer(backend, rows=8, positions=512).score([ScoreRequest(row[:-3], row[-3:], None) for row in rows])
     priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in scored)
-    yield Comparison("scoring", priced, float(seen.get_total_flops()))
+    yield OperationCheck("scoring", priced, float(seen.get_total_flops()))
 
     with FlopCounterMode(display=False) as seen:
         answers = HooksDecoder(backend).generate(
             [DecodeRequest(prompt=row, sampling=Sampling(max_new_tokens=NEW)) for row in rows]
         )
     priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in answers)
-    yield Comparison("answering", priced, float(seen.get_total_flops()))
+    yield OperationCheck("answering", priced, float(seen.get_total_flops()))
 
     settings: dict[str, Any] = {"learning_rate": 1e-3, "rank": RANK, "target_modules": names, "batch_size": len(rows)}
     job = InnerLoopJob(key="self-check", sequences=rows, epochs=1, seed=0, **settings)
     with FlopCounterMode(display=False) as seen:
         (outcome,) = MultiLoraTrainer(backend).run([job])
     work = replace(outcome.work, updates=0)  # element by element, which the profiler does not see
-    yield Comparison(
+    yield OperationCheck(
         "training a LoRA", training_cost(shape, work, Lora(RANK, names)).flops or 0.0, float(seen.get_total_flops())
     )
 
 
 def _with_lora(toy: Any, shape: ModelShape) -> Any:
-    from peft import LoraConfig, get_peft_model
-
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as missing:
+        raise MissingExtraError("the meter's self-check with an adapter", "train") from missing
     return get_peft_model(toy, LoraConfig(r=RANK, target_modules=list(_inputs(shape)), task_type="CAUSAL_LM"))
 
 
@@ -274,7 +278,7 @@ def _said(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
-def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[Comparison]:
+def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[OperationCheck]:
     settings = {"max_new_tokens": NEW, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
 
     def forward() -> None:
@@ -297,4 +301,21 @@ def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[Comparison]:
             with FlopCounterMode(display=False) as seen, metered(toy, account):
                 run()
             priced = sum(charge.cost.flops or 0.0 for charge in book.charges()[before:])
-            yield Comparison(operation, priced, float(seen.get_total_flops()))
+            yield OperationCheck(operation, priced, float(seen.get_total_flops()))
+
+
+def model_like(folder: Path) -> Any:
+    """A model with the configuration of a folder and random weights: what is checked of it needs no others."""
+    return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
+
+
+def device_facts(compiler: str) -> list[str]:
+    """What the engine runs on, one line each: its compiled kernels (by ``compiler``, a path), threads, GPUs."""
+    why = (
+        "built" if library() is not None else f"not built ({'they do not compile' if compiler else 'no C++ compiler'})"
+    )
+    lines = [f"compiled kernels: {why}; compiler: {compiler or 'none'}", f"torch threads: {torch.get_num_threads()}"]
+    for index in range(torch.cuda.device_count()):
+        free, whole = torch.cuda.mem_get_info(index)
+        lines.append(f"GPU {index}: {torch.cuda.get_device_name(index)}, {free / 1e9:.0f} of {whole / 1e9:.0f} GB free")
+    return lines if torch.cuda.device_count() else [*lines, "GPU: none that torch sees"]

@@ -16,8 +16,7 @@ from markupsafe import Markup
 
 from netgain.analysis.sentences import break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
-from netgain.report import detail_tables, listings, numbers, summary, svg
-from netgain.report.figures import accuracy, bars, differences, sharing
+from netgain.report import bars, curves, detail_tables, listings, numbers, summary, svg
 
 ROLES = {
     "self_improving": "self-improving",
@@ -135,27 +134,25 @@ def _figures(verdict: Verdict, labels: dict[str, str], tested: dict[str, str], s
 
     def gap(setting: str, key: str) -> Markup | None:
         row = summary.matched(verdict, tested.get(setting, ""), key)
-        return differences.waterfall(row, labels) if row else None
+        return bars.waterfall(row, labels) if row else None
 
     def scatter(setting: str, key: str) -> Markup | None:
-        return accuracy.scatter([arm for arm in verdict.arms if arm.setting == setting], key)
+        return curves.scatter([arm for arm in verdict.arms if arm.setting == setting], key)
 
     def shared(setting: str, key: str) -> Markup | None:
         leads = [row for row in verdict.break_even if (row.setting, row.currency) == (setting, key)]
         if leads:
-            return sharing.lead_curve(leads[0], labels, stated)
+            return curves.lead_curve(leads[0], labels, stated)
         # the rows begin with the cheapest rival
         name = tested.get(setting)
         costs = [row for row in verdict.amortisation if (row.arm, row.currency) == (name, key)]
-        return sharing.cost_curve(costs[0], verdict.arms, verdict.arm(costs[0].arm).n_problems) if costs else None
+        return curves.cost_curve(costs[0], verdict.arms, verdict.arm(costs[0].arm).n_problems) if costs else None
 
     def spent(setting: str, key: str) -> Markup | None:
         return bars.purposes(verdict.compute, [a for a in verdict.arms if a.setting == setting and a.own], key)
 
     groups = list(dict.fromkeys(row.setting for row in verdict.comparisons))
-    forests = [
-        (s, differences.forest([row for row in verdict.comparisons if row.setting == s], labels)) for s in groups
-    ]
+    forests = [(s, bars.forest([row for row in verdict.comparisons if row.setting == s], labels)) for s in groups]
     return {
         "gaps": dict(drawn(gap)),
         "frontiers": drawn(scatter),

@@ -6,8 +6,7 @@ from typing import Any, final
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
-from netgain.records.cost import Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Currency, Purpose
 from netgain.records.samples import Amounts
 
 CLOCKS = (Currency.SECONDS, Currency.JOULES)

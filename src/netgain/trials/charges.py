@@ -5,9 +5,8 @@ from statistics import fmean
 
 from netgain.errors import InputError
 from netgain.records.claim import Charge, RewardRun, owner_name
-from netgain.records.cost import CURRENCIES, Cost, Currency, total
+from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose, total
 from netgain.records.provenance import Source
-from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Tuning
 
 Spent = Mapping[Purpose, Amounts]

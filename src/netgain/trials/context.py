@@ -15,7 +15,7 @@ from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.records.samples import Stage
 from netgain.trials.guard import Guard, sealed
 from netgain.trials.spec import TrialSpec

@@ -20,9 +20,8 @@ from netgain.metering.estimate import Device, find_device, memory_estimate, shap
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.prices import TokenPrices
-from netgain.records.cost import Cost, total
+from netgain.records.cost import Cost, Purpose, total
 from netgain.records.identity import identity
-from netgain.records.purpose import Purpose
 from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.resolve import SHIPPED, ResolvedArm, Trial, with_data
 from netgain.trials.task_costs import (

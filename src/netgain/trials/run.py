@@ -21,8 +21,8 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
+from netgain.records.cost import Purpose
 from netgain.records.events import Noted
-from netgain.records.purpose import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Investment, Row
 from netgain.trials.amounts import ChargesBelow, amounts, by_purpose, seconds, spent_and_rejected
 from netgain.trials.context import WIDTH, Evaluation, RunContext, closed_book, describe, evaluate

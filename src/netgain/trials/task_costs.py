@@ -19,8 +19,7 @@ from netgain.metering.shape import ModelShape
 from netgain.model.prices import TokenPrices
 from netgain.model.requests import Part
 from netgain.records.claim import Role
-from netgain.records.cost import Cost, Currency, total
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose, total
 from netgain.tokens import EstimatedTokens, TokenCounter
 from netgain.trials.resolve import ResolvedArm, Trial
 from netgain.trials.spec import TrialSpec

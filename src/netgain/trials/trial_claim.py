@@ -11,7 +11,6 @@ from statistics import fmean
 from typing import Self, final
 
 from netgain.domains.grading import agreement, obvious
-from netgain.records.agreement import Judging
 from netgain.records.claim import (
     BEST_CONVENTIONAL,
     UNTRAINED,
@@ -27,7 +26,7 @@ from netgain.records.claim import (
     TrialArm,
     owner_name,
 )
-from netgain.records.provenance import RunSetup, Source
+from netgain.records.provenance import Judging, RunSetup, Source
 from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning
 from netgain.trials import charges as billing
 from netgain.trials import row_findings

@@ -16,8 +16,8 @@ from typing import Any
 from netgain.metering.account import Account
 from netgain.methods.method import Settings
 from netgain.model.program import run
+from netgain.records.cost import Purpose
 from netgain.records.identity import canonical
-from netgain.records.purpose import Purpose
 from netgain.records.samples import Attempt, Tuning
 from netgain.trials.amounts import ChargesBelow, amounts, by_purpose
 from netgain.trials.context import WIDTH, Evaluation, RunContext, evaluate
