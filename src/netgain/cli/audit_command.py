@@ -16,7 +16,7 @@ DEFAULT_CARD = Path("claim.yaml")
 
 
 @final
-class Pair(NamedTuple):
+class ArmPair(NamedTuple):
     """Two arms to compare."""
 
     a: str
@@ -31,7 +31,7 @@ class AuditCommand(TyperCommand):
         super().__init__(*args, params=params, **more)
         for param in self.params:
             if param.name == "compare":
-                param.nargs = len(Pair._fields)
+                param.nargs = len(ArmPair._fields)
 
 
 def audit(
@@ -53,7 +53,7 @@ def audit(
         bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
     ] = False,
     compare: Annotated[
-        list[Pair] | None,
+        list[ArmPair] | None,
         typer.Option(
             "--compare",
             metavar="A B",
@@ -127,7 +127,7 @@ def _page_of(claim: str) -> Path:
     return Path(f"netgain-audit-{plain[:80] or 'claim'}.html")
 
 
-def _checked(pair: Pair) -> Pair:
+def _checked(pair: ArmPair) -> ArmPair:
     """A forgotten second arm would take the next option for its name."""
     if any(name.startswith("-") for name in pair):
         raise InputError("--compare", "takes two arms", "for example --compare iter2 base")
