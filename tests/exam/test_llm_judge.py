@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from netgain.domains.problem import Grade, Question
-from netgain.exam.exam import Marked
-from netgain.exam.llm_judge import Judge, judged
+from netgain.exam.exam import Judge, Marked, judged
 from netgain.metering.account import Account, Book
 from netgain.model.program import run
 from netgain.model.requests import Generate

@@ -10,8 +10,7 @@ from netgain.analysis.judge import judge as verdict_of
 from netgain.analysis.verdict import Verdict
 from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError
-from netgain.exam.exam import Marked
-from netgain.exam.llm_judge import Judge, judged
+from netgain.exam.exam import Judge, Marked, judged
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.model import program

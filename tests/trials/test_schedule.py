@@ -8,7 +8,7 @@ import pytest
 
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
-from netgain.exam.llm_judge import Judge
+from netgain.exam.exam import Judge
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.model.metered import Model

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from netgain.records.claim import Claim
 
 DEFAULT_CARD = Path("claim.yaml")
+PROVENANCE = Annotated[
+    str,
+    typer.Option(
+        metavar="TEXT", help="Where and when the results were obtained; kept in the saved claim.", show_default=False
+    ),
+]
+TOKENIZER = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Hugging Face folder whose tokenizer.json counts tokens exactly.", show_default=False
+    ),
+]
 
 
 @final
@@ -69,25 +81,13 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Hugging Face folder whose tokenizer.json counts tokens exactly.", show_default=False
-        ),
-    ] = None,
+    tokenizer: TOKENIZER = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
     save_claim: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the distilled claim (figures only) as JSON.", show_default=False),
     ] = None,
-    provenance: Annotated[
-        str,
-        typer.Option(
-            metavar="TEXT",
-            help="Where and when the results were obtained; kept in the saved claim.",
-            show_default=False,
-        ),
-    ] = "",
+    provenance: PROVENANCE = "",
     new_card: Annotated[
         bool,
         typer.Option("--new-card", help=f"Write a commented claim card to PATH (default {DEFAULT_CARD}) and stop."),
