@@ -28,6 +28,7 @@ from netgain.records.cost import (  # noqa: E402
     Currency,
     Purpose,
 )
+from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [
     pytest.mark.contract,
@@ -143,7 +144,7 @@ def test_the_journal_of_training_and_answering_adds_up_to_what_the_profiler_saw(
     optimizer = steps * OPTIMIZER_FLOPS_PER_WEIGHT * Lora(4, TARGETS[family]).weights(shape)
     book.close()
     spent = verify(tmp_path / "journal").totals.at_least.flops or 0.0
-    assert spent - optimizer == pytest.approx(counter.get_total_flops(), rel=1e-6)
+    assert spent - optimizer == pytest.approx(counter.get_total_flops(), rel=EXACT)
     assert steps == 2 * (2 + 1 + 3)
 
 

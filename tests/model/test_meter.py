@@ -31,6 +31,7 @@ from netgain.records.cost import (  # noqa: E402
     Currency,
     Purpose,
 )
+from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [
     pytest.mark.contract,
@@ -40,7 +41,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
-EXACT = 1e-6  # the promise is 1 %
 
 
 @pytest.fixture
