@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from netgain.records.claim import RewardRun, Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.streams import stream
 from netgain.trials.spec import TrialSpec

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from netgain.metering.account import Account, Book
-from netgain.records.cost import Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose
 
 FILE = Path(__file__).parents[1] / "examples" / "by_hand.py"
 

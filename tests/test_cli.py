@@ -11,8 +11,7 @@ import pytest
 
 from netgain.analysis.verdict import Verdict
 from netgain.metering.account import Book
-from netgain.records.cost import Cost
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Purpose
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Question
 from netgain.metering.account import Account, Book
 from netgain.model import Generate
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
 STYLES: tuple[Style, ...] = ("plain", "narrative")

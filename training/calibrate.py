@@ -27,7 +27,7 @@ from netgain.domains.problem import Problem, Question
 from netgain.metering.account import Account, Book
 from netgain.methods.fitting import SEVEN
 from netgain.model import Generate, InnerLoopJob, Train, load_model
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 PIECE = re.compile(r"Question:[^\n]*\nAnswer:[^\n]*|[^\n.]+\.")
 

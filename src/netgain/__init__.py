@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from netgain.model.callback import MeterCallback
     from netgain.model.meter import meter
     from netgain.records.claim import Claim
-    from netgain.records.cost import Cost, Currency
-    from netgain.records.purpose import Purpose
+    from netgain.records.cost import Cost, Currency, Purpose
     from netgain.report.page import render
 
 __version__ = "0.1.0"
@@ -32,7 +31,7 @@ _HOMES = {
     "Currency": ("netgain.records.cost", "Currency"),
     "MeterCallback": ("netgain.model.callback", "MeterCallback"),
     "ModelShape": ("netgain.metering.shape", "ModelShape"),
-    "Purpose": ("netgain.records.purpose", "Purpose"),
+    "Purpose": ("netgain.records.cost", "Purpose"),
     "Run": ("netgain.api", "Run"),
     "Verdict": ("netgain.analysis.verdict", "Verdict"),
     "audit_claim": ("netgain.audit.audit", "audit"),

@@ -24,7 +24,7 @@ Kind = Literal["method", "domain", "reader"]
 FORMS: Mapping[Kind, str] = {
     "method": "netgain.methods.method:Method",
     "domain": "netgain.domains.domain:Domain",
-    "reader": "netgain.audit.reader:Reader",
+    "reader": "netgain.audit.audit:Reader",
 }
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "method": {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from netgain.analysis import amortisation, descriptive, intervals, matching, significance
+from netgain.analysis import decomposition, descriptive, intervals, matching
 from netgain.streams import stream
 
 
@@ -25,7 +25,7 @@ def test_same_name_same_numbers_and_another_name_or_seed_others() -> None:
 
 def test_values_that_are_all_alike_are_a_point() -> None:
     for value in (0.0, 0.5, 0.1 + 0.2):
-        assert intervals.student(np.array([value, value])) == intervals.Estimate(value, value, value)
+        assert intervals.student(np.array([value, value])) == intervals.Interval(value, value, value)
 
 
 def test_an_interval_of_a_mean_agrees_with_student() -> None:
@@ -63,30 +63,30 @@ def test_a_sign_flip_test_agrees_with_the_exact_permutation() -> None:
     exact = stats.permutation_test(
         (differences, np.zeros(6)), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf
     )
-    assert significance.sign_flip_p(differences, rng("flip")) == pytest.approx(exact.pvalue, abs=0.02)
+    assert intervals.sign_flip_p(differences, rng("flip")) == pytest.approx(exact.pvalue, abs=0.02)
 
 
 def test_no_difference_anywhere_has_p_one() -> None:
-    assert significance.sign_flip_p(np.zeros(5), rng("zero")) == 1.0
+    assert intervals.sign_flip_p(np.zeros(5), rng("zero")) == 1.0
     same = np.array([1.0, 0.0, 1.0])
-    assert significance.mcnemar(same, same).p == 1.0
+    assert intervals.mcnemar(same, same).p == 1.0
 
 
 def test_mcnemar_is_the_binomial_test_on_discordant_pairs() -> None:
     a, b = np.array([1.0] * 9 + [0.0] * 3 + [1.0] * 5), np.array([0.0] * 9 + [1.0] * 3 + [1.0] * 5)
-    found = significance.mcnemar(a, b)
+    found = intervals.mcnemar(a, b)
     assert (found.only_a, found.only_b) == (9, 3)
     assert found.p == pytest.approx(stats.binomtest(9, 12).pvalue)
 
 
 def test_holm_of_a_hand_worked_family() -> None:
-    assert significance.holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
-    assert significance.holm([]) == []
+    assert intervals.holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert intervals.holm([]) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_never_lowers_a_p_value_and_keeps_their_order(values: list[float]) -> None:
-    adjusted = significance.holm(values)
+    adjusted = intervals.holm(values)
     assert all(new >= old for new, old in zip(adjusted, values, strict=True))
     order = sorted(range(len(values)), key=lambda index: values[index])
     assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))
@@ -94,24 +94,24 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(values: list[float]) 
 
 def test_equivalence_is_found_for_small_differences_and_not_for_large_ones() -> None:
     small = rng("eq").normal(0.0, 0.05, size=200)
-    assert significance.equivalence_p(small, 0.05) < 0.001
-    assert significance.equivalence_p(small + 0.05, 0.05) > 0.1
-    assert significance.equivalence_p(np.zeros(5), 0.05) == pytest.approx(0.95**5)
-    assert significance.equivalence_p(np.zeros(500), 0.05) < 0.001
-    assert significance.equivalence_p(np.full(50, 0.2), 0.05) == 1.0
+    assert intervals.equivalence_p(small, 0.05) < 0.001
+    assert intervals.equivalence_p(small + 0.05, 0.05) > 0.1
+    assert intervals.equivalence_p(np.zeros(5), 0.05) == pytest.approx(0.95**5)
+    assert intervals.equivalence_p(np.zeros(500), 0.05) < 0.001
+    assert intervals.equivalence_p(np.full(50, 0.2), 0.05) == 1.0
     with pytest.raises(ValueError, match="margin"):
-        significance.equivalence_p(small, 0.0)
+        intervals.equivalence_p(small, 0.0)
 
 
 def test_the_smallest_detectable_effect_is_detected_with_the_stated_power() -> None:
     generator, spread, units = rng("power"), 0.3, 60
-    effect = significance.smallest_detectable(generator.normal(0, spread, size=units))
+    effect = intervals.smallest_detectable(generator.normal(0, spread, size=units))
     assert effect is not None
     trials = generator.normal(effect, spread, size=(3000, units))
     found = stats.ttest_1samp(trials, 0.0, axis=1).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.12)
-    assert significance.smallest_detectable(np.zeros(10)) is None
-    assert significance.smallest_detectable(np.array([0.1, 0.2])) is None
+    assert intervals.smallest_detectable(np.zeros(10)) is None
+    assert intervals.smallest_detectable(np.array([0.1, 0.2])) is None
 
 
 def test_wilson_and_newcombe_give_the_published_worked_example() -> None:
@@ -127,16 +127,16 @@ def test_the_front_holds_the_arms_that_nothing_cheaper_beats() -> None:
 
 
 def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:
-    assert amortisation.break_even(bill=100, adapt=4, rival_adapt=14) == 10
-    assert amortisation.break_even(bill=101, adapt=4, rival_adapt=14) == 11
-    assert amortisation.break_even(bill=100, adapt=4, rival_adapt=4) is None
-    assert amortisation.break_even(bill=0, adapt=4, rival_adapt=4) == 0
-    assert amortisation.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
+    assert decomposition.break_even(bill=100, adapt=4, rival_adapt=14) == 10
+    assert decomposition.break_even(bill=101, adapt=4, rival_adapt=14) == 11
+    assert decomposition.break_even(bill=100, adapt=4, rival_adapt=4) is None
+    assert decomposition.break_even(bill=0, adapt=4, rival_adapt=4) == 0
+    assert decomposition.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e3), st.floats(0, 1e3))
 def test_at_the_break_even_the_outer_loop_costs_no_more(bill: float, adapt: float, rival: float) -> None:
-    problems = amortisation.break_even(bill, adapt, rival)
+    problems = decomposition.break_even(bill, adapt, rival)
     if problems is not None:
         assert bill + problems * adapt <= problems * rival * (1 + 1e-9) + 1e-6
 

@@ -12,8 +12,7 @@ from netgain.exam.exam import Answerer, Marked, accuracy, sit
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, Model, scripted_model
 from netgain.model.program import Steps, run
-from netgain.records.cost import Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose
 
 PROMPTS = Prompts(closed="{question}", open_book="{text}|{question}", answered="", formats={}, max_new_tokens=3)
 QUESTIONS = (Question("town?", ("Rome",)), Question("pet?", ("cat", "a cat")), Question("job?", ("none",)))

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from netgain.domains.problem import Grade, Question
-from netgain.exam.exam import Marked
-from netgain.exam.llm_judge import Judge, judged
+from netgain.exam.exam import Judge, Marked, judged
 from netgain.metering.account import Account, Book
 from netgain.model.program import run
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model, text_of
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from netgain.metering.account import Account, Book
 from netgain.metering.budget import fold
 from netgain.metering.verification import verify
 from netgain.records.chain import read
-from netgain.records.cost import Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose
 
 FLOPS = Currency.FLOPS
 
@@ -190,7 +189,7 @@ def test_a_killed_attempt_is_charged_when_the_book_is_opened_again(path: Path) -
 import os, signal
 from netgain.metering.account import Book
 from netgain.records.cost import Cost
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 book = Book.open({str(path)!r})
 account = book.account("seal", run="r1", arm="seal", seed=0, limit=Cost(flops=100)).under(Purpose.ADAPT)
 account.reserve("train", Cost(flops=30)).settle(Cost(flops=20))

@@ -4,9 +4,8 @@ import pytest
 
 from netgain.errors import BudgetExceeded
 from netgain.metering.budget import Standing, overruns
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Noted, Opened, Reserved, Settled
-from netgain.records.purpose import Purpose
 
 
 def after(*events: Event) -> Standing:

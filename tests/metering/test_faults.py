@@ -14,14 +14,13 @@ import pytest
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.records.chain import Reading, read
-from netgain.records.cost import Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose
 
 WRITER = """
 import sys
 from netgain.metering.account import Book
 from netgain.records.cost import Cost
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 book = Book.open(sys.argv[1])
 account = book.account("arm", arm="a", seed=0, limit=Cost(flops=1e12)).under(Purpose.ADAPT)
 print("ready", flush=True)

@@ -24,13 +24,13 @@ from netgain.metering.price import (
 )
 from netgain.metering.shape import ModelShape
 from netgain.metering.verification import verify
-from netgain.records.cost import Cost
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Purpose
 
 torch = pytest.importorskip("torch", reason="the profiler that is compared with comes with torch")
 transformers = pytest.importorskip("transformers", reason="the models that are profiled come with transformers")
 peft = pytest.importorskip("peft", reason="the adapters that are profiled come with peft")
 flop_counter = pytest.importorskip("torch.utils.flop_counter")
+from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [  # complaints of PEFT about transformers and about itself
     pytest.mark.contract,
@@ -78,7 +78,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
 QUERY_VALUE = {"gpt2": ("c_attn",), "gpt_neox": ("query_key_value",), "phi3": ("qkv_proj",)}
 VALUE = {"gpt2": ("mlp.c_proj",), "gpt_neox": ("attention.dense",), "phi3": ("gate_up_proj",)}
 BATCH, LENGTH, NEW = 3, 17, 5
-EXACT = 1e-6  # the promise is 1 %; the closed form counts every product, so it is held to more
 
 
 def build(family: str) -> tuple[Any, ModelShape]:
@@ -198,6 +197,8 @@ def all_linear(shape: ModelShape, rank: int) -> Lora:
 def lora_all_linear(family: str) -> None:
     model, shape = build(family)
     stacked_experts = shape.experts and not shape.shared_intermediate
+    if family == "qwen2_moe" and peft.__version__.startswith(("0.19", "0.20")):
+        pytest.skip("PEFT before 0.21 refuses all-linear for Qwen2-MoE")
     adapted = with_lora(model, all_linear(shape, 4), None if stacked_experts else "all-linear")
     check(adapted, shape, all_linear(shape, 4))
     trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)

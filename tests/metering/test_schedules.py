@@ -17,9 +17,8 @@ from netgain.metering.budget import ROUNDING, Standing, fold
 from netgain.metering.ledger import OUTSIDE_THE_BUDGET, sum_up
 from netgain.metering.verification import verify
 from netgain.records.chain import read
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Failed, Settled
-from netgain.records.purpose import Purpose
 
 End = Literal["settle", "overrun", "fail", "fail whole", "leave open", "discard"]
 

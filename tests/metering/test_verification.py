@@ -10,10 +10,9 @@ from netgain.errors import JournalError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.records.chain import ROOT, chain, encode, read
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Closed, Event, Lost, Opened, Reserved, Settled
 from netgain.records.journal import Journal
-from netgain.records.purpose import Purpose
 
 
 @pytest.fixture

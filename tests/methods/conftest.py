@@ -11,8 +11,7 @@ from netgain.metering.account import Book
 from netgain.methods.method import Desk
 from netgain.model import Model, scripted_model
 from netgain.model.program import Steps, run
-from netgain.records.cost import Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose
 
 from ..model.conftest import save_model
 

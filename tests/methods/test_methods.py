@@ -19,8 +19,7 @@ from netgain.methods.taught import ModelTeacher, OracleTeacher, Taught, TaughtSe
 from netgain.methods.writing import REJECTED, asks, find_format, parsed, propose, write
 from netgain.model import Generate, Model, Score, scripted_model
 from netgain.model.program import run
-from netgain.records.cost import Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Currency, Purpose
 
 from .conftest import MATERIAL, by_purpose, finish, problem, writer
 

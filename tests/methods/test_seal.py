@@ -20,9 +20,8 @@ from netgain.model.program import ask
 from netgain.model.scripted import ScriptedAdapter
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Noted, Reserved
-from netgain.records.purpose import Purpose
 
 from .conftest import MATERIAL, by_purpose, finish, problem
 

@@ -12,8 +12,7 @@ from netgain.errors import BudgetExceeded
 from netgain.metering.account import Account, Book
 from netgain.model import InnerLoopJob, Model, Train
 from netgain.model.hugging_face import load_model
-from netgain.records.cost import Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose
 
 COUNTED = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.TOKENS_TRAINING)
 

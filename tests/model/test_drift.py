@@ -13,7 +13,7 @@ peft = pytest.importorskip("peft", reason="the adapters are compared with PEFT's
 from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.model import Generate, InnerLoopJob, Score, Train  # noqa: E402
 from netgain.model.hugging_face import load_model  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
+from netgain.records.cost import Purpose  # noqa: E402
 from netgain.testing import scripted_model  # noqa: E402
 
 pytestmark = [

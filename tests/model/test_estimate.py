@@ -13,7 +13,7 @@ from netgain.metering.estimate import generation_estimate, scoring_estimate, sha
 from netgain.metering.price import Full, Lora
 from netgain.model import Generate, InnerLoopJob, Score, Train, TrainFull
 from netgain.model.hugging_face import load_model
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 
 @pytest.fixture

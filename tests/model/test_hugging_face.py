@@ -23,8 +23,12 @@ from netgain.metering.verification import verify  # noqa: E402
 from netgain.model import Generate, InnerLoopJob, Message, Model, Score, Train  # noqa: E402
 from netgain.model import hugging_face as module  # noqa: E402
 from netgain.model.hugging_face import load_model  # noqa: E402
-from netgain.records.cost import Cost, Currency  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
+from netgain.records.cost import (  # noqa: E402
+    Cost,
+    Currency,
+    Purpose,
+)
+from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [
     pytest.mark.contract,
@@ -140,7 +144,7 @@ def test_the_journal_of_training_and_answering_adds_up_to_what_the_profiler_saw(
     optimizer = steps * OPTIMIZER_FLOPS_PER_WEIGHT * Lora(4, TARGETS[family]).weights(shape)
     book.close()
     spent = verify(tmp_path / "journal").totals.at_least.flops or 0.0
-    assert spent - optimizer == pytest.approx(counter.get_total_flops(), rel=1e-6)
+    assert spent - optimizer == pytest.approx(counter.get_total_flops(), rel=EXACT)
     assert steps == 2 * (2 + 1 + 3)
 
 

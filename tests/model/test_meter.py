@@ -26,8 +26,12 @@ from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.metering.verification import verify  # noqa: E402
 from netgain.model.calls import describe  # noqa: E402
-from netgain.records.cost import Cost, Currency  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
+from netgain.records.cost import (  # noqa: E402
+    Cost,
+    Currency,
+    Purpose,
+)
+from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [
     pytest.mark.contract,
@@ -37,7 +41,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
-EXACT = 1e-6  # the promise is 1 %
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.metering.verification import verify  # noqa: E402
 from netgain.model.calls import describe  # noqa: E402
-from netgain.records.cost import Cost  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
+from netgain.records.cost import Cost, Purpose  # noqa: E402
+from tests.profiled import EXACT  # noqa: E402
 
 pytestmark = [
     pytest.mark.contract,
@@ -114,7 +114,7 @@ def test_a_run_of_trl_is_charged_what_the_profiler_sees(
     trainer = build(llama, tmp_path / "out", [netgain.MeterCallback(account)], lora() if adapted else None, **settings)
     with profiler() as counter:
         trainer.train()
-    assert passes(book, trainer) == pytest.approx(counter.get_total_flops(), rel=1e-6)
+    assert passes(book, trainer) == pytest.approx(counter.get_total_flops(), rel=EXACT)
     charges = book.charges()
     assert all(charge.outcome == "completed" for charge in charges)
     assert all((charge.cost.flops or 0) <= (charge.quote.flops or 0) * (1 + 1e-9) for charge in charges)
@@ -132,7 +132,7 @@ def test_the_context_manager_charges_a_trainer_of_trl_too(
     with profiler() as counter, netgain.meter(trainer.model, account):
         trainer.train()
         trainer.evaluate(trainer.train_dataset)
-    assert passes(book, trainer) == pytest.approx(counter.get_total_flops(), rel=1e-6)
+    assert passes(book, trainer) == pytest.approx(counter.get_total_flops(), rel=EXACT)
 
 
 PROGRAM = textwrap.dedent("""

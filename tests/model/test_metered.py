@@ -16,9 +16,8 @@ from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadL
 from netgain.model.requests import Done, Part, Request, UnmeteredModel
 from netgain.model.scripted import UNIT, UnitPrices
 from netgain.records.chain import read
-from netgain.records.cost import Cost
+from netgain.records.cost import Cost, Purpose
 from netgain.records.events import Noted, Reserved
-from netgain.records.purpose import Purpose
 
 
 @pytest.fixture

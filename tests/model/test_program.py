@@ -11,8 +11,7 @@ from netgain.metering.account import Account, Book
 from netgain.model import Generate, InnerLoopJob, Model, Score, Train, scripted_model
 from netgain.model.program import ModelCall, ProgramEnd, Steps, ask, run, together
 from netgain.model.requests import Merge, Request, TrainFull
-from netgain.records.cost import Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Currency, Purpose
 
 
 @pytest.fixture

@@ -17,9 +17,8 @@ from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.model import Generate, load_model, selfcheck  # noqa: E402
 from netgain.records.chain import read  # noqa: E402
-from netgain.records.cost import Cost  # noqa: E402
+from netgain.records.cost import Cost, Purpose  # noqa: E402
 from netgain.records.events import Noted  # noqa: E402
-from netgain.records.purpose import Purpose  # noqa: E402
 
 pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning")]
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 90}

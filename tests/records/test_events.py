@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import (
     LARGEST,
     Began,
@@ -20,7 +20,6 @@ from netgain.records.events import (
     from_fields,
     to_fields,
 )
-from netgain.records.purpose import Purpose
 
 EVENTS: list[Event] = [
     Began(software="netgain 0", host="here", pid=1),

@@ -17,7 +17,7 @@ from netgain.model.program import Steps, ask, run
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.trials.context import Evaluation, RunContext, evaluate
 from netgain.trials.guard import Guard, hashed
 from netgain.trials.tasks import Task

@@ -10,8 +10,7 @@ from netgain.analysis.judge import judge as verdict_of
 from netgain.analysis.verdict import Verdict
 from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError
-from netgain.exam.exam import Marked
-from netgain.exam.llm_judge import Judge, judged
+from netgain.exam.exam import Judge, Marked, judged
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.model import program
@@ -19,7 +18,7 @@ from netgain.model.metered import Model
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model, text_of
 from netgain.records.claim import Claim
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Tuning, read_rows
 from netgain.trials.executor import load_judge
 from netgain.trials.resolve import Trial

@@ -8,14 +8,14 @@ import pytest
 
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
-from netgain.exam.llm_judge import Judge
+from netgain.exam.exam import Judge
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.model.metered import Model
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, Investment, Row, Tuning, read_rows
 from netgain.strict_yaml import SourceLines
 from netgain.trials.context import RunContext

@@ -15,7 +15,7 @@ from netgain.model.program import Steps, ask
 from netgain.model.requests import Generate, Train
 from netgain.model.scripted import ScriptedAdapter, scripted_model
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.strict_yaml import SourceLines
 from netgain.trials.resolve import Trial, resolve_spec
 from netgain.trials.schedule import TrialResult, run_trial

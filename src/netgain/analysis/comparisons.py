@@ -7,7 +7,7 @@ exploratory and Holm-adjusted as one family.
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from netgain.analysis import crossed, intervals, significance
+from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, last_rounds
 from netgain.analysis.table import FROZEN, beside
@@ -110,7 +110,7 @@ def _compare(evidence: Evidence, a: str, b: str, exam: str, group: Group) -> Com
     found = evidence.estimate(differences)
     shared = evidence.table.common(a, row, kind=exam)
     single = differences.shape[0] == 1
-    mcnemar = significance.mcnemar(*(evidence.table.answers(name, shared) for name in (a, row))) if single else None
+    mcnemar = intervals.mcnemar(*(evidence.table.answers(name, shared) for name in (a, row))) if single else None
     names = (a, b, exam) if exam else (a, b)
     return Comparison(
         a=a,
@@ -176,6 +176,6 @@ def _adjusted(rows: list[Comparison]) -> list[Comparison]:
     first = {(row.a, row.b, row.exam): index for index, row in reversed(list(enumerate(rows)))}
     twin = [min(index, first.get((row.b, row.a, row.exam), index)) for index, row in enumerate(rows)]
     family = [i for i, row in enumerate(rows) if row.p is not None and not row.primary and twin[i] == i]
-    adjusted = significance.holm([p for index in family if (p := rows[index].p) is not None])
+    adjusted = intervals.holm([p for index in family if (p := rows[index].p) is not None])
     values = dict(zip(family, adjusted, strict=True))
     return [row.model_copy(update={"p_adjusted": values.get(twin[index])}) for index, row in enumerate(rows)]

@@ -4,6 +4,7 @@ Published claims and trials of our own are asked alike: a published arm is a met
 rung.
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self, final
@@ -11,14 +12,91 @@ from typing import Self, final
 import numpy as np
 
 from netgain.analysis import crossed, intervals
-from netgain.analysis.costs import ArmCost, arm_cost, currencies_of
-from netgain.analysis.intervals import Estimate, Floats
+from netgain.analysis.intervals import Floats, Interval
 from netgain.analysis.table import Table, beside, published_mean
-from netgain.records.claim import Arm, Claim, Role, TrialArm
-from netgain.records.cost import Currency
+from netgain.metering import ledger
+from netgain.records.claim import Arm, Charge, Claim, Role, TrialArm
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.streams import stream
 
 FRACTIONS = (0.0, 1.0)
+PUBLISHED_CURRENCIES = (Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.FLOPS)
+TRIAL_CURRENCIES = (
+    *(Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.TOKENS_TRAINING),
+    *(Currency.TOKENS_GENERATED, Currency.FLOPS),
+)
+
+
+def currencies_of(claim: Claim) -> tuple[Currency, ...]:
+    """The currencies in which the arms of a claim are matched."""
+    return TRIAL_CURRENCIES if claim.terms else PUBLISHED_CURRENCIES
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ArmCost:
+    """What an arm cost. ``adapt``: for its problems, in all. ``bill``: for one investment (its outer loop), at least.
+
+    Published arms are matched on training alone: what a teacher or a grader computed is not published, so that a bill
+    with them could not be held against anything. In a trial of our own everything but the exams counts. ``problems`` is
+    how many problems ``adapt`` covers, ``deployments`` how many share the bill. ``bill_incomplete`` names the
+    currencies in which parts of the bill are unknown.
+    """
+
+    problems: int | None
+    deployments: int | None
+    adapt: ledger.Totals
+    bill: Cost
+    bill_incomplete: tuple[Currency, ...]
+    invested: bool
+
+    def adapt_per_problem(self, currency: Currency) -> float | None:
+        """The cost of one problem without the bill, None where unknown."""
+        amount = self.adapt.exact(currency)
+        return None if amount is None or not self.problems else amount / self.problems
+
+    def charged(self, currency: Currency) -> float | None:
+        """The cost of one problem with its share of the bill (at least, where that is incomplete)."""
+        return self.shared_by(self.deployments, currency)
+
+    def shared_by(self, deployments: float | None, currency: Currency) -> float | None:
+        """The same with the bill shared by so many problems; by infinitely many it is free."""
+        adapt = self.adapt_per_problem(currency)
+        if not self.invested or adapt is None:
+            return adapt
+        return adapt + (self.bill.amount(currency) or 0.0) / deployments if deployments else None
+
+    def exactly(self, deployments: float | None, currency: Currency) -> float | None:
+        """The same, but None where some part of the bill is unknown."""
+        unknown = self.invested and currency in self.bill_incomplete and deployments != math.inf
+        return None if unknown else self.shared_by(deployments, currency)
+
+    def known_bill(self, currency: Currency) -> float | None:
+        """The whole bill: 0 where nothing was invested, None where some part is unknown."""
+        if not self.invested:
+            return 0.0
+        return None if currency in self.bill_incomplete else self.bill.amount(currency)
+
+
+def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
+    """Fold the charges of an arm and of the investments that it stands on."""
+    terms = claim.terms
+    adapting, investing = ((), ()) if terms else ((Purpose.ADAPT,), (Purpose.ADAPT, Purpose.LEARN))
+    charges = ledger.of(claim.charges, arm.name, *adapting)
+    covered = next((charge.problems for charge in charges if charge.problems is not None), arm.n_problems)
+    deployments = terms.deployments if terms else arm.n_problems
+    rounds = [ledger.of(claim.charges, name, *investing) for name in arm.invests]
+    bill = ledger.sum_up(charge for found in rounds for charge in found)
+    complete = bool(rounds) and all(rounds) and not arm.invests_unpublished
+    invested = bool(arm.invests or arm.invests_unpublished)
+    incomplete = (bill.incomplete if complete else tuple(Currency)) if invested else ()
+    once = bill.at_least * (1 / (_times(rounds) if terms else 1)) if invested else Cost.zero()
+    return ArmCost(covered, deployments, ledger.sum_up(charges), once, incomplete, invested)
+
+
+def _times(rounds: list[list[Charge]]) -> int:
+    """How many seeds a trial's investment was made under: its charges cover all of them."""
+    return next((charge.count for found in rounds for charge in found if charge.count), 1)
 
 
 @final
@@ -132,16 +210,16 @@ class Evidence:
         own = [kind for kind in found if kind not in self.controls]
         return sorted(own, key=lambda kind: kind != self.exam) if self.exam and own else [self.exam]
 
-    def estimate(self, values: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Estimate:
+    def estimate(self, values: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Interval:
         """The mean of seeds by problems with its interval."""
         return crossed.estimate(values, self.weights(values.shape[1]), bounds)
 
-    def accuracy(self, name: str, kind: str) -> Estimate | None:
+    def accuracy(self, name: str, kind: str) -> Interval | None:
         """An arm's measured accuracy on one kind of question."""
         values = self.table.means(name, kind=kind)
         return None if values is None else self.estimate(values[0], FRACTIONS)
 
-    def over(self, a: str, b: str) -> Estimate | None:
+    def over(self, a: str, b: str) -> Interval | None:
         """One arm's accuracy minus another's on what both answered; None where that is nothing."""
         pair = self.table.means(a, b, kind=self.exam)
         return None if pair is None else self.estimate(pair[0] - pair[1])
@@ -152,7 +230,7 @@ class Evidence:
         rows = () if cells is None else cells[0]
         return [float(np.nanmean(row)) for row in rows if not np.isnan(row).all()]
 
-    def stated(self, name: str, *, frozen: bool = False) -> Estimate | None:
+    def stated(self, name: str, *, frozen: bool = False) -> Interval | None:
         """An accuracy that was only stated, with Wilson's interval; None where it or its n is unknown."""
         arm = self.arms[name]
         other = self.arms.get(self.frozen(name) or "")

@@ -3,11 +3,10 @@
 ``docs/readers.md`` shows how to write a reader; what it needs is exported here.
 """
 
-from netgain.audit.reader import Reader
+from netgain.audit.audit import Reader
 from netgain.records.claim import Arm, Charge, Claim, Exam, ExamProblem, Finding, Role, Training
-from netgain.records.cost import Cost
+from netgain.records.cost import Cost, Purpose
 from netgain.records.provenance import Source
-from netgain.records.purpose import Purpose
 from netgain.tokens import TokenCounter
 
 __all__ = [

@@ -1,6 +1,7 @@
 """The audit: what was published, read; what it supports, judged; what is wrong with it, found."""
 
 import json
+from abc import ABC, abstractmethod
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,12 +12,49 @@ from netgain.analysis.verdict import Verdict
 from netgain.audit.card import read_card
 from netgain.audit.checks import run_checks
 from netgain.audit.questions import answer_all
-from netgain.audit.reader import find_reader
 from netgain.errors import InputError, nearest
+from netgain.extensions import find, names
 from netgain.records.claim import Claim
 from netgain.tokens import EstimatedTokens, TokenCounter
 
 PACKAGED = "seal"
+
+
+class Reader(ABC):
+    """Base of all readers: one for each layout of published results. Made without arguments."""
+
+    @abstractmethod
+    def recognises(self, folder: Path) -> bool:
+        """Whether the folder holds results of this layout. Must be cheap and must not raise."""
+
+    @abstractmethod
+    def read(self, folder: Path, tokens: TokenCounter) -> Claim:
+        """The claim in the folder; ``tokens.count(texts)`` counts tokens where the results hold only texts.
+
+        Missing, truncated or changed files become findings of the claim; raises InputError only where nothing at all
+        can be used. Whatever is not published stays None: unknown, never zero.
+        """
+
+
+def find_reader(folder: Path, name: str | None = None) -> Reader:
+    """The reader of this name (or ``file.py:Class``); without one, the first by name that recognises the folder.
+
+    Raises InputError for a name that is not known, and where no reader recognises the folder.
+    """
+    if name is not None:
+        reader: Reader = find("reader", name)()
+        return reader
+    known = names("reader")
+    for candidate in known:
+        reader = find("reader", candidate)()
+        if reader.recognises(folder):
+            return reader
+    raise InputError(
+        str(folder),
+        f"no result files that a reader knows were found in it (readers: {', '.join(known)})",
+        "give the folder that the authors published, name a reader of your own with --reader file.py:Class, "
+        "or write a claim card with `netgain audit --new-card`",
+    )
 
 
 def read_claim(path: Path | None = None, tokens: TokenCounter | None = None, reader: str | None = None) -> Claim:
@@ -26,7 +64,7 @@ def read_claim(path: Path | None = None, tokens: TokenCounter | None = None, rea
     it, whoever recognises the folder. Raises InputError for whatever cannot be read.
     """
     if path is None:
-        return _from_json((files("netgain.audit.published") / f"{PACKAGED}.json").read_bytes(), PACKAGED)
+        return _from_json((files("netgain.audit") / "published" / f"{PACKAGED}.json").read_bytes(), PACKAGED)
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except OSError as error:
@@ -75,7 +113,7 @@ def _short(path: Path) -> str:
 def _neighbour(path: Path) -> str:
     folder = path.parent
     try:
-        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        there = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     except OSError:
-        names = []
-    return nearest(path.name, names) if names else f"the folder {folder} does not exist or is empty"
+        there = []
+    return nearest(path.name, there) if there else f"the folder {folder} does not exist or is empty"

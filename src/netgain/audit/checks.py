@@ -133,7 +133,8 @@ def little_overlap(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield _finding(
             "questions-differ",
             "medium",
-            f"{len(few)} arms answered too few of the questions of {arm.label} to be matched with it",
+            f"{len(few)} arm{'' if len(few) == 1 else 's'} answered too few of the questions of {arm.label} to be "
+            "matched with it",
             few,
         )
 

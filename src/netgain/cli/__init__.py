@@ -9,9 +9,8 @@ from typer.exceptions import TyperException
 from netgain.cli.app import app
 from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.doctor_command import doctor
-from netgain.cli.list_command import list_names
 from netgain.cli.record_commands import report, status, verify
-from netgain.cli.setup_commands import init, validate
+from netgain.cli.setup_commands import init, list_names, validate
 from netgain.cli.trial_commands import plan, run
 from netgain.errors import NetgainError
 

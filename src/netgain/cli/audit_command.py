@@ -13,10 +13,22 @@ if TYPE_CHECKING:
     from netgain.records.claim import Claim
 
 DEFAULT_CARD = Path("claim.yaml")
+PROVENANCE = Annotated[
+    str,
+    typer.Option(
+        metavar="TEXT", help="Where and when the results were obtained; kept in the saved claim.", show_default=False
+    ),
+]
+TOKENIZER = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Hugging Face folder whose tokenizer.json counts tokens exactly.", show_default=False
+    ),
+]
 
 
 @final
-class Pair(NamedTuple):
+class ArmPair(NamedTuple):
     """Two arms to compare."""
 
     a: str
@@ -31,7 +43,7 @@ class AuditCommand(TyperCommand):
         super().__init__(*args, params=params, **more)
         for param in self.params:
             if param.name == "compare":
-                param.nargs = len(Pair._fields)
+                param.nargs = len(ArmPair._fields)
 
 
 def audit(
@@ -53,7 +65,7 @@ def audit(
         bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
     ] = False,
     compare: Annotated[
-        list[Pair] | None,
+        list[ArmPair] | None,
         typer.Option(
             "--compare",
             metavar="A B",
@@ -69,25 +81,13 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Hugging Face folder whose tokenizer.json counts tokens exactly.", show_default=False
-        ),
-    ] = None,
+    tokenizer: TOKENIZER = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
     save_claim: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the distilled claim (figures only) as JSON.", show_default=False),
     ] = None,
-    provenance: Annotated[
-        str,
-        typer.Option(
-            metavar="TEXT",
-            help="Where and when the results were obtained; kept in the saved claim.",
-            show_default=False,
-        ),
-    ] = "",
+    provenance: PROVENANCE = "",
     new_card: Annotated[
         bool,
         typer.Option("--new-card", help=f"Write a commented claim card to PATH (default {DEFAULT_CARD}) and stop."),
@@ -127,7 +127,7 @@ def _page_of(claim: str) -> Path:
     return Path(f"netgain-audit-{plain[:80] or 'claim'}.html")
 
 
-def _checked(pair: Pair) -> Pair:
+def _checked(pair: ArmPair) -> ArmPair:
     """A forgotten second arm would take the next option for its name."""
     if any(name.startswith("-") for name in pair):
         raise InputError("--compare", "takes two arms", "for example --compare iter2 base")

@@ -14,7 +14,7 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say how far a run is, what failed and why, what is spent and how long it will take; also while it is running."""
-    from netgain.trials.status import status_of
+    from netgain.trials.progress import status_of
 
     found = status_of(folder)
     if json:

@@ -3,6 +3,11 @@
 What is examined is an :class:`Answerer`: what an adaptation ended in. The exam never tells a method what was
 asked. Answering is booked under the account that is given (``evaluate`` for the trial's exams, ``score`` where a method
 scores itself on training problems); the extra votes of a majority are paid by the answerer's own account.
+
+A :class:`Judge` is another model that says of answers that were graded already whether they are right. Its questions
+run as one batch through its own metered door, on a child (``judge``) of the account that paid the exam. An empty answer
+is not put to it. A verdict that cannot be read, or that the model failed to give, is None: then the answer keeps the
+domain's grade, whoever decides.
 """
 
 from collections import Counter
@@ -10,16 +15,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
+from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
 from netgain.domains.problem import Grade, Material, Prompts, Question
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
-from netgain.model.requests import Adapter, Answered, Generate, Result
+from netgain.model.requests import Adapter, Answered, Generate, Message, Result
 from netgain.records.cost import Currency
 
 Grader = Callable[[Question, str], Grade]
 VOTE_TEMPERATURE = 1.0
 MOST_VOTES = 1024  # for each question
+JUDGE = "judge"  # the account of its verdicts
 
 
 @final
@@ -139,3 +146,40 @@ def accuracy(marked: Sequence[Marked]) -> float:
     if not marked:
         raise ValueError("an exam without questions has no accuracy")
     return sum(mark.grade.correct for mark in marked) / len(marked)
+
+
+# -- the judge
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """The model that is asked. With ``decides`` its verdict is the grade; without, it stands beside the grade."""
+
+    model: Model
+    decides: bool = False
+
+
+def judged(judge: Judge, marked: Sequence[Marked], account: Account) -> Steps[tuple[Marked, ...]]:
+    """The same answers with the judge's verdicts, charged below ``account``. Raises what the model's door raises."""
+    indices = [index for index, mark in enumerate(marked) if obvious(mark.answer) is None]
+    if not indices:
+        return tuple(marked)
+    paid = account.child(JUDGE)
+    results = yield from ask(judge.model, [_judging(marked[index], paid) for index in indices])
+    verdicts = list(marked)
+    for index, result in zip(indices, results, strict=True):
+        verdicts[index] = _decided(verdicts[index], read_verdict(_text(result)), decides=judge.decides)
+    return tuple(verdicts)
+
+
+def _judging(mark: Marked, account: Account) -> Generate:
+    """As a conversation: by the judge's own template where it has one, as plain text where it has none."""
+    prompt = (Message("user", judge_prompt(mark.question, mark.answer)),)
+    return Generate(account=account, prompt=prompt, max_new_tokens=MAX_NEW_TOKENS)
+
+
+def _decided(mark: Marked, verdict: bool | None, *, decides: bool) -> Marked:
+    if verdict is None or not decides:
+        return replace(mark, judged=verdict)
+    return replace(mark, judged=verdict, exact=mark.grade.correct, grade=Grade(verdict, mark.grade.f1))

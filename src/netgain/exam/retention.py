@@ -10,8 +10,7 @@ from dataclasses import replace
 
 from netgain.domains.problem import Problem, Prompts
 from netgain.errors import NetgainError
-from netgain.exam.exam import Answerer, Grader, Marked, accuracy, sit
-from netgain.exam.llm_judge import Judge, judged
+from netgain.exam.exam import Answerer, Grader, Judge, Marked, accuracy, judged, sit
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, together

@@ -23,10 +23,9 @@ from typing import Any, Self, final
 from netgain.errors import InputError, JournalError, OverrunError
 from netgain.metering.budget import Booking, Standing, fold, overruns
 from netgain.records.chain import encode
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Noted, Opened, Reserved, Setting, Settled
 from netgain.records.journal import Journal
-from netgain.records.purpose import Purpose
 
 LONGEST_ERROR = 2000
 UNLIMITED = Cost()

@@ -15,9 +15,8 @@ from typing import final
 
 from netgain.errors import BudgetExceeded
 from netgain.records.chain import JournalRow
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import FORMAT, Began, Closed, Discarded, Event, Failed, Lost, Opened, Reserved, Settled
-from netgain.records.purpose import Purpose
 
 ROUNDING = 1e-9
 

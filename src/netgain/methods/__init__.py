@@ -16,7 +16,7 @@ from netgain.methods.synthetic import SyntheticSettings, write_and_fit
 from netgain.methods.writing import Ask, Pair, SelfEdit, asks, find_format, own_questions, passages, propose, write
 from netgain.model.program import Steps, ask, together
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.streams import stream
 
 __all__ = [

@@ -8,7 +8,7 @@ from netgain.exam.exam import Answerer
 from netgain.methods.method import Desk, Learned, Method, Settings
 from netgain.model.program import Steps
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 
 @final

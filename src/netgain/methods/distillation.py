@@ -17,7 +17,7 @@ from netgain.methods.writing import Pair, affordable, own_questions, passages
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Generate
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 
 @final

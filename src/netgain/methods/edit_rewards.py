@@ -22,7 +22,7 @@ from netgain.methods.writing import SelfEdit, passages
 from netgain.model.program import Steps
 from netgain.model.requests import Generate, Train
 from netgain.records.claim import RewardRun, Training
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 
 @final

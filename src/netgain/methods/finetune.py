@@ -14,7 +14,7 @@ from netgain.methods.paraphrase import paraphrases
 from netgain.methods.writing import passages
 from netgain.model.program import Steps
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.streams import stream
 
 PRESETS: dict[str, dict[str, Any]] = {"paraphrases": {"paraphrases": 10}}

@@ -19,8 +19,7 @@ from netgain.methods.method import Desk, Settings
 from netgain.model.metered import Model, Tuned
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
-from netgain.records.cost import Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Currency, Purpose
 
 EPOCHS = 10  # without a limit to the budget: SEAL's inner loop
 ROUNDING = 1e-9  # sums of quotes and of charges are added up in different orders

@@ -19,8 +19,7 @@ from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
-from netgain.records.cost import Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Currency, Purpose
 from netgain.streams import stream
 
 Learned = Any  # belongs to the method that made it; nobody else looks inside

@@ -38,7 +38,7 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.model.requests import Train
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 from netgain.streams import stream
 
 LOST = "lost: the outer loop did not keep it"

@@ -8,7 +8,7 @@ from netgain.methods.method import Desk
 from netgain.methods.writing import Pair
 from netgain.model.program import Steps, ask, together
 from netgain.model.requests import Generate, Score
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 ADAPTED = 3.0  # an answer with an adapter costs less than three without one; quotes need no adapter to exist yet
 

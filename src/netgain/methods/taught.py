@@ -20,8 +20,7 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps, together
 from netgain.model.requests import Generate, Message, Prompt
 from netgain.records.claim import Role
-from netgain.records.cost import Cost
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Cost, Purpose
 
 
 @final

@@ -12,7 +12,7 @@ from netgain.errors import InputError, nearest
 from netgain.methods.method import Desk
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Answered, Generate, Prompt, Result
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 SHORTEST = 8  # tokens; a text that has to be shorter is not worth its prompt
 REJECTED = "rejected: nothing that could be trained on"

@@ -38,7 +38,7 @@ from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
 from netgain.metering.price import Lora, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.records.purpose import Purpose
+from netgain.records.cost import Purpose
 
 Run = Callable[[Any, ModelShape, Tensor], Iterator["OperationCheck"]]  # a toy, its shape, its input
 Metered = Callable[[Any, Account], AbstractContextManager[object]]

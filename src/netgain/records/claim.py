@@ -8,12 +8,11 @@ verdicts are strings of 0 and 1, questions are hashes.
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
-from netgain.records.agreement import Judging
 from netgain.records.cost import Cost, Currency
-from netgain.records.provenance import RunSetup, Source
-from netgain.records.purpose import Purpose as Purpose
+from netgain.records.cost import Purpose as Purpose
+from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
 
@@ -22,12 +21,6 @@ Count = Annotated[int, Field(ge=0, le=10**12)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$", description="no control characters")]
 Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character a question: 1 right, 0 wrong, - none")]
-
-
-class ClaimModel(BaseModel):
-    """Base of the records: immutable, and an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Role(StrEnum):
@@ -47,7 +40,7 @@ BEST_CONVENTIONAL = "best conventional"
 
 
 @final
-class ExamProblem(ClaimModel):
+class ExamProblem(StrictModel):
     """One thing to adapt to: a hash of its material, and a hash of each of its questions in order.
 
     ``kinds`` says of each question what it examines (knowledge, reasoning, a control), where that is known.
@@ -59,7 +52,7 @@ class ExamProblem(ClaimModel):
 
 
 @final
-class Exam(ClaimModel):
+class Exam(StrictModel):
     """The problems and questions that several arms answered."""
 
     name: str
@@ -67,7 +60,7 @@ class Exam(ClaimModel):
 
 
 @final
-class Training(ClaimModel):
+class Training(StrictModel):
     """The settings of a training loop as published; ``None`` where they are not stated."""
 
     epochs: float | None = None
@@ -85,7 +78,7 @@ class Training(ClaimModel):
 
 
 @final
-class Charge(ClaimModel):
+class Charge(StrictModel):
     """Work that was done: by which arm or outer-loop round, for what purpose, how often, and what it took in all.
 
     ``problems`` is how many problems the cost covers where that is not all of the arm's. ``estimated`` names the
@@ -108,7 +101,7 @@ class Charge(ClaimModel):
 
 
 @final
-class SeedRun(ClaimModel):
+class SeedRun(StrictModel):
     """The verdicts of one run of a trial: one string a problem of the exam, ``-`` where a question was not answered.
 
     A failed adaptation counts as wrong in the problem's own questions; ``failed`` counts them.
@@ -120,7 +113,7 @@ class SeedRun(ClaimModel):
 
 
 @final
-class TrialArm(ClaimModel):
+class TrialArm(StrictModel):
     """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
 
     ``method`` is the arm as the trial calls it; ``rung`` the step of the budget ladder; ``own`` marks the rung on which
@@ -143,7 +136,7 @@ class TrialArm(ClaimModel):
 
 
 @final
-class Search(ClaimModel):
+class Search(StrictModel):
     """One setting that was tried in the tuning of an arm (``setting/method``), and its accuracy on development."""
 
     arm: str
@@ -153,7 +146,7 @@ class Search(ClaimModel):
 
 
 @final
-class Terms(ClaimModel):
+class Terms(StrictModel):
     """The terms of a trial, fixed before it ran: budgets, the primary comparison, and how much of it is done.
 
     ``compare`` and ``against`` name methods; ``exam`` is the kind of question and ``setting`` the domain that the
@@ -184,10 +177,11 @@ class Terms(ClaimModel):
 
 
 @final
-class Arm(ClaimModel):
+class Arm(StrictModel):
     """One method with its settings, its verdicts where they were published, and what is known about its training.
 
-    ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``. ``invests`` names the outer-loop rounds
+    ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``; where ``n_problems`` is not stated, it is
+    how many of those in ``correct`` were answered. ``invests`` names the outer-loop rounds
     whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
     ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
     is a mean of problems' means or of single questions.
@@ -219,6 +213,13 @@ class Arm(ClaimModel):
     sources: tuple[Source, ...] = ()
     trial: TrialArm | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _problems_are_counted(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("correct") and fields.get("n_problems") is None:
+            return fields | {"n_problems": sum(bool(row.strip("-")) for row in fields["correct"])}
+        return fields
+
     @property
     def conventional(self) -> bool:
         """Whether the arm is a rival without self-improvement (the frozen model not counted)."""
@@ -226,7 +227,7 @@ class Arm(ClaimModel):
 
 
 @final
-class RewardRun(ClaimModel):
+class RewardRun(StrictModel):
     """One round of an outer loop: several edits of each problem, each trained and examined several times.
 
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]``, where they were published;
@@ -263,7 +264,7 @@ class RewardRun(ClaimModel):
 
 
 @final
-class Continual(ClaimModel):
+class Continual(StrictModel):
     """A stream of adaptations: ``mean[k][i]`` is the accuracy on problem ``i`` after ``k`` edits (row 0: untouched).
 
     Entries above the diagonal of the trained rows were not measured and are None. ``runs`` holds the same matrix for
@@ -297,7 +298,7 @@ Severity = Literal["high", "medium", "low", "note"]
 
 
 @final
-class Finding(ClaimModel):
+class Finding(StrictModel):
     """Something a reader of the comparison should know, with the evidence for it."""
 
     check: str
@@ -307,7 +308,7 @@ class Finding(ClaimModel):
 
 
 @final
-class PublishedAnswer(ClaimModel):
+class PublishedAnswer(StrictModel):
     """A question about the comparison that figures cannot settle, answered in the claim itself."""
 
     answer: Literal["yes", "no", "cannot tell"]
@@ -315,7 +316,7 @@ class PublishedAnswer(ClaimModel):
 
 
 @final
-class Claim(ClaimModel):
+class Claim(StrictModel):
     """A published comparison. ``reported`` says of each kind of compute where it is stated, or None if nowhere."""
 
     format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
@@ -371,7 +372,7 @@ class Claim(ClaimModel):
 
     def arm(self, name: str) -> Arm:
         """The arm of this name. Raises KeyError where there is none."""
-        return next(arm for arm in self.arms if arm.name == name)
+        return {arm.name: arm for arm in self.arms}[name]
 
     def dump(self) -> dict[str, Any]:
         """The claim as JSON-ready data, without the fields that are not known."""

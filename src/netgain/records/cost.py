@@ -1,4 +1,4 @@
-"""Cost: what work took, in every currency at once.
+"""Cost: what work took, in every currency at once, and why it was done.
 
 An unknown amount is ``None`` and stays unknown in every sum that contains it; it is never taken for zero. Where a
 lower bound is wanted instead, :func:`known_total` says what is known and names what is not.
@@ -23,6 +23,19 @@ class Currency(StrEnum):
     SECONDS = "seconds"
     JOULES = "joules"
     DOLLARS = "dollars"
+
+
+@final
+class Purpose(StrEnum):
+    """Why work was done. ``evaluate`` is recorded but lies outside a matched budget."""
+
+    PROPOSE = "propose"
+    ADAPT = "adapt"
+    SCORE = "score"
+    LEARN = "learn"
+    TEACH = "teach"
+    TUNE = "tune"
+    EVALUATE = "evaluate"
 
 
 @final

@@ -8,10 +8,10 @@ as a whole is versioned by :data:`FORMAT`, which every :class:`Began` repeats.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
 
-from netgain.records.cost import CURRENCIES, Cost, Currency
-from netgain.records.purpose import Purpose
+from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose
+from netgain.records.provenance import StrictModel
 
 FORMAT = 1
 LARGEST = 1e150  # so that no sum of amounts can overflow
@@ -45,12 +45,8 @@ Name = Annotated[str, Field(min_length=1, max_length=500)]
 Setting = str | int | float | bool | None
 
 
-class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
 @final
-class Began(_Event):
+class Began(StrictModel):
     """A writer opened the journal; everything up to the next one was written by this process."""
 
     kind: Literal["began"] = "began"
@@ -61,7 +57,7 @@ class Began(_Event):
 
 
 @final
-class Opened(_Event):
+class Opened(StrictModel):
     """An account was opened. ``limit`` bounds it in the currencies that it names; ``parent`` is the row of another.
 
     An account without a purpose groups others and holds their common budget; work is reserved on one with a purpose.
@@ -78,7 +74,7 @@ class Opened(_Event):
 
 
 @final
-class Reserved(_Event):
+class Reserved(StrictModel):
     """The right to spend at most ``quote`` on one operation was given to an account, before the work ran.
 
     ``settings`` is how the work was asked for, where that decides what its result means (``pad_loss``, a seed, a rate).
@@ -92,7 +88,7 @@ class Reserved(_Event):
 
 
 @final
-class Settled(_Event):
+class Settled(StrictModel):
     """The work of a reservation is done and took ``cost``. ``overrun`` names where that is above the quote."""
 
     kind: Literal["settled"] = "settled"
@@ -102,7 +98,7 @@ class Settled(_Event):
 
 
 @final
-class Failed(_Event):
+class Failed(StrictModel):
     """The work of a reservation failed after ``cost``, which stays spent."""
 
     kind: Literal["failed"] = "failed"
@@ -113,7 +109,7 @@ class Failed(_Event):
 
 
 @final
-class Lost(_Event):
+class Lost(StrictModel):
     """The writer died inside a reservation. How much was done is unknown, so its whole quote is charged."""
 
     kind: Literal["lost"] = "lost"
@@ -122,7 +118,7 @@ class Lost(_Event):
 
 
 @final
-class Discarded(_Event):
+class Discarded(StrictModel):
     """The results of settled work were thrown away: its charges stay spent and are no longer useful."""
 
     kind: Literal["discarded"] = "discarded"
@@ -131,23 +127,23 @@ class Discarded(_Event):
 
 
 @final
-class Noted(_Event):
+class Noted(StrictModel):
     """Anything worth keeping beside the charges: text and plain data."""
 
     kind: Literal["noted"] = "noted"
     text: str
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict)
 
 
 @final
-class Closed(_Event):
+class Closed(StrictModel):
     """A writer closed the journal. ``spent`` restates all closed charges under each account without a parent.
 
     By the account's row and by currency; amounts that are unknown are left out.
     """
 
     kind: Literal["ended"] = "ended"
-    spent: dict[str, dict[str, float]] = {}
+    spent: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
 Event = Began | Opened | Reserved | Settled | Failed | Lost | Discarded | Noted | Closed

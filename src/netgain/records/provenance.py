@@ -1,15 +1,21 @@
-"""Where a number came from, and what was tested on what."""
+"""Where a number came from, what was tested on what, and how far the grades can be trusted."""
 
-from typing import final
+from typing import Annotated, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Count = Annotated[int, Field(ge=0)]
 
-@final
-class Source(BaseModel):
-    """The file (relative to what was read, or a publication) and the field that a number was taken from."""
+
+class StrictModel(BaseModel):
+    """Base of all that is written down: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@final
+class Source(StrictModel):
+    """The file (relative to what was read, or a publication) and the field that a number was taken from."""
 
     file: str
     field: str = ""
@@ -21,10 +27,8 @@ class Source(BaseModel):
 
 
 @final
-class SampleQuestion(BaseModel):
+class SampleQuestion(StrictModel):
     """A question of a domain (``setting``) with a right answer, to show what is asked: never one of the exam's own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     setting: str
     question: str
@@ -33,7 +37,7 @@ class SampleQuestion(BaseModel):
 
 
 @final
-class RunSetup(BaseModel):
+class RunSetup(StrictModel):
     """What was tested on what, beyond the figures; whatever is empty is not in the record.
 
     A launch fills ``questions`` (from development or training problems), ``hardware`` and ``date`` (ISO, when the run
@@ -41,11 +45,30 @@ class RunSetup(BaseModel):
     words); an audit's reader what the published files hold. ``note`` is what whoever keeps the record adds later.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     questions: tuple[SampleQuestion, ...] = ()
     hardware: str = ""
     date: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     meter_check: str = ""
     note: str = ""
+
+
+@final
+class Judging(StrictModel):
+    """A judge's verdicts against exact match, over the answers of all arms, rungs and seeds that were put to it.
+
+    Of ``count`` answers its verdict could be read, of ``unreadable`` not. ``raw`` is the share of equal verdicts and
+    ``kappa`` Cohen's (None where nothing was read, or one side never varies); ``lenient`` counts answers that only the
+    judge finds right, ``strict`` those that only exact match does. ``decides``: its verdicts were the grades, with
+    exact match where one could not be read. ``spent`` is what the verdicts took by currency, outside every budget.
+    """
+
+    model: str
+    decides: bool = False
+    count: Count = 0
+    unreadable: Count = 0
+    raw: Annotated[float, Field(ge=0, le=1)] | None = None
+    kappa: Annotated[float, Field(ge=-1, le=1)] | None = None
+    lenient: Count = 0
+    strict: Count = 0
+    spent: dict[str, float] = Field(default_factory=dict)

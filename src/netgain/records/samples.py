@@ -12,8 +12,9 @@ from typing import Annotated, Literal, final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
-from netgain.records.claim import ClaimModel, Count, Finite, Fraction, RewardRun
-from netgain.records.purpose import Purpose
+from netgain.records.claim import Count, Finite, Fraction, RewardRun
+from netgain.records.cost import Purpose
+from netgain.records.provenance import StrictModel
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
 Stage = Literal["test", "development"]
@@ -21,7 +22,7 @@ Status = Literal["ok", "failed"]
 
 
 @final
-class GradedAnswer(ClaimModel):
+class GradedAnswer(StrictModel):
     """An answer and its grade. ``question`` is a hash of the question's text; ``kind`` says what it examines.
 
     ``judged`` is an LLM judge's verdict, None where it was not asked (no judge, or an empty answer) or could not be
@@ -39,7 +40,7 @@ class GradedAnswer(ClaimModel):
 
 
 @final
-class WrittenText(ClaimModel):
+class WrittenText(StrictModel):
     """A text that was written about the material, under which purpose (propose, teach)."""
 
     purpose: Purpose
@@ -47,7 +48,7 @@ class WrittenText(ClaimModel):
 
 
 @final
-class Adaptation(ClaimModel):
+class Adaptation(StrictModel):
     """One arm adapted to one problem at one budget level (``rung``), and examined.
 
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
@@ -79,7 +80,7 @@ class Adaptation(ClaimModel):
 
 
 @final
-class Investment(ClaimModel):
+class Investment(StrictModel):
     """What an arm's ``learn`` stage took, once a seed, and the rewards that it measured on the way."""
 
     row: Literal["investment"] = "investment"
@@ -95,7 +96,7 @@ class Investment(ClaimModel):
 
 
 @final
-class Attempt(ClaimModel):
+class Attempt(StrictModel):
     """One setting tried in tuning, its accuracy on development problems, and what it took."""
 
     settings: dict[str, str | int | float | bool | None]
@@ -104,7 +105,7 @@ class Attempt(ClaimModel):
 
 
 @final
-class Tuning(ClaimModel):
+class Tuning(StrictModel):
     """The tuning of one arm: every attempt, the one chosen, and the accuracy at the matched level on development."""
 
     row: Literal["tuning"] = "tuning"
@@ -117,7 +118,7 @@ class Tuning(ClaimModel):
 
 
 @final
-class AdaptationStream(ClaimModel):
+class AdaptationStream(StrictModel):
     """A stream of adaptations, one after another on the same weights: ``matrix[k][i]`` is the accuracy on problem ``i``
     after ``k`` of them (row 0: untouched). ``spent`` and ``evaluated`` as those of an adaptation, merging included."""
 

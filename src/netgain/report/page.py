@@ -6,6 +6,7 @@ one style sheet and one script, both inlined and named by their hashes in the po
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from importlib.resources import files
@@ -16,8 +17,7 @@ from markupsafe import Markup
 
 from netgain.analysis.sentences import break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
-from netgain.report import detail_tables, listings, numbers, summary, svg
-from netgain.report.figures import accuracy, bars, differences, sharing
+from netgain.report import bars, curves, detail_tables, listings, numbers, summary, svg
 
 ROLES = {
     "self_improving": "self-improving",
@@ -40,11 +40,12 @@ def render(verdict: Verdict) -> str:
         (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html.j2")
     )
     environment = Environment(
-        loader=DictLoader({"page": text}),
+        loader=DictLoader({"page": _whole(text)}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: _whole(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     environment.filters |= {"percent": numbers.percent, "amount": numbers.amount, "estimate": numbers.estimate}
     rules = ["default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'"]
@@ -57,6 +58,11 @@ def render(verdict: Verdict) -> str:
         more=detail_tables,
         **_parts(verdict),
     )
+
+
+def _whole(text: str) -> str:
+    """Text in which no line breaks between a number and its per cent sign (the template's own tags aside)."""
+    return re.sub(r"(?<=\d) %(?!\})", "\N{NO-BREAK SPACE}%", text)
 
 
 def _hash(text: str) -> str:
@@ -135,27 +141,25 @@ def _figures(verdict: Verdict, labels: dict[str, str], tested: dict[str, str], s
 
     def gap(setting: str, key: str) -> Markup | None:
         row = summary.matched(verdict, tested.get(setting, ""), key)
-        return differences.waterfall(row, labels) if row else None
+        return bars.waterfall(row, labels) if row else None
 
     def scatter(setting: str, key: str) -> Markup | None:
-        return accuracy.scatter([arm for arm in verdict.arms if arm.setting == setting], key)
+        return curves.scatter([arm for arm in verdict.arms if arm.setting == setting], key)
 
     def shared(setting: str, key: str) -> Markup | None:
         leads = [row for row in verdict.break_even if (row.setting, row.currency) == (setting, key)]
         if leads:
-            return sharing.lead_curve(leads[0], labels, stated)
+            return curves.lead_curve(leads[0], labels, stated)
         # the rows begin with the cheapest rival
         name = tested.get(setting)
         costs = [row for row in verdict.amortisation if (row.arm, row.currency) == (name, key)]
-        return sharing.cost_curve(costs[0], verdict.arms, verdict.arm(costs[0].arm).n_problems) if costs else None
+        return curves.cost_curve(costs[0], verdict.arms, verdict.arm(costs[0].arm).n_problems) if costs else None
 
     def spent(setting: str, key: str) -> Markup | None:
         return bars.purposes(verdict.compute, [a for a in verdict.arms if a.setting == setting and a.own], key)
 
     groups = list(dict.fromkeys(row.setting for row in verdict.comparisons))
-    forests = [
-        (s, differences.forest([row for row in verdict.comparisons if row.setting == s], labels)) for s in groups
-    ]
+    forests = [(s, bars.forest([row for row in verdict.comparisons if row.setting == s], labels)) for s in groups]
     return {
         "gaps": dict(drawn(gap)),
         "frontiers": drawn(scatter),

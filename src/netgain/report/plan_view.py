@@ -10,8 +10,7 @@ from rich.text import Text
 from netgain.records.cost import Cost
 from netgain.report import numbers
 from netgain.trials.plan import ArmPlan, Plan
-from netgain.trials.progress import Progress
-from netgain.trials.status import RunStatus
+from netgain.trials.progress import Progress, RunStatus
 
 BAR = 16  # characters of a bar
 SHOWN = 2  # tasks under way that are named

@@ -1,6 +1,10 @@
-"""A run's context: what one task is done with. It opens the accounts, sets the desks, and adapts and examines."""
+"""A run's context: what one task is done with. It opens the accounts, sets the desks, and adapts and examines.
 
-from collections.abc import Callable, Sequence
+What was charged becomes the amounts in rows by folds over the journal, without clocks: the same work gives the same
+bytes.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -8,21 +12,24 @@ from netgain.domains.domain import Domain
 from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.errors import InputError
 from netgain.exam.drift import BaseContinuation, divergence
-from netgain.exam.exam import Answerer, Marked, sit
-from netgain.exam.llm_judge import Judge, judged
+from netgain.exam.exam import Answerer, Judge, Marked, judged, sit
 from netgain.metering.account import Account, Book
+from netgain.metering.budget import Booking
+from netgain.metering.ledger import sum_up
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
-from netgain.records.purpose import Purpose
-from netgain.records.samples import Stage
+from netgain.records.cost import Currency, Purpose
+from netgain.records.samples import Amounts, Stage
 from netgain.trials.guard import Guard, sealed
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task, adapt_limit, compared_level
 
 Report = Callable[[int, float], None]  # adaptations done, and what is spent so far in the trial's currency
 WIDTH = 64  # programs side by side; part of what decides the bytes of a run, so it is no option
+CLOCKS = (Currency.SECONDS, Currency.JOULES)
+LOST = "the attempt was cut off"
 
 
 @final
@@ -54,6 +61,19 @@ class RunContext:
         """The account above all others of this attempt; an earlier attempt, cut off, has its own."""
         run = f"{self.task.name}#{self.attempt}"
         return self.book.account(self.task.domain, run=run, arm=self.task.arm, seed=self.seed)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The fields that name a row of this run."""
+        return {"domain": self.task.domain, "arm": self.task.arm, "seed": self.task.seed or 0}
+
+    def discard_earlier(self) -> dict[str, Any]:
+        """Mark the work of earlier attempts as thrown away; how many charges that is, and what they took by purpose."""
+        root = self.root
+        earlier = [charge for charge in self.book.charges() if charge.opened.run != root.opened.run]
+        self.book.discard([c.reservation for c in earlier if c.outcome != "open" and not c.discarded], LOST)
+        spent = {purpose.value: part for purpose, part in by_purpose(earlier, self.spec.budget.currency).items()}
+        return {"charges": len(earlier), "spent": spent}
 
     def progress(self, done: int) -> None:
         """Report that so many adaptations are done."""
@@ -135,6 +155,11 @@ class Evaluation:
     exposed: tuple[str, ...] = ()
 
     @property
+    def accounts(self) -> tuple[Account, Account]:
+        """Who pays for the adaptation, and who for its exam."""
+        return self.account, self.exam_account
+
+    @property
     def materials(self) -> tuple[Material, ...]:
         """What the method may see."""
         return tuple(problem.material for problem in self.problems)
@@ -191,3 +216,52 @@ def _exposed(guard: Guard, evaluation: Evaluation, given: int, desk: Desk) -> tu
 def describe(error: BaseException) -> str:
     """An error in one line, as rows keep it."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+# -- from charges to amounts
+
+
+@final
+class ChargesBelow:
+    """All charges of a book by the account above them, read once."""
+
+    def __init__(self, book: Book, accounts: Iterable[Account]) -> None:
+        rows = {account.row for account in accounts}
+        self._charges: dict[int, list[Booking]] = {row: [] for row in rows}
+        for charge in book.charges():
+            for row in book.lineage(charge):
+                if row in rows:
+                    self._charges[row].append(charge)
+
+    def of(self, *accounts: Account) -> list[Booking]:
+        """The charges on these accounts and those below them."""
+        return [charge for account in accounts for charge in self._charges[account.row]]
+
+
+def amounts(charges: Iterable[Booking], currency: Currency, share: float = 1.0) -> Amounts:
+    """Their sum in every currency that is known and no clock's; ``currency``, the budget's, as budgets count it."""
+    charges = list(charges)
+    known = sum_up(charges).spent.known()
+    known[currency.value] = sum(charge.counted().get(currency.value, 0.0) for charge in charges)
+    return {name: amount * share for name, amount in known.items() if name not in CLOCKS}
+
+
+def by_purpose(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[Purpose, Amounts]:
+    """The same by purpose, for those that there are."""
+    parts = {purpose: [c for c in charges if c.purpose is purpose] for purpose in Purpose}
+    return {purpose: amounts(part, currency, share) for purpose, part in parts.items() if part}
+
+
+def spent_and_rejected(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[str, Any]:
+    """``spent`` and ``rejected`` as the rows hold them; evaluation is not in it."""
+    matched = [charge for charge in charges if charge.purpose is not Purpose.EVALUATE]
+    rejected = [charge for charge in matched if not charge.useful]
+    return {
+        "spent": by_purpose(matched, currency, share),
+        "rejected": amounts(rejected, currency, share) if rejected else {},
+    }
+
+
+def seconds(charges: Iterable[Booking]) -> float:
+    """Device seconds, as far as they were measured."""
+    return sum(charge.cost.seconds or 0.0 for charge in charges)

@@ -23,7 +23,7 @@ import netgain
 from netgain import model as door
 from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
-from netgain.exam.llm_judge import Judge
+from netgain.exam.exam import Judge
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
@@ -31,14 +31,12 @@ from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
 from netgain.records.identity import identity
 from netgain.records.samples import Row
-from netgain.trials.amounts import by_purpose, discard_earlier, seconds
-from netgain.trials.context import Report, RunContext
+from netgain.trials.context import Report, RunContext, by_purpose, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.resolve import Trial
-from netgain.trials.run import run_arm
+from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.store import Store, TaskResult
 from netgain.trials.tasks import Task
-from netgain.trials.tune import tune_arm
 
 ORACLE = "oracle"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -195,7 +193,7 @@ class LocalExecutor:
         attempt = store.attempts(task) + 1
         with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
             context = self._context(task, book, attempt, report)
-            lost = discard_earlier(book, context.root, currency)
+            lost = context.discard_earlier()
             rows, chosen = self._rows(context, settings)
             charges = book.charges()
             result = TaskResult(
@@ -204,7 +202,7 @@ class LocalExecutor:
                 attempts=attempt,
                 spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
                 seconds=seconds(charges),
-                lost=dict(lost),
+                lost=lost,
                 head=book.journal.head,
             )
         store.finish(task, rows, result)

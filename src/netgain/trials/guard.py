@@ -24,8 +24,8 @@ from netgain.methods.method import Desk, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall, Steps
 from netgain.model.requests import Generate, Train, TrainFull
+from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
-from netgain.records.purpose import Purpose
 from netgain.records.samples import WrittenText
 
 T = TypeVar("T")

@@ -1,14 +1,22 @@
-"""How far a trial is, as values: what tasks report, and what that adds up to. Whoever shows it only reads."""
+"""How far a trial is, as values: in the process that runs it, by what its tasks report (:class:`Progress`); from the
+run's folder alone, also for another process while it is running (:class:`RunStatus`). Whoever shows it only reads.
+"""
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import final
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, final
 
 from netgain.records.cost import Currency
+from netgain.records.journal import writer_of
 from netgain.trials.resolve import Trial
-from netgain.trials.tasks import Task, adaptations, budget
+from netgain.trials.store import Store, write
+from netgain.trials.tasks import Task, adaptations, budget, tasks
+
+SNAPSHOT = "progress.json"
 
 # An estimate from less than this is noise: the first tasks wait for kernels to be compiled and caches to be filled.
 LEAST_SECONDS, LEAST_SHARE = 10.0, 0.02
@@ -93,7 +101,7 @@ class Progress:
             done=sum(done for done, _ in at),
             of=sum(adaptations(self.trial, task) for task in arm_tasks),
             spent=sum(spent for _, spent in at),
-            budget=sum(budget(self.trial, task) for task in arm_tasks),
+            budget=sum(sum(budget(self.trial, task).values()) for task in arm_tasks),
         )
 
     @property
@@ -145,3 +153,104 @@ class Progress:
         moved = 1.0 if self._end is None else 1.0 - math.exp(-(now - self._estimated) / (5.0 + 0.2 * gone))
         self._end = end if self._end is None else self._end + moved * (end - self._end)
         self._estimated = now
+
+
+# -- from the folder alone
+
+
+def write_snapshot(store: Store, progress: Progress) -> None:
+    """Put down what only the running process knows, for whoever asks in another one."""
+    left = None if progress.ended else progress.seconds_left()
+    fields = {"written": time.time(), "share": progress.share(), "gone": progress.seconds_gone(), "left": left}
+    spent = sum(arm.spent for arm in progress.arms())
+    write(store.folder / SNAPSHOT, json.dumps(fields | {"spent": spent}) + "\n")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run's tasks by what became of them. ``failed`` gives the reasons, ``running`` who is at it.
+
+    ``share`` of the planned work, ``seconds_gone`` and ``seconds_left`` are those of the process that is running, as
+    far as it knows them; ``spent`` is in ``currency``, the exams' work included.
+    """
+
+    name: str
+    folder: str
+    finished: tuple[str, ...]
+    running: dict[str, str]
+    failed: dict[str, str]
+    cut_off: tuple[str, ...]
+    waiting: tuple[str, ...]
+    currency: str
+    spent: float
+    share: float | None = None
+    seconds_gone: float | None = None
+    seconds_left: float | None = None
+
+    @property
+    def tasks(self) -> int:
+        """How many there are in all."""
+        return sum(map(len, (self.finished, self.running, self.failed, self.cut_off, self.waiting)))
+
+    def dump(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def status_of(folder: Path) -> RunStatus:
+    """The status of the run in a folder. Raises InputError where there is none."""
+    store = Store(folder)
+    spec, _ = store.asked()
+    states = {task.name: _state(store, task) for task in tasks(spec)}
+
+    def those(state: str) -> dict[str, str]:
+        return {name: told for name, (found, told) in states.items() if found == state}
+
+    currency = spec.budget.currency.value
+    snapshot = _read(folder / SNAPSHOT) if those("running") else {}
+    finished = sum(_spent(store, task, currency) for task in tasks(spec))
+    age = max(0.0, time.time() - snapshot["written"]) if snapshot else 0.0
+    left = snapshot.get("left")
+    return RunStatus(
+        name=spec.name,
+        folder=str(folder),
+        finished=tuple(those("finished")),
+        running=those("running"),
+        failed=those("failed"),
+        cut_off=tuple(those("cut off")),
+        waiting=tuple(those("waiting")),
+        currency=currency,
+        spent=max(finished, snapshot.get("spent", 0.0)),
+        share=snapshot.get("share"),
+        seconds_gone=snapshot["gone"] + age if snapshot else None,
+        seconds_left=None if left is None else max(0.0, left - age),
+    )
+
+
+def _state(store: Store, task: Task) -> tuple[str, str]:
+    """What became of a task, with the reason of a failure or the writer of its journal."""
+    folder = store.of(task)
+    writer = writer_of(store.journal(task))
+    if writer is not None:
+        return "running", writer
+    if (folder / "unit.json").is_file():
+        return "finished", ""
+    try:
+        lines = (folder / "failed.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return ("cut off" if store.journal(task).is_file() else "waiting"), ""
+    return "failed", lines[-1] if lines else "no reason given"
+
+
+def _spent(store: Store, task: Task, currency: str) -> float:
+    spent = _read(store.of(task) / "unit.json").get("spent", {})
+    return sum(float(amounts.get(currency, 0.0)) for amounts in spent.values())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found

@@ -1,6 +1,14 @@
-"""One run: an arm in a domain under a seed. Invest once, adapt to every test problem at every budget level, examine.
+"""What a task does: an arm's run in a domain under a seed, or its tuning there.
 
-What was learned adapts to the development problems too: tuning had to do without it.
+A run invests once, adapts to every test problem at every budget level, and examines. What was learned adapts to the
+development problems too: tuning had to do without it.
+
+In tuning every arm tries as many settings on development problems, pays for it under ``tune``, and keeps the best.
+Each candidate adapts at the budget level at which the arm is compared, so that nobody is tuned for another budget than
+the one it is judged at. An arm that learns is tuned without what it would learn (``learned`` None): to invest anew for
+every candidate would cost a run each, and what is tuned is how it adapts; settings that only ``learn`` reads cannot be
+told apart here. Random numbers are those of the domain and the problems, not of the arm: arms that adapt alike (an
+outer loop and its control) try the same settings, see the same results, and are tuned alike.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,23 +19,35 @@ from pydantic import ValidationError
 
 from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
-from netgain.exam.exam import Answerer
-from netgain.exam.llm_judge import NAME as JUDGE
+from netgain.exam.exam import JUDGE, Answerer
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
-from netgain.methods.method import Method
+from netgain.methods.method import Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
+from netgain.records.cost import Purpose
 from netgain.records.events import Noted
-from netgain.records.purpose import Purpose
-from netgain.records.samples import Adaptation, AdaptationStream, GradedAnswer, Investment, Row
-from netgain.trials.amounts import ChargesBelow, amounts, by_purpose, seconds, spent_and_rejected
-from netgain.trials.context import WIDTH, Evaluation, RunContext, closed_book, describe, evaluate
+from netgain.records.identity import canonical
+from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
+from netgain.trials.context import (
+    WIDTH,
+    ChargesBelow,
+    Evaluation,
+    RunContext,
+    amounts,
+    by_purpose,
+    closed_book,
+    describe,
+    evaluate,
+    seconds,
+    spent_and_rejected,
+)
 from netgain.trials.guard import hashed
-from netgain.trials.tasks import learn_limit
+from netgain.trials.resolve import ResolvedArm
+from netgain.trials.tasks import candidates, changed, learn_limit
 
 T = TypeVar("T")
 REWARDS = "rewards"  # the word under which methods note their rewards in the journal
@@ -38,8 +58,8 @@ REWARDS = "rewards"  # the word under which methods note their rewards in the jo
 class LearnResult:
     """What a method learned, what it read and had written on the way, and the exam questions that it trained on."""
 
-    learned: Any
-    row: Investment | None
+    learned: Any = None
+    row: Investment | None = None
     given: tuple[str, ...] = ()
     exposed: frozenset[str] = frozenset()
     error: str = ""
@@ -49,15 +69,17 @@ def run_arm(context: RunContext, method: Method) -> list[Row]:
     """The rows of one run: its investment, its adaptations by level and problem (development last), its stream."""
     spec = context.spec
     problems = context.problems("test", spec.problems.test)
-    learning = _learn(context, method, problems) if method.learns else LearnResult(None, None)
+    learning = _learn(context, method, problems) if method.learns else LearnResult()
     continuations = _continuations(context)
     evaluations = [
         context.evaluation(level, group, **_beside(context, level, continuations))
         for level in spec.budget.ladder
         for group in context.groups(problems)
-    ] + _developing(context, method)
+    ]
+    if method.learns:  # by these it is chosen among its rivals: its tuning had to do without what it learned
+        evaluations += _development(context, method, "development")
     if not learning.error:
-        _run_all(context, method, learning, evaluations)
+        _examine(context, method, learning, evaluations)
     rows: list[Row] = [learning.row] if learning.row else []
     rows += _rows(context, evaluations, learning)
     if spec.exam.stream:
@@ -65,16 +87,19 @@ def run_arm(context: RunContext, method: Method) -> list[Row]:
     return rows
 
 
-def _run_all(context: RunContext, method: Method, learning: LearnResult, evaluations: Sequence[Evaluation]) -> None:
-    """All adaptations and exams side by side, as one batch wherever they ask for the same at once."""
+def _examine(
+    context: RunContext, method: Method, learning: LearnResult, evaluations: Sequence[Evaluation], before: int = 0
+) -> None:
+    """All adaptations and exams side by side, as one batch wherever they ask for the same at once; ``before`` counts
+    the task's earlier adaptations. What a method raises is kept in its evaluation; anything else is raised."""
     programs = {
         index: evaluate(context, method, learning.learned, learning.given, one) for index, one in enumerate(evaluations)
     }
     done: list[int] = []
-    for index, ended in run(programs, width=WIDTH, between=lambda: context.progress(len(done))):
+    for index, ended in run(programs, width=WIDTH, between=lambda: context.progress(before + len(done))):
         _value(ended.value, ended.error)
         done.append(index)
-        context.progress(len(done))
+        context.progress(before + len(done))
 
 
 def _value(value: T | None, error: Exception | None) -> T:
@@ -105,9 +130,7 @@ def _learn(context: RunContext, method: Method, tests: Sequence[Problem]) -> Lea
     if not error and guard.unmetered(seconds(charges)):
         error = f"learn: it worked {guard.seconds:.0f} processor seconds of its own beside what it was charged for"
     row = Investment(
-        domain=context.task.domain,
-        arm=context.task.arm,
-        seed=context.task.seed or 0,
+        **context.key,
         status="failed" if error else "ok",
         error=error,
         budget=account.opened.limit.amount(context.spec.budget.currency),
@@ -141,13 +164,11 @@ def _noted_rewards(book: Book, root: Account) -> tuple[RewardRun, ...]:
 # -- examination
 
 
-def _developing(context: RunContext, method: Method) -> list[Evaluation]:
-    """Development problems for what an arm learned, by which it is chosen among its rivals; part of its tuning."""
-    if not method.learns:
-        return []
+def _development(context: RunContext, method: Method, name: str) -> list[Evaluation]:
+    """Adaptations to all development problems at the level at which the arm is compared; part of its tuning."""
     level, problems = context.level(method), context.problems("development", context.spec.problems.development)
     return [
-        context.evaluation(level, group, Purpose.TUNE, name=f"development: {group[0].id}", stage="development")
+        context.evaluation(level, group, Purpose.TUNE, name=f"{name}: {group[0].id}", stage="development")
         for group in context.groups(problems)
     ]
 
@@ -173,7 +194,7 @@ def _beside(context: RunContext, level: float, continuations: tuple[BaseContinua
 
 
 def _rows(context: RunContext, evaluations: Sequence[Evaluation], learning: LearnResult) -> Iterator[Adaptation]:
-    paid = [account for one in evaluations for account in (one.account, one.exam_account)]
+    paid = [account for one in evaluations for account in one.accounts]
     judges = [one.exam_account.child(JUDGE) for one in evaluations] if context.judge is not None else []
     charges = ChargesBelow(context.book, [*paid, *judges])
     for index, evaluation in enumerate(evaluations):
@@ -198,9 +219,7 @@ def _rows_of(
         names = [hashed(question.text) for question in problem.questions]
         exposed = [name for name in names if name in learning.exposed or name in evaluation.exposed]
         yield Adaptation(
-            domain=context.task.domain,
-            arm=context.task.arm,
-            seed=context.task.seed or 0,
+            **context.key,
             stage=evaluation.stage,
             rung=evaluation.level,
             problem=problem.id,
@@ -279,9 +298,7 @@ def _stream(
         matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, context.judge))
     charges, currency = ChargesBelow(context.book, [*paying, account]), context.spec.budget.currency
     return AdaptationStream(
-        domain=context.task.domain,
-        arm=context.task.arm,
-        seed=context.task.seed or 0,
+        **context.key,
         rung=level,
         problems=tuple(problem.id for problem in chosen),
         matrix=matrix,
@@ -290,3 +307,53 @@ def _stream(
         status="failed" if error else "ok",
         error=error,
     )
+
+
+# -- tuning
+
+
+def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
+    """The row of one tuning, and the settings with which the arm then runs: the best tried, or those it was given."""
+    currency = context.spec.budget.currency
+    changes = candidates(context.spec, context.task.domain, arm)
+    tried = [changed(arm.settings, change) for change in changes] or [arm.settings]
+    trials: list[list[Evaluation]] = []
+    for index, settings in enumerate(tried, start=1):
+        method = arm.method(settings)
+        evaluations = _development(context, method, f"trial {index}" if changes else "as given")
+        _examine(context, method, LearnResult(), evaluations, before=sum(map(len, trials)))
+        trials.append(evaluations)
+    accuracies = [_accuracy(context, evaluations) for evaluations in trials]
+    best = max(range(len(tried)), key=lambda index: accuracies[index] or 0.0)
+    paid = [[account for one in evaluations for account in one.accounts] for evaluations in trials]
+    accounts = [account for of_trial in paid for account in of_trial]
+    charges = ChargesBelow(context.book, accounts)
+    attempts = tuple(
+        Attempt(
+            settings={name: _scalar(value) for name, value in change.items()},
+            accuracy=accuracies[index],
+            spent=amounts(charges.of(*paid[index]), currency),
+        )
+        for index, change in enumerate(changes)
+    )
+    row = Tuning(
+        domain=context.task.domain,
+        arm=arm.name,
+        attempts=attempts,
+        chosen=best if changes else None,
+        development=accuracies[best],
+        spent=by_purpose(charges.of(*accounts), currency),
+    )
+    return row, tried[best]
+
+
+def _accuracy(context: RunContext, evaluations: Sequence[Evaluation]) -> float | None:
+    """On questions of the kind that is compared; a failed adaptation's count as wrong."""
+    kind = context.spec.compare.exam
+    asked = sum(question.kind == kind for one in evaluations for question in one.questions)
+    right = sum(m.grade.correct for one in evaluations for m in one.marked if m.question.kind == kind)
+    return right / asked if asked else None
+
+
+def _scalar(value: Any) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, str | int | float | bool) else canonical(value)

@@ -24,9 +24,8 @@ from netgain.trials.executor import (
     settings_of,
 )
 from netgain.trials.plan import planned_work
-from netgain.trials.progress import Progress
+from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
-from netgain.trials.status import write_snapshot
 from netgain.trials.store import Store, TaskResult, describe_run, locked_form, task_identity
 from netgain.trials.tasks import Task, tasks
 

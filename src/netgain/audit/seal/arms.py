@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from re import search
 from statistics import fmean
 
-from netgain.audit.seal import rules
 from netgain.audit.seal.files import (
     Article,
     AskedQuestion,
@@ -19,7 +18,7 @@ from netgain.audit.seal.files import (
     GridTable,
     PassageFile,
 )
-from netgain.audit.seal.pricing import Pricing, training_record, training_texts
+from netgain.audit.seal.pricing import MODEL, Pricing, identify, paper_accuracy, training_record, training_texts
 from netgain.records.claim import Arm, Charge, Continual, Exam, ExamProblem, Purpose, RewardRun, Role
 from netgain.records.cost import Cost
 from netgain.records.identity import short_hash
@@ -48,7 +47,7 @@ def single_passage_arm(
 ) -> tuple[Arm, list[Charge]]:
     """One adapter a passage: verdicts of the frozen and the adapted model, and what the arm's training took."""
     has_edits = any(completion.text.strip() for article in data.articles for completion in article.completions)
-    identity = rules.identify(PurePosixPath(file).stem, has_edits=has_edits)
+    identity = identify(PurePosixPath(file).stem, has_edits=has_edits)
     questions = [first_pass(article.completions[:1]) for article in data.articles]
     local = identity.role is not Role.TEACHER
     texts = training_texts(data)
@@ -59,14 +58,14 @@ def single_passage_arm(
         role=identity.role,
         prompt=identity.prompt,
         round=identity.round,
-        generator="" if not has_edits else rules.MODEL if local else identity.label.split()[0],
-        model=rules.MODEL,
+        generator="" if not has_edits else MODEL if local else identity.label.split()[0],
+        model=MODEL,
         exam=exam.name,
         correct=tuple(_bits(q.adapter_correct for q in row) for row in questions),
         frozen_correct=tuple(_bits(q.baseline_correct for q in row) for row in questions),
         accuracy=data.overall.adapter_mean_accuracy,
         frozen_accuracy=data.overall.baseline_mean_accuracy,
-        paper_accuracy=rules.paper_accuracy(identity),
+        paper_accuracy=paper_accuracy(identity),
         n_problems=len(data.articles),
         n_questions=sum(len(row) for row in questions),
         seeds=data.eval_times,
@@ -92,7 +91,7 @@ def frozen_arm(beside: Arm) -> tuple[Arm, Charge]:
         label="frozen model",
         setting=beside.setting,
         role=Role.FROZEN,
-        model=rules.MODEL,
+        model=MODEL,
         exam=beside.exam,
         correct=beside.frozen_correct,
         accuracy=beside.frozen_accuracy,
@@ -110,7 +109,7 @@ def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, pricin
 
     The verdicts come as one flat list; ``exam`` is given where the order of the questions could be established.
     """
-    identity = rules.identify(PurePosixPath(file).stem, has_edits=data.k_completions != 0)
+    identity = identify(PurePosixPath(file).stem, has_edits=data.k_completions != 0)
     reply = data.server_reply
     arm = Arm(
         name=name,
@@ -119,7 +118,7 @@ def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, pricin
         role=identity.role,
         prompt=identity.prompt,
         round=identity.round,
-        model=rules.MODEL,
+        model=MODEL,
         exam=exam.name if exam else None,
         correct=_cut(reply.adapter_correct, exam) if exam else None,
         frozen_correct=_cut(reply.baseline_correct, exam) if exam else None,
@@ -240,9 +239,7 @@ def reward_run(name: str, file: str, data: PassageFile, pricing: Pricing) -> tup
 def outer_round(stem: str) -> tuple[str, int]:
     """Prompt and index of a reward run by its file name: ``rank_iter0_prompt-long`` is the first round of *long*."""
     found = search(r"iter(\d+)", stem)
-    identity = rules.identify(
-        "base" + ("_prompt-" + stem.split("_prompt-")[1] if "_prompt-" in stem else ""), has_edits=True
-    )
+    identity = identify("base" + ("_prompt-" + stem.split("_prompt-")[1] if "_prompt-" in stem else ""), has_edits=True)
     return identity.prompt, int(found.group(1)) if found else 0
 
 

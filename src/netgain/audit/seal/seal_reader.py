@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import final
 
 from netgain import __version__
-from netgain.audit.reader import Reader
-from netgain.audit.seal import frozen_answers, rules
+from netgain.audit.audit import Reader
+from netgain.audit.seal import frozen_answers
 from netgain.audit.seal.arms import (
     continual_of,
     corpus_arm,
@@ -30,7 +30,7 @@ from netgain.audit.seal.files import (
     collect,
 )
 from netgain.audit.seal.frozen_answers import FrozenAnswers
-from netgain.audit.seal.pricing import Pricing
+from netgain.audit.seal.pricing import MODEL, PAPER, Pricing
 from netgain.errors import InputError
 from netgain.metering.shape import find_shape
 from netgain.records.claim import Arm, Charge, Claim, Continual, Exam, Finding, PublishedAnswer, RewardRun
@@ -88,7 +88,7 @@ class SealReader(Reader):
                 str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files.findings)
             )
         draft = _Draft(findings=list(files.findings))
-        pricing = Pricing(find_shape(rules.MODEL), tokens)
+        pricing = Pricing(find_shape(MODEL), tokens)
         for file, data in files.passages.items():
             _guarded(draft, file, partial(_add_passages, draft, file, data, pricing))
         for file, corpus in files.corpora.items():
@@ -236,10 +236,10 @@ def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
     return Claim(
         name="seal",
         title="SEAL: Self-Adapting Language Models",
-        paper=rules.PAPER,
+        paper=PAPER,
         url="https://github.com/Continual-Intelligence/SEAL",
         licence="MIT",
-        model=rules.MODEL,
+        model=MODEL,
         distilled_by=f"netgain {__version__}",
         headline=_named(arms, "iter2") or _last_round(arms),
         rival=_named(arms, "gpt4_1"),
@@ -292,7 +292,7 @@ def _reported(files: SealFiles) -> dict[str, Source | None]:
     found = {kind: sorted(files.keys & set(keys)) for kind, keys in _KINDS.items()}
     reported = {kind: Source(file="result files", field=keys[0]) if keys else None for kind, keys in found.items()}
     hours = "about 6 h on two H100 for the 750 inner loops of a round; 30 to 45 s a self-edit evaluation"
-    return reported | {"device time of the outer loop": Source(file=rules.PAPER, field="appendix B", note=hours)}
+    return reported | {"device time of the outer loop": Source(file=PAPER, field="appendix B", note=hours)}
 
 
 def _regressions(has_matrix: bool) -> PublishedAnswer:

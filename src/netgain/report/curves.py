@@ -1,0 +1,224 @@
+"""Planes: accuracy against compute, and what an investment comes to when more and more problems share it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from markupsafe import Markup
+
+from netgain.analysis.intervals import Interval
+from netgain.analysis.rows import BreakEvenRow
+from netgain.analysis.sentences import points
+from netgain.analysis.verdict import AmortisationRow, ArmRow
+from netgain.report import numbers, svg
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 230, 28, 52
+LOW, EDGE = 330, 84  # height and left edge of the curves over problems
+MOST = 1e5
+
+
+@final
+@dataclass(frozen=True)
+class _Dot:
+    """An arm at what it cost; ``charged`` is its cost with the outer loop's share where that is drawn apart."""
+
+    arm: ArmRow
+    accuracy: float
+    cost: float
+    charged: float | None = None
+
+
+def scatter(arms: Sequence[ArmRow], currency: str) -> Markup | None:
+    """Arms of one setting by the cost of a problem (logarithmic) and accuracy; None where fewer than two can be placed.
+
+    What cost nothing is a line across. A trial's arms stand at their cost with the share of their investment, and are
+    joined over the budget ladder; a published arm stands at its training cost, a hollow mark at what it cost with its
+    outer loop, and a dashed line joins the arms that no other beats so.
+    """
+    dots = [dot for arm in arms if (dot := _dot(arm, currency)) is not None]
+    costs = [value for dot in dots for value in (dot.cost, dot.charged) if value]
+    if len(dots) < 2 or not costs:
+        return None
+    ends = [v for d in dots for v in (d.arm.low, d.arm.high, d.accuracy, *d.arm.by_seed) if v is not None]
+    x = svg.Axis(min(costs) / 1.6, max(costs) * 1.3, LEFT, WIDTH - RIGHT, log=True)
+    y = svg.Axis(max(0.0, min(ends) - 0.02), min(1.0, max(ends) + 0.02), HEIGHT - BOTTOM, TOP)
+    groups: dict[str, list[_Dot]] = {}
+    for dot in dots:
+        groups.setdefault(dot.arm.method or dot.arm.name, []).append(dot)
+    labels = svg.spread([y(g[-1].accuracy) for g in groups.values()], 15, TOP + 6, HEIGHT - BOTTOM - 4)
+    share = "the investment's share included, " if any(dot.arm.rung is not None for dot in dots) else ""
+    caption = f"{numbers.ALL_NAMES[currency]} for one problem ({share}logarithmic)"
+    parts = [svg.plane(x, y, caption, "accuracy", lambda t: f"{100 * t:.0f} %"), _front(dots, x, y, currency)]
+    parts += [_group(group, x, y, label, currency) for group, label in zip(groups.values(), labels, strict=True)]
+    title = f"Accuracy against {numbers.ALL_NAMES[currency]} for one problem"
+    return svg.drawing(WIDTH, HEIGHT, title, *parts)
+
+
+def _dot(arm: ArmRow, currency: str) -> _Dot | None:
+    charged = arm.charged_per_problem.get(currency)
+    if arm.accuracy is None:
+        return None
+    if arm.rung is not None:
+        return _Dot(arm, arm.accuracy, charged or 0.0)
+    costs = {
+        "updates": arm.updates_per_problem,
+        "tokens_real": arm.tokens_real_per_problem,
+        "tokens_padded": arm.tokens_padded_per_problem,
+        "flops": arm.flops_per_problem,
+    }
+    cost = costs.get(currency)
+    if cost is None:
+        return None
+    return _Dot(arm, arm.accuracy, cost, charged if charged is not None and charged > cost else None)
+
+
+def _front(dots: Sequence[_Dot], x: svg.Axis, y: svg.Axis, currency: str) -> Markup:
+    on_it = sorted((dot for dot in dots if currency in dot.arm.undominated), key=lambda dot: dot.charged or dot.cost)
+    places = [(x(cost) if (cost := dot.charged or dot.cost) else x.start, y(dot.accuracy)) for dot in on_it]
+    along = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
+    return svg.el("polyline", points=along, class_="front") if len(on_it) > 1 else Markup("")
+
+
+def _group(dots: list[_Dot], x: svg.Axis, y: svg.Axis, label: float, currency: str) -> Markup:
+    """One arm over its budgets, with its name at the right edge."""
+    named = next((dot.arm for dot in dots if dot.arm.own), dots[-1].arm)
+    name = svg.text(x.end + 12, label + 4, svg.short(named.label, 31), "label strong" if named.headline else "label")
+    placed = [dot for dot in dots if dot.cost]
+    if not placed:
+        level = y(dots[0].accuracy)
+        tip = f"{named.label}: {numbers.percent(dots[0].accuracy)}, no compute spent on a problem"
+        across = svg.line(x.start, level, x.end, level, f"free role-{named.role}")
+        return svg.mark(tip, across, svg.line(x.end, level, x.end + 8, label, "leader"), name)
+    last = placed[-1]
+    at = (x(last.charged or last.cost), y(last.accuracy))
+    joined = " ".join(f"{x(dot.cost):.1f},{y(dot.accuracy):.1f}" for dot in placed)
+    curve = svg.el("polyline", points=joined, class_=f"rungs role-{named.role}") if len(placed) > 1 else Markup("")
+    marks = [_point(dot, x, y, currency) for dot in placed]
+    return _band(placed, x, y) + curve + Markup("").join(marks) + svg.line(*at, x.end + 8, label, "leader") + name
+
+
+def _band(dots: list[_Dot], x: svg.Axis, y: svg.Axis) -> Markup:
+    """From the worst to the best seed."""
+    seeded = [dot for dot in dots if len(dot.arm.by_seed) > 1]
+    if len(seeded) < 2:
+        return Markup("")
+    there = [f"{x(dot.cost):.1f},{y(max(dot.arm.by_seed)):.1f}" for dot in seeded]
+    back = [f"{x(dot.cost):.1f},{y(min(dot.arm.by_seed)):.1f}" for dot in reversed(seeded)]
+    return svg.el("polygon", points=" ".join([*there, *back]), class_=f"band role-{seeded[0].arm.role}")
+
+
+def _point(dot: _Dot, x: svg.Axis, y: svg.Axis, currency: str) -> Markup:
+    arm, px, py = dot.arm, x(dot.cost), y(dot.accuracy)
+    tip = f"{arm.label}: {numbers.percent(dot.accuracy)}, {numbers.amount(dot.cost)} a problem"
+    parts = []
+    if arm.low is not None and arm.high is not None:
+        tip += f", 95 % interval {numbers.between(arm.low, arm.high)}"
+        parts.append(svg.line(px, y(arm.low), px, y(arm.high), f"whisker role-{arm.role}"))
+    if len(arm.by_seed) > 1:
+        tip += f"; seeds {', '.join(f'{100 * value:.1f}' for value in arm.by_seed)}"
+    if arm.underspent:
+        tip += f"; spent {numbers.percent(arm.spent_share)} of its budget"
+    if dot.charged:
+        least = "at least " if currency in arm.charged_incomplete else ""
+        tip += f"; {least}{numbers.amount(dot.charged)} with its outer loop"
+        parts.append(svg.line(px, py, x(dot.charged), py, f"charged role-{arm.role}"))
+        parts.append(svg.point(x(dot.charged), py, arm.role, hollow=True))
+    size = 4.0 if not arm.own else 7 if arm.headline or arm.rung is not None else 5.5
+    return svg.mark(tip, *parts, svg.point(px, py, arm.role, size, hollow=arm.underspent))
+
+
+def cost_curve(row: AmortisationRow, arms: Sequence[ArmRow], examined: int | None) -> Markup | None:
+    """Cost of a problem against the number of problems; the rival's flat line; None where an amount is not known."""
+    own, rival = row.adapt_per_problem, row.rival_per_problem
+    if not row.bill or own is None or own <= 0 or (rival is not None and rival <= 0):
+        return None  # a logarithmic axis has no place for free work
+    labels, bill = {arm.name: arm.label for arm in arms}, row.bill
+    x = svg.Axis(1, MOST, EDGE, WIDTH - 230, log=True)
+    y = svg.Axis(min(own, rival or own) / 1.6, max(own + bill, rival or own) * 1.3, LOW - BOTTOM, TOP, log=True)
+    line = " ".join(f"{x(n):.1f},{y(own + bill / n):.1f}" for n in (10 ** (i / 20) for i in range(101)))
+    ends = svg.spread([y(own + bill / MOST), y(rival or own)], 16, TOP, LOW - BOTTOM)
+    name = numbers.CURRENCY_NAMES[row.currency]
+    upright = f"{name} for one problem, the outer loop's share included"
+    parts = [svg.plane(x, y, "problems that share the outer loop's cost", upright, numbers.tick)]
+    parts.append(svg.el("polyline", points=line, class_="curve role-self_improving"))
+    parts.append(svg.text(x.end + 8, ends[0] + 4, svg.short(labels[row.arm], 30), "label strong"))
+    if row.rival is not None and rival is not None:
+        parts.append(svg.line(EDGE, y(rival), x.end, y(rival), "curve rival"))
+        parts.append(svg.text(x.end + 8, ends[1] + 4, svg.short(f"{labels[row.rival]} (as accurate)", 34), "label"))
+    if examined:
+        parts.append(_at(x, y, examined, own + bill / examined, "examined"))
+    if row.break_even and row.break_even <= MOST:
+        when = "break-even at the earliest" if row.bill_incomplete else "break-even"
+        parts.append(_at(x, y, row.break_even, own + bill / row.break_even, when))
+    return svg.drawing(WIDTH, LOW, f"Cost of one problem in {name}, the outer loop's cost shared", *parts)
+
+
+def _at(x: svg.Axis, y: svg.Axis, problems: int, cost: float, name: str) -> Markup:
+    return svg.mark(
+        f"{name} at {problems:,} problems: {numbers.amount(cost)} for each",
+        svg.el("circle", cx=x(problems), cy=y(cost), r=5, class_="dot clear"),
+        svg.text(x(problems) + 8, y(cost) - 8, f"{problems:,} {name}", "label"),
+    )
+
+
+def lead_curve(row: BreakEvenRow, labels: dict[str, str], stated: int | None) -> Markup | None:
+    """The method's part with its interval against the number of deployments; None where fewer than two are known."""
+    known = [(p.deployments, p.method_part) for p in row.after if p.deployments and p.method_part]
+    if len(known) < 2:
+        return None
+    free = next((p.method_part for p in row.after if p.deployments is None), None)
+    ends = [value for _, part in known for value in (part.low, part.high)] + [0.0]
+    ends += [free.low, free.high] if free else []
+    x = svg.Axis(1, max(n for n, _ in known), EDGE, WIDTH - 120, log=True)
+    y = svg.Axis(min(ends) - 0.01, max(ends) + 0.01, LOW - BOTTOM, TOP)
+    arm, rival = labels[row.arm], labels[row.rival]
+    upright = f"lead of {svg.short(arm, 40)} over {svg.short(rival, 40)} at equal total compute, percentage points"
+    there = [f"{x(n):.1f},{y(part.high):.1f}" for n, part in known]
+    back = [f"{x(n):.1f},{y(part.low):.1f}" for n, part in reversed(known)]
+    line = " ".join(f"{x(n):.1f},{y(part.value):.1f}" for n, part in known)
+    parts = [_unmatched(x, known[0][0], rival)]
+    parts.append(svg.plane(x, y, "problems that share the investment (deployments)", upright, points))
+    parts.append(svg.el("polygon", points=" ".join([*there, *back]), class_="band role-self_improving"))
+    parts.append(svg.el("polyline", points=line, class_="curve role-self_improving"))
+    for n, part in known:
+        tip = f"{n:,} deployments: {arm} adds {numbers.estimate(part)} points over {rival}"
+        parts.append(svg.mark(tip, svg.el("circle", cx=x(n), cy=y(part.value), r=3.5, class_="dot clear")))
+    flags = ((row.ahead_from, "ahead from"), (row.clear_from, "clearly from"), (stated, "as tried:"))
+    parts += [_flag(x, n, name, turn) for turn, (n, name) in enumerate(flags) if n and x.low <= n <= x.high]
+    if free:
+        parts.append(_free(y, free))
+    title = f"What {arm} adds over {rival} at equal {numbers.ALL_NAMES[row.currency]}"
+    return svg.drawing(WIDTH, LOW, title, *parts)
+
+
+def _unmatched(x: svg.Axis, first: int, rival: str) -> Markup:
+    """Where the rival's ladder ends before the arm's total is reached."""
+    if first <= 1:
+        return Markup("")
+    width, high = x(first) - EDGE, LOW - BOTTOM - TOP
+    return svg.mark(
+        f"below {first:,} deployments {rival} was given no budget as large as the total: no comparison",
+        svg.el("rect", x=EDGE, y=TOP, width=width, height=high, class_="cell none"),
+        svg.text(EDGE + width / 2, TOP + high / 2, "no rival had as much" if width > 150 else "", "faint", "middle"),
+    )
+
+
+def _flag(x: svg.Axis, n: int, name: str, turn: int) -> Markup:
+    left = x(n) > x.end - 110
+    return svg.mark(
+        f"{name} {n:,} deployments",
+        svg.line(x(n), TOP, x(n), LOW - BOTTOM, "leader"),
+        svg.text(
+            x(n) + (-5 if left else 5), TOP + 12 + 14 * turn, f"{name} {n:,}", "label", "end" if left else "start"
+        ),
+    )
+
+
+def _free(y: svg.Axis, part: Interval) -> Markup:
+    at, clear = WIDTH - 74, " clear" if part.low > 0 or part.high < 0 else ""
+    return svg.mark(
+        f"with a free investment: {numbers.estimate(part)} points",
+        svg.line(at, y(part.low), at, y(part.high), "whisker"),
+        svg.el("circle", cx=at, cy=y(part.value), r=4, class_=f"dot{clear}"),
+        svg.text(at, LOW - BOTTOM + 18, "if it were free", "tick", "middle"),
+    )

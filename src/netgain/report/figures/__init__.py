@@ -1,1 +1,0 @@
-"""The figures of the page: each a pure function from verdict rows to one static SVG."""
