@@ -223,7 +223,7 @@ def test_the_page_says_how_its_intervals_were_made(trial: Verdict) -> None:
 
 def test_a_single_seed_is_said_to_leave_luck_out(simulated: ModuleType) -> None:
     text = render(verdict_of(simulated, simulated.Design(simulated.STANDARD, seeds=1, problems=12)))
-    assert "the luck of the outer loop is not covered" in text
+    assert "the luck of a run is not covered" in text
 
 
 def test_same_verdict_same_bytes_and_a_small_file(verdict: Verdict, page: str) -> None:
@@ -248,3 +248,9 @@ def test_a_card_gets_a_page_too(tmp_path: Path) -> None:
 def test_a_verdict_survives_being_written_and_read_back(shipped: Claim) -> None:
     verdict = audit(shipped)
     assert Verdict.model_validate(json.loads(verdict.model_dump_json(by_alias=True))) == verdict
+
+
+def test_no_line_breaks_between_a_number_and_its_per_cent_sign(page: str) -> None:
+    prose = re.sub(r"<(svg|style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
+    assert "95\N{NO-BREAK SPACE}% interval" in prose
+    assert not re.search(r"\d %", prose)

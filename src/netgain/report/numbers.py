@@ -2,9 +2,9 @@
 
 import unicodedata
 
+from netgain.analysis.intervals import Interval
 from netgain.analysis.sentences import kind_name as kind_name
 from netgain.analysis.sentences import points, span
-from netgain.analysis.verdict import Interval
 
 UNKNOWN = "\N{EN DASH}"
 CURRENCY_NAMES = {

@@ -6,6 +6,7 @@ one style sheet and one script, both inlined and named by their hashes in the po
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from importlib.resources import files
@@ -39,11 +40,12 @@ def render(verdict: Verdict) -> str:
         (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html.j2")
     )
     environment = Environment(
-        loader=DictLoader({"page": text}),
+        loader=DictLoader({"page": _whole(text)}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: _whole(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     environment.filters |= {"percent": numbers.percent, "amount": numbers.amount, "estimate": numbers.estimate}
     rules = ["default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'"]
@@ -56,6 +58,11 @@ def render(verdict: Verdict) -> str:
         more=detail_tables,
         **_parts(verdict),
     )
+
+
+def _whole(text: str) -> str:
+    """Text in which no line breaks between a number and its per cent sign (the template's own tags aside)."""
+    return re.sub(r"(?<=\d) %(?!\})", "\N{NO-BREAK SPACE}%", text)
 
 
 def _hash(text: str) -> str:
