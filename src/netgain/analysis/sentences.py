@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind
-from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict
-from netgain.records.claim import Terms
+from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict, primary_row
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging
 
@@ -52,19 +51,6 @@ def number(value: float) -> str:
         if value >= 10 * size:
             return f"{value / size:,.0f} {unit}"
     return f"{value:,.0f}"
-
-
-def primary_row(rows: Sequence[DecompositionRow], arm: str | None) -> DecompositionRow | None:
-    """The row that the verdict rests on: the headline arm, charged for its outer loop, in the first known currency.
-
-    FLOPs come first; where they are unknown, or the outer loop's are, updates, then tokens.
-    """
-    mine = [row for row in rows if row.arm == arm and row.basis == "with outer loop"]
-    uncharged = {row.currency: row.budget_per_problem for row in rows if row.arm == arm and row.basis == "adapt only"}
-    order = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED)
-    known = [row for currency in order for row in mine if row.currency == currency and row.method_part]
-    charged = [r for r in known if not (r.budget_incomplete and r.budget_per_problem == uncharged.get(r.currency))]
-    return next(iter([*charged, *known, *mine]), None)
 
 
 def judgement(row: DecompositionRow | None, equivalent: float | None, *, fixed: bool) -> HeadlineKind:

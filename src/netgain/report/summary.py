@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from netgain.analysis.sentences import over_dearer, points, primary_row, unmatched
-from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict
+from netgain.analysis.sentences import over_dearer, points, unmatched
+from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict, primary_row
 from netgain.records.provenance import RunSetup
 from netgain.report import numbers
 
