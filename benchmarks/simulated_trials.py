@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import special, stats
 
-from netgain.analysis import intervals, significance
+from netgain.analysis import intervals
 from netgain.streams import stream
 
 DIFFICULTY, ARM_SPREAD, QUESTIONS = 1.2, 0.7, 5
@@ -63,7 +63,7 @@ def simulate(problems: int, effect: float, trials: int, seed: int = 0) -> Result
 def _judged(answers: np.ndarray, truth: float, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     differences = answers[0].mean(axis=1) - answers[1].mean(axis=1)
     estimate = intervals.estimate(differences, weights)
-    rejected = significance.sign_flip_p(differences, rng) < 0.05
+    rejected = intervals.sign_flip_p(differences, rng) < 0.05
     single = (answers[0] - answers[1]).ravel()
     naive = stats.ttest_1samp(single, 0.0)
     interval = naive.confidence_interval()

@@ -71,6 +71,13 @@ def test_unknown_costs_are_never_taken_for_zero() -> None:
     assert found.arm("rival").updates_per_problem is None
 
 
+def test_the_number_of_problems_need_not_be_stated_beside_the_verdicts() -> None:
+    """A reader may leave it out: it is how many problems were answered."""
+    unsaid = verdict(rival_right=2, rival_updates=800, n_problems=None)
+    assert unsaid.headline == verdict(rival_right=2, rival_updates=800).headline
+    assert arm("x", Role.PASSAGE, 1, correct=("1-0", *("---",) * (PROBLEMS - 1)), n_problems=None).n_problems == 1
+
+
 def test_an_outer_loop_is_charged_to_the_arm_that_stands_on_it() -> None:
     rows = {
         row.basis: row for row in verdict(rival_right=2, rival_updates=400).decomposition if row.currency == "updates"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from netgain.analysis import amortisation, descriptive, intervals, matching
+from netgain.analysis import decomposition, descriptive, intervals, matching
 from netgain.streams import stream
 
 
@@ -25,7 +25,7 @@ def test_same_name_same_numbers_and_another_name_or_seed_others() -> None:
 
 def test_values_that_are_all_alike_are_a_point() -> None:
     for value in (0.0, 0.5, 0.1 + 0.2):
-        assert intervals.student(np.array([value, value])) == intervals.Estimate(value, value, value)
+        assert intervals.student(np.array([value, value])) == intervals.Interval(value, value, value)
 
 
 def test_an_interval_of_a_mean_agrees_with_student() -> None:
@@ -127,16 +127,16 @@ def test_the_front_holds_the_arms_that_nothing_cheaper_beats() -> None:
 
 
 def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:
-    assert amortisation.break_even(bill=100, adapt=4, rival_adapt=14) == 10
-    assert amortisation.break_even(bill=101, adapt=4, rival_adapt=14) == 11
-    assert amortisation.break_even(bill=100, adapt=4, rival_adapt=4) is None
-    assert amortisation.break_even(bill=0, adapt=4, rival_adapt=4) == 0
-    assert amortisation.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
+    assert decomposition.break_even(bill=100, adapt=4, rival_adapt=14) == 10
+    assert decomposition.break_even(bill=101, adapt=4, rival_adapt=14) == 11
+    assert decomposition.break_even(bill=100, adapt=4, rival_adapt=4) is None
+    assert decomposition.break_even(bill=0, adapt=4, rival_adapt=4) == 0
+    assert decomposition.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e3), st.floats(0, 1e3))
 def test_at_the_break_even_the_outer_loop_costs_no_more(bill: float, adapt: float, rival: float) -> None:
-    problems = amortisation.break_even(bill, adapt, rival)
+    problems = decomposition.break_even(bill, adapt, rival)
     if problems is not None:
         assert bill + problems * adapt <= problems * rival * (1 + 1e-9) + 1e-6
 

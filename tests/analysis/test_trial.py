@@ -271,9 +271,12 @@ def test_the_order_of_rows_changes_nothing_that_is_concluded(simulated: ModuleTy
 def test_one_seed_says_what_its_interval_leaves_out(simulated: ModuleType) -> None:
     verdict = judged(simulated, simulated.Design(simulated.STANDARD, seeds=1))
     primary = next(row for row in verdict.comparisons if row.primary)
-    assert "luck of the outer loop is not covered" in primary.method
+    assert "luck of a run is not covered" in primary.method
     assert primary.p_mcnemar is not None
     assert "single-seed" in checks(verdict)
+    assert any("no interval covers the luck of its outer loop." in told for told in verdict.headline.details)
+    untaught = judged(simulated, simulated.Design(simulated.STANDARD, "passage", seeds=1))
+    assert any("no interval covers the luck of a run." in told for told in untaught.headline.details)
     several = judged(simulated, simulated.Design(simulated.STANDARD))
     assert all(row.p_mcnemar is None for row in several.comparisons if row.n_seeds and row.n_seeds > 1)
 

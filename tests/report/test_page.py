@@ -223,7 +223,7 @@ def test_the_page_says_how_its_intervals_were_made(trial: Verdict) -> None:
 
 def test_a_single_seed_is_said_to_leave_luck_out(simulated: ModuleType) -> None:
     text = render(verdict_of(simulated, simulated.Design(simulated.STANDARD, seeds=1, problems=12)))
-    assert "the luck of the outer loop is not covered" in text
+    assert "the luck of a run is not covered" in text
 
 
 def test_same_verdict_same_bytes_and_a_small_file(verdict: Verdict, page: str) -> None:

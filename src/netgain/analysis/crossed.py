@@ -24,10 +24,10 @@ import numpy as np
 from scipy import optimize, special
 
 from netgain.analysis import intervals
-from netgain.analysis.intervals import FEWEST_TO_RESAMPLE, LEVEL, Estimate, Floats
+from netgain.analysis.intervals import FEWEST_TO_RESAMPLE, LEVEL, Floats, Interval
 
 SEVERAL = "Student's margins of seeds and of problems added in squares (seeds crossed with problems)"
-SINGLE = f"{intervals.METHOD}; a single seed, so the luck of the outer loop is not covered"
+SINGLE = f"{intervals.METHOD}; a single seed, so the luck of a run is not covered"
 LEAST, MOST = 1e-12, 0.5
 
 
@@ -92,12 +92,12 @@ def crossed(values: Floats) -> bool:
     return min(values.shape) > 1 and not intervals.constant(values.ravel()) and Squares.of(values).margin(0.025) > 0
 
 
-def estimate(values: Floats, weights: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Estimate:
+def estimate(values: Floats, weights: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Interval:
     """The mean of ``values`` (seeds by problems) with its 95 % interval; ``weights`` resample problems for one seed."""
     if not crossed(values):
         return intervals.estimate(values.mean(axis=0), weights, bounds=bounds)
     value, margin = float(values.mean()), Squares.of(values).margin((1 - LEVEL) / 2)
-    return Estimate(value, max(value - margin, bounds[0]), min(value + margin, bounds[1]))
+    return Interval(value, max(value - margin, bounds[0]), min(value + margin, bounds[1]))
 
 
 def p_value(values: Floats, rng: np.random.Generator) -> float:
@@ -122,7 +122,7 @@ def smallest_detectable(values: Floats) -> float | None:
     return squares.margin((1 - LEVEL) / 2) + squares.margin(0.2)
 
 
-def ratio(upper: Floats, lower: Floats, weights: Floats) -> Estimate | None:
+def ratio(upper: Floats, lower: Floats, weights: Floats) -> Interval | None:
     """Mean of ``upper`` over mean of ``lower``, by asking which ratios the data do not exclude (Fieller 1954).
 
     None where ``lower`` is not distinguishable from zero, so that nothing bounds the ratio.
@@ -141,7 +141,7 @@ def ratio(upper: Floats, lower: Floats, weights: Floats) -> Estimate | None:
         return estimate(upper - at * lower, weights, bounds=(-np.inf, np.inf)).excludes_zero
 
     ends = [_edge(excluded, value, direction) for direction in (-1.0, 1.0)]
-    return None if ends[0] is None or ends[1] is None else Estimate(value, ends[0], ends[1])
+    return None if ends[0] is None or ends[1] is None else Interval(value, ends[0], ends[1])
 
 
 def _edge(excluded: Callable[[float], bool], value: float, direction: float) -> float | None:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 from netgain.analysis import crossed
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.intervals import Estimate
+from netgain.analysis.intervals import Interval
 from netgain.analysis.matching import TOLERANCE, best_of, closed_book
-from netgain.analysis.rows import CardRow, ComputeRow, Interval, RegimeRow, SpreadRow
+from netgain.analysis.rows import CardRow, ComputeRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow
 from netgain.metering import ledger
 from netgain.records.claim import UNTRAINED, Arm, Charge, Purpose, Role, owner_name
@@ -72,7 +72,7 @@ def _arm(evidence: Evidence, arm: Arm) -> ArmRow:
         rejected_per_problem=_rejected(evidence, arm),
         failed=sum(run.failed for run in trial.runs),
         by_seed=evidence.by_seed(name),
-        exams={kind: Interval.of(found) for kind, found in exams.items() if kind},
+        exams={kind: found for kind, found in exams.items() if kind},
     )
 
 
@@ -237,7 +237,5 @@ def _regimes(evidence: Evidence, setting: str, arm: str) -> Iterable[RegimeRow]:
     for regime, names in allowed.items():
         best = best_of(evidence, names)[0] if names else None
         if best and (accuracy := evidence.accuracy(best, evidence.exam)):
-            over: Estimate | None = evidence.over(arm, best) if best != arm else None
-            yield RegimeRow(
-                regime=regime, setting=setting, arm=best, accuracy=Interval.of(accuracy), over=Interval.maybe(over)
-            )
+            over: Interval | None = evidence.over(arm, best) if best != arm else None
+            yield RegimeRow(regime=regime, setting=setting, arm=best, accuracy=accuracy, over=over)

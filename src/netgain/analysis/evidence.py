@@ -12,7 +12,7 @@ from typing import Self, final
 import numpy as np
 
 from netgain.analysis import crossed, intervals
-from netgain.analysis.intervals import Estimate, Floats
+from netgain.analysis.intervals import Floats, Interval
 from netgain.analysis.table import Table, beside, published_mean
 from netgain.metering import ledger
 from netgain.records.claim import Arm, Charge, Claim, Role, TrialArm
@@ -210,16 +210,16 @@ class Evidence:
         own = [kind for kind in found if kind not in self.controls]
         return sorted(own, key=lambda kind: kind != self.exam) if self.exam and own else [self.exam]
 
-    def estimate(self, values: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Estimate:
+    def estimate(self, values: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Interval:
         """The mean of seeds by problems with its interval."""
         return crossed.estimate(values, self.weights(values.shape[1]), bounds)
 
-    def accuracy(self, name: str, kind: str) -> Estimate | None:
+    def accuracy(self, name: str, kind: str) -> Interval | None:
         """An arm's measured accuracy on one kind of question."""
         values = self.table.means(name, kind=kind)
         return None if values is None else self.estimate(values[0], FRACTIONS)
 
-    def over(self, a: str, b: str) -> Estimate | None:
+    def over(self, a: str, b: str) -> Interval | None:
         """One arm's accuracy minus another's on what both answered; None where that is nothing."""
         pair = self.table.means(a, b, kind=self.exam)
         return None if pair is None else self.estimate(pair[0] - pair[1])
@@ -230,7 +230,7 @@ class Evidence:
         rows = () if cells is None else cells[0]
         return [float(np.nanmean(row)) for row in rows if not np.isnan(row).all()]
 
-    def stated(self, name: str, *, frozen: bool = False) -> Estimate | None:
+    def stated(self, name: str, *, frozen: bool = False) -> Interval | None:
         """An accuracy that was only stated, with Wilson's interval; None where it or its n is unknown."""
         arm = self.arms[name]
         other = self.arms.get(self.frozen(name) or "")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import best_of, closed_book
-from netgain.analysis.rows import DomainRow, Interval
+from netgain.analysis.rows import DomainRow
 from netgain.analysis.sentences import interval, points
 from netgain.analysis.verdict import ArmRow, Comparison
 from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
@@ -99,7 +99,7 @@ def _tuned_less(evidence: Evidence) -> Iterator[Finding]:
 def _single_seeds(evidence: Evidence) -> Iterator[Finding]:
     once = [name for name, trial in _trained(evidence) if len(trial.runs) == 1]
     if once:
-        message = f"{len(once)} arms were run under one seed; no interval covers the luck of their outer loop"
+        message = f"{len(once)} arms were run under one seed; no interval covers the luck of a run"
         yield finding("single-seed", "medium", message, once)
 
 
@@ -146,13 +146,13 @@ def _domain_shows_nothing(evidence: Evidence, setting: str) -> Iterator[Finding]
     passage = best_of(evidence, passages)[0] if passages else None
     gain = evidence.over(passage, frozen) if passage and frozen else None
     if gain and gain.low <= 0:
-        told = interval(Interval.of(gain))
+        told = interval(gain)
         reasons.append(f"training on the passage adds {told} points over the frozen model, not more than zero")
     teachers = evidence.own(setting, Role.TEACHER) if terms and terms.oracle else []
     room = evidence.over(best_of(evidence, teachers)[0], passage) if passage and teachers else None
     if room and room.low <= 0:
         message = f"{setting}: the passage alone already teaches as much as a perfect writer, so no writer can win much"
-        line = f"a perfect writer's text adds {interval(Interval.of(room))} points over the passage"
+        line = f"a perfect writer's text adds {interval(room)} points over the passage"
         yield finding("no-room-to-win", "medium", message, [line])
     if reasons:
         yield finding("world-is-no-test", "high", f"{setting}: this domain cannot show self-improvement", reasons)

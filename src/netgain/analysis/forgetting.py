@@ -9,7 +9,7 @@ from netgain.analysis import intervals
 from netgain.analysis.evidence import FRACTIONS, Evidence
 from netgain.analysis.intervals import Floats
 from netgain.analysis.table import beside
-from netgain.analysis.verdict import Interval, RetentionTable, StabilityRow
+from netgain.analysis.verdict import RetentionTable, StabilityRow
 from netgain.records.claim import Continual, Role
 
 Matrix = Sequence[Sequence[float | None]]
@@ -48,8 +48,8 @@ def _stability(evidence: Evidence, name: str, kind: str) -> StabilityRow | None:
         previously_correct=int(np.sum(then == 1)),
         questions=int((paired if paired.any() else asked).sum()),
         kind=kind,
-        accuracy=Interval.of(evidence.estimate(_by_cell(after, problems), FRACTIONS)),
-        change=Interval.maybe(change),
+        accuracy=evidence.estimate(_by_cell(after, problems), FRACTIONS),
+        change=change,
         divergence=fmean(divergence) if divergence else None,
     )
 
@@ -110,7 +110,7 @@ def retention_table(continual: Continual) -> RetentionTable:
     runs = [found for matrix in continual.runs if (found := retention(matrix))]
     change = None
     if len(runs) > 1:
-        change = Interval.of(intervals.student(np.array([after_all - untouched for untouched, _, after_all in runs])))
+        change = intervals.student(np.array([after_all - untouched for untouched, _, after_all in runs]))
     return RetentionTable(
         name=continual.name,
         sequences=continual.sequences,

@@ -33,8 +33,8 @@ def constant(values: Floats) -> bool:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A value with its interval; all fractions, not per cent."""
+class Interval:
+    """A value with its 95 % interval; all fractions, not per cent."""
 
     value: float
     low: float
@@ -63,7 +63,7 @@ def expanded_levels(units: int, level: float = LEVEL) -> tuple[float, float]:
 
 def estimate(
     values: Floats, weights: Floats, level: float = LEVEL, bounds: tuple[float, float] = (-1.0, 1.0)
-) -> Estimate:
+) -> Interval:
     """Mean of one value a unit, with its interval; ``weights`` as from :func:`resample_weights`.
 
     With fewer than ten units a bootstrap has too few distinct resamples and Student's interval is given. Where all
@@ -74,42 +74,42 @@ def estimate(
         return no_spread(float(values.mean()) if len(values) else 0.0, len(values), level, bounds)
     if len(values) < FEWEST_TO_RESAMPLE:
         found = student(values, level)
-        return Estimate(found.value, max(found.low, bounds[0]), min(found.high, bounds[1]))
+        return Interval(found.value, max(found.low, bounds[0]), min(found.high, bounds[1]))
     return from_resamples(float(values.mean()), weights @ values, len(values), level)
 
 
-def no_spread(value: float, units: int, level: float, bounds: tuple[float, float]) -> Estimate:
+def no_spread(value: float, units: int, level: float, bounds: tuple[float, float]) -> Interval:
     """The interval of a mean when all ``units`` sampled units had this same value.
 
     At most a share ``1 - (1 - level)^(1/units)`` of the population can differ from it without the sample having met
     one (the exact form of the "rule of three"), and each of those by no more than the bounds allow.
     """
     differing = 1 - (1 - level) ** (1 / units) if units else 1.0
-    return Estimate(value, value - differing * (value - bounds[0]), value + differing * (bounds[1] - value))
+    return Interval(value, value - differing * (value - bounds[0]), value + differing * (bounds[1] - value))
 
 
-def from_resamples(value: float, samples: Floats, units: int, level: float = LEVEL) -> Estimate:
+def from_resamples(value: float, samples: Floats, units: int, level: float = LEVEL) -> Interval:
     """An interval from a statistic's resampled values; ``units`` is the number of resampled units."""
     low, high = np.quantile(samples, expanded_levels(units, level))
-    return Estimate(value, float(low), float(high))
+    return Interval(value, float(low), float(high))
 
 
-def wilson(right: float, asked: int, level: float = LEVEL) -> Estimate:
+def wilson(right: float, asked: int, level: float = LEVEL) -> Interval:
     """Wilson's interval for a proportion (questions taken as independent). ``right`` is rounded to whole answers."""
     result = stats.binomtest(round(right), asked)
     interval = result.proportion_ci(confidence_level=level, method="wilson")
-    return Estimate(right / asked, float(interval.low), float(interval.high))
+    return Interval(right / asked, float(interval.low), float(interval.high))
 
 
-def newcombe(left: Estimate, right: Estimate) -> Estimate:
+def newcombe(left: Interval, right: Interval) -> Interval:
     """Difference of two independent proportions from their Wilson intervals (Newcombe 1998, method 10)."""
     difference = left.value - right.value
     low = difference - float(np.hypot(left.value - left.low, right.high - right.value))
     high = difference + float(np.hypot(left.high - left.value, right.value - right.low))
-    return Estimate(difference, low, high)
+    return Interval(difference, low, high)
 
 
-def student(values: Floats, level: float = LEVEL) -> Estimate:
+def student(values: Floats, level: float = LEVEL) -> Interval:
     """Mean of a few independent values with Student's interval: a point where all are equal but for rounding.
 
     Raises ValueError for fewer than two values.
@@ -118,9 +118,9 @@ def student(values: Floats, level: float = LEVEL) -> Estimate:
         raise ValueError("an interval needs at least two values")
     mean = float(values.mean())
     if float(np.ptp(values)) <= EQUAL * abs(mean):
-        return Estimate(mean, mean, mean)
+        return Interval(mean, mean, mean)
     interval = stats.ttest_1samp(values, 0.0).confidence_interval(level)
-    return Estimate(mean, float(interval.low), float(interval.high))
+    return Interval(mean, float(interval.low), float(interval.high))
 
 
 def sign_flip_p(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) -> float:

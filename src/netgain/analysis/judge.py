@@ -2,9 +2,8 @@
 
 from netgain import __version__
 from netgain.analysis import crossed, descriptive, findings, forgetting, reward, sentences
-from netgain.analysis.amortisation import amortisations, break_even_rows
 from netgain.analysis.comparisons import comparisons
-from netgain.analysis.decomposition import decompositions
+from netgain.analysis.decomposition import amortisations, break_even_rows, decompositions
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
 from netgain.analysis.rows import DomainRow

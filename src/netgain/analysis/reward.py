@@ -8,7 +8,7 @@ import numpy as np
 from netgain.analysis import intervals
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import Floats
-from netgain.analysis.verdict import Interval, OuterLoopRow, RewardRow
+from netgain.analysis.verdict import OuterLoopRow, RewardRow
 from netgain.metering import ledger
 from netgain.records.claim import Purpose, RewardRun
 from netgain.records.cost import Currency
@@ -88,7 +88,7 @@ def _reward(evidence: Evidence, run: RewardRun) -> RewardRow:
         apparent = float(apparent_gains(rewards.mean(axis=2)).mean())
         if run.repeats > 1:
             gains = held_out_gains(rewards)
-            held_out = Interval.of(intervals.estimate(gains, evidence.weights(len(gains))))
+            held_out = intervals.estimate(gains, evidence.weights(len(gains)))
     elif run.means and len({len(row) for row in run.means}) == 1:
         means = np.array(run.means, dtype=np.float64)
         apparent = float(apparent_gains(means).mean())

@@ -1,43 +1,15 @@
-"""What a verdict is made of: values with their intervals, and the rows that only a trial of our own has.
+"""The rows of a verdict that only a trial of our own has. Accuracies, differences and intervals are fractions."""
 
-Accuracies, differences and intervals are fractions.
-"""
+from typing import Literal, final
 
-from typing import Literal, Self, final
-
-from pydantic import BaseModel, ConfigDict
-
-from netgain.analysis.intervals import Estimate
+from netgain.analysis.intervals import Interval
+from netgain.records.provenance import StrictModel
 
 HeadlineKind = Literal["method", "nothing left", "no difference", "no gain", "rival ahead", "unmatched", "cannot tell"]
 
 
-class VerdictModel(BaseModel):
-    """Base of the verdict's parts: immutable, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 @final
-class Interval(VerdictModel):
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, estimate: Estimate) -> Self:
-        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
-
-    @classmethod
-    def maybe(cls, estimate: Estimate | None) -> Self | None:
-        """None for None."""
-        return None if estimate is None else cls.of(estimate)
-
-
-@final
-class DomainRow(VerdictModel):
+class DomainRow(StrictModel):
     """The verdict on one domain: the arm under test, the rival that development problems chose, and the sentence."""
 
     setting: str
@@ -55,7 +27,7 @@ class DomainRow(VerdictModel):
 
 
 @final
-class AfterDeployments(VerdictModel):
+class AfterDeployments(StrictModel):
     """The method's part when an investment is shared by ``deployments`` problems (None: a free one), at ``spent`` a
     problem for both arms; None where the rival's ladder does not reach so far."""
 
@@ -65,7 +37,7 @@ class AfterDeployments(VerdictModel):
 
 
 @final
-class BreakEvenRow(VerdictModel):
+class BreakEvenRow(StrictModel):
     """From how many deployments on an investment is worth it: the arm against its rival at the same total spent.
 
     ``ahead_from``: from there on the method's part stays above zero; ``clear_from``: its whole interval does. None with
@@ -87,7 +59,7 @@ class BreakEvenRow(VerdictModel):
 
 
 @final
-class RegimeRow(VerdictModel):
+class RegimeRow(StrictModel):
     """What is best where something is not allowed: chosen on development problems, accuracy on test problems.
 
     ``over`` is the arm under test minus this one, each at its own budget level.
@@ -101,7 +73,7 @@ class RegimeRow(VerdictModel):
 
 
 @final
-class SpreadRow(VerdictModel):
+class SpreadRow(StrictModel):
     """How much luck there is: an arm's accuracy in each seed, and the development accuracy of each setting tried.
 
     ``deviation`` is the standard deviation of a run's true accuracy, the chance of its problems taken out.
@@ -116,7 +88,7 @@ class SpreadRow(VerdictModel):
 
 
 @final
-class ComputeRow(VerdictModel):
+class ComputeRow(StrictModel):
     """What an arm spent on one purpose for one problem at its own level; ``before``: its share of the investment."""
 
     setting: str
@@ -127,7 +99,7 @@ class ComputeRow(VerdictModel):
 
 
 @final
-class CardRow(VerdictModel):
+class CardRow(StrictModel):
     """All that one method took in a trial: adaptations at every level, investments, tuning, exams; totals by currency.
 
     ``rejected`` is the part of adaptations and investments whose results were thrown away or failed.

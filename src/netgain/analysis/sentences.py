@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind, Interval, SpreadRow
+from netgain.analysis.intervals import Interval
+from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict
 from netgain.records.claim import Terms
 from netgain.records.cost import Currency
@@ -172,7 +173,8 @@ def headline(verdict: Verdict) -> Headline:
         terms = verdict.terms
         nothing = f"There is nothing to judge yet: {terms.compare} was not examined in {terms.setting}. Cannot tell."
         told, kind = first.sentence if first else nothing, first.kind if first else "cannot tell"
-        told = _unfinished(terms) + told
+        if terms.runs_done < terms.runs_planned:
+            told = f"Unfinished: {terms.runs_done} of {terms.runs_planned} runs. {told}"
     else:
         row = primary_row(verdict.decomposition, arm.name if arm else None)
         kind = judgement(row, None, fixed=False)
@@ -180,12 +182,6 @@ def headline(verdict: Verdict) -> Headline:
         told = sentence(kind, row, arm.name, labels, verdict.comparisons) if judged and arm else _nothing(verdict, arm)
     details = [detail for detail in _details(verdict, arm, labels) if detail]
     return Headline(sentence=told, details=details, kind=kind)
-
-
-def _unfinished(terms: Terms) -> str:
-    """How much of an unfinished trial is done; nothing for a finished one."""
-    done = terms.runs_done >= terms.runs_planned
-    return "" if done else f"Unfinished: {terms.runs_done} of {terms.runs_planned} runs. "
 
 
 def _nothing(verdict: Verdict, arm: ArmRow | None) -> str:
@@ -212,7 +208,7 @@ def _details(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> It
     else:
         yield from _outer_loops(verdict, labels)
         yield _bill_sentence(verdict, arm)
-    yield _spread_sentence(next((row for row in verdict.spread if arm and row.arm == arm.name), None), labels)
+    yield _spread_sentence(verdict, arm)
     yield _reward_sentence(verdict, arm)
     yield _control_sentence(verdict, arm) if terms else _broken_sentence(verdict, arm)
     yield _judging_sentence(verdict.judging)
@@ -353,15 +349,17 @@ def _side(part: Interval | None) -> int:
     return 0 if part is None else (part.low > 0) - (part.high < 0)
 
 
-def _spread_sentence(row: SpreadRow | None, labels: dict[str, str]) -> str | None:
+def _spread_sentence(verdict: Verdict, arm: ArmRow | None) -> str | None:
     """The accuracy of each seed of the arm under test."""
-    if row is None or not row.by_seed:
+    row = next((row for row in verdict.spread if arm and row.arm == arm.name), None)
+    if arm is None or row is None or not row.by_seed:
         return None
     listed = ", ".join(f"{100 * value:.1f}" for value in row.by_seed)
     if len(row.by_seed) == 1:
-        return f"{labels[row.arm]} was run once ({listed} %): no interval covers the luck of its outer loop."
+        luck = "its outer loop" if arm.learns else "a run"
+        return f"{arm.label} was run once ({listed} %): no interval covers the luck of {luck}."
     luck = f"; a run's own luck has a standard deviation of {100 * row.deviation:.1f} points" if row.deviation else ""
-    return f"Over {len(row.by_seed)} seeds {labels[row.arm]} scored {listed} %{luck}."
+    return f"Over {len(row.by_seed)} seeds {arm.label} scored {listed} %{luck}."
 
 
 def _control_sentence(verdict: Verdict, arm: ArmRow | None) -> str | None:

@@ -8,25 +8,16 @@ from typing import Literal, final
 
 from pydantic import ConfigDict, Field
 
-from netgain.analysis.rows import (
-    BreakEvenRow,
-    CardRow,
-    ComputeRow,
-    DomainRow,
-    HeadlineKind,
-    RegimeRow,
-    SpreadRow,
-    VerdictModel,
-)
-from netgain.analysis.rows import Interval as Interval
+from netgain.analysis.intervals import Interval
+from netgain.analysis.rows import BreakEvenRow, CardRow, ComputeRow, DomainRow, HeadlineKind, RegimeRow, SpreadRow
 from netgain.records.claim import Finding, Terms
-from netgain.records.provenance import Judging, RunSetup, Source
+from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
 
 
 @final
-class ArmRow(VerdictModel):
+class ArmRow(StrictModel):
     """One arm: how accurate, trained on what, at what cost. Costs are those of training alone.
 
     ``charged_per_problem`` adds to each currency the arm's share of its outer loop's training (a lower bound in those
@@ -89,7 +80,7 @@ class ArmRow(VerdictModel):
 
 
 @final
-class Comparison(VerdictModel):
+class Comparison(StrictModel):
     """Two arms on the questions both answered: difference is a - b. Only one comparison is primary.
 
     ``b`` is ``frozen`` for the frozen model as published beside ``a``. ``p_equivalent`` is the p value of the claim
@@ -120,7 +111,7 @@ class Comparison(VerdictModel):
 
 
 @final
-class DecompositionRow(VerdictModel):
+class DecompositionRow(StrictModel):
     """An arm's gap over the frozen model, taken apart against the best conventional arm that cost no more.
 
     ``basis`` says what the arm is charged: ``with outer loop`` (its share of the outer loop's bill over
@@ -155,7 +146,7 @@ class DecompositionRow(VerdictModel):
 
 
 @final
-class AmortisationRow(VerdictModel):
+class AmortisationRow(StrictModel):
     """After how many problems the outer loop's bill equals what it saves against a rival of no lower accuracy.
 
     One row for each such rival, the cheapest first. With ``bill_incomplete``, ``break_even`` is a lower bound.
@@ -174,7 +165,7 @@ class AmortisationRow(VerdictModel):
 
 
 @final
-class RewardRow(VerdictModel):
+class RewardRow(StrictModel):
     """A round's reward: how reliable, how far the best of k seems ahead, and how far it is on a held-out repeat."""
 
     arm: str
@@ -191,7 +182,7 @@ class RewardRow(VerdictModel):
 
 
 @final
-class OuterLoopRow(VerdictModel):
+class OuterLoopRow(StrictModel):
     """The bill of one round of an outer loop. Totals; ``None`` where nothing is known."""
 
     name: str
@@ -216,7 +207,7 @@ class OuterLoopRow(VerdictModel):
 
 
 @final
-class StabilityRow(VerdictModel):
+class StabilityRow(StrictModel):
     """What an arm's training fixed and broke of the frozen model's answers (distinct questions).
 
     In trials one row a kind of control question, asked after each adaptation: ``accuracy`` on them, its ``change`` from
@@ -235,7 +226,7 @@ class StabilityRow(VerdictModel):
 
 
 @final
-class RetentionTable(VerdictModel):
+class RetentionTable(StrictModel):
     """A stream of adaptations. The three means are over the earlier problems (all but the last)."""
 
     name: str
@@ -251,7 +242,7 @@ class RetentionTable(VerdictModel):
 
 
 @final
-class QuestionRow(VerdictModel):
+class QuestionRow(StrictModel):
     """One of the four questions of a sceptical reader."""
 
     question: str
@@ -260,7 +251,7 @@ class QuestionRow(VerdictModel):
 
 
 @final
-class Headline(VerdictModel):
+class Headline(StrictModel):
     """The verdict in one sentence, and the few that follow from it."""
 
     sentence: str
@@ -269,7 +260,7 @@ class Headline(VerdictModel):
 
 
 @final
-class Verdict(VerdictModel):
+class Verdict(StrictModel):
     """All that the records of one claim or trial support."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -311,7 +302,4 @@ class Verdict(VerdictModel):
 
     def arm(self, name: str) -> ArmRow:
         """The row of this arm. Raises KeyError where there is none."""
-        for row in self.arms:
-            if row.name == name:
-                return row
-        raise KeyError(name)
+        return {row.name: row for row in self.arms}[name]

@@ -180,7 +180,8 @@ class Terms(StrictModel):
 class Arm(StrictModel):
     """One method with its settings, its verdicts where they were published, and what is known about its training.
 
-    ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``. ``invests`` names the outer-loop rounds
+    ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``; where ``n_problems`` is not stated, it is
+    how many of those in ``correct`` were answered. ``invests`` names the outer-loop rounds
     whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
     ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
     is a mean of problems' means or of single questions.
@@ -211,6 +212,13 @@ class Arm(StrictModel):
     frozen_group: str = ""
     sources: tuple[Source, ...] = ()
     trial: TrialArm | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _problems_are_counted(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("correct") and fields.get("n_problems") is None:
+            return fields | {"n_problems": sum(bool(row.strip("-")) for row in fields["correct"])}
+        return fields
 
     @property
     def conventional(self) -> bool:
@@ -364,7 +372,7 @@ class Claim(StrictModel):
 
     def arm(self, name: str) -> Arm:
         """The arm of this name. Raises KeyError where there is none."""
-        return next(arm for arm in self.arms if arm.name == name)
+        return {arm.name: arm for arm in self.arms}[name]
 
     def dump(self) -> dict[str, Any]:
         """The claim as JSON-ready data, without the fields that are not known."""

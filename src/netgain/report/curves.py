@@ -6,9 +6,10 @@ from typing import final
 
 from markupsafe import Markup
 
+from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import BreakEvenRow
 from netgain.analysis.sentences import points
-from netgain.analysis.verdict import AmortisationRow, ArmRow, Interval
+from netgain.analysis.verdict import AmortisationRow, ArmRow
 from netgain.report import numbers, svg
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 230, 28, 52

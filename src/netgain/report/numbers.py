@@ -2,9 +2,10 @@
 
 import unicodedata
 
+from netgain.analysis.intervals import Interval
 from netgain.analysis.sentences import kind_name as kind_name
 from netgain.analysis.sentences import points, span
-from netgain.analysis.verdict import ArmRow, Interval
+from netgain.analysis.verdict import ArmRow
 
 UNKNOWN = "\N{EN DASH}"
 CURRENCY_NAMES = {

@@ -4,10 +4,12 @@ what the design can see. Without weights: a model's name or ``config.json`` is e
 What is exact: the budgets, in the trial's currency. All else is estimated from typical lengths and marked so.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -20,28 +22,23 @@ from netgain.metering.estimate import Device, find_device, memory_estimate, shap
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.prices import TokenPrices
+from netgain.records.claim import UNTRAINED
 from netgain.records.cost import Cost, Purpose, total
 from netgain.records.identity import identity
 from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.resolve import SHIPPED, ResolvedArm, Trial, with_data
-from netgain.trials.task_costs import (
-    UNTRAINED,
-    Lengths,
-    judging_cost,
-    known_amount,
-    measured,
-    task_costs,
-    training_of,
-)
 from netgain.trials.tasks import (
-    adapt_limit,
+    Lengths,
+    Task,
     adaptations,
     budget,
     candidates,
-    compared_level,
     deployments,
-    learn_limit,
+    judging_cost,
+    measured,
+    task_costs,
     tasks,
+    training_of,
 )
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -125,7 +122,68 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
     rate = rate if dollars is None else DeviceRate(dollars, "as stated")
     shape = shape_of(trial.model)
     trial, lengths = _with_lengths(trial)
-    return plan(trial, shape, chosen, rate, lengths, _judge(trial))
+    judge, spec = _judge(trial), trial.spec
+    weight = BYTES[spec.dtype]
+    trained = [training_of(arm) for arm in trial.arms.values() if arm.method.role not in UNTRAINED]
+    memory = max(memory_estimate(shape, how, 1024, resident=4, weight_bytes=weight) for how in [None, *trained])
+    costs = {task: task_costs(trial, task, shape, lengths[task.domain]) for task in tasks(spec)}
+    on_device = partial(timed, shape=shape, device=chosen, rate=rate, rows=64, weight_bytes=weight)
+    longest = f"every answer is put to the judge, its verdicts as long as they may be ({MAX_NEW_TOKENS} tokens)"
+    return Plan(
+        name=spec.name,
+        model=shape.name or spec.model,
+        currency=spec.budget.currency.value,
+        primary=identity("comparison", {"compare": spec.compare.model_dump(), "budget": spec.budget.model_dump()}),
+        tasks=len(costs),
+        problems=spec.problems.test,
+        seeds=spec.seeds,
+        deployments=deployments(spec),
+        arms=tuple(_arm(trial, arm, costs, on_device) for arm in trial.arms.values()),
+        device=f"{chosen.name} ({chosen.source}; {chosen.utilisation:.0%} of its peak)",
+        rate=f"${rate.dollars_per_hour:.2f} an hour ({rate.source})",
+        memory=memory,
+        fits=memory <= chosen.memory,
+        detectable=detectable(spec.problems.test, lengths[spec.compare.domain or next(iter(spec.domains))].questions),
+        assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest])),
+        judging=None if judge is None else judging_cost(trial, judge, chosen, rate, lengths),
+    )
+
+
+def _arm(
+    trial: Trial, arm: ResolvedArm, costs: Mapping[Task, Mapping[Purpose, Cost]], on_device: Callable[[Cost], Cost]
+) -> ArmPlan:
+    own = {task: parts for task, parts in costs.items() if task.arm == arm.name}
+    budgets = [budget(trial, task) for task in own]
+    return ArmPlan(
+        arm=arm.name,
+        label=arm.label,
+        role=arm.method.role.value,
+        learns=arm.method.learns,
+        adaptations=sum(adaptations(trial, task) for task in own if task.stage == "run"),
+        tuning_trials=max(len(candidates(trial.spec, task.domain, arm)) for task in own),
+        budget={
+            name: sum(found[name] for found in budgets if name in found)
+            for name in ("adapt", "learn", "tune")
+            if any(name in found for found in budgets)
+        },
+        costs={
+            purpose.value: on_device(total(parts[purpose] for parts in own.values() if purpose in parts))
+            for purpose in Purpose
+            if any(purpose in parts for parts in own.values())
+        },
+    )
+
+
+def this_cpu() -> Device:
+    """This machine, its speed measured on a product of two matrices."""
+    left = np.ones((768, 768), dtype=np.float32)
+    _ = left @ left
+    started = time.perf_counter()
+    for _ in range(4):
+        _ = left @ left
+    flops = 4 * 2 * 768.0**3 / max(1e-9, time.perf_counter() - started)
+    source = "measured now on a matrix product"
+    return Device("this CPU", flops, 1e10, 1e12, source, utilisation=CPU_SHARE)
 
 
 def planned_work(trial: Trial) -> dict[str, float]:
@@ -133,9 +191,8 @@ def planned_work(trial: Trial) -> dict[str, float]:
     try:
         shape = shape_of(trial.model)
     except (InputError, MissingExtraError):
-        return {task.name: budget(trial, task) for task in tasks(trial.spec)}
-    counter = _counter(Path(trial.model))
-    lengths = {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
+        return {task.name: sum(budget(trial, task).values()) for task in tasks(trial.spec)}
+    lengths = _lengths(trial)
     costs = {task.name: task_costs(trial, task, shape, lengths[task.domain]) for task in tasks(trial.spec)}
     return {name: total(parts.values()).flops or 0.0 for name, parts in costs.items()}
 
@@ -146,15 +203,17 @@ def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths]]:
     except (InputError, MissingExtraError) as error:
         how = f"typical of SQuAD, for the data cannot be read here: {error}"
         return trial, {name: Lengths(how=how) for name in trial.spec.domains}
-    trial, counter = with_data(trial), _counter(Path(trial.model))
-    return trial, {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
+    trial = with_data(trial)
+    return trial, _lengths(trial)
 
 
-def _counter(folder: Path) -> TokenCounter:
-    try:
-        return ExactTokens(folder) if (folder / "tokenizer.json").is_file() else EstimatedTokens()
-    except (InputError, MissingExtraError):
-        return EstimatedTokens()
+def _lengths(trial: Trial) -> dict[str, Lengths]:
+    folder = Path(trial.model)
+    counter: TokenCounter = EstimatedTokens()
+    if (folder / "tokenizer.json").is_file():
+        with contextlib.suppress(InputError, MissingExtraError):
+            counter = ExactTokens(folder)
+    return {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
 
 
 def _judge(trial: Trial) -> ModelShape | TokenPrices | None:
@@ -170,108 +229,6 @@ def _judge(trial: Trial) -> ModelShape | TokenPrices | None:
         raise InputError("judge", f"has prices with a field that is not known ({problem})") from None
     except InputError:
         return TokenPrices()
-
-
-def this_cpu() -> Device:
-    """This machine, its speed measured on a product of two matrices."""
-    left = np.ones((768, 768), dtype=np.float32)
-    _ = left @ left
-    started = time.perf_counter()
-    for _ in range(4):
-        _ = left @ left
-    flops = 4 * 2 * 768.0**3 / max(1e-9, time.perf_counter() - started)
-    source = "measured now on a matrix product"
-    return Device("this CPU", flops, 1e10, 1e12, source, utilisation=CPU_SHARE)
-
-
-def plan(
-    trial: Trial,
-    shape: ModelShape,
-    device: Device,
-    rate: DeviceRate,
-    lengths: Mapping[str, Lengths],
-    judge: ModelShape | TokenPrices | None = None,
-) -> Plan:
-    """The plan of a trial on a device; ``lengths`` by the name of the domain.
-
-    ``judge`` is what the trial's judge is priced by: its shape, or its server's prices.
-    """
-    spec = trial.spec
-    trained = [training_of(arm) for arm in trial.arms.values() if arm.method.role not in UNTRAINED]
-    weight = BYTES[spec.dtype]
-    memory = max(memory_estimate(shape, how, 1024, resident=4, weight_bytes=weight) for how in [None, *trained])
-    exam = lengths[spec.compare.domain or next(iter(spec.domains))]
-    longest = f"every answer is put to the judge, its verdicts as long as they may be ({MAX_NEW_TOKENS} tokens)"
-    return Plan(
-        name=spec.name,
-        model=shape.name or spec.model,
-        currency=spec.budget.currency.value,
-        primary=identity("comparison", {"compare": spec.compare.model_dump(), "budget": spec.budget.model_dump()}),
-        tasks=len(tasks(spec)),
-        problems=spec.problems.test,
-        seeds=spec.seeds,
-        deployments=deployments(spec),
-        arms=tuple(_arm(trial, arm, shape, device, rate, lengths) for arm in trial.arms.values()),
-        device=f"{device.name} ({device.source}; {device.utilisation:.0%} of its peak)",
-        rate=f"${rate.dollars_per_hour:.2f} an hour ({rate.source})",
-        memory=memory,
-        fits=memory <= device.memory,
-        detectable=detectable(spec.problems.test, exam.questions),
-        assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest])),
-        judging=None if judge is None else judging_cost(trial, judge, device, rate, lengths),
-    )
-
-
-def _arm(
-    trial: Trial,
-    arm: ResolvedArm,
-    shape: ModelShape,
-    device: Device,
-    rate: DeviceRate,
-    lengths: Mapping[str, Lengths],
-) -> ArmPlan:
-    spec = trial.spec
-    arm_tasks = [task for task in tasks(spec) if task.arm == arm.name]
-    parts = [task_costs(trial, task, shape, lengths[task.domain]) for task in arm_tasks]
-    weight = BYTES[spec.dtype]
-    costs = {
-        purpose.value: timed(
-            total(part[purpose] for part in parts if purpose in part),
-            shape,
-            device,
-            rate=rate,
-            rows=64,
-            weight_bytes=weight,
-        )
-        for purpose in Purpose
-        if any(purpose in part for part in parts)
-    }
-    return ArmPlan(
-        arm=arm.name,
-        label=arm.label,
-        role=arm.method.role.value,
-        learns=arm.method.learns,
-        adaptations=sum(adaptations(trial, task) for task in arm_tasks if task.stage == "run"),
-        tuning_trials=max((len(candidates(spec, task.domain, arm)) for task in arm_tasks), default=0),
-        budget=_budget(trial, arm),
-        costs=costs,
-    )
-
-
-def _budget(trial: Trial, arm: ResolvedArm) -> dict[str, float]:
-    """What an arm may spend over the whole trial, by what it is for."""
-    spec, currency = trial.spec, trial.spec.budget.currency
-    arm_tasks = [task for task in tasks(spec) if task.arm == arm.name]
-    runs = sum(task.stage == "run" for task in arm_tasks)
-    tuned = sum(adaptations(trial, task) for task in arm_tasks if task.stage == "tune")
-    per_problem = known_amount(adapt_limit(spec, 1.0), currency)
-    budget = {"adapt": runs * per_problem * spec.problems.test * sum(spec.budget.ladder)}
-    if arm.method.learns:
-        budget["learn"] = runs * known_amount(learn_limit(spec), currency)
-    budget["tune"] = tuned * per_problem * compared_level(spec, arm.method.learns) * spec.problems.passages
-    if arm.method.learns:
-        budget["tune"] += runs * per_problem * spec.problems.development
-    return budget
 
 
 def detectable(problems: int, questions: float) -> float | None:

@@ -101,7 +101,7 @@ class Progress:
             done=sum(done for done, _ in at),
             of=sum(adaptations(self.trial, task) for task in arm_tasks),
             spent=sum(spent for _, spent in at),
-            budget=sum(budget(self.trial, task) for task in arm_tasks),
+            budget=sum(sum(budget(self.trial, task).values()) for task in arm_tasks),
         )
 
     @property

@@ -1,18 +1,38 @@
-"""The tasks of a trial: what is done in one go and never repeated, what it may spend, how many adaptations it does.
+"""The tasks of a trial: what is done in one go and never repeated, what it may spend, how many adaptations it does, and
+about what it would take. The plan, the schedule and the progress all count by it.
 
-Pure arithmetic on a spec; the plan, the schedule and the progress all count by it.
+What a task may spend is arithmetic on the spec. What it would take is estimated from the lengths of its texts, without
+weights, by the formulas by which work is charged (:mod:`netgain.metering.estimate`). A budget is taken to be used up:
+the texts that an arm writes first, then its kind of training; an investment likewise.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
+from netgain.domains.domain import Domain
+from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
+from netgain.domains.problem import Question
+from netgain.engine.work import Work
+from netgain.metering.estimate import Device, generation_estimate, scoring_estimate, timed, training_estimate
+from netgain.metering.price import Full, Lora, Training
+from netgain.metering.rates import DeviceRate
+from netgain.metering.shape import ModelShape
+from netgain.methods.fitting import Inner
 from netgain.methods.method import Settings
-from netgain.records.cost import Cost
+from netgain.methods.synthetic import SyntheticSettings
+from netgain.model.prices import TokenPrices
+from netgain.model.requests import Part
+from netgain.records.claim import UNTRAINED, Role
+from netgain.records.cost import Cost, Currency, Purpose, total
 from netgain.records.identity import canonical
 from netgain.streams import stream
+from netgain.tokens import EstimatedTokens, TokenCounter
 from netgain.trials.resolve import ResolvedArm, Trial
 from netgain.trials.spec import TrialSpec
+
+WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
+SAMPLE = 16  # problems whose texts are measured
 
 
 @final
@@ -78,15 +98,19 @@ def adaptations(trial: Trial, task: Task) -> int:
     return development * max(1, len(candidates(spec, task.domain, trial.arms[task.arm])))
 
 
-def budget(trial: Trial, task: Task) -> float:
-    """The most that a task may spend inside the matched budget (tuning included), in the trial's currency."""
+def budget(trial: Trial, task: Task) -> dict[str, float]:
+    """The most that a task may spend inside the matched budget (tuning included), in the trial's currency, by what it
+    is for."""
     spec, method = trial.spec, trial.arms[task.arm].method
-    per_problem = adapt_limit(spec, 1.0).amount(spec.budget.currency) or 0.0
-    if task.stage == "run":
-        learn = learn_limit(spec).amount(spec.budget.currency) or 0.0
-        learning = learn + per_problem * spec.problems.development if method.learns else 0.0
-        return per_problem * spec.problems.test * sum(spec.budget.ladder) + learning
-    return per_problem * compared_level(spec, method.learns) * adaptations(trial, task) * spec.problems.passages
+    per_problem = spec.budget.per_problem
+    if task.stage == "tune":
+        level = compared_level(spec, method.learns)
+        return {"tune": per_problem * level * adaptations(trial, task) * spec.problems.passages}
+    adapt = {"adapt": per_problem * spec.problems.test * sum(spec.budget.ladder)}
+    if not method.learns:
+        return adapt
+    learn = known_amount(learn_limit(spec), spec.budget.currency)
+    return {**adapt, "learn": learn, "tune": per_problem * spec.problems.development}
 
 
 def candidates(spec: TrialSpec, domain: str, arm: ResolvedArm) -> list[dict[str, Any]]:
@@ -115,3 +139,150 @@ def candidates(spec: TrialSpec, domain: str, arm: ResolvedArm) -> list[dict[str,
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """These settings with some of them changed, validated anew."""
     return type(settings).model_validate(settings.model_dump() | dict(changes))
+
+
+# -- about what it takes
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """Typical lengths in tokens, and how many questions a problem has; ``how`` says where they are from."""
+
+    passage: float = 180.0
+    question: float = 40.0
+    answer: float = 8.0
+    edit: float = 150.0
+    questions: float = 5.0
+    how: str = "typical of SQuAD"
+
+
+def measured(domain: Domain, spec: TrialSpec, counter: TokenCounter) -> Lengths:
+    """The lengths of a domain's own texts, over the first problems of the test."""
+    problems = domain.problems("test", min(SAMPLE, spec.problems.test), spec.seed)
+    prompts = domain.prompts
+    form = next(iter(prompts.formats.values()), None)
+    questions = [question for problem in problems for question in problem.questions]
+    return Lengths(
+        passage=_mean(counter.count([problem.material.text for problem in problems]), 1.0),
+        question=_mean(counter.count([prompts.ask(question.text) for question in questions]), 1.0),
+        answer=_mean(counter.count([question.answers[0] for question in questions]), 1.0) + 1,
+        edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
+        questions=len(questions) / len(problems),
+        how=f"those of {type(domain).__name__}, {counter.how}",
+    )
+
+
+def _mean(values: Sequence[float], least: float) -> float:
+    return max(least, sum(values) / len(values)) if values else least
+
+
+def task_costs(trial: Trial, task: Task, shape: ModelShape, lengths: Lengths) -> dict[Purpose, Cost]:
+    """About what one task takes, by purpose."""
+    spec, arm = trial.spec, trial.arms[task.arm]
+    exam = _exam(arm, shape, lengths)
+    if task.stage == "tune":
+        problems, level = adaptations(trial, task) * spec.problems.passages, compared_level(spec, arm.method.learns)
+        return {Purpose.TUNE: problems * (total(_used_up(spec, arm, shape, lengths, level).values()) + exam)}
+    costs: dict[Purpose, Cost] = {}
+    for level in spec.budget.ladder:
+        for purpose, cost in _used_up(spec, arm, shape, lengths, level).items():
+            costs[purpose] = costs.get(purpose, Cost.zero()) + spec.problems.test * cost
+    if arm.method.learns:
+        invested = _used_up(spec, arm, shape, lengths, spec.budget.learn * deployments(spec))
+        costs[Purpose.LEARN] = total(invested.values())
+        developed = total(_used_up(spec, arm, shape, lengths, 1.0).values()) + exam
+        costs[Purpose.TUNE] = spec.problems.development * developed
+    exams = spec.problems.test * len(spec.budget.ladder) * exam
+    costs[Purpose.EVALUATE] = exams + _beside(spec, shape, lengths)
+    return costs
+
+
+def _used_up(
+    spec: TrialSpec, arm: ResolvedArm, shape: ModelShape, lengths: Lengths, level: float
+) -> dict[Purpose, Cost]:
+    """The budget of a level used up: the texts that are written first, the rest in training on them."""
+    if arm.method.role in UNTRAINED:
+        return {}
+    currency = spec.budget.currency
+    limit = known_amount(adapt_limit(spec, level), currency)
+    written = Cost.zero()
+    if arm.method.role in WRITING:
+        edits = (arm.settings.edits if isinstance(arm.settings, SyntheticSettings) else 1) * max(1.0, level)
+        once = generation_estimate(shape, round(lengths.passage + 40), round(lengths.edit))
+        price = known_amount(once, currency)
+        written = once * (min(edits, 0.5 * limit / price) if price else edits)
+    batch = _inner(arm).batch_size
+    step = training_estimate(shape, [round(lengths.passage)] * batch, training=training_of(arm), batch_size=batch)
+    left = max(0.0, limit - known_amount(written, currency))
+    price = known_amount(step, currency)
+    trained = step * (left / price if price else 0.0)
+    purpose = Purpose.TEACH if arm.method.role is Role.TEACHER else Purpose.PROPOSE
+    return {Purpose.ADAPT: trained} | ({purpose: written} if arm.method.role in WRITING else {})
+
+
+def known_amount(cost: Cost, currency: Currency) -> float:
+    """The amount in a currency, 0 where it is unknown."""
+    return cost.amount(currency) or 0.0
+
+
+def training_of(arm: ResolvedArm) -> Training:
+    """What an arm trains, as its settings say; SEAL's LoRA where they say nothing."""
+    inner = _inner(arm)
+    return Full() if inner.kind == "full" else Lora(inner.rank, inner.target_modules)
+
+
+def _inner(arm: ResolvedArm) -> Inner:
+    return arm.settings if isinstance(arm.settings, Inner) else Inner()
+
+
+def _exam(arm: ResolvedArm, shape: ModelShape, lengths: Lengths) -> Cost:
+    """The questions of one problem."""
+    prompt = lengths.question + (lengths.passage if arm.method.role is Role.IN_CONTEXT else 0.0)
+    return lengths.questions * generation_estimate(shape, round(prompt), max(1, round(lengths.answer)))
+
+
+def _beside(spec: TrialSpec, shape: ModelShape, lengths: Lengths) -> Cost:
+    """Controls and drift after each adaptation at the levels where they are asked, and the stream's exams."""
+    examined = spec.problems.test * sum(level in spec.budget.ladder for level in spec.exam.at)
+    answer = generation_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
+    score = scoring_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
+    stream = spec.exam.stream * (spec.exam.stream + 1) * lengths.questions
+    return examined * (2 * spec.exam.controls * answer + spec.exam.drift * score) + stream * answer
+
+
+# -- the judge
+
+
+def judging_cost(
+    trial: Trial, judge: ModelShape | TokenPrices, device: Device, rate: DeviceRate, lengths: Mapping[str, Lengths]
+) -> Cost:
+    """All of a judge's verdicts, each as long as it may be: by its shape on this device, or by prices; a server's take
+    no time on it."""
+    (frame,) = EstimatedTokens().count([judge_prompt(Question("", ("",)), "")])
+    cost = Cost.zero()
+    for task in tasks(trial.spec):
+        domain = lengths[task.domain]
+        prompt = round(frame + domain.question + 2 * domain.answer)
+        cost = cost + _verdicts(trial, task, domain.questions) * _verdict(judge, prompt)
+    if isinstance(judge, ModelShape):
+        return timed(cost, judge, device, rate=rate, rows=64, weight_bytes=4)
+    return replace(cost, seconds=0.0) if "url" in (trial.spec.judge or {}) else cost
+
+
+def _verdicts(trial: Trial, task: Task, questions: float) -> float:
+    """How many answers of a task are put to the judge; in tuning and streams only where its verdicts are the grades."""
+    spec = trial.spec
+    decides = spec.grades == "judge"
+    if task.stage == "tune":
+        return adaptations(trial, task) * spec.problems.passages * questions if decides else 0.0
+    levels = sum(level in spec.budget.ladder for level in spec.exam.at)
+    controls = spec.problems.test * levels * 2 * spec.exam.controls
+    stream = spec.exam.stream * (spec.exam.stream + 1) * questions if decides else 0.0
+    return spec.problems.test * len(spec.budget.ladder) * questions + controls + stream
+
+
+def _verdict(judge: ModelShape | TokenPrices, prompt: int) -> Cost:
+    if isinstance(judge, ModelShape):
+        return generation_estimate(judge, prompt, MAX_NEW_TOKENS)
+    return judge.cost(Part(Work(positions=prompt, real=prompt, generated=MAX_NEW_TOKENS)))

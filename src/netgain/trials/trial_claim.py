@@ -1,14 +1,12 @@
 """From the rows of a trial to its claim: the same record that a published comparison is distilled to.
 
-Each domain is a setting of the claim, each method on each rung of the budget ladder an arm, each seed a run with its
+Each domain is a setting of the claim, each method at each level of the budget ladder an arm, each seed a run with its
 own verdicts on the same problems. Rows of an unfinished trial make a claim too; it says how much is missing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean
-from typing import Self, final
 
 from netgain.domains.grading import agreement, obvious
 from netgain.records.claim import (
@@ -27,12 +25,20 @@ from netgain.records.claim import (
     owner_name,
 )
 from netgain.records.provenance import Judging, RunSetup, Source
-from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning
-from netgain.trials import charges as billing
-from netgain.trials import row_findings
+from netgain.records.samples import Adaptation, Row, Tuning
+from netgain.trials.outcome import (
+    FILE,
+    Cell,
+    Outcome,
+    arm_name,
+    charges,
+    findings,
+    most_spent,
+    reward_runs,
+    summed,
+)
 from netgain.trials.spec import TrialSpec
 
-FILE = "samples.jsonl"
 CONTROLS = ("seen", "skill")
 _WORDS = (
     (Role.FROZEN, ("frozen",)),
@@ -42,65 +48,12 @@ _WORDS = (
     (Role.SYNTHETIC, ("synthetic", "rejection", "entity", "distil", "best-of")),
     (Role.PASSAGE, ("passage", "finetune", "fine-tune", "paraphras", "pretrain")),
 )
-Cell = tuple[str, str, float]  # domain, arm, rung
 
 
 def guess_role(method: str) -> Role:
     """The role that a method's name suggests, for rows that are read without the method's code at hand."""
     name = method.lower().replace("_", "-")
     return next((role for role, words in _WORDS if any(word in name for word in words)), Role.OTHER)
-
-
-@final
-@dataclass(frozen=True)
-class Outcome:
-    """The rows of a trial sorted by kind; of rows with one identity the last counts."""
-
-    spec: TrialSpec
-    adaptations: dict[Cell, dict[tuple[int, str], Adaptation]] = field(default_factory=dict)
-    development: dict[Cell, list[Adaptation]] = field(default_factory=dict)
-    investments: dict[tuple[str, str], dict[int, Investment]] = field(default_factory=dict)
-    tunings: dict[tuple[str, str], Tuning] = field(default_factory=dict)
-    retentions: dict[tuple[str, str], dict[int, AdaptationStream]] = field(default_factory=dict)
-    strangers: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, spec: TrialSpec, rows: Iterable[Row]) -> Self:
-        found = cls(spec)
-        for row in rows:
-            if row.domain in spec.domains and row.arm in spec.arms:
-                found._add(row)
-            else:
-                found.strangers.add(f"{row.domain}/{row.arm}")
-        return found
-
-    def _add(self, row: Row) -> None:
-        key = (row.domain, row.arm)
-        match row:
-            case Adaptation(stage="development"):
-                self.development.setdefault((*key, row.rung), []).append(row)
-            case Adaptation():
-                self.adaptations.setdefault((*key, row.rung), {})[row.seed, row.problem] = row
-            case Investment():
-                self.investments.setdefault(key, {})[row.seed] = row
-            case Tuning():
-                self.tunings[key] = row
-            case AdaptationStream():
-                self.retentions.setdefault(key, {})[row.seed] = row
-
-    def cells(self) -> list[Cell]:
-        """Domain, arm and rung of all that was examined, in the order of the spec."""
-        places = {(d, a): (i, j) for i, d in enumerate(self.spec.domains) for j, a in enumerate(self.spec.arms)}
-        return sorted(self.adaptations, key=lambda cell: (*places[cell[:2]], cell[2]))
-
-    def own_rung(self, domain: str, arm: str, role: Role) -> float:
-        """The rung on which an arm is compared; what is not trained costs the same on any rung, so any will do."""
-        learns = (domain, arm) in self.investments
-        wanted = 1.0 if learns else self.spec.budget.matched_level
-        there = [rung for d, a, rung in self.adaptations if (d, a) == (domain, arm)]
-        if role in UNTRAINED and there and wanted not in there:
-            return max((rung for rung in there if rung <= wanted), default=min(there))
-        return wanted
 
 
 def claim_of(
@@ -123,9 +76,6 @@ def claim_of(
     cells = outcome.cells()
     arms = tuple(_arm(outcome, cell, role_of[cell[1]], exams[cell[0]], controls) for cell in cells)
     headline, rival = _headline(spec, arms)
-    of_rows = row_findings.findings(outcome.adaptations, outcome.investments, outcome.strangers, spec.budget.currency)
-    found = [*row_findings.limited(spec), *of_rows]
-    found += [*row_findings.unlearned(outcome.investments, outcome.tunings, outcome.development, role_of)]
     return Claim(
         name=spec.name,
         title=spec.question or spec.name,
@@ -134,25 +84,16 @@ def claim_of(
         rival=rival,
         exams=tuple(exam for exam in exams.values() if exam.problems),
         arms=arms,
-        reward_runs=billing.reward_runs(outcome.investments),
-        continual=tuple(_continual(key, found) for key, found in outcome.retentions.items() if _kept(found)),
-        charges=tuple(
-            billing.charges(
-                outcome.adaptations, outcome.investments, outcome.tunings, outcome.development, outcome.retentions, FILE
-            )
-        ),
+        reward_runs=reward_runs(outcome),
+        continual=tuple(_continual(outcome)),
+        charges=tuple(charges(outcome)),
         tokens="as counted by the meter",
-        findings=tuple(found),
+        findings=tuple(findings(outcome, role_of)),
         terms=_terms(outcome, role_of, controls, device),
         searches=tuple(_searches(outcome.tunings)),
         judging=_judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
         setup=setup,
     )
-
-
-def arm_name(cell: Cell) -> str:
-    """How a claim calls an arm of a trial."""
-    return f"{cell[0]}/{cell[1]}@{cell[2]:g}"
 
 
 def _exam(outcome: Outcome, domain: str) -> Exam:
@@ -196,12 +137,13 @@ def _controls(exams: Iterable[Exam], primary: str) -> tuple[str, ...]:
 
 
 def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[str, ...]) -> Arm:
-    domain, method, rung = cell
+    domain, method, level = cell
     spec, rows = outcome.spec, outcome.adaptations[cell]
     seeds = sorted({seed for seed, _ in rows})
     runs = tuple(_run(exam, seed, rows, controls) for seed in seeds)
     invested = outcome.investments.get((domain, method), {})
-    own = rung == outcome.own_rung(domain, method, role)
+    before = summed(row.rejected for row in invested.values())
+    own = level == outcome.own_level(domain, method, role)
     budgets = [row.budget for row in rows.values() if row.budget is not None]
     primary = [value for run in runs for value in _means(exam, run, spec.compare.exam)]
     by_seed = {
@@ -209,35 +151,31 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
     }
     return Arm(
         name=arm_name(cell),
-        label=_label(spec, method) + ("" if own else f" at {rung:g}x the budget"),
+        label=(spec.arms[method].label or method) + ("" if own else f" at {level:g}x the budget"),
         setting=domain,
         role=role,
         model=spec.model,
         exam=domain,
-        accuracy=fmean(primary) if primary else None,
+        accuracy=_mean(primary),
         n_problems=len({problem for _, problem in rows}),
         n_questions=sum(kind == spec.compare.exam for problem in exam.problems for kind in problem.kinds),
         seeds=len(seeds),
         invests=(owner_name(domain, method, "investment"),) if invested else (),
-        sources=(Source(file=FILE, field=f"domain={domain}, arm={method}, rung={rung:g}"),),
+        sources=(Source(file=FILE, field=f"domain={domain}, arm={method}, rung={level:g}"),),
         trial=TrialArm(
             method=method,
-            rung=rung,
+            rung=level,
             own=own,
             learns=bool(invested),
             development=_development(outcome, cell),
             budget=max(budgets, default=None),
-            most_spent=billing.most_spent(rows.values(), spec.budget.currency),
+            most_spent=most_spent(rows.values(), spec.budget.currency),
             runs=runs,
-            rejected=billing.summed(row.rejected for row in rows.values()),
-            rejected_before=billing.mean(row.rejected for row in invested.values()),
+            rejected=summed(row.rejected for row in rows.values()),
+            rejected_before={name: value / len(invested) for name, value in before.items()},
             divergence=tuple(fmean(values) for values in by_seed.values() if values),
         ),
     )
-
-
-def _label(spec: TrialSpec, method: str) -> str:
-    return spec.arms[method].label or method
 
 
 def _run(exam: Exam, seed: int, rows: dict[tuple[int, str], Adaptation], controls: tuple[str, ...]) -> SeedRun:
@@ -273,8 +211,8 @@ def _means(exam: Exam, run: SeedRun, kind: str) -> list[float]:
 
 
 def _development(outcome: Outcome, cell: Cell) -> float | None:
-    """Accuracy on development problems on the matched rung: from rows examined there, which arms that learn have (their
-    tuning does without what they learned), else as tuning measured it. What failed counts as wrong."""
+    """Accuracy on development problems at the matched level: from rows examined there, which arms that learn have
+    (their tuning does without what they learned), else as tuning measured it. What failed counts as wrong."""
     kinds = {outcome.spec.compare.exam}
     marks = [[a.correct for a in row.answers if a.kind in kinds] for row in outcome.development.get(cell, [])]
     if any(marks):
@@ -292,24 +230,24 @@ def _headline(spec: TrialSpec, arms: tuple[Arm, ...]) -> tuple[str | None, str |
     return headline, rival if rival != headline else None
 
 
-def _kept(found: dict[int, AdaptationStream]) -> list[AdaptationStream]:
-    sizes = [len(row.problems) for row in found.values() if row.status == "ok"]
-    most = max(sizes, default=0)
-    return [
-        row
-        for row in found.values()
-        if row.status == "ok" and most and len(row.matrix) == most + 1 and {len(r) for r in row.matrix} == {most}
-    ]
+def _continual(outcome: Outcome) -> Iterator[Continual]:
+    """The mean matrix of each arm's whole streams, one a seed; those that ended early are left out."""
+    for key, found in outcome.retentions.items():
+        well = [row for row in found.values() if row.status == "ok"]
+        most = max((len(row.problems) for row in well), default=0)
+        runs = tuple(
+            row.matrix
+            for row in well
+            if most and len(row.matrix) == most + 1 and {len(r) for r in row.matrix} == {most}
+        )
+        if runs:
+            mean = tuple(tuple(_mean(column) for column in zip(*rows, strict=True)) for rows in zip(*runs, strict=True))
+            yield Continual(name="/".join(key), sequences=len(runs), mean=mean, runs=runs, sources=(Source(file=FILE),))
 
 
-def _continual(key: tuple[str, str], found: dict[int, AdaptationStream]) -> Continual:
-    kept = _kept(found)
-    mean = []
-    for cells in zip(*(row.matrix for row in kept), strict=True):
-        columns = [[value for value in column if value is not None] for column in zip(*cells, strict=True)]
-        mean.append(tuple(fmean(column) if column else None for column in columns))
-    runs = tuple(row.matrix for row in kept)
-    return Continual(name="/".join(key), sequences=len(kept), mean=tuple(mean), runs=runs, sources=(Source(file=FILE),))
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _searches(tunings: dict[tuple[str, str], Tuning]) -> list[Search]:
@@ -353,18 +291,16 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
 
 
 def _done(outcome: Outcome, domain: str, arm: str, role: Role) -> int:
-    """How many of an arm's seeds have every test problem on every rung that was begun.
+    """How many of an arm's seeds have every test problem at every level that was begun.
 
     What is never trained answers the same under every seed: one run stands for all.
     """
     spec = outcome.spec
-    counts: dict[int, list[int]] = {}
-    rungs = [cell for cell in outcome.adaptations if cell[:2] == (domain, arm)]
-    seeds = {seed for cell in rungs for seed, _ in outcome.adaptations[cell]}
-    for cell in rungs:
-        for seed in seeds:
-            counts.setdefault(seed, []).append(sum(s == seed for s, _ in outcome.adaptations[cell]))
-    done = sum(min(found) >= spec.problems.test for found in counts.values())
+    levels = [
+        Counter(seed for seed, _ in rows) for cell, rows in outcome.adaptations.items() if cell[:2] == (domain, arm)
+    ]
+    seeds = {seed for found in levels for seed in found}
+    done = sum(all(found[seed] >= spec.problems.test for found in levels) for seed in seeds)
     return spec.seeds if done and role in UNTRAINED else min(done, spec.seeds)
 
 
@@ -385,5 +321,5 @@ def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
         kappa=found.kappa,
         lenient=found.lenient,
         strict=found.strict,
-        spent=billing.summed(row.judging for row in examined),
+        spent=summed(row.judging for row in examined),
     )
