@@ -65,11 +65,11 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         terms=claim.terms,
         domains=domains,
         break_even=break_even_rows(evidence, tested),
-        regimes=descriptive.regime_rows(evidence),
+        regimes=descriptive.regime_rows(evidence, tested),
         spread=descriptive.spread_rows(evidence),
         compute=descriptive.compute_rows(evidence),
         card=descriptive.card_rows(evidence),
-        retentions=retentions if claim.terms else [],
+        retentions=retentions if evidence.domains else [],
         judging=claim.judging,
         setup=claim.setup,
     )
