@@ -12,7 +12,7 @@ demo: $(BIN)/.train
 	$(BIN)/netgain run --out runs/demo
 
 audit: $(BIN)/.ok
-	$(BIN)/netgain audit --html netgain-audit.html
+	$(BIN)/netgain audit
 
 test: $(BIN)/.dev
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
@@ -45,4 +45,4 @@ $(BIN)/.dev: $(BIN)/.train
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-latest .venv-lowest dist build netgain-audit.html runs
+	rm -rf $(VENV) .venv-latest .venv-lowest dist build netgain-audit*.html runs

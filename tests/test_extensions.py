@@ -11,7 +11,19 @@ from netgain import extensions
 from netgain.domains import Domain
 from netgain.domains.squad import Squad
 from netgain.errors import InputError
-from netgain.extensions import BUILT_IN, FORMS, Kind, find, find_domain, find_method, names, relative_to, source_digest
+from netgain.extensions import (
+    BUILT_IN,
+    FORMS,
+    Kind,
+    find,
+    find_domain,
+    find_method,
+    names,
+    relative_to,
+    said_by,
+    source_digest,
+    where_raised,
+)
 from netgain.records.claim import Role
 
 KINDS: tuple[Kind, ...] = ("method", "domain", "reader")
@@ -124,6 +136,15 @@ def test_what_is_wrong_with_a_users_file_is_said(tmp_path: Path, text: str, prob
     (tmp_path / "own.py").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=problem):
         find_method("own.py:Mine", tmp_path)
+
+
+def test_a_mistake_in_a_users_class_is_traced_to_its_own_line(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(DOMAIN.replace(": ...", ":\n        return tuple(map(float.fromhex, 'xy'))"))
+    mine = find_domain("own.py:Mine", tmp_path)
+    with pytest.raises(ValueError, match="hexadecimal") as raised:
+        mine().problems("test", 1, 0)
+    assert where_raised(raised.value, mine) == f"{tmp_path / 'own.py'}:4"
+    assert said_by(raised.value).startswith("ValueError: invalid hexadecimal")
 
 
 def test_a_domain_needs_its_problems_only(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Every code block and every command of README.md and docs/*.md runs as it stands there.
 
-A Python or YAML block is saved under the file name in backticks, if any, of the paragraph above it; a Python block is
+A block is saved under the file name of its language in backticks, if any, in the paragraph above it; a Python block is
 run then, with what the page's blocks before it defined, and a YAML block is read as a trial. Commands run one after
 another in the page's own folder and must succeed; only sizes are cut down: a run examines one problem. A block that is
 not run says why, in an HTML comment above it: ``<!-- not run: reason -->``. Below ``<!-- planned: reason -->`` a trial
@@ -25,9 +25,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"<!-- (not run|planned): \S[^>]*-->\s*\Z")
-FILE_NAME = re.compile(r"`([\w-]+\.(?:py|yaml))`")
+FILE_NAME = re.compile(r"`([\w/-]+\.(?:py|yaml|md|jsonl))`")
+ENDINGS = {"python": ".py", "yaml": ".yaml", "markdown": ".md", "json": ".jsonl"}
 SMALL = "--limit 1 --jobs 1 --set seeds=1 --set tuning.trials=0 -q"
-LANGUAGES = {"python", "yaml", "sh", "bash", ""}  # without a language: an illustration
+LANGUAGES = {*ENDINGS, "sh", "bash", ""}  # without a language: an illustration
 
 
 class Block(NamedTuple):
@@ -44,7 +45,7 @@ def blocks(page: Path) -> list[Block]:
         before = text[start : match.start()].rstrip()
         names = FILE_NAME.findall(before.rpartition("\n\n")[2])
         language = match["language"]
-        saved = next((name for name in reversed(names) if language in ("python", "yaml")), None)
+        saved = next((name for name in reversed(names) if Path(name).suffix == ENDINGS.get(language)), None)
         found.append(Block(language, match["text"], saved, mark[1] if (mark := MARK.search(before)) else ""))
         start = match.end()
     return found
@@ -61,6 +62,7 @@ def test_what_the_page_shows_runs(page: Path, tree: Path, monkeypatch: pytest.Mo
         if block.mark == "not run":
             continue
         if block.saved_as:
+            Path(block.saved_as).parent.mkdir(exist_ok=True)
             Path(block.saved_as).write_text(block.text, encoding="utf-8")
         if block.language == "python" and page.name != "README.md":
             exec(compile(block.text, f"{page.name}: {block.saved_as or 'Python'}", "exec"), names)  # noqa: S102

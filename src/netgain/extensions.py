@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, get_origin
 
+from pydantic import ValidationError
+
 from netgain.errors import InputError, nearest
 from netgain.records.identity import digest, short_hash
 
@@ -121,10 +123,25 @@ def source_digest(found: type[Any]) -> str:
     return digest("method", text)
 
 
-def where_raised(error: Exception) -> str:
-    """``file:line`` of the innermost call in which an error of a user's file was raised."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{last.filename}:{last.lineno}"
+def where_raised(error: Exception, *classes: type[Any]) -> str:
+    """``file:line`` where an error left the files of these classes: the last call in one of them, else the last of all.
+
+    What a user has to mend is the line of their own that called something wrongly, not the library that noticed.
+    """
+    files = {inspect.getfile(one) for one in classes}
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((frame for frame in reversed(frames) if frame.filename in files), frames[-1])
+    path = Path(last.filename)
+    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{last.lineno}"
+
+
+def said_by(error: Exception) -> str:
+    """An error's kind and what it says, of many mistakes the first."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{error.title}: " + (f"field {place!r}: {first['msg']}" if place else first["msg"])
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _load(kind: Kind, target: str, where: str) -> type[Any]:

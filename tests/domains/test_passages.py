@@ -10,6 +10,8 @@ from netgain.domains import Domain
 from netgain.domains.passages import Passages, PassagesSettings
 from netgain.domains.reading import Shares
 from netgain.errors import InputError
+from netgain.trials.resolve import resolve, with_data
+from netgain.trials.store import describe_run
 
 GOOD = "# The old mill\n\nIt was built in 1820.\n\n## History\nIt burnt in 1901.\n\n## Questions\n\n{questions}"
 PAIRS = "Q: When was it built?\nA: 1820\nA: in 1820\n\n- q: When did it burn?\n- a: 1901\n"
@@ -38,6 +40,16 @@ def test_a_markdown_file_is_a_problem(tmp_path: Path) -> None:
     assert problem.questions[1].text == "Topic: The old mill\nQuestion: When did it burn?"
     assert domain.grade(problem.questions[0], "In 1820.").correct
     assert problem.id.startswith("the-old-mill-")
+
+
+def test_the_question_that_a_page_shows_as_an_example_stands_alone(tmp_path: Path) -> None:
+    write(tmp_path, "notes/development/mill.md", GOOD.format(questions=PAIRS))
+    write(tmp_path, "notes/test.jsonl", line("One", split="test"))
+    fields: dict[str, Any] = {"domains": {"notes": {"kind": "passages", "path": str(tmp_path / "notes")}}}
+    fields |= {"name": "mill", "budget": {"per_problem": 1e9, "ladder": [1, 2]}, "compare": {"arm": "passage"}}
+    fields |= {"arms": {"frozen": {"method": "frozen"}, "passage": {"method": "finetune"}}}
+    (shown,) = describe_run(with_data(resolve(fields))).questions
+    assert (shown.question, shown.answer) == ("When was it built?", "1820")
 
 
 def test_a_json_line_is_a_problem_and_files_may_be_mixed(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """The descriptive rows of a verdict: arms, the luck of runs, where compute went, what is best under a restriction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from netgain.analysis import crossed
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import Interval
-from netgain.analysis.matching import TOLERANCE, best_of, closed_book
+from netgain.analysis.matching import TOLERANCE, Contest, best_of, closed_book
 from netgain.analysis.rows import CardRow, ComputeRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow
 from netgain.metering import ledger
@@ -130,11 +130,7 @@ def _rejected(evidence: Evidence, arm: Arm) -> dict[str, float]:
 
 def spread_rows(evidence: Evidence) -> list[SpreadRow]:
     """The luck of runs and of settings, for every trained arm of a trial at its own budget level."""
-    if evidence.claim.terms is None:
-        return []
-    return [
-        _spread(evidence, setting, name) for setting in evidence.settings for name in closed_book(evidence, setting)
-    ]
+    return [_spread(evidence, setting, name) for setting in evidence.domains for name in closed_book(evidence, setting)]
 
 
 def _spread(evidence: Evidence, setting: str, name: str) -> SpreadRow:
@@ -154,9 +150,7 @@ def _spread(evidence: Evidence, setting: str, name: str) -> SpreadRow:
 
 def compute_rows(evidence: Evidence) -> list[ComputeRow]:
     """Where each arm's compute went at its own budget level of a trial, by purpose, for one problem."""
-    if evidence.claim.terms is None:
-        return []
-    return [row for setting in evidence.settings for name in evidence.own(setting) for row in _compute(evidence, name)]
+    return [row for setting in evidence.domains for name in evidence.own(setting) for row in _compute(evidence, name)]
 
 
 def _compute(evidence: Evidence, name: str) -> list[ComputeRow]:
@@ -176,9 +170,7 @@ def _compute(evidence: Evidence, name: str) -> list[ComputeRow]:
 
 def card_rows(evidence: Evidence) -> list[CardRow]:
     """What each method took in a whole trial."""
-    if evidence.claim.terms is None:
-        return []
-    return [_card(evidence, setting, name) for setting in evidence.settings for name in evidence.own(setting)]
+    return [_card(evidence, setting, name) for setting in evidence.domains for name in evidence.own(setting)]
 
 
 def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
@@ -213,13 +205,10 @@ def _sum(charges: Iterable[Charge]) -> Cost:
     return known_total(charge.cost for charge in charges)[0]
 
 
-def regime_rows(evidence: Evidence) -> list[RegimeRow]:
+def regime_rows(evidence: Evidence, contests: Sequence[Contest]) -> list[RegimeRow]:
     """What to do in a trial's domains where something is not allowed; each choice made on development problems."""
-    terms = evidence.claim.terms
-    if terms is None:
-        return []
-    tested = [(setting, evidence.method(setting, terms.compare)) for setting in evidence.settings]
-    return [row for setting, arm in tested if arm is not None for row in _regimes(evidence, setting, arm)]
+    tested = [contest for contest in contests if contest.setting in evidence.domains]
+    return [row for contest in tested for row in _regimes(evidence, contest.setting, contest.arm)]
 
 
 def _regimes(evidence: Evidence, setting: str, arm: str) -> Iterable[RegimeRow]:

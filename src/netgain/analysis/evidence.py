@@ -142,6 +142,11 @@ class Evidence:
         primary = self.claim.terms.setting if self.claim.terms else ""
         return sorted(dict.fromkeys(arm.setting for arm in self.claim.arms), key=lambda setting: setting != primary)
 
+    @property
+    def domains(self) -> list[str]:
+        """The settings of a trial of our own, of which more is told; a published claim has none."""
+        return self.settings if self.claim.terms else []
+
     def weights(self, units: int) -> Floats:
         """Bootstrap weights for this many problems: the same for every statistic, so that parts add up."""
         if units not in self._weights:

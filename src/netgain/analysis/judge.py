@@ -7,7 +7,14 @@ from netgain.analysis.decomposition import amortisations, break_even_rows, decom
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
 from netgain.analysis.rows import DomainRow
-from netgain.analysis.verdict import Comparison, DecompositionRow, Headline, RetentionTable, Verdict
+from netgain.analysis.verdict import (
+    Comparison,
+    DecompositionRow,
+    Headline,
+    RetentionTable,
+    Verdict,
+    primary_row,
+)
 from netgain.errors import InputError
 from netgain.records.claim import BEST_CONVENTIONAL, Claim, Terms
 
@@ -65,11 +72,11 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         terms=claim.terms,
         domains=domains,
         break_even=break_even_rows(evidence, tested),
-        regimes=descriptive.regime_rows(evidence),
+        regimes=descriptive.regime_rows(evidence, tested),
         spread=descriptive.spread_rows(evidence),
         compute=descriptive.compute_rows(evidence),
         card=descriptive.card_rows(evidence),
-        retentions=retentions if claim.terms else [],
+        retentions=retentions if evidence.domains else [],
         judging=claim.judging,
         setup=claim.setup,
     )
@@ -84,7 +91,7 @@ def _domain(
     labels: dict[str, str],
 ) -> DomainRow:
     """The verdict on one domain of a trial, in the trial's own currency."""
-    row = sentences.primary_row([row for row in parts if row.currency == terms.currency], contest.arm)
+    row = primary_row([row for row in parts if row.currency == terms.currency], contest.arm)
     ends = (contest.arm, contest.rival, terms.exam)
     mine = [found for found in compared if found.exam == terms.exam]
     comparison = next((found for found in mine if (found.a, found.b, found.exam) == ends), None)

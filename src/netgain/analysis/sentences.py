@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind
-from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict
-from netgain.records.claim import Terms
+from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict, primary_row
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging
 
@@ -54,19 +53,6 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def primary_row(rows: Sequence[DecompositionRow], arm: str | None) -> DecompositionRow | None:
-    """The row that the verdict rests on: the headline arm, charged for its outer loop, in the first known currency.
-
-    FLOPs come first; where they are unknown, or the outer loop's are, updates, then tokens.
-    """
-    mine = [row for row in rows if row.arm == arm and row.basis == "with outer loop"]
-    uncharged = {row.currency: row.budget_per_problem for row in rows if row.arm == arm and row.basis == "adapt only"}
-    order = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED)
-    known = [row for currency in order for row in mine if row.currency == currency and row.method_part]
-    charged = [r for r in known if not (r.budget_incomplete and r.budget_per_problem == uncharged.get(r.currency))]
-    return next(iter([*charged, *known, *mine]), None)
-
-
 def judgement(row: DecompositionRow | None, equivalent: float | None, *, fixed: bool) -> HeadlineKind:
     """What the intervals of the matched comparison allow to be said; ``fixed``: a trial named its rival itself.
 
@@ -112,7 +98,10 @@ def sentence(
         gained = f"{interval(row.method_part)} points over {rival} {_at(row)}"
     part = row.method_part
     doubt = ", not distinguishable from zero" if part.low <= 0 <= part.high and kind != "no difference" else ""
-    rest = _unmatched(row, labels, compared) if kind == "unmatched" else ""
+    rest = ""
+    if kind == "unmatched":
+        more = over_dearer(row, labels, compared)
+        rest = f"{f'; {more}' if more else ''}; what equal compute would have bought was not measured"
     opening = _opening(kind, label, rival, row, compared)
     return f"{opening}: {gained}{doubt}{rest}."
 
@@ -127,7 +116,7 @@ def _opening(kind: HeadlineKind, arm: str, rival: str, row: DecompositionRow, co
         "rival ahead": f"{arm} falls behind {rival}",
         "no gain": f"{arm}'s gain over the frozen model is not distinguishable from zero",
         "nothing left": f"None of {arm}'s gain is distinguishable from what equal compute buys",
-        "unmatched": f"{arm} gains, but no arm to compare it with was given its compute",
+        "unmatched": f"{arm} gains, but {unmatched(row)}",
     }.get(kind, f"{arm} gains more than equal compute buys")
 
 
@@ -147,8 +136,17 @@ def _why_unknown(row: DecompositionRow) -> str:
     return "the frozen model was not examined on the same questions"
 
 
-def _unmatched(row: DecompositionRow, labels: dict[str, str], compared: Sequence[Comparison]) -> str:
-    """Who was given more than the arm, where nobody had as much; and what that leaves open."""
+def unmatched(row: DecompositionRow) -> str:
+    """Why an arm that is ahead of its rival is not ahead at equal compute."""
+    if row.budget_incomplete:
+        return "its own compute is known only in part"
+    if row.dearer:
+        return "no conventional arm was given equal compute, only less or more"
+    return "no conventional arm was given as much compute"
+
+
+def over_dearer(row: DecompositionRow, labels: dict[str, str], compared: Sequence[Comparison]) -> str:
+    """How far the arm is ahead of those that cost more: where it is clearly ahead, the strongest evidence there is."""
     known = {(other.a, other.b): other for other in reversed(compared)}
     dearer = [
         f"{labels[name]} {points(other.difference)}"
@@ -156,8 +154,7 @@ def _unmatched(row: DecompositionRow, labels: dict[str, str], compared: Sequence
         for name in row.dearer
         if (other := known.get((row.arm, name)))
     ]
-    more = f"; over arms that cost more: {', '.join(dearer)}" if dearer else ""
-    return f"{more}; what equal compute would have bought was not measured"
+    return f"over arms that cost more: {', '.join(dearer)}" if dearer else ""
 
 
 def _p(value: float | None) -> str:
@@ -204,8 +201,12 @@ def _details(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> It
         for row in verdict.break_even:
             if (row.setting, row.currency) == (terms.setting, terms.currency):
                 yield break_even_sentence(row, labels)
-        yield _currency_sentence([row for row in verdict.decomposition if row.setting == terms.setting], terms)
+        rows = [row for row in verdict.decomposition if row.setting == terms.setting]
+        yield _currency_sentence(rows, terms.currency)
     else:
+        rows = [row for row in verdict.decomposition if arm and row.arm == arm.name]
+        first = primary_row(rows, arm.name if arm else None)
+        yield _currency_sentence(rows, first.currency) if first else None
         yield from _outer_loops(verdict, labels)
         yield _bill_sentence(verdict, arm)
     yield _spread_sentence(verdict, arm)
@@ -288,7 +289,7 @@ def _broken_sentence(verdict: Verdict, arm: ArmRow | None) -> str | None:
             f"({kept.untouched:.1%} untouched)"
         )
     told = "; ".join(parts)
-    return f"{told[:1].upper()}{told[1:]}." if told else None
+    return f"{told}." if told else None  # it begins with an arm's name, which is written as its owner writes it
 
 
 def other_domains(domains: Sequence[DomainRow]) -> list[str]:
@@ -313,14 +314,14 @@ def break_even_sentence(row: BreakEvenRow, labels: dict[str, str]) -> str:
     return f"{arm} is ahead of {rival} {least}from {row.ahead_from:,} deployments on{clear}{known}."
 
 
-def _currency_sentence(rows: Sequence[DecompositionRow], terms: Terms) -> str | None:
+def _currency_sentence(rows: Sequence[DecompositionRow], currency: str) -> str | None:
     """Whether the answer depends on the currency in which compute is matched."""
     mine = [row for row in rows if row.basis == "with outer loop" and row.method_part]
-    first = next((row for row in mine if row.currency == terms.currency), None)
+    first = next((row for row in mine if row.currency == currency), None)
     if first is None or len(mine) < 2:
         return None
     sign = _side(first.method_part)
-    others = [row for row in mine if row.currency != terms.currency]
+    others = [row for row in mine if row.currency != currency]
     starved = sign > 0  # a rival that had less matters where the arm is ahead
     unlike = [
         row

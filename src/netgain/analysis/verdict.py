@@ -4,6 +4,7 @@ Accuracies, differences and intervals are fractions. ``None`` means unknown, nev
 over all problems of an arm unless the name says ``per_problem``.
 """
 
+from collections.abc import Sequence
 from typing import Literal, final
 
 from pydantic import ConfigDict, Field
@@ -11,6 +12,7 @@ from pydantic import ConfigDict, Field
 from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import BreakEvenRow, CardRow, ComputeRow, DomainRow, HeadlineKind, RegimeRow, SpreadRow
 from netgain.records.claim import Finding, Terms
+from netgain.records.cost import Currency
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
@@ -303,3 +305,16 @@ class Verdict(StrictModel):
     def arm(self, name: str) -> ArmRow:
         """The row of this arm. Raises KeyError where there is none."""
         return {row.name: row for row in self.arms}[name]
+
+
+def primary_row(rows: Sequence[DecompositionRow], arm: str | None) -> DecompositionRow | None:
+    """The row that the verdict rests on: the headline arm, charged for its outer loop, in the first known currency.
+
+    FLOPs come first; where they are unknown, or the outer loop's are, updates, then tokens.
+    """
+    mine = [row for row in rows if row.arm == arm and row.basis == "with outer loop"]
+    uncharged = {row.currency: row.budget_per_problem for row in rows if row.arm == arm and row.basis == "adapt only"}
+    order = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED)
+    known = [row for currency in order for row in mine if row.currency == currency and row.method_part]
+    charged = [r for r in known if not (r.budget_incomplete and r.budget_per_problem == uncharged.get(r.currency))]
+    return next(iter([*charged, *known, *mine]), None)

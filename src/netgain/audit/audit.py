@@ -2,8 +2,11 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,8 +15,8 @@ from netgain.analysis.verdict import Verdict
 from netgain.audit.card import read_card
 from netgain.audit.checks import run_checks
 from netgain.audit.questions import answer_all
-from netgain.errors import InputError, nearest
-from netgain.extensions import find, names
+from netgain.errors import InputError, NetgainError, nearest
+from netgain.extensions import find, names, said_by, source_digest, where_raised
 from netgain.records.claim import Claim
 from netgain.tokens import EstimatedTokens, TokenCounter
 
@@ -39,16 +42,17 @@ class Reader(ABC):
 def find_reader(folder: Path, name: str | None = None) -> Reader:
     """The reader of this name (or ``file.py:Class``); without one, the first by name that recognises the folder.
 
-    Raises InputError for a name that is not known, and where no reader recognises the folder.
+    Raises InputError for a name that is not known, where it, or every reader, does not recognise the folder, and where
+    a reader itself fails.
     """
-    if name is not None:
-        reader: Reader = find("reader", name)()
-        return reader
-    known = names("reader")
+    known = names("reader") if name is None else [name]
     for candidate in known:
-        reader = find("reader", candidate)()
-        if reader.recognises(folder):
+        found = find("reader", candidate)
+        reader: Reader = _asked(found, "", found)
+        if _asked(found, f".recognises({folder})", partial(reader.recognises, folder)):
             return reader
+        if name is not None:
+            raise InputError(f"--reader {name}", f"{found.__name__} does not recognise {folder}", "see its recognises")
     raise InputError(
         str(folder),
         f"no result files that a reader knows were found in it (readers: {', '.join(known)})",
@@ -70,7 +74,7 @@ def read_claim(path: Path | None = None, tokens: TokenCounter | None = None, rea
     except OSError as error:
         raise InputError(_short(path), f"cannot be looked at: {error.strerror}") from None
     if is_folder:
-        return find_reader(path, reader).read(path, tokens or EstimatedTokens())
+        return _read_folder(find_reader(path, reader), path, tokens or EstimatedTokens())
     if not exists:
         raise InputError(str(path), "there is no such file or folder", _neighbour(path))
     if path.suffix in {".yaml", ".yml"}:
@@ -84,6 +88,26 @@ def audit(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     """The verdict on a claim with the checks' findings and the four questions answered."""
     verdict = judge(claim, seed=seed, asked=asked)
     return verdict.model_copy(update={"findings": run_checks(claim, verdict), "questions": answer_all(claim, verdict)})
+
+
+def _read_folder(reader: Reader, folder: Path, tokens: TokenCounter) -> Claim:
+    call = f".read({folder})"
+    claim = _asked(type(reader), call, partial(reader.read, folder, tokens))
+    if not isinstance(claim, Claim):
+        where = f"{type(reader).__name__}{call}"
+        raise InputError(where, f"returned {type(claim).__name__}, not a Claim", "return Claim(...)")
+    return claim
+
+
+def _asked(kind: type[Reader], call: str, ask: Callable[[], Any]) -> Any:
+    """What a reader answers. Raises InputError with its own line for whatever it raises: its author has to mend it."""
+    try:
+        return ask()
+    except NetgainError:
+        raise
+    except Exception as error:
+        remedy = "mend the reader" if source_digest(kind) else "please report it: this reader should have said so"
+        raise InputError(where_raised(error, kind), f"{kind.__name__}{call}: {said_by(error)}", remedy) from error
 
 
 def _read(path: Path) -> bytes:

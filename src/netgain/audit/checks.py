@@ -197,7 +197,7 @@ def single_seed(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
 
 
 def regressions_not_shown(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
-    """Arms whose training broke answers, which the published figures do not show."""
+    """Arms whose training broke answers, which a net accuracy does not show."""
     broken = [row for row in verdict.stability if row.previously_correct and row.broken]
     if broken:
         labels = {arm.name: arm.label for arm in verdict.arms}
@@ -205,7 +205,7 @@ def regressions_not_shown(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield _finding(
             "regressions-not-shown",
             "medium",
-            f"only net accuracy is published; {labels[worst.arm]} broke {worst.broken / worst.previously_correct:.0%} "
+            f"net accuracy hides that {labels[worst.arm]} broke {worst.broken / worst.previously_correct:.0%} "
             f"of the answers that were right before ({worst.broken} of {worst.previously_correct})",
             [f"{labels[r.arm]}: fixed {r.fixed}, broke {r.broken} of {r.previously_correct}" for r in broken],
         )

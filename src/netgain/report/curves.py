@@ -60,13 +60,7 @@ def _dot(arm: ArmRow, currency: str) -> _Dot | None:
         return None
     if arm.rung is not None:
         return _Dot(arm, arm.accuracy, charged or 0.0)
-    costs = {
-        "updates": arm.updates_per_problem,
-        "tokens_real": arm.tokens_real_per_problem,
-        "tokens_padded": arm.tokens_padded_per_problem,
-        "flops": arm.flops_per_problem,
-    }
-    cost = costs.get(currency)
+    cost = numbers.trained(arm).get(currency)
     if cost is None:
         return None
     return _Dot(arm, arm.accuracy, cost, charged if charged is not None and charged > cost else None)

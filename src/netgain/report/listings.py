@@ -86,13 +86,7 @@ def _cost(arm: ArmRow, currency: str, *, charged: bool = False) -> Cell:
     if arm.rung is not None:
         return amount_cell(arm.spent_per_problem.get(currency))
     about = "≈ " if arm.tokens_estimated and currency == "tokens_real" else ""
-    known = {
-        "updates": arm.updates_per_problem,
-        "tokens_real": arm.tokens_real_per_problem,
-        "tokens_padded": arm.tokens_padded_per_problem,
-        "flops": arm.flops_per_problem,
-    }
-    return amount_cell(known.get(currency), about=about)
+    return amount_cell(numbers.trained(arm).get(currency), about=about)
 
 
 def _role(arm: ArmRow, verdict: Verdict) -> str:

@@ -5,6 +5,7 @@ import unicodedata
 from netgain.analysis.intervals import Interval
 from netgain.analysis.sentences import kind_name as kind_name
 from netgain.analysis.sentences import points, span
+from netgain.analysis.verdict import ArmRow
 
 UNKNOWN = "\N{EN DASH}"
 CURRENCY_NAMES = {
@@ -47,18 +48,17 @@ def estimate(value: Interval | None) -> str:
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def amount(value: float | None, unit: str = "") -> str:
+def amount(value: float | None) -> str:
     """A quantity of work with three digits: ``65,490``, ``134 M``, ``4.13e18``; ``unknown`` where it is not known."""
     if value is None:
         return "unknown"
-    tail = f" {unit}" if unit else ""
     if value >= 1e15:
         mantissa, exponent = f"{value:.2e}".split("e+")
-        return f"{mantissa}\N{MULTIPLICATION SIGN}10{_superscript(exponent)}{tail}"
+        return f"{mantissa}\N{MULTIPLICATION SIGN}10{_superscript(exponent)}"
     if value >= 1e6:
         size, prefix = next((size, prefix) for size, prefix in _PREFIXES if value >= size)
-        return f"{value / size:.3g} {prefix}{tail}"
-    return (f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}") + tail
+        return f"{value / size:.3g} {prefix}"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def tick(value: float) -> str:
@@ -77,6 +77,11 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def multiple(rung: float | None) -> str:
-    """A step of the budget ladder: ``2× budget``."""
-    return "" if rung is None else f"{rung:g}\N{MULTIPLICATION SIGN} budget"
+def trained(arm: ArmRow) -> dict[str, float | None]:
+    """What adapting to one problem took an arm, by currency, without any share of an investment."""
+    return {
+        "updates": arm.updates_per_problem,
+        "tokens_real": arm.tokens_real_per_problem,
+        "tokens_padded": arm.tokens_padded_per_problem,
+        "flops": arm.flops_per_problem,
+    }

@@ -44,11 +44,11 @@ def plan_page(plan: Plan) -> Group:
         *_judging(plan),
         ("primary", f"{plan.primary[:19]}… (the comparison, fixed before the run; whole in --json)"),
     )
-    facts = Group(facts, *(Text(f"\nwarning: {numbers.clean(line)}", style="bold red") for line in plan.warnings))
+    warnings = [Text(f"\nwarning: {numbers.clean(line)}", style="bold red") for line in plan.warnings]
     notes = Table.grid(padding=(0, 1))
     for note in plan.assumptions:
         notes.add_row(Text("•", style="dim"), Text(numbers.clean(note), style="dim"))
-    return Group(facts, Text(""), limits, about, notes)
+    return Group(facts, *warnings, Text(""), limits, about, notes)
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -165,7 +165,7 @@ def status_text(status: RunStatus) -> str:
     counts += [f"{len(names)} {state}" for state, names in (*states, ("waiting", status.waiting)) if names]
     lines = [
         f"{status.name}: {', '.join(counts)}",
-        f"spent: {numbers.amount(status.spent, numbers.ALL_NAMES[status.currency])}",
+        f"spent: {numbers.amount(status.spent)} {numbers.ALL_NAMES[status.currency]}",
     ]
     if status.share is not None:
         left = "time left not known yet" if status.seconds_left is None else f"{about(status.seconds_left)} left"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from netgain.analysis.sentences import points, primary_row
-from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict
+from netgain.analysis.sentences import over_dearer, points, unmatched
+from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict, primary_row
 from netgain.records.provenance import RunSetup
 from netgain.report import numbers
 
@@ -164,7 +164,9 @@ def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -
             reached = f"{rival} gains {bought} with no more compute"
             return f"{gains}, but {reached}: what the method adds ({left}) is not distinguishable from zero."
         case "unmatched" if gains:
-            return f"{gains}, but no conventional arm was given as much compute: how much is the method's is unknown."
+            labels = {other.name: other.label for other in verdict.arms}
+            more = over_dearer(row, labels, verdict.comparisons)
+            return f"{gains}, but {unmatched(row)}: how much is the method's is unknown{f' ({more})' if more else ''}."
         case "method" if gains:
             reached = f"{rival} gains {bought} of them with no more compute"
             return f"{gains}; {reached}, and the rest is the method's ({left})."

@@ -19,7 +19,7 @@ from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError, NetgainError, nearest
-from netgain.extensions import find_domain, find_method, relative_to, source_digest, where_raised
+from netgain.extensions import find_domain, find_method, relative_to, said_by, source_digest, where_raised
 from netgain.methods.method import Method, Settings
 from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
@@ -304,9 +304,10 @@ def with_data(trial: Trial) -> Trial:
     except NetgainError:
         raise
     except Exception as error:
-        if not any(source_digest(kind) for kind, _ in trial.kinds.values()):
+        own = [kind for kind, _ in trial.kinds.values() if source_digest(kind)]
+        if not own:
             raise
-        raise InputError(where_raised(error), f"{type(error).__name__}: {error}", "mend the domain's file") from error
+        raise InputError(where_raised(error, *own), said_by(error), "mend the domain's file") from error
     return fitted
 
 

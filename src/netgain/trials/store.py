@@ -27,6 +27,7 @@ from typing import Any, final
 import yaml
 
 from netgain.domains.problem import Split
+from netgain.domains.reading import alone
 from netgain.errors import InputError
 from netgain.extensions import source_digest
 from netgain.records.chain import read
@@ -303,6 +304,7 @@ def describe_run(trial: Trial) -> RunSetup:
         questions = [] if first is None else sorted(first.questions, key=lambda one: one.kind != spec.compare.exam)
         if first is not None and questions:
             passage, answer = first.material.text, questions[0].answers[0]
-            shown.append(SampleQuestion(setting=name, question=questions[0].text, answer=answer, passage=passage))
+            question = alone(first.material.title, questions[0].text)
+            shown.append(SampleQuestion(setting=name, question=question, answer=answer, passage=passage))
     hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
     return RunSetup(questions=tuple(shown), hardware=hardware, date=time.strftime("%Y-%m-%d"))
