@@ -23,7 +23,7 @@ from netgain.errors import InputError, MissingExtraError
 from netgain.metering.estimate import Device, find_device, memory_estimate, shape_of, timed
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
-from netgain.model.prices import TokenPrices
+from netgain.model.remote import TokenPrices
 from netgain.records.claim import UNTRAINED
 from netgain.records.cost import Cost, Purpose, total
 from netgain.records.identity import identity
