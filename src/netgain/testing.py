@@ -4,7 +4,6 @@
 >>> model = scripted_model({"2 + 2 =": " 4"})
 """
 
-from netgain.model.prices import UNIT
-from netgain.model.scripted import ScriptedAdapter, scripted_model
+from netgain.model.scripted import UNIT, ScriptedAdapter, scripted_model
 
 __all__ = ["UNIT", "ScriptedAdapter", "scripted_model"]

@@ -1,7 +1,7 @@
 import pytest
 
 from netgain.engine.backend import backend_for, decoder_for
-from netgain.engine.hooks_decode import HooksDecoder
+from netgain.engine.hooks import HooksDecoder
 from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.errors import InputError
 

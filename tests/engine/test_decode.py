@@ -181,7 +181,7 @@ def test_what_all_prompts_share_is_run_and_booked_once() -> None:
 
 @pytest.mark.parametrize("kind", ["native", "hooks"])
 def test_when_memory_runs_out_the_batch_is_halved(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import netgain.engine.hooks_decode as hooked
+    import netgain.engine.hooks as hooked
     import netgain.engine.planned_decode as planned
 
     backend = _backend(small_model(), kind)

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from netgain.engine.kernels import NativeOps
-from netgain.engine.native_build import library
+from netgain.engine.kernels import NativeOps, library
 from netgain.engine.torch_ops import TorchOps
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C++ compiler here")

@@ -26,11 +26,11 @@ def _layout(*names: str) -> Layout:
 
 def test_targets_that_share_an_input_lie_in_one_block() -> None:
     layout = _layout("q_proj", "v_proj", "down_proj")
-    assert [[target.name for target in block.targets] for block in layout.blocks] == [
+    assert [[target.name for target in block] for block in layout.blocks] == [
         ["q_proj", "v_proj"],
         ["down_proj"],
     ]
-    first, second = layout.blocks[0].targets
+    first, second = layout.blocks[0]
     assert second.a == first.a + 3 * 8
     assert layout.weights == 3 * ((8 + 12) + (8 + 4) + (20 + 8))
     assert layout.width % 16 == 0

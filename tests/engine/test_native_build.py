@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from netgain.engine import native_build
+from netgain.engine.kernels import library
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    native_build.library.cache_clear()
+    library.cache_clear()
 
 
 def test_a_compiler_that_fails_leaves_the_kernels_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -16,12 +16,12 @@ def test_a_compiler_that_fails_leaves_the_kernels_out(monkeypatch: pytest.Monkey
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert native_build.library() is None
-    native_build.library.cache_clear()
+    assert library() is None
+    library.cache_clear()
 
 
 def test_a_cache_that_cannot_be_written_leaves_the_kernels_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert native_build.library() is None
-    native_build.library.cache_clear()
+    assert library() is None
+    library.cache_clear()

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netgain.engine.jobs import InnerLoopJob
-from netgain.engine.packs import Resident, SlotStep, StepScheduler, pack_steps
+from netgain.engine.packs import Resident, SlotStep, choose_members, pack_steps
 
 JOB = InnerLoopJob(key="a", sequences=[[5, 6, 7], [8, 9]], epochs=1, learning_rate=1.0, seed=0)
 
@@ -41,9 +41,9 @@ def test_every_step_runs_once_in_its_jobs_order_and_no_pack_exceeds_the_budget(
     jobs: list[list[int]], budget: int
 ) -> None:
     residents = [_resident(slot, lengths) for slot, lengths in enumerate(jobs)]
-    scheduler, done = StepScheduler(budget), {slot: list[int]() for slot in range(len(jobs))}
+    done = {slot: list[int]() for slot in range(len(jobs))}
     while active := [r for r in residents if r.remaining]:
-        chosen = scheduler.choose(active)
+        chosen = choose_members(active, budget)
         assert chosen
         assert len({r.slot for r in chosen}) == len(chosen)
         assert sum(r.next.rows for r in chosen) <= budget or len(chosen) == 1
@@ -57,7 +57,7 @@ def test_every_step_runs_once_in_its_jobs_order_and_no_pack_exceeds_the_budget(
 
 def test_the_job_with_most_left_goes_first() -> None:
     short, long = _resident(0, [10], epochs=1), _resident(1, [10], epochs=5)
-    assert [r.slot for r in StepScheduler(10).choose([short, long])] == [1]
+    assert [r.slot for r in choose_members([short, long], 10)] == [1]
 
 
 def test_the_learning_rate_falls_linearly_to_zero_over_the_jobs_own_steps() -> None:

@@ -9,9 +9,8 @@ from torch import Tensor
 from netgain.engine.frozen_weights import why_not
 from netgain.engine.hooks import HooksBackend
 from netgain.engine.jobs import PadLoss
-from netgain.engine.kernels import NativeOps, ops_for
+from netgain.engine.kernels import NativeOps, library, ops_for
 from netgain.engine.lora import AdapterBank
-from netgain.engine.native_build import library
 from netgain.engine.packs import SlotStep, pack_steps
 from netgain.engine.planned import PlannedBackend
 from netgain.engine.torch_ops import TorchOps

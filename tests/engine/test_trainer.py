@@ -9,8 +9,8 @@ import torch
 
 from netgain.engine.backend import backend_for
 from netgain.engine.jobs import InnerLoopJob, PadLoss
+from netgain.engine.kernels import library
 from netgain.engine.lora import AdapterBank
-from netgain.engine.native_build import library
 from netgain.engine.packs import Pack
 from netgain.engine.planned import PlannedBackend
 from netgain.engine.torch_ops import TorchOps

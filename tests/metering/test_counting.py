@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netgain.engine.work import Work
-from netgain.metering.counting import context_sum, generate, pass_over
+from netgain.engine.jobs import Work
+from netgain.metering.estimate import context_sum, generate, pass_over
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=5)
 

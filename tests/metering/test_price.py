@@ -2,20 +2,17 @@
 
 import pytest
 
-from netgain.engine.work import Work
+from netgain.engine.jobs import Work
 from netgain.errors import InputError
-from netgain.metering.counting import generate, pass_over
+from netgain.metering.estimate import context_sum, generate, pass_over
 from netgain.metering.price import (
     OPTIMIZER_FLOPS_PER_WEIGHT,
     Full,
     Lora,
     Training,
-    attention_flops,
-    context_sum,
     declared_flops,
     forward_cost,
     forward_flops,
-    lora_step_flops,
     rough_training_flops,
     training_cost,
     training_flops,
@@ -43,7 +40,7 @@ def test_a_forward_pass_is_two_operations_a_weight_and_the_attention_on_top() ->
 def test_lora_costs_about_twice_a_forward_pass_and_nothing_below_the_lowest_trained_weight() -> None:
     lora = Lora(1, ("q_proj", "v_proj"))
     assert lora.weights(TINY) == 2 * ((4 + 4) + (4 + 2))
-    step = lora_step_flops(TINY, lora, 3, 9, 3)
+    step = training_flops(TINY, lora, 3, 9, 3)
     lowest = 4 * 4 + 4 * 2 + 4 * 2
     keys_of_the_lowest = 2 * 2 * 2 * 9  # nothing there depends on a trained weight
     attention = 2 * (4 * 2 * 2 * 2 * 9) - keys_of_the_lowest
@@ -71,7 +68,7 @@ def test_logits_only_where_there_is_a_label_cost_less() -> None:
 
 def test_the_optimizer_is_charged_once_an_update() -> None:
     shape, lora = find_shape("Qwen2.5-0.5B"), Lora(8, ("q_proj", "v_proj"))
-    one, three = (lora_step_flops(shape, lora, 10, 100, 10, updates) for updates in (1, 3))
+    one, three = (training_flops(shape, lora, 10, 100, 10, updates) for updates in (1, 3))
     assert three - one == 2 * OPTIMIZER_FLOPS_PER_WEIGHT * lora.weights(shape)
 
 
@@ -105,7 +102,7 @@ def test_prices_add_as_their_work_does() -> None:
     both = forward_cost(shape, first + second).flops
     apart = (forward_cost(shape, work).flops or 0 for work in (first, second))
     assert both == pytest.approx(sum(apart))
-    assert forward_flops(shape, 2, 3, 0) == 4.0 * shape.body_weights + attention_flops(shape, 3)
+    assert forward_flops(shape, 2, 3, 0) == 4.0 * (shape.body_weights + shape.layers * shape.heads * shape.head_dim * 3)
     assert forward_cost(shape, Work()).flops == 0
 
 
@@ -114,7 +111,7 @@ def test_prices_add_as_their_work_does() -> None:
 )
 def test_a_target_that_the_model_lacks_is_refused_with_the_nearest(targets: tuple[str, ...], advice: str) -> None:
     with pytest.raises(InputError, match="no such projection") as caught:
-        lora_step_flops(find_shape("Qwen2.5-0.5B"), Lora(4, targets), 1, 1, 1)
+        training_flops(find_shape("Qwen2.5-0.5B"), Lora(4, targets), 1, 1, 1)
     assert advice in str(caught.value)
 
 

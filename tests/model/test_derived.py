@@ -211,7 +211,7 @@ def test_a_copy_that_does_not_fit_into_memory_is_a_failure(
 
     model = load_model(llama, device="cpu")
     adapter = adapter_of(model, "llama", account, "one river")
-    monkeypatch.setattr("netgain.model.derived.deepcopy", short)
+    monkeypatch.setattr("netgain.model.loading.deepcopy", short)
     (result,) = model.train_full([full(account)])
     assert result.failure is not None
     assert result.failure.kind == "out_of_memory"

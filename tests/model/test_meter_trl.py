@@ -24,7 +24,7 @@ from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.metering.verification import verify  # noqa: E402
-from netgain.model.trained import describe  # noqa: E402
+from netgain.model.calls import describe  # noqa: E402
 from netgain.records.cost import Cost, Purpose  # noqa: E402
 from tests.profiled import EXACT  # noqa: E402
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import netgain.model
-from netgain.engine.work import Work
+from netgain.engine.jobs import Work
 from netgain.errors import BudgetExceeded, InputError
 from netgain.metering.account import Account, Book
 from netgain.model import Answered, Failure, Generate, InnerLoopJob, Model, PadLoss, Score, Train, scripted_model
-from netgain.model.prices import UNIT, UnitPrices
 from netgain.model.requests import Done, Part, Request, UnmeteredModel
+from netgain.model.scripted import UNIT, UnitPrices
 from netgain.records.chain import read
 from netgain.records.cost import Cost, Purpose
 from netgain.records.events import Noted, Reserved

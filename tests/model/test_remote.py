@@ -26,7 +26,7 @@ pytest.importorskip("openai", reason="the client is the extra `teacher`")
 from netgain.errors import InputError
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, Message, Model, Score, remote_model
-from netgain.model.prices import TokenPrices
+from netgain.model.remote import TokenPrices
 from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Noted

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netgain.engine.backend import backend_for, decoder_for
     from netgain.engine.decoding import Decoded, DecodeRequest
-    from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss, Sampling
+    from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss, Sampling, Work
     from netgain.engine.lora import Adapter, load_adapter, save_adapter
     from netgain.engine.scoring import Scorer, ScoreRequest
     from netgain.engine.trainer import JobOutcome, MultiLoraTrainer, train_fully
-    from netgain.engine.work import Work
 
 _HOMES = {
     "Adapter": "lora",
@@ -28,7 +27,7 @@ _HOMES = {
     "Sampling": "jobs",
     "ScoreRequest": "scoring",
     "Scorer": "scoring",
-    "Work": "work",
+    "Work": "jobs",
     "backend_for": "backend",
     "decoder_for": "backend",
     "load_adapter": "lora",

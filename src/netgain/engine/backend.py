@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from netgain.engine.frozen_weights import why_not
-from netgain.engine.hooks import HooksBackend
-from netgain.engine.hooks_decode import HooksDecoder
+from netgain.engine.hooks import HooksBackend, HooksDecoder
+from netgain.engine.jobs import Work
 from netgain.engine.lora import AdapterBank, Layout
 from netgain.engine.ops import Ops
-from netgain.engine.packs import Extent, Footprint, Pack
+from netgain.engine.packs import Extent, Pack
 from netgain.engine.planned import PlannedBackend
 from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.errors import InputError
@@ -47,8 +47,8 @@ class Backend(Protocol):
     def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
         """The layout of adapters for this model. Raises InputError for a name that fits no module."""
 
-    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
-        """What each of the sequences that share a pack makes this backend run."""
+    def footprint(self, extents: Sequence[Extent]) -> list[Work]:
+        """What each of the sequences that share a pack makes this backend run: positions, those with logits, pairs."""
 
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots (overwriting); returns each step's loss, [G]."""

@@ -7,9 +7,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from netgain.engine.jobs import Failure, Sampling
-from netgain.engine.memory import run_in_halves
-from netgain.engine.work import Work
+from netgain.engine.jobs import Failure, Sampling, Work
+from netgain.engine.packs import run_in_halves
 from netgain.errors import InputError
 
 GREEDY = Sampling()

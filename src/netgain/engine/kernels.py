@@ -1,19 +1,105 @@
 """The operations as compiled kernels: float32 or float64, on one core of a CPU."""
 
 import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Sequence
-from ctypes import c_double, c_int32, c_int64, c_void_p
+from ctypes import c_double, c_int32, c_int64, c_long, c_void_p
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from netgain.engine.lora import AdapterBank, Block
-from netgain.engine.native_build import SIGNATURES, library
 from netgain.engine.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops, Recall, Rotary
 from netgain.engine.packs import Pack
 from netgain.engine.torch_ops import TorchOps
+
+SOURCES = Path(__file__).parent / "native"
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared", "-fPIC")
+# one letter per argument: i integer, p pointer, d double
+SIGNATURES = {
+    "pack_transposed": "iipp",
+    "pack_rows": "iipp",
+    "linear": "iiipippip",
+    "norm": "iipppdppp",
+    "norm_back": "iipppppi",
+    "head_norm": "iiipipdpip",
+    "head_norm_back": "iiipippip",
+    "rope": "iiipipppd",
+    "swiglu": "iipp",
+    "swiglu_back": "iipp",
+    "cross_entropy": "iipippp",
+    "attention": "ippiiipidpip",
+    "attention_back": "ippiiipidpipp",
+    "lora": "ippppdpppi",
+    "lora_read": "ippppdpppi",
+    "lora_back": "ipppppdpppip",
+    "remember": "iiiipippipp",
+    "recall": "iiiipippppippdpi",
+    "gradient_norms": "ipipp",
+    "adamw": "ipipppppddd",
+}
+KINDS = {"i": c_long, "p": c_void_p, "d": c_double}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return "".join(sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))}))
+
+
+def _build(compiler: str) -> Path | None:
+    """Compile into the cache folder; None if the compiler fails."""
+    sources = sorted(SOURCES.glob("*.[ch]pp"))
+    parts = [source.read_bytes() for source in sources]
+    parts += [" ".join((compiler, *FLAGS)).encode(), _processor().encode(), platform.machine().encode()]
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netgain"
+        library = root / f"kernels-{digest}.so"
+        if library.exists():
+            return library
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=root) as folder:
+            built = Path(folder) / "kernels.so"
+            command = [compiler, *FLAGS, str(SOURCES / "kernels.cpp"), "-o", str(built)]
+            done = subprocess.run(command, capture_output=True, timeout=300, check=False)  # noqa: S603 (our own sources)
+            if done.returncode == 0:
+                built.replace(library)
+    except (OSError, RuntimeError, subprocess.SubprocessError):  # no home folder, no room, no working compiler
+        return None
+    return library if library.exists() else None
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels, or None without a working C++ compiler, and with ``NETGAIN_KERNELS=off``."""
+    compiler = shutil.which(os.environ.get("CXX", "") or "c++") or shutil.which("g++")
+    if os.environ.get("NETGAIN_KERNELS") == "off" or compiler is None:
+        return None
+    path = _build(compiler)
+    if path is None:
+        return None
+    loaded = ctypes.CDLL(str(path))
+    for name, letters in SIGNATURES.items():
+        for kind in ("f32", "f64"):
+            function = getattr(loaded, f"{name}_{kind}")
+            function.argtypes, function.restype = [KINDS[letter] for letter in letters], None
+    for kind in ("f32", "f64"):
+        function = getattr(loaded, f"packed_size_{kind}")
+        function.argtypes, function.restype = [c_long, c_long], c_long
+    return loaded
+
 
 ROW_BLOCK = 12  # rows that the attention kernel takes at a time (BAND)
 
@@ -186,13 +272,13 @@ class NativeOps(Ops[Packed]):
         """The address of the block's description, kept alive with this object."""
         key = (id(block), bank.layout.width)
         if key not in self._blocks:
-            count, array = len(block.targets), c_int64 * len(block.targets)
+            count, array = len(block), c_int64 * len(block)
             b, column, size = (
-                array(*(t.b for t in block.targets)),
+                array(*(t.b for t in block)),
                 array(*columns),
-                array(*(t.outputs for t in block.targets)),
+                array(*(t.outputs for t in block)),
             )
-            first = block.targets[0]
+            first = block[0]
             addresses = [ctypes.addressof(part) for part in (b, column, size)]
             described = _Adapters(count, bank.layout.rank, first.inputs, 0, bank.layout.width, first.a, *addresses)
             self._blocks[key] = (ctypes.addressof(described), (described, block, b, column, size))

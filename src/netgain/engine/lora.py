@@ -42,12 +42,7 @@ class Target:
         return self.path.rsplit(".", 1)[-1]
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Targets of one layer that read the same input; their A matrices are one [len(targets) * rank, inputs] matrix."""
-
-    targets: tuple[Target, ...]
+Block = tuple[Target, ...]  # of one layer, reading the same input: their A are one [len(block) * rank, inputs] matrix
 
 
 @final
@@ -85,13 +80,13 @@ class Layout:
             for a, (path, inputs, outputs) in zip(firsts, members, strict=True):
                 targets.append(Target(path, inputs, outputs, a, offset))
                 offset += outputs * rank
-            blocks.append(Block(tuple(targets)))
+            blocks.append(tuple(targets))
         return cls(rank, alpha, tuple(blocks), -(-offset // ALIGNMENT) * ALIGNMENT)
 
     @property
     def targets(self) -> tuple[Target, ...]:
         """All adapted projections, in the model's order."""
-        return tuple(target for block in self.blocks for target in block.targets)
+        return tuple(target for block in self.blocks for target in block)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,11 +141,11 @@ def fresh(layout: Layout, seed: int, dtype: torch.dtype = torch.float32) -> Adap
 def _transposed(adapter: Adapter) -> torch.Tensor:
     row, layout = adapter.row.clone(), adapter.layout
     for block in layout.blocks:
-        first = block.targets[0]
-        size = len(block.targets) * layout.rank * first.inputs
+        first = block[0]
+        size = len(block) * layout.rank * first.inputs
         joint = adapter.row[first.a : first.a + size].view(-1, first.inputs)
         row[first.a : first.a + size] = joint.t().reshape(-1)
-        for target in block.targets:
+        for target in block:
             row[target.b : target.b + layout.rank * target.outputs] = adapter.b(target).t().reshape(-1)
     return row
 

@@ -1,17 +1,17 @@
 """Which steps of which adapters run together, and how they lie in one batch of rows without padding. No model here.
 
 A pack holds at most one step of each adapter: a step's gradient must be taken at the weights that the step before it
-left. So the scheduler keeps many jobs resident and fills each pack with the next step of as many as fit.
+left. So the scheduler keeps many jobs resident and fills each pack with the next step of as many as fit. A batch that
+does not fit into memory runs in halves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 import torch
 
-from netgain.engine.jobs import Example, InnerLoopJob
-from netgain.errors import InputError
+from netgain.engine.jobs import Example, Failure, InnerLoopJob, Work
 
 
 @final
@@ -22,16 +22,6 @@ class Extent:
     rows: int
     keys: int
     labelled: int
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What one sequence makes a backend run: positions, those with logits, pairs (query, key) attended in a layer."""
-
-    positions: int
-    head_positions: int
-    pairs: int
 
 
 @final
@@ -129,11 +119,12 @@ def pack_steps(steps: Sequence[SlotStep], dtype: torch.dtype, device: torch.devi
 
 @final
 class Resident:
-    """A job that holds a slot: where it is in its order of steps, and the rows of its next step."""
+    """A job that holds a slot: where it is in its order of steps, its next step, and what has been booked for it."""
 
     def __init__(self, job: InnerLoopJob, slot: int, arrival: int) -> None:
         self.job, self.slot, self.arrival = job, slot, arrival
-        self.done = 0
+        self.done, self.losses, self.work = 0, list[float](), Work()
+        self.failure: Failure | None = None
         self._examples: dict[int, Example] = {}
         self._order: Iterator[tuple[int, ...]] = job.steps()
         self.next = self._draw()
@@ -163,26 +154,47 @@ class Resident:
         return self._examples[index]
 
 
-@final
-class StepScheduler:
-    """Fills packs up to ``budget`` rows with at most one step of each resident job.
+def choose_members(residents: Sequence[Resident], budget: int) -> list[Resident]:
+    """The members of the next pack, in order of slot: at most one step of each job, up to ``budget`` rows in all.
 
     The jobs with most steps left go first (ties by arrival), so that all finish close together; a step that does not
     fit waits for the next pack. A step longer than the budget gets a pack of its own.
     """
+    chosen: list[Resident] = []
+    rows = 0
+    # Longest first keeps the last packs full: else one long job would finish alone, at the speed of batch size 1.
+    for resident in sorted(residents, key=lambda r: (-r.remaining, r.arrival)):
+        if not chosen or rows + resident.next.rows <= budget:
+            chosen.append(resident)
+            rows += resident.next.rows
+    return sorted(chosen, key=lambda r: r.slot)
 
-    def __init__(self, budget: int) -> None:
-        if budget < 1:
-            raise InputError("budget", f"{budget} rows: a pack holds at least one")
-        self.budget = budget
 
-    def choose(self, residents: Sequence[Resident]) -> list[Resident]:
-        """The members of the next pack, in order of slot."""
-        chosen: list[Resident] = []
-        rows = 0
-        # Longest first keeps the last packs full: else one long job would finish alone, at the speed of batch size 1.
-        for resident in sorted(residents, key=lambda r: (-r.remaining, r.arrival)):
-            if not chosen or rows + resident.next.rows <= self.budget:
-                chosen.append(resident)
-                rows += resident.next.rows
-        return sorted(chosen, key=lambda r: r.slot)
+T = TypeVar("T")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that memory ran out, on a GPU or in torch's CPU allocator."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def run_in_halves(
+    members: list[T],
+    run: Callable[[list[T]], None],
+    give_up: Callable[[T], None],
+    unfinished: Callable[[list[T]], list[T]] = lambda members: members,
+) -> None:
+    """Run a batch. If memory runs out, run the ``unfinished`` part in halves, down to one that is given up alone."""
+    try:
+        run(members)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        rest = unfinished(members)
+        if len(rest) == 1:
+            give_up(rest[0])
+            return
+        for half in (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
+            run_in_halves(half, run, give_up, unfinished)

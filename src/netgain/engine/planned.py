@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from netgain.engine.frozen_weights import FrozenPlan, LayerPlan, plan_model
+from netgain.engine.jobs import Work
 from netgain.engine.kernels import ops_for
 from netgain.engine.lora import AdapterBank, Block, Layout
 from netgain.engine.ops import Ops
-from netgain.engine.packs import Extent, Footprint, Pack
+from netgain.engine.packs import Extent, Pack
 
 STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")  # the four inputs of a layer
 STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(
@@ -95,9 +96,12 @@ class PlannedBackend:
         """The layout of adapters for this model."""
         return Layout.of(self.plan.modules, names, rank, alpha)
 
-    def footprint(self, extents: Sequence[Extent]) -> list[Footprint]:
+    def footprint(self, extents: Sequence[Extent]) -> list[Work]:
         """What each sequence of a pack runs: no rectangle is filled up, and the head sees labelled rows only."""
-        return [Footprint(x.rows, x.labelled, self.ops.attended([(x.rows, x.keys)])) for x in extents]
+        return [
+            Work(positions=x.rows, head_positions=x.labelled, context=self.ops.attended([(x.rows, x.keys)]))
+            for x in extents
+        ]
 
     def hooks(self, layout: Layout) -> tuple[dict[str, Hook], ...]:
         """Per layer the adapters at each of its four inputs."""
@@ -107,9 +111,9 @@ class PlannedBackend:
             column = {"k_proj": q, "v_proj": q + kv, "up_proj": plan.intermediate}
             found: list[dict[str, Hook]] = [{} for _ in plan.layers]
             for block in layout.blocks:
-                _, _, index, _, last = block.targets[0].path.split(".")
+                _, _, index, _, last = block[0].path.split(".")
                 stage = STAGE_OF[last]
-                columns = tuple(column.get(target.name, 0) for target in block.targets)
+                columns = tuple(column.get(target.name, 0) for target in block)
                 found[int(index)][STAGES[stage]] = Hook(block, columns, f"hidden.{index}.{stage}")
             self._hooks[layout] = tuple(found)
         return self._hooks[layout]
@@ -147,22 +151,22 @@ class _Pass:
 
     def _adapt(self, hook: Hook | None, x: Tensor, y: Tensor) -> None:
         if hook is not None:
-            hidden = self._rows(hook.name, len(hook.block.targets) * self.bank.layout.rank)
+            hidden = self._rows(hook.name, len(hook.block) * self.bank.layout.rank)
             self.ops.lora(hook.block, hook.columns, self.pack.group_start, self.pack.slots, self.bank, x, hidden, y)
             self.flops += 2 * self.count * self._adapter_weights(hook)
 
     def _adapt_back(self, hook: Hook | None, x: Tensor, dy: Tensor, dx: Tensor | None) -> None:
         if hook is not None:
             hidden, start = (
-                self._rows(hook.name, len(hook.block.targets) * self.bank.layout.rank),
+                self._rows(hook.name, len(hook.block) * self.bank.layout.rank),
                 self.pack.group_start,
             )
             self.ops.lora_back(hook.block, hook.columns, start, self.pack.slots, self.bank, x, hidden, dy, dx)
-            inputs = len(hook.block.targets) * self.bank.layout.rank * hook.block.targets[0].inputs
+            inputs = len(hook.block) * self.bank.layout.rank * hook.block[0].inputs
             self.flops += 4 * self.count * self._adapter_weights(hook) - (2 * self.count * inputs if dx is None else 0)
 
     def _adapter_weights(self, hook: Hook) -> int:
-        return sum(self.bank.layout.rank * (target.inputs + target.outputs) for target in hook.block.targets)
+        return sum(self.bank.layout.rank * (target.inputs + target.outputs) for target in hook.block)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """All layers; the last residual stream is the sum of the two tensors returned."""

@@ -23,10 +23,10 @@ from netgain.engine.decoding import (
     new_rows,
     run_rows,
 )
+from netgain.engine.jobs import Work
 from netgain.engine.lora import Adapter, AdapterBank
 from netgain.engine.ops import KEY_BLOCK, Cache, Recall
 from netgain.engine.planned import STAGES, Hook, PlannedBackend, Workspace
-from netgain.engine.work import Work
 from netgain.errors import InputError
 
 
@@ -240,7 +240,7 @@ class _Batch:
 
     def _adapt(self, hook: Hook | None, batch: "_Rows", x: Tensor, y: Tensor) -> None:
         if hook is not None and self._bank is not None and len(batch.slots):
-            hidden = self._space.rows("hidden", len(x), len(hook.block.targets) * self._bank.layout.rank)
+            hidden = self._space.rows("hidden", len(x), len(hook.block) * self._bank.layout.rank)
             self._ops.lora(hook.block, hook.columns, batch.start, batch.slots, self._bank, x, hidden, y)
 
 

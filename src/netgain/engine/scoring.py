@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from netgain.engine.hooks import AdapterHooks, HooksBackend, takes_positions
-from netgain.engine.jobs import Failure
+from netgain.engine.jobs import Failure, Work
 from netgain.engine.lora import Adapter
-from netgain.engine.memory import run_in_halves
-from netgain.engine.work import Work
+from netgain.engine.packs import run_in_halves
 
 
 @final

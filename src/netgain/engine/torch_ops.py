@@ -125,14 +125,14 @@ class TorchOps(Ops[Dense]):
         hidden: Tensor,
         y: Tensor,
     ) -> None:
-        rank, first = bank.layout.rank, block.targets[0]
+        rank, first = bank.layout.rank, block[0]
         for rows, slot in _groups(start, slots):
             row = bank.weights[slot]
             joint = row[first.a : first.a + hidden.shape[1] * first.inputs]
             hidden[rows] = x[rows] @ (
                 joint.view(-1, first.inputs).t() if bank.trained else joint.view(first.inputs, -1)
             )
-            for i, (target, column) in enumerate(zip(block.targets, columns, strict=True)):
+            for i, (target, column) in enumerate(zip(block, columns, strict=True)):
                 b = b_of(row, bank.layout, target)
                 b = b.t() if bank.trained else b.reshape(rank, target.outputs)
                 y[rows, column : column + target.outputs] += bank.scale * hidden[rows, i * rank : (i + 1) * rank] @ b
@@ -152,7 +152,7 @@ class TorchOps(Ops[Dense]):
         rank = bank.layout.rank
         for rows, slot in _groups(start, slots):
             weights, gradients = bank.weights[slot], bank.gradients[slot]
-            for i, (target, column) in enumerate(zip(block.targets, columns, strict=True)):
+            for i, (target, column) in enumerate(zip(block, columns, strict=True)):
                 grad = dy[rows, column : column + target.outputs]
                 part = hidden[rows, i * rank : (i + 1) * rank]
                 torch.mul(grad.t() @ part, bank.scale, out=b_of(gradients, bank.layout, target))

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any, final
 
@@ -11,36 +11,26 @@ from torch import nn
 
 from netgain.engine.backend import Backend
 from netgain.engine.hooks import label_losses
-from netgain.engine.jobs import Failure, InnerLoopJob, check
+from netgain.engine.jobs import Failure, InnerLoopJob, Work, check
 from netgain.engine.lora import Adapter, AdapterBank, Layout
-from netgain.engine.memory import is_out_of_memory
 from netgain.engine.ops import BETA1, BETA2, EPSILON, Factors
-from netgain.engine.packs import Resident, SlotStep, StepScheduler, pack_steps
-from netgain.engine.work import Work
+from netgain.engine.packs import Resident, SlotStep, choose_members, is_out_of_memory, pack_steps
 from netgain.errors import InputError
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class JobOutcome:
-    """What became of one job: its adapter, or why there is none; the loss of each step; the work it really took."""
+    """What became of one job: its adapter, or why there is none; the loss of each step; the work it really took.
+
+    Training of all weights leaves no adapter.
+    """
 
     key: str
     adapter: Adapter | None
     losses: tuple[float, ...]
     work: Work
     failure: Failure | None
-
-
-@final
-@dataclass(slots=True, eq=False)
-class _Running:
-    """A resident job and what has been booked for it."""
-
-    resident: Resident
-    losses: list[float] = field(default_factory=list)
-    work: Work = Work()  # noqa: RUF009 (frozen)
-    failure: Failure | None = None
 
 
 @final
@@ -54,8 +44,9 @@ class MultiLoraTrainer:
     def __init__(self, backend: Backend, *, resident: int = 16, budget: int = 1024) -> None:
         if resident < 1:
             raise InputError("resident", f"{resident} adapters: at least one is needed")
-        self._backend, self._resident = backend, resident
-        self._scheduler = StepScheduler(budget)
+        if budget < 1:
+            raise InputError("budget", f"{budget} rows: a pack holds at least one")
+        self._backend, self._resident, self._budget = backend, resident, budget
 
     def run(self, jobs: Iterable[InnerLoopJob]) -> Iterator[JobOutcome]:
         """Train all jobs; outcomes come as they finish, impossible jobs first. Jobs of unlike adapters run in turn.
@@ -77,25 +68,23 @@ class MultiLoraTrainer:
     def _run_alike(self, layout: Layout, queue: deque[InnerLoopJob]) -> Iterator[JobOutcome]:
         slots = min(self._resident, len(queue))
         bank = AdapterBank(layout, slots, dtype=self._backend.bank_dtype, device=self._backend.device)
-        running: list[_Running] = []
+        running: list[Resident] = []
         arrivals = 0
         while queue or running:
             while queue and bank.available:
                 job = queue.popleft()
-                running.append(_Running(Resident(job, bank.alloc(job.seed), arrivals)))
+                running.append(Resident(job, bank.alloc(job.seed), arrivals))
                 arrivals += 1
-            by_slot = {member.resident.slot: member for member in running}
-            chosen = self._scheduler.choose([member.resident for member in running])
-            self._step(bank, [by_slot[resident.slot] for resident in chosen])
-            for member in [member for member in running if member.failure or not member.resident.remaining]:
+            self._step(bank, choose_members(running, self._budget))
+            for member in [member for member in running if member.failure or not member.remaining]:
                 running.remove(member)
-                adapter = None if member.failure else bank.adapter(member.resident.slot)
-                bank.free(member.resident.slot)
-                yield JobOutcome(member.resident.job.key, adapter, tuple(member.losses), member.work, member.failure)
+                adapter = None if member.failure else bank.adapter(member.slot)
+                bank.free(member.slot)
+                yield JobOutcome(member.job.key, adapter, tuple(member.losses), member.work, member.failure)
 
-    def _step(self, bank: AdapterBank, members: Sequence[_Running]) -> None:
+    def _step(self, bank: AdapterBank, members: Sequence[Resident]) -> None:
         """One pack: one step of each member, booked; halved and tried again where memory runs out."""
-        steps = [member.resident.next for member in members]
+        steps = [member.next for member in members]
         # Booked before it runs: a pack that runs out of memory is work too, and its halves are booked again.
         feet = deque(self._backend.footprint([extent for step in steps for extent in step.extents]))
         for member, step in zip(members, steps, strict=True):
@@ -106,7 +95,7 @@ class MultiLoraTrainer:
                 positions=positions,
                 training=sum(extent.labelled for extent in extents),
                 head_positions=sum(foot.head_positions for foot in own),
-                context=sum(foot.pairs for foot in own),
+                context=sum(foot.context for foot in own),
             )
         try:
             losses = self._backend.gradients(pack_steps(steps, bank.weights.dtype, bank.weights.device), bank)
@@ -114,10 +103,9 @@ class MultiLoraTrainer:
             if not is_out_of_memory(error):
                 raise
             if len(members) == 1:
-                resident = members[0].resident
-                members[0].failure = Failure(
-                    "out_of_memory", f"a step of {resident.next.rows} rows does not fit", resident.done
-                )
+                (member,) = members
+                detail = f"a step of {member.next.rows} rows does not fit"
+                member.failure = Failure("out_of_memory", detail, member.done)
                 return
             # Nothing was updated yet, so each half starts from the weights that the whole started from.
             half = len(members) // 2
@@ -126,22 +114,21 @@ class MultiLoraTrainer:
             return
         self._update(bank, members, losses)
 
-    def _update(self, bank: AdapterBank, members: Sequence[_Running], losses: Sequence[float]) -> None:
-        slots = [member.resident.slot for member in members]
+    def _update(self, bank: AdapterBank, members: Sequence[Resident], losses: Sequence[float]) -> None:
+        slots = [member.slot for member in members]
         norms = self._backend.ops.gradient_norms(bank, slots)
         sound: list[int] = []
         factors: list[Factors] = []
         for member, loss, norm in zip(members, losses, norms, strict=True):
-            resident = member.resident
             member.losses.append(loss)
             # A NaN stays in its own slot: gradients of different adapters are never summed.
             if not (isfinite(loss) and isfinite(norm)):
-                member.failure = Failure("not_finite", f"loss {loss}, gradient norm {norm}", resident.done)
+                member.failure = Failure("not_finite", f"loss {loss}, gradient norm {norm}", member.done)
                 continue
-            sound.append(resident.slot)
-            factors.append(step_factors(resident.done + 1, resident.learning_rate, norm, resident.job.max_grad_norm))
+            sound.append(member.slot)
+            factors.append(step_factors(member.done + 1, member.learning_rate, norm, member.job.max_grad_norm))
             member.work += Work(updates=1)
-            resident.advance()
+            member.advance()
         if sound:
             self._backend.ops.adamw(bank, sound, factors)
 
@@ -157,18 +144,7 @@ def step_factors(step: int, rate: float, norm: float, max_norm: float) -> Factor
     )
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class FullOutcome:
-    """The loss of every step done, the work it took, and why it ended early where it did."""
-
-    key: str
-    losses: tuple[float, ...]
-    work: Work
-    failure: Failure | None
-
-
-def train_fully(model: nn.Module, job: InnerLoopJob) -> FullOutcome:
+def train_fully(model: nn.Module, job: InnerLoopJob) -> JobOutcome:
     """Train all weights of ``model`` in place on a job's sequences (its rank, alpha and targets do not matter).
 
     After a failure the weights are those of the last sound step. Dropout stays off.
@@ -178,7 +154,7 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> FullOutcome:
     context = int(getattr(config, "max_position_embeddings", None) or config.n_positions)
     failure = check(job, context, int(config.vocab_size))
     if failure is not None:
-        return FullOutcome(job.key, (), Work(), failure)
+        return JobOutcome(job.key, None, (), Work(), failure)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=job.learning_rate, betas=(BETA1, BETA2), eps=EPSILON, weight_decay=0.0)
     model.eval()
@@ -207,7 +183,7 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> FullOutcome:
         optimizer.step()
         work += Work(updates=1)
     optimizer.zero_grad(set_to_none=True)
-    return FullOutcome(job.key, tuple(losses), work, failure)
+    return JobOutcome(job.key, None, tuple(losses), work, failure)
 
 
 def _work(step: SlotStep) -> Work:

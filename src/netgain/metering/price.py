@@ -12,7 +12,7 @@ and ``C`` the sum over positions of the keys each is multiplied with:
 - experts: the router and the experts that a token passes
 - an optimizer step is charged at 12 operations a trained weight (AdamW)
 
-One multiply-add is two operations. Every price is linear in four counts (:class:`netgain.engine.work.Work`), so it
+One multiply-add is two operations. Every price is linear in four counts (:class:`netgain.engine.jobs.Work`), so it
 is kept as four coefficients of a model and what is trained in it. ``C`` counts what the kernel runs: the full square
 for eager attention over a rectangle, the causal half for kernels that skip masked blocks.
 
@@ -30,32 +30,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Self, final
 
-from netgain.engine.work import Work
+from netgain.engine.jobs import Work
 from netgain.errors import InputError, nearest
-from netgain.metering.counting import Kernel, context_sum
 from netgain.metering.shape import ModelShape, Projection
 from netgain.records.cost import Cost
-
-__all__ = [
-    "Coefficients",
-    "Full",
-    "Kernel",
-    "Lora",
-    "Training",
-    "all_linear",
-    "attention_flops",
-    "coefficients",
-    "context_sum",
-    "declared_flops",
-    "forward_cost",
-    "forward_flops",
-    "lora_step_flops",
-    "merging_cost",
-    "merging_flops",
-    "rough_training_flops",
-    "training_cost",
-    "training_flops",
-]
 
 OPTIMIZER_FLOPS_PER_WEIGHT = 12
 HEAD = "lm_head"
@@ -280,27 +258,6 @@ def _parts(shape: ModelShape) -> list[tuple[int, Projection]]:
     return [(number, part) for number in range(shape.layers) for part in shape.layer(number)]
 
 
-def all_linear(shape: ModelShape, rank: int) -> Lora:
-    """LoRA on every matrix but the head, router and experts: PEFT's ``target_modules="all-linear"`` for dense models.
-
-    Where a model has experts without a shared one, these are the attention matrices; PEFT would wrap the stacked
-    experts there as well, at a cost per weight and not per token, which has no price here.
-    """
-    return Lora(rank, tuple(dict.fromkeys(part.name for _, part in _parts(shape) if part.adaptable)))
-
-
-def merging_flops(shape: ModelShape, lora: Lora) -> float:
-    """FLOPs of forming ``B A`` of every adapted matrix, to be added to its weights."""
-    lora.check(shape)
-    body = sum(2.0 * lora.rank_of(part, number) * part.inputs * part.outputs for number, part in _parts(shape))
-    return body + 2.0 * lora.head_rank * shape.head_weights
-
-
-def attention_flops(shape: ModelShape, context: float) -> float:
-    """FLOPs of scores and weighted values for ``context`` attended positions, all layers, forward only."""
-    return coefficients(shape).context * context
-
-
 def forward_flops(
     shape: ModelShape, positions: float, context: float, head_positions: float, adapter: Lora | None = None
 ) -> float:
@@ -326,13 +283,6 @@ def training_flops(
     return training_coefficients(shape, training).flops(work)
 
 
-def lora_step_flops(
-    shape: ModelShape, lora: Lora, positions: float, context: float, head_positions: float, updates: float = 1.0
-) -> float:
-    """:func:`training_flops` of a LoRA."""
-    return training_flops(shape, lora, positions, context, head_positions, updates)
-
-
 def forward_cost(shape: ModelShape, work: Work, adapter: Lora | None = None) -> Cost:
     """The cost of prefill, decoding or scoring; seconds, joules and dollars are unknown until they are measured."""
     return _cost(work, coefficients(shape, adapter).flops(work))
@@ -344,8 +294,10 @@ def training_cost(shape: ModelShape, work: Work, training: Training) -> Cost:
 
 
 def merging_cost(shape: ModelShape, lora: Lora) -> Cost:
-    """The cost of merging an adapter into the weights: no tokens and no updates, a few FLOPs."""
-    return _cost(Work(), merging_flops(shape, lora))
+    """The cost of forming ``B A`` of every adapted matrix, to be added to its weights: no tokens, no updates."""
+    lora.check(shape)
+    body = sum(2.0 * lora.rank_of(part, number) * part.inputs * part.outputs for number, part in _parts(shape))
+    return _cost(Work(), body + 2.0 * lora.head_rank * shape.head_weights)
 
 
 def _cost(work: Work, flops: float) -> Cost:

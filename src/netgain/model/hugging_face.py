@@ -6,7 +6,7 @@ elsewhere. Log-likelihoods always use the model's own code.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
@@ -14,22 +14,18 @@ from typing import Any, Literal, final
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest
 from netgain.engine.hooks import HooksBackend
-from netgain.engine.jobs import Failure, InnerLoopJob, Size, check
+from netgain.engine.jobs import Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import Adapter as LoraAdapter
 from netgain.engine.lora import Layout, load_adapter, read_config, save_adapter
-from netgain.engine.memory import is_out_of_memory
-from netgain.engine.packs import Extent
+from netgain.engine.packs import Extent, is_out_of_memory
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
-from netgain.engine.work import Work
 from netgain.errors import InputError
-from netgain.metering.counting import generate as decoding
-from netgain.metering.price import Full, Lora
+from netgain.metering.estimate import generate as decoding
+from netgain.metering.price import Full, Lora, forward_cost, merging_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.model.derived import merge, tune
-from netgain.model.loading import Chat, Loaded, Texts, load_parts
+from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, tune
 from netgain.model.metered import Model
-from netgain.model.prices import ShapePrices
 from netgain.model.requests import (
     Adapter,
     Answered,
@@ -46,6 +42,7 @@ from netgain.model.requests import (
     TrainFull,
 )
 from netgain.model.selfcheck import check_engine
+from netgain.records.cost import Cost
 from netgain.streams import stream
 
 
@@ -103,6 +100,27 @@ def wrap_model(
     shape = shape or ModelShape.from_config(loaded.model.config.to_dict(), loaded.name)
     backend = _HuggingFace(loaded, chat, engine, resident, rows, positions)
     return Model(backend, ShapePrices(shape), check=partial(check_engine, loaded.model, shape))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ShapePrices:
+    """The closed form of :mod:`netgain.metering.price` for a model of this shape."""
+
+    shape: ModelShape
+    timed: bool = True
+
+    def cost(self, part: Part) -> Cost:
+        """Exact FLOPs and tokens; joules and dollars unknown. Raises InputError for a LoRA target without a price."""
+        if part.merged is not None:
+            return merging_cost(self.shape, part.merged)
+        if part.training is not None:
+            return training_cost(self.shape, part.work, part.training)
+        return forward_cost(self.shape, part.work, part.adapter)
+
+    def statement(self) -> dict[str, Any]:
+        """The shape."""
+        return {"flops": "closed form", "shape": asdict(self.shape)}
 
 
 @final
@@ -182,7 +200,7 @@ class _HuggingFace:
 
     def _alone(self, size: Size) -> Work:
         (ran,) = self._engine.footprint([Extent(size.rows, max(size.text, 1), size.labelled)])
-        return Work(positions=ran.positions, context=ran.pairs, head_positions=ran.head_positions)
+        return ran
 
     def _longest(self, job: InnerLoopJob) -> int:
         if check(job, self._engine.context, self._engine.vocabulary) is not None:

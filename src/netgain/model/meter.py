@@ -35,15 +35,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from netgain.engine.work import Work
+from netgain.engine.jobs import Work
 from netgain.errors import OverrunError
 from netgain.metering.account import Account, Reservation
-from netgain.metering.counting import generate as decoding
+from netgain.metering.estimate import generate as decoding
 from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
-from netgain.model.calls import Call, CallPrices, past_of
+from netgain.model.calls import Call, CallPrices, Setup, Survey, causal_lm, describe, past_of, survey
 from netgain.model.selfcheck import check_meter
-from netgain.model.trained import Setup, Survey, causal_lm, describe, survey
 from netgain.records.cost import Cost
 
 PROBED = 1 << 16  # larger trained weights are not looked at one by one for a gradient that is not finite

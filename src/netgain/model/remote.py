@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, Literal, final
 from urllib.parse import urlsplit
 
-from netgain.engine.jobs import Failure, RemoteKind
-from netgain.engine.work import Work
+from netgain.engine.jobs import Failure, RemoteKind, Work
 from netgain.errors import InputError, MissingExtraError
+from netgain.metering.price import declared_flops
+from netgain.metering.rates import api_price
 from netgain.model.metered import Model
-from netgain.model.prices import TokenPrices
 from netgain.model.requests import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
+from netgain.records.cost import Cost
 from netgain.records.identity import identity
 from netgain.streams import stream
 from netgain.tokens import EstimatedTokens, TokenCounter
@@ -35,6 +36,59 @@ TURN = 16  # tokens that a server's template may add to a turn of a conversation
 LONGEST_DETAIL = 500
 REDACTED = "[key]"
 HINT = "give the name of the variable, never the key itself"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPrices:
+    """What a remote model's tokens cost. Its FLOPs and device seconds are known to its server only, and unknown here.
+
+    ``dollars_in`` and ``dollars_out`` are dollars for a million tokens, and ``source`` says where they are from; where
+    both are None, the price list of the extra ``prices`` is asked for ``listed`` (a model's name there, at
+    ``provider``), and without that dollars are unknown. ``active_parameters`` declares how many weights a token meets:
+    FLOPs are then an estimate, which the record says.
+    """
+
+    dollars_in: float | None = None
+    dollars_out: float | None = None
+    source: str = ""
+    listed: str = ""
+    provider: str | None = None
+    active_parameters: float | None = None
+    timed: bool = False
+
+    def cost(self, part: Part) -> Cost:
+        """Tokens, with dollars and declared FLOPs where these are known."""
+        work = part.work
+        tokens = work.positions + work.generated
+        return Cost(
+            updates=0.0,
+            tokens_real=work.real,
+            tokens_padded=work.positions,
+            tokens_training=0.0,
+            tokens_generated=work.generated,
+            flops=None if self.active_parameters is None else declared_flops(self.active_parameters, tokens),
+            dollars=self._dollars(work.positions, work.generated),
+        )
+
+    def _dollars(self, tokens_in: float, tokens_out: float) -> float | None:
+        if self.dollars_in is not None and self.dollars_out is not None:
+            return (tokens_in * self.dollars_in + tokens_out * self.dollars_out) / 1e6
+        if not self.listed:
+            return None
+        return api_price(self.listed, round(tokens_in), round(tokens_out), provider=self.provider).dollars
+
+    @property
+    def shape(self) -> None:
+        """Nobody knows it."""
+
+    def statement(self) -> dict[str, Any]:
+        """The prices, and that FLOPs are declared where they are."""
+        known: dict[str, Any] = {"dollars_per_million_in": self.dollars_in, "dollars_per_million_out": self.dollars_out}
+        if self.dollars_in is None and self.listed:
+            known |= {"dollars": api_price(self.listed, 1, 1, provider=self.provider).source}
+        declared = None if self.active_parameters is None else "declared: 2 x active parameters x tokens"
+        return {**known, "source": self.source, "flops": declared, "active_parameters": self.active_parameters}
 
 
 def remote_model(

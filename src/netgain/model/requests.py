@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
-from netgain.engine.jobs import Failure, InnerLoopJob, Sampling
-from netgain.engine.work import Work
+from netgain.engine.jobs import Failure, InnerLoopJob, Sampling, Work
 from netgain.errors import InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training

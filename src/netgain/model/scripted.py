@@ -17,13 +17,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
-from netgain.engine.jobs import Failure
-from netgain.engine.work import Work
+from netgain.engine.jobs import Failure, Work
 from netgain.errors import InputError, nearest
 from netgain.model.metered import Model
-from netgain.model.prices import UnitPrices
 from netgain.model.requests import (
     Adapter,
     Answered,
@@ -42,6 +40,7 @@ from netgain.model.requests import (
     Trained,
     TrainFull,
 )
+from netgain.records.cost import Cost
 from netgain.records.identity import identity, short_hash
 
 Script = Mapping[str, str] | Callable[[Generate], str]
@@ -56,6 +55,33 @@ class ScriptedAdapter:
 
     key: str
     sequences: tuple[tuple[int, ...], ...] = ()
+
+
+UNIT = Cost(
+    **{"updates": 0.0, "tokens_real": 1.0, "tokens_padded": 1.0, "tokens_training": 0.0, "tokens_generated": 0.0},
+    **{"flops": 1.0, "seconds": 1.0, "joules": 1.0, "dollars": 1.0},
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class UnitPrices:
+    """One unit a call in every currency that the call has."""
+
+    timed: bool = False
+
+    def cost(self, part: Part) -> Cost:
+        """One unit, times the calls in ``part`` (its positions)."""
+        calls, training, generated = part.work.positions, part.work.training, part.work.generated
+        return replace(UNIT * calls, updates=part.work.updates, tokens_training=training, tokens_generated=generated)
+
+    @property
+    def shape(self) -> None:
+        """Nobody knows it."""
+
+    def statement(self) -> dict[str, Any]:
+        """One unit a call."""
+        return {"flops": "one a call"}
 
 
 def scripted_model(answers: Script, *, scores: Scores = lambda _: -1.0, name: str = "scripted") -> Model:

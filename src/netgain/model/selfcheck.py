@@ -29,10 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from netgain.engine.decoding import DecodeRequest
-from netgain.engine.hooks import HooksBackend
-from netgain.engine.hooks_decode import HooksDecoder
+from netgain.engine.hooks import HooksBackend, HooksDecoder
 from netgain.engine.jobs import InnerLoopJob, Sampling
-from netgain.engine.native_build import library
+from netgain.engine.kernels import library
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError, MissingExtraError

@@ -28,7 +28,7 @@ from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
-from netgain.model.prices import TokenPrices
+from netgain.model.remote import TokenPrices
 from netgain.records.identity import identity
 from netgain.records.samples import Row
 from netgain.trials.context import Report, RunContext, by_purpose, seconds

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
 from netgain.domains.problem import Question
-from netgain.engine.work import Work
+from netgain.engine.jobs import Work
 from netgain.metering.estimate import Device, generation_estimate, scoring_estimate, timed, training_estimate
 from netgain.metering.price import Full, Lora, Training
 from netgain.metering.rates import DeviceRate
@@ -21,7 +21,7 @@ from netgain.metering.shape import ModelShape
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Settings
 from netgain.methods.synthetic import SyntheticSettings
-from netgain.model.prices import TokenPrices
+from netgain.model.remote import TokenPrices
 from netgain.model.requests import Part
 from netgain.records.claim import UNTRAINED, Role
 from netgain.records.cost import Cost, Currency, Purpose, total

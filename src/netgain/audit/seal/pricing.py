@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import final
 
 from netgain.audit.seal.files import LoraParams, PassageFile
-from netgain.metering.price import Lora, context_sum, forward_flops, lora_step_flops
+from netgain.metering.estimate import context_sum
+from netgain.metering.price import Lora, forward_flops, training_flops
 from netgain.metering.shape import ModelShape
 from netgain.records.claim import Charge, Purpose, Role, Training
 from netgain.records.cost import Cost, Currency
@@ -80,7 +81,7 @@ class Pricing:
         passes = lora.epochs * times
         positions, context = sum(lengths) * passes, context_sum(lengths) * passes
         adapter = Lora(lora.rank, INNER_TARGETS)
-        unpadded = lora_step_flops(self.shape, adapter, positions, context, positions, padded.updates)
+        unpadded = training_flops(self.shape, adapter, positions, context, positions, padded.updates)
         return dataclasses.replace(padded, tokens_real=positions), unpadded
 
     def padded_training(self, sequences: int, lora: LoraParams, times: int = 1) -> Cost:
@@ -92,7 +93,7 @@ class Pricing:
         updates = math.ceil(sequences * passes / (batch * steps))
         padded = sequences * passes * MAX_LENGTH
         square = sequences * passes * context_sum([MAX_LENGTH])
-        flops = lora_step_flops(self.shape, Lora(lora.rank, INNER_TARGETS), padded, square, padded, updates)
+        flops = training_flops(self.shape, Lora(lora.rank, INNER_TARGETS), padded, square, padded, updates)
         return Cost(updates=updates, tokens_padded=padded, flops=flops)
 
     def proposals(self, name: str, file: str, data: PassageFile, *, local: bool, purpose: Purpose) -> Charge | None:
@@ -138,7 +139,7 @@ class Pricing:
         updates = math.ceil(len(pairs) / OUTER_BATCH) * passes
         positions = sum(lengths) * passes
         adapter = Lora(OUTER_RANK, OUTER_TARGETS)
-        flops = lora_step_flops(self.shape, adapter, positions, context_sum(lengths) * passes, positions, updates)
+        flops = training_flops(self.shape, adapter, positions, context_sum(lengths) * passes, positions, updates)
         cost = Cost(updates=updates, tokens_real=positions, flops=flops)
         note = f"{passes} epochs, batch {OUTER_BATCH}, LoRA rank {OUTER_RANK} on all linear layers"
         source = Source(file=PAPER, field="appendix B", note=f"{note}; the pairs from {file}")
