@@ -191,6 +191,19 @@ def test_without_torch_a_run_names_the_pip_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_ctrl_c_before_anything_began_is_said(tmp_path: Path) -> None:
+    pressed = (
+        "import netgain.trials.resolve as module\n"
+        "def pressed(*_, **__):\n"
+        "    raise KeyboardInterrupt\n"
+        "module.resolve = pressed\n"
+        "from netgain.cli import main\n"
+        "main(['run'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", pressed], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (130, "netgain: interrupted\n")
+
+
 @pytest.mark.parametrize("command", ["plan", "run", "validate", "report", "status", "verify"])
 @pytest.mark.parametrize("name", ["nowhere", "empty", "binary", "empty.yaml", "list.yaml", "binary.yaml"])
 def test_whatever_it_is_given_no_command_ends_in_a_traceback(tmp_path: Path, command: str, name: str) -> None:
@@ -215,6 +228,8 @@ def test_whatever_it_is_given_no_command_ends_in_a_traceback(tmp_path: Path, com
         (["audit", "--seed", "-1"], "--seed"),
         (["audit", "nowhere"], "nowhere: there is no such file or folder"),
         (["audit", "half.jsn"], "did you mean 'half.json'?"),
+        (["audit", "elsewhere"], "elsewhere: there is no such file or folder\n"),
+        (["list"], "(netgain list --help lists what is valid)"),
         (["audit", "half.json"], "half.json: is not JSON that can be read"),
         (["audit", "types.json"], "types.json: is not a claim; field 'arms'"),
         (["audit", "list.json"], "list.json: is not a claim"),

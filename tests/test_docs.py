@@ -39,3 +39,29 @@ def test_every_method_has_a_row_in_the_documentation() -> None:
     rows = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
     named = {row.split("`")[1] for row in rows if row.startswith("| `")}
     assert set(BUILT_IN["method"]) <= named
+
+
+def test_the_plan_of_the_house_names_only_what_stands_in_it() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    prose, rooms = text.partition("```\nsrc/netgain/\n")[::2]
+    rooms, _, rest = rooms.partition("```")
+    package, room, missing = ROOT / "src" / "netgain", "", []
+    for line in rooms.splitlines():
+        if opened := re.match(r"  (\w+/) ", line):
+            room = opened[1]
+        elif re.match(r"  \S", line):
+            room = ""  # modules that stand beside the rooms
+        words = re.findall(r"(?<![\w/])(?:[a-z_]+\.(?:py|json|yaml)(?!:)|[a-z_]+/(?=[ )]))", line)
+        missing += [f"{room}{word}" for word in words if word != room and not (package / room / word).exists()]
+    named = re.findall(r"`([\w./]+\.(?:py|json|yaml|md))`", prose + rest)
+    missing += [word for word in named if not any((above / word).exists() for above in (ROOT, package))]
+    assert not missing, f"docs/design.md names what is not there: {', '.join(missing)}"
+
+
+def test_every_file_of_the_project_that_a_page_names_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    path = re.compile(r"\b(?:src|tests|docs|examples|benchmarks|training|scripts)/[\w./-]*\w")
+    for page in pages:
+        named = set(path.findall(page.read_text(encoding="utf-8")))
+        missing = sorted(file for file in named if not (ROOT / file).exists())
+        assert not missing, f"{page.name} names {', '.join(missing)}"

@@ -129,6 +129,7 @@ def test_a_name_may_be_written_with_underscores() -> None:
         ("from netgain.methods.method import Method\nclass Mine(Method): pass", "does not define adapt"),
         (METHOD.replace("    role = Role.OTHER\n", ""), "does not set role"),
         (METHOD.replace("class Mine", "class Mien"), "did you mean 'Mien'"),
+        (METHOD.replace("class Mine", "class Other"), "has no class 'Mine'; valid: Other$"),
     ],
 )
 def test_what_is_wrong_with_a_users_file_is_said(tmp_path: Path, text: str, problem: str) -> None:

@@ -20,7 +20,7 @@ from netgain.report.page import render
 from netgain.trials.executor import suited
 from netgain.trials.plan import Plan, make_plan
 from netgain.trials.progress import Progress
-from netgain.trials.resolve import resolve
+from netgain.trials.resolve import resolve, with_data
 from netgain.trials.schedule import run_trial
 from netgain.trials.store import SAMPLES, Store, write
 from netgain.trials.trial_claim import claim_of
@@ -77,7 +77,7 @@ def run(
     with more than one a script needs its ``if __name__ == "__main__":``. ``show`` is given the progress as it changes.
     Raises InputError where the trial is wrong or another one was begun in that folder.
     """
-    resolved = resolve(trial, methods, options, limit)
+    resolved = with_data(resolve(trial, methods, options, limit))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
     result = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=show)
     return Run(result.folder, result.failed)

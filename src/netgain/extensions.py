@@ -175,7 +175,10 @@ def _checked(kind: Kind, module: ModuleType, wanted: str, where: str) -> type[An
     """The class of this name, once it is known to fill in the form of its kind."""
     home, _, title = FORMS[kind].partition(":")
     form: type[Any] = vars(importlib.import_module(home))[title]
-    own = [name for name, value in vars(module).items() if inspect.isclass(value) and issubclass(value, form)]
+    classes = [
+        value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module.__name__
+    ]
+    own = [value.__name__ for value in classes if issubclass(value, form)]
     if wanted not in vars(module):
         raise InputError(where, f"has no class {wanted!r}", nearest(wanted, own))
     found = vars(module)[wanted]

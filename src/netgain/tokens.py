@@ -9,6 +9,7 @@ from typing import Any, Protocol, final
 from netgain.errors import InputError, MissingExtraError
 
 CHARACTERS_PER_TOKEN = 4.6
+RARE = ("\N{CUNEIFORM SIGN A}", "\N{CUNEIFORM SIGN A TIMES A}")  # told apart only by a vocabulary that spells bytes
 
 
 class TokenCounter(Protocol):
@@ -50,6 +51,13 @@ class ExactTokens:
         """Tokens of each text."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [float(len(encoding.ids)) for encoding in encodings]
+
+    def unknown(self, words: Sequence[str]) -> list[str]:
+        """Those of the words that the vocabulary cannot spell, not even by their bytes."""
+        first, second, *encodings = self._tokenizer.encode_batch([*RARE, *words], add_special_tokens=False)
+        if not first.ids or first.ids != second.ids:
+            return []
+        return [word for word, encoding in zip(words, encodings, strict=True) if first.ids[-1] in encoding.ids]
 
 
 def _load(folder: Path) -> Any:

@@ -1,10 +1,15 @@
 """A domain in a user's own file: its text is part of a run's identity, and what it raises is said in one line."""
 
+import io
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from netgain.errors import InputError
+from netgain.report.plan_view import plan_page
+from netgain.trials.plan import make_plan, unknown_words
 from netgain.trials.resolve import resolve, with_data
 from netgain.trials.store import locked_form, portable
 
@@ -52,3 +57,32 @@ def test_an_error_in_it_names_file_and_line(file: Path) -> None:
     (file.parent / "own.py").write_text(OWN.replace("return tuple(", "return nothing("))
     with pytest.raises(InputError, match=r"own.py:5: NameError: name 'nothing' is not defined"):
         with_data(resolve(file))
+
+
+ELEMENTS = """
+from netgain.domains import Domain, Material, Problem, Question
+class Own(Domain):
+    def problems(self, split, count, seed):
+        return tuple(
+            Problem(Material(name, name, f"{name} is a white gas."), (Question(f"What is {name}?", ("gas",)),))
+            for name in (f"{split}ium{number}" for number in range(count))
+        )
+"""
+
+
+def test_words_that_the_models_tokenizer_does_not_know_are_said_by_plan_and_its_json(file: Path) -> None:
+    pytest.importorskip("tokenizers")
+    (file.parent / "own.py").write_text(ELEMENTS)
+    plan = make_plan(resolve(file))
+    (warning,) = plan.warnings
+    assert re.match(r"\d\d% of the words of domain own are unknown to the tokenizer of model shipped \(", warning)
+    assert "testium0" in warning
+    assert plan.dump()["warnings"] == (warning,)
+    screen = Console(width=300, record=True, file=io.StringIO())
+    screen.print(plan_page(plan))
+    assert f"warning: {warning}" in screen.export_text()
+
+
+def test_words_that_the_model_knows_are_not_warned_of() -> None:
+    pytest.importorskip("tokenizers")
+    assert unknown_words(with_data(resolve(None))) == ()

@@ -115,7 +115,8 @@ def test_the_demo_can_be_read() -> None:
         ("per_problem: 1.0e+15", "per_problem: 1.0, currency: seconds", 6, "known only afterwards"),
         ("{arm: seal}", "{arm: seal}\njudge: {folder: x}", 14, "names no model"),
         ("{arm: seal}", "{arm: seal}\ngrades: judge", 1, "no judge"),
-        ("{arm: seal}", "{arm: sael}", 1, "is not the name of an arm"),
+        ("{arm: seal}", "{arm: sael}", 13, "compare.arm = 'sael': is not the name of an arm; did you mean 'seal'?"),
+        ("{arm: seal}", "{arm: seal, domain: peple}", 13, "compare.domain = 'peple': is not the name of a domain"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:

@@ -12,6 +12,7 @@ import yaml
 import netgain
 from netgain.errors import InputError
 from netgain.trials.executor import load_model
+from netgain.trials.plan import make_plan
 from netgain.trials.resolve import Trial, resolve, with_data
 from netgain.trials.schedule import run_trial
 from netgain.trials.store import LOCK, Store, locked_form, task_identity
@@ -76,6 +77,17 @@ def test_problems_that_nobody_counted_are_those_that_there_are_and_the_plan_says
     )
 
 
+def test_a_limit_that_cuts_nothing_is_no_limit(folder: Path) -> None:
+    whole = with_data(resolve(folder / "mine.yaml")).spec
+    assert whole.problems.test < 6
+    over = with_data(resolve(folder / "mine.yaml", limit=6)).spec
+    exact = with_data(resolve(folder / "mine.yaml", limit=whole.problems.test)).spec
+    assert over == exact == whole
+    assert whole.limited_to is None
+    limited = with_data(resolve(folder / "mine.yaml", limit=1)).spec
+    assert (limited.problems.test, limited.limited_from, limited.limited_to) == (1, whole.problems.test, 1)
+
+
 def test_a_domain_that_has_enough_keeps_the_numbers_as_they_are(folder: Path) -> None:
     shutil.rmtree(folder / "notes")
     write_notes(folder / "notes", 130)
@@ -121,8 +133,33 @@ def test_a_folder_that_is_not_there_is_an_error_at_its_line(folder: Path) -> Non
         load_model(resolve(path), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [
+        ("nofile.py:Seal", "there is no file"),
+        ("broken.py:Seal", "broken.py cannot be run: SyntaxError"),
+        ("own.py:Nope", "has no class 'Nope'; valid: Mine"),
+        ("own.py:Seal", "the trial has an arm 'seal' already; give the class another name"),
+    ],
+)
+def test_what_is_wrong_with_a_method_of_the_command_line_is_said_with_the_option(
+    folder: Path, method: str, problem: str
+) -> None:
+    (folder / "own.py").write_text(OWN + ("\n\nSeal = Mine\n" if method == "own.py:Seal" else ""))
+    (folder / "broken.py").write_text("class Seal(\n")
+    with pytest.raises(InputError) as caught:
+        resolve(folder / "mine.yaml", [f"{folder}/{method}"])
+    assert str(caught.value).startswith(f"--method {folder}/{method}: ")
+    assert problem in str(caught.value)
+
+
+def test_a_model_folder_that_is_not_there_is_a_plans_error_at_its_line(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"mine.yaml:2: model = 'no-such-folder': there is no such folder"):
+        make_plan(resolve(folder / "mine.yaml"))
+
+
 def test_a_method_of_the_command_line_is_there_before_the_trial_is_checked(folder: Path) -> None:
-    (folder / "own.py").write_text(OWN)
+    (folder / "own.py").write_text(OWN + "\n\nFrozen = Mine\n")
     path = changed(folder, "compare: {arm: seal}", "compare: {arm: mine}")
     trial = resolve(path, [f"{folder / 'own.py'}:Mine"])
     assert trial.spec.arms["mine"].method == "own.py:Mine"

@@ -131,3 +131,45 @@ def test_squad_runs_end_to_end_on_a_local_folder(tmp_path: Path) -> None:
     assert {row.status for row in rows} == {"ok"}
     assert len(rows) == 4 * 2 * 2
     assert all(spent(row) <= (row.budget or 0) for row in rows)
+
+
+ELEMENTS = """
+from netgain.domains import Domain, Material, Problem, Question
+class Own(Domain):
+    def problems(self, split, count, seed):
+        return tuple(
+            Problem(
+                Material(name, name, f"{name} is a colourless gas."),
+                (Question(f"Does {name} tint glass crimson, vermilion, teal or ochre?", ("colourless", "pallid")),),
+            )
+            for name in (f"{split}ium{number}" for number in range(count))
+        )
+"""
+UNREAD = """\
+name: elements
+domains: {own: {kind: own.py:Own}}
+problems: {train: 0, development: 1, test: 2}
+seeds: 1
+budget: {per_problem: 4.0e+8, ladder: [1, 2]}
+tuning: {trials: 0}
+arms: {frozen: {method: frozen}, passage: {method: finetune}}
+compare: {arm: passage, against: frozen}
+exam: {controls: 0, drift: 0}
+"""
+
+
+def test_words_that_the_model_cannot_tell_apart_are_said_and_are_no_leak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").write_text(ELEMENTS)
+    (tmp_path / "trial.yaml").write_text(UNREAD)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(tmp_path / "trial.yaml"), "--out", str(tmp_path / "out"), "--jobs", "1", "--limit", "2"])
+    said = capsys.readouterr()
+    assert ended.value.code in (0, None)
+    assert said.err.startswith("netgain: warning: ")
+    assert "of the words of domain own are unknown to the tokenizer of model shipped (testium0" in said.err
+    findings = json.loads((tmp_path / "out" / "verdict.json").read_text(encoding="utf-8"))["findings"]
+    severities = {finding["check"]: finding["severity"] for finding in findings}
+    assert severities["unknown-words"] == "high"
+    assert not {"exposed", "limited"} & severities.keys()

@@ -140,4 +140,7 @@ def _neighbour(path: Path) -> str:
         there = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     except OSError:
         there = []
-    return nearest(path.name, there) if there else f"the folder {folder} does not exist or is empty"
+    if not there:
+        return f"the folder {folder} does not exist or is empty"
+    said = nearest(path.name, there)
+    return said if said.startswith("did you mean") else ""

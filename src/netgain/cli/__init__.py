@@ -14,6 +14,8 @@ from netgain.cli.setup_commands import init, list_names, validate
 from netgain.cli.trial_commands import plan, run
 from netgain.errors import NetgainError
 
+INTERRUPTED = 130
+
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
 for command in (init, validate, plan, run, status, report, verify):
@@ -32,12 +34,16 @@ def main(arguments: list[str] | None = None) -> None:
     except NetgainError as error:
         _fail(str(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130)
+        _fail("interrupted", INTERRUPTED)
     except TyperException as error:
         # The usage errors carry their option and the nearest valid word in a method that their public base lacks.
         message = getattr(error, "format_message", error.__str__)()
-        _fail(f"{message} (netgain --help lists what is valid)", 2)
+        context = getattr(error, "ctx", None)
+        command = "netgain" if context is None or context.parent is None else f"netgain {context.info_name}"
+        _fail(f"{message} ({command} --help lists what is valid)", 2)
     else:
+        if code == INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
+            _fail("interrupted", INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
 
 

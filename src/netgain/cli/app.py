@@ -49,7 +49,8 @@ Limit = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Examine at most N test problems, to try a trial out; the verdict says so.",
+        help="Examine at most N test problems, to try a trial out: the verdict says so, and its records go to a folder "
+        "of their own (default runs/NAME-limit-N).",
         show_default=False,
     ),
 ]

@@ -162,7 +162,10 @@ def _models() -> list[tuple[str, str]]:
     folder = Path(__file__).parents[1] / "shipped" / "people"
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6
     weights = shape_of(folder).stored_weights / 1e6
-    shipped = f"{weights:.1f} million weights ({size:.1f} MB), made for the domain people; what a trial uses by itself"
+    shipped = (
+        f"{weights:.1f} million weights ({size:.1f} MB), made for the domain people, whose words are all it can read; "
+        "what a trial uses by itself"
+    )
     return [
         ("shipped", shipped),
         ("FOLDER", "any Hugging Face causal language model with safetensors: model: path/to/folder"),

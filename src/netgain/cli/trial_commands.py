@@ -64,9 +64,13 @@ def run(
     """
     from netgain.api import default_folder
     from netgain.trials.executor import suited
+    from netgain.trials.plan import unknown_words
+    from netgain.trials.resolve import with_data
     from netgain.trials.schedule import run_trial
 
-    resolved = _resolve(trial, method, settings, limit, seed)
+    resolved = with_data(_resolve(trial, method, settings, limit, seed))
+    for warning in () if quiet else unknown_words(resolved):
+        typer.echo(f"netgain: warning: {warning}", err=True)
     folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
     live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
     try:
@@ -74,7 +78,7 @@ def run(
             done = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=live.show)
     except KeyboardInterrupt:
         typer.echo(f"netgain: interrupted: {live.saved()}; the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+        sys.exit(130)
     for name, error in done.failed.items():
         typer.echo(f"netgain: task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
     broken = False

@@ -41,8 +41,9 @@ class RunSetup(StrictModel):
     """What was tested on what, beyond the figures; whatever is empty is not in the record.
 
     A launch fills ``questions`` (from development or training problems), ``hardware`` and ``date`` (ISO, when the run
-    began); the meter's self-check ``versions`` (of each library that decides costs) and ``meter_check`` (its result in
-    words); an audit's reader what the published files hold. ``note`` is what whoever keeps the record adds later.
+    began) and ``warnings`` (what was said before anything was spent); the meter's self-check ``versions`` (of each
+    library that decides costs) and ``meter_check`` (its result in words); an audit's reader what the published files
+    hold. ``note`` is what whoever keeps the record adds later.
     """
 
     questions: tuple[SampleQuestion, ...] = ()
@@ -50,6 +51,7 @@ class RunSetup(StrictModel):
     date: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     meter_check: str = ""
+    warnings: tuple[str, ...] = ()
     note: str = ""
 
 

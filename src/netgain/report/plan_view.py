@@ -18,7 +18,9 @@ SHOWN = 2  # tasks under way that are named
 
 def plan_page(plan: Plan) -> Group:
     """The plan: what each arm may spend, about what that is, what it takes, what it can see. Fits 80 columns."""
-    limits = _table(f"what each arm may spend, in {plan.currency}", ("adapting", "invested", "tuning"))
+    limits = _table(
+        f"what each arm may spend, in {numbers.ALL_NAMES[plan.currency]}", ("adapting", "invested", "tuning")
+    )
     for arm in plan.arms:
         limits.add_row(*(Text(numbers.clean(cell)) for cell in _limits(arm)))
     about = _table(
@@ -42,10 +44,11 @@ def plan_page(plan: Plan) -> Group:
         *_judging(plan),
         ("primary", f"{plan.primary[:19]}… (the comparison, fixed before the run; whole in --json)"),
     )
+    warnings = [Text(f"\nwarning: {numbers.clean(line)}", style="bold red") for line in plan.warnings]
     notes = Table.grid(padding=(0, 1))
     for note in plan.assumptions:
         notes.add_row(Text("•", style="dim"), Text(numbers.clean(note), style="dim"))
-    return Group(facts, Text(""), limits, about, notes)
+    return Group(facts, *warnings, Text(""), limits, about, notes)
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:
@@ -160,7 +163,10 @@ def status_text(status: RunStatus) -> str:
     states = (("running", status.running), ("failed", status.failed), ("cut off", status.cut_off))
     counts = [f"{len(status.finished)} of {status.tasks} tasks finished"]
     counts += [f"{len(names)} {state}" for state, names in (*states, ("waiting", status.waiting)) if names]
-    lines = [f"{status.name}: {', '.join(counts)}", f"spent: {numbers.amount(status.spent)} {status.currency}"]
+    lines = [
+        f"{status.name}: {', '.join(counts)}",
+        f"spent: {numbers.amount(status.spent)} {numbers.ALL_NAMES[status.currency]}",
+    ]
     if status.share is not None:
         left = "time left not known yet" if status.seconds_left is None else f"{about(status.seconds_left)} left"
         lines += [f"{status.share:.0%} of the work; {_clock(status.seconds_gone or 0.0)} gone, {left}"]

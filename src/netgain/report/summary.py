@@ -105,7 +105,9 @@ def _exam(verdict: Verdict) -> list[str]:
     if terms is not None:
         seeds = f"{terms.seeds} seed{'s' if terms.seeds != 1 else ''}"
         domains = ", ".join(terms.worlds)
-        problems = f"{terms.test_problems:,} test problems in each domain ({domains})"
+        problems = (
+            f"{terms.test_problems:,} test problem{'s' if terms.test_problems != 1 else ''} in each domain ({domains})"
+        )
         return [f"{problems}, {seeds}; what counts: {numbers.kind_name(terms.exam)}"]
     arm = next((arm for arm in verdict.arms if arm.headline), None)
     if arm is None or arm.n_problems is None:

@@ -27,6 +27,7 @@ from netgain.model.requests import Generate, Train, TrainFull
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 from netgain.records.samples import WrittenText
+from netgain.tokens import RARE
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -85,14 +86,16 @@ class Guard:
         """Hashes of the questions that were trained on although nothing given or written holds them.
 
         Both sides are held to one measure, the question's inner tokens: a statement may hold those too ("Veltan is the
-        employer of Ann" those of "What is the employer of Ann?"), and whoever was given it may train on it.
+        employer of Ann" those of "What is the employer of Ann?"), and whoever was given it may train on it. A question
+        with words that the tokenizer does not know is none that anyone can train on.
         """
         trained = _joined(self._trained)
         cores = {q.text: core for q in questions if (core := _core(q.text, desk.model)) in trained}
         if not cores:
             return ()
+        unknown = _unknown(desk.model)
         seen = " ".join(_plain(text) for text in self.texts)
-        new = {text: core for text, core in cores.items() if _plain(text) not in seen}
+        new = {t: core for t, core in cores.items() if unknown not in core and _plain(t) not in seen}
         return tuple(hashed(text) for text, core in new.items() if not self._told(core, desk.model))
 
     def _told(self, core: str, model: Model) -> bool:
@@ -264,9 +267,17 @@ def _joined(sequences: Iterable[Sequence[int]]) -> str:
 
 
 def _holds(sequence: str, text: str, model: Model) -> bool:
-    """Whether tokens, with commas around each, hold a text, at their beginning or behind a space."""
-    parts = [model.tokenize(before + text, special=False) for before in ("", " ")]
-    return any(part and f",{','.join(map(str, part))}," in sequence for part in parts)
+    """Whether tokens, with commas around each, hold a text, at their beginning or behind a space. One with words that
+    the tokenizer does not know is held by none: its tokens are those of any other."""
+    parts = [_joined([model.tokenize(before + text, special=False)]).strip() for before in ("", " ")]
+    held = [part for part in parts if part != ",," and part in sequence]
+    return bool(held) and any(_unknown(model) not in part for part in held)
+
+
+def _unknown(model: Model) -> str:
+    """The token for whatever the tokenizer does not know, with commas; no tokens at all where it knows everything."""
+    first, second = (model.tokenize(rare, special=False) for rare in RARE)
+    return f",{first[-1]}," if first and first == second else "none"
 
 
 def _plain(text: str) -> str:

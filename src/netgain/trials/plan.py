@@ -6,7 +6,9 @@ What is exact: the budgets, in the trial's currency. All else is estimated from 
 
 import contextlib
 import math
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -28,6 +30,7 @@ from netgain.records.identity import identity
 from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.resolve import SHIPPED, ResolvedArm, Trial, with_data
 from netgain.trials.tasks import (
+    SAMPLE,
     Lengths,
     Task,
     adaptations,
@@ -43,6 +46,8 @@ from netgain.trials.tasks import (
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 DISCORDANT, WITHIN, POWER, ALPHA = 0.3, 0.2, 0.8, 0.05
+FEW_UNKNOWN = 0.02  # of a domain's words: names and foreign words that do no harm
+SHOWN = 5
 CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
 
 
@@ -89,6 +94,7 @@ class Plan:
     fits: bool
     detectable: float | None
     assumptions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     judging: Cost | None = None
 
     @property
@@ -120,8 +126,8 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
     chosen = this_cpu() if name == "cpu" else find_device(name)
     rate = DEVICE_RATES.get(chosen.name, DeviceRate(0.0, "this machine is taken to be yours already"))
     rate = rate if dollars is None else DeviceRate(dollars, "as stated")
-    shape = shape_of(trial.model)
-    trial, lengths = _with_lengths(trial)
+    shape = _shape(trial)
+    trial, lengths, warnings = _with_lengths(trial)
     judge, spec = _judge(trial), trial.spec
     weight = BYTES[spec.dtype]
     trained = [training_of(arm) for arm in trial.arms.values() if arm.method.role not in UNTRAINED]
@@ -131,7 +137,7 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
     longest = f"every answer is put to the judge, its verdicts as long as they may be ({MAX_NEW_TOKENS} tokens)"
     return Plan(
         name=spec.name,
-        model=shape.name or spec.model,
+        model=spec.model if spec.model == SHIPPED else shape.name or spec.model,
         currency=spec.budget.currency.value,
         primary=identity("comparison", {"compare": spec.compare.model_dump(), "budget": spec.budget.model_dump()}),
         tasks=len(costs),
@@ -145,6 +151,7 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
         fits=memory <= chosen.memory,
         detectable=detectable(spec.problems.test, lengths[spec.compare.domain or next(iter(spec.domains))].questions),
         assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest])),
+        warnings=warnings,
         judging=None if judge is None else judging_cost(trial, judge, chosen, rate, lengths),
     )
 
@@ -197,22 +204,61 @@ def planned_work(trial: Trial) -> dict[str, float]:
     return {name: total(parts.values()).flops or 0.0 for name, parts in costs.items()}
 
 
-def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths]]:
+def _shape(trial: Trial) -> ModelShape:
+    try:
+        return shape_of(trial.model)
+    except InputError as error:
+        if Path(trial.model).exists():
+            raise
+        problem = f"model = {trial.spec.model!r}: there is no such folder, and {error.problem}"
+        raise trial.lines.error(("model",), problem, error.remedy) from None
+
+
+def unknown_words(trial: Trial) -> tuple[str, ...]:
+    """A warning for each domain of whose words the model's tokenizer does not know more than a few.
+
+    Over the first problems of the test. None where the tokenizer is not at hand before the model is.
+    """
+    counter, warnings = _counter(trial), []
+    if not isinstance(counter, ExactTokens):
+        return ()
+    for name, domain in trial.domains.items():
+        problems = domain.problems("test", min(SAMPLE, trial.spec.problems.test), trial.spec.seed)
+        texts = [text for problem in problems for text in (problem.material.title, problem.material.text)]
+        texts += [text for p in problems for question in p.questions for text in (question.text, question.answers[0])]
+        words = Counter(re.findall(r"\w+", " ".join(texts)))
+        unknown = counter.unknown(list(words))
+        share = sum(words[word] for word in unknown) / max(1, words.total())
+        if share > FEW_UNKNOWN:
+            some = ", ".join([*unknown[:SHOWN], *(["..."] if unknown[SHOWN:] else [])])
+            warnings.append(
+                f"{share:.0%} of the words of domain {name} are unknown to the tokenizer of model {trial.spec.model} "
+                f"({some}): it can neither read nor learn them"
+            )
+    return tuple(warnings)
+
+
+def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths], tuple[str, ...]]:
+    """The trial with its data, typical lengths, and what to be warned of."""
     try:
         _ = trial.domains
     except (InputError, MissingExtraError) as error:
         how = f"typical of SQuAD, for the data cannot be read here: {error}"
-        return trial, {name: Lengths(how=how) for name in trial.spec.domains}
+        return trial, {name: Lengths(how=how) for name in trial.spec.domains}, ()
     trial = with_data(trial)
-    return trial, _lengths(trial)
+    return trial, _lengths(trial), unknown_words(trial)
+
+
+def _counter(trial: Trial) -> TokenCounter:
+    folder = Path(trial.model)
+    if (folder / "tokenizer.json").is_file():
+        with contextlib.suppress(InputError, MissingExtraError):
+            return ExactTokens(folder)
+    return EstimatedTokens()
 
 
 def _lengths(trial: Trial) -> dict[str, Lengths]:
-    folder = Path(trial.model)
-    counter: TokenCounter = EstimatedTokens()
-    if (folder / "tokenizer.json").is_file():
-        with contextlib.suppress(InputError, MissingExtraError):
-            counter = ExactTokens(folder)
+    counter = _counter(trial)
     return {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
 
 

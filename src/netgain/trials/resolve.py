@@ -126,22 +126,32 @@ def resolve(
     """
     if isinstance(source, Mapping):
         lines = SourceLines("trial")
-        spec = validated(_with_methods(dict(source), methods, lines.folder), TrialSpec, lines)
+        spec = validated(_with_methods(dict(source), methods, lines.folder, find_method), TrialSpec, lines)
     else:
         path = Path(str(files("netgain.trials") / "demo.yaml")) if source is None else Path(source)
         if not path.is_file():
             raise InputError(str(path), "there is no such file", "give the YAML file of a trial")
-        spec, lines = read_yaml(path, TrialSpec, options, lambda fields: _with_methods(fields, methods, path.parent))
+        add = partial(_with_methods, methods=methods, folder=path.parent, find_method=find_method)
+        spec, lines = read_yaml(path, TrialSpec, options, add)
     return resolve_spec(spec if limit is None else spec.limited(limit), lines, find_method, find_domain)
 
 
-def _with_methods(fields: dict[str, Any], methods: Sequence[str], folder: Path) -> dict[str, Any]:
-    """The fields of a trial with an arm more for each of these files. Raises InputError where it is there already."""
+def _with_methods(
+    fields: dict[str, Any], methods: Sequence[str], folder: Path, find_method: FindMethod
+) -> dict[str, Any]:
+    """The fields of a trial with an arm more for each of these files. Raises InputError where one holds no method, and
+    where its arm is there already."""
     arms = fields.get("arms")
     if not methods or not isinstance(arms, dict):
         return fields
     added: dict[str, Any] = {}
     for method in methods:
+        try:
+            find_method(relative_to(method, folder), folder)
+        except InputError as error:
+            broken = error.problem.startswith("cannot be run")
+            problem = f"{error.where} {error.problem}" if broken else error.problem
+            raise InputError(f"--method {method}", problem, error.remedy) from None
         name = method.rpartition(":")[2].lower()
         if name in arms or name in added:
             problem = f"the trial has an arm {name!r} already"
@@ -163,6 +173,7 @@ def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, f
     arms = {name: _arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}
     kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
     trial = Trial(spec, lines, find_method, find_domain, arms, kinds)
+    _check_names(spec, lines)
     _check_comparison(trial)
     return trial
 
@@ -180,6 +191,7 @@ def all_problems(path: Path) -> list[InputError]:
     checks: list[Callable[[], object]] = [
         *(partial(_arm, name, arm, lines, find_method) for name, arm in spec.arms.items()),
         *(partial(_kind, name, domain, lines, find_domain) for name, domain in spec.domains.items()),
+        partial(_check_names, spec, lines),
     ]
     problems = [problem for check in checks if (problem := _problem_of(check))]
     if problems:
@@ -246,6 +258,19 @@ def _kind(
     return kind, validated(spec.settings, kind.Settings, lines, at)
 
 
+def _check_names(spec: TrialSpec, lines: SourceLines) -> None:
+    """What ``compare`` names is there. Raises InputError at its line."""
+    arms, compare = list(spec.arms), spec.compare
+    for key, name, valid in (("arm", compare.arm, arms), ("against", compare.against, [*arms, BEST_CONVENTIONAL])):
+        if name not in valid:
+            raise lines.error(
+                ("compare", key), f"compare.{key} = {name!r}: is not the name of an arm", nearest(name, valid)
+            )
+    if compare.domain is not None and compare.domain not in spec.domains:
+        problem = f"compare.domain = {compare.domain!r}: is not the name of a domain"
+        raise lines.error(("compare", "domain"), problem, nearest(compare.domain, spec.domains))
+
+
 def _check_comparison(trial: Trial) -> None:
     spec, lines = trial.spec, trial.lines
     if spec.compare.against == BEST_CONVENTIONAL:
@@ -292,6 +317,10 @@ def _fitted(trial: Trial) -> Trial:
     splits: tuple[Split, ...] = ("train", "development", "test") if learns else ("development", "test")
     fitted = {split: _available(trial, split, counts[split]) for split in splits}
     changed = {split: count for split, count in fitted.items() if count != counts[split]}
+    if trial.spec.limited_from is not None:
+        whole = _available(trial, "test", trial.spec.limited_from)
+        cut = whole if whole > fitted["test"] else None
+        trial = replace(trial, spec=trial.spec.model_copy(update={"limited_from": cut}))
     if not changed:
         return trial
     told = ", ".join(f"{count} {split} (not {counts[split]})" for split, count in changed.items())

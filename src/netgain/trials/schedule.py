@@ -23,7 +23,7 @@ from netgain.trials.executor import (
     open_executor,
     settings_of,
 )
-from netgain.trials.plan import planned_work
+from netgain.trials.plan import planned_work, unknown_words
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.store import Store, TaskResult, describe_run, locked_form, task_identity
@@ -78,7 +78,7 @@ def run_trial(
             versions, check = executor.price_check()
             schedule.lock(executor.digests())
             if schedule.store.setup() is None:
-                found = {"versions": versions, "meter_check": check}
+                found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(describe_run(trial).model_copy(update=found))
             _run_all(schedule, executor)
         finally:

@@ -200,19 +200,11 @@ class TrialSpec(_Spec):
         return self
 
     @model_validator(mode="after")
-    def _names_are_there(self) -> Self:
-        for field, name in (("compare.arm", self.compare.arm), ("compare.against", self.compare.against)):
-            if name not in self.arms and not (field.endswith("against") and name == BEST_CONVENTIONAL):
-                raise ValueError(f"{field} = {name!r}: is not the name of an arm ({', '.join(self.arms)})")
-        if self.compare.domain is not None and self.compare.domain not in self.domains:
-            raise ValueError(f"compare.domain = {self.compare.domain!r}: is not one of {', '.join(self.domains)}")
-        self._require_folders()
-        return self
-
-    def _require_folders(self) -> None:
+    def _require_folders(self) -> Self:
         """Every arm has a folder of its own in every domain, named by both."""
         folders: dict[str, tuple[str, str]] = {}
         for pair in product(self.domains, self.arms):
             other = folders.setdefault("-".join(pair), pair)
             if other != pair:
                 raise ValueError(f"domains and arms {other} and {pair} would share a folder; rename one of them")
+        return self

@@ -17,6 +17,7 @@ from netgain.records.claim import (
     Continual,
     Exam,
     ExamProblem,
+    Finding,
     Role,
     Search,
     SeedRun,
@@ -88,12 +89,18 @@ def claim_of(
         continual=tuple(_continual(outcome)),
         charges=tuple(charges(outcome)),
         tokens="as counted by the meter",
-        findings=tuple(findings(outcome, role_of)),
+        findings=(*_warned(setup), *findings(outcome, role_of)),
         terms=_terms(outcome, role_of, controls, device),
         searches=tuple(_searches(outcome.tunings)),
         judging=_judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
         setup=setup,
     )
+
+
+def _warned(setup: RunSetup | None) -> Iterator[Finding]:
+    for warning in () if setup is None else setup.warnings:
+        evidence = ("what it learned of other words is measured; name a model whose tokenizer knows these",)
+        yield Finding(check="unknown-words", severity="high", message=warning, evidence=evidence)
 
 
 def _exam(outcome: Outcome, domain: str) -> Exam:
