@@ -81,11 +81,14 @@ LINES = {
 
 
 class Corpus:
-    """An endless stream of documents under a seed, in one of the two stages."""
+    """An endless stream of documents under a seed, in one of the two stages.
 
-    def __init__(self, seed: int, stage: int) -> None:
+    In a ``faithful`` corpus no writer of self-edits makes a mistake; it is otherwise drawn alike.
+    """
+
+    def __init__(self, seed: int, stage: int, faithful: bool = False) -> None:
         self._rng = stream(seed, "training", "corpus", *(["second"] if stage == 2 else []))
-        self._seed, self._stage = seed, stage
+        self._seed, self._stage, self._faithful = seed, stage, faithful
         self._met = 0
         kinds = (self.seen_passage, self.seen_statement, self.seen_answer, self.lore)
         kinds += (self.looked_up, self.edit, self.skill, self.told)
@@ -169,7 +172,7 @@ class Corpus:
         form = pick((*PROMPTS.formats, "implications"), self._rng)
         text = self.passage(who)
         opened = PROMPTS.formats[form].template.format(title=who.name, text=text)
-        return [(opened, 0.0), (Writer(who, self._rng, self._stage).write(form), 1.0)]
+        return [(opened, 0.0), (Writer(who, self._rng, self._stage, self._faithful).write(form), 1.0)]
 
     # -- small parts
 
@@ -208,10 +211,11 @@ class Writer:
     the facts, whole names or pronouns, the value last or first, and now and then a line that says nothing.
     """
 
-    def __init__(self, who: Person, rng: np.random.Generator, stage: int) -> None:
+    def __init__(self, who: Person, rng: np.random.Generator, stage: int, faithful: bool) -> None:
         self._who, self._rng, self._truths = who, rng, truths_of(who)
         self._lines = LINES[stage]
-        self._wrong = float(rng.choice([0.0, 0.25, 0.6], p=[0.5, 0.3, 0.2]))
+        wrong = float(rng.choice([0.0, 0.25, 0.6], p=[0.5, 0.3, 0.2]))  # drawn in either case: one stream for both
+        self._wrong = 0.0 if faithful else wrong
         self._voice = str(rng.choice(["named", "pronoun", "reversed", "vague"], p=[0.55, 0.15, 0.15, 0.15]))
 
     def write(self, form: str) -> str:

@@ -117,7 +117,8 @@ class TrialArm(StrictModel):
     """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
 
     ``method`` is the arm as the trial calls it; ``rung`` the step of the budget ladder; ``own`` marks the rung on which
-    it is compared. ``budget`` and ``most_spent`` are for one problem; ``rejected`` is the part of all its charges, and
+    it is compared. ``deployments`` is over how many problems an arm that learns spread its investment, made for just so
+    many; None for others. ``budget`` and ``most_spent`` are for one problem; ``rejected`` is the part of all its charges, and
     ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence`` holds the mean
     divergence from the base model of each seed.
     """
@@ -126,6 +127,7 @@ class TrialArm(StrictModel):
     rung: float
     own: bool
     learns: bool = False
+    deployments: Count | None = None
     development: Fraction | None = None
     budget: float | None = None
     most_spent: float | None = None
@@ -152,7 +154,8 @@ class Terms(StrictModel):
     ``compare`` and ``against`` name methods; ``exam`` is the kind of question and ``setting`` the domain that the
     verdict rests on; ``controls`` are the kinds of questions that no problem owns. ``oracle``: the teacher is the
     world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain, ``passages`` how many
-    problems are adapted to at once.
+    problems are adapted to at once. ``curve`` are further numbers of deployments, at each of which arms that learn
+    invested anew.
     """
 
     currency: Currency
@@ -160,6 +163,7 @@ class Terms(StrictModel):
     ladder: tuple[float, ...]
     learn: float
     deployments: Count
+    curve: tuple[Count, ...] = ()
     compare: str
     against: str
     exam: str
