@@ -118,9 +118,9 @@ class TrialArm(StrictModel):
 
     ``method`` is the arm as the trial calls it; ``rung`` the step of the budget ladder; ``own`` marks the rung on which
     it is compared. ``deployments`` is over how many problems an arm that learns spread its investment, made for just so
-    many; None for others. ``budget`` and ``most_spent`` are for one problem; ``rejected`` is the part of all its charges, and
-    ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence`` holds the mean
-    divergence from the base model of each seed.
+    many; None for others. ``budget`` and ``most_spent`` are for one problem; ``rejected`` is the part of all its
+    charges, and ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence``
+    holds the mean divergence from the base model of each seed.
     """
 
     method: str
