@@ -64,6 +64,7 @@ def _arm(evidence: Evidence, arm: Arm) -> ArmRow:
         rung=arm.trial.rung if arm.trial else None,
         own=trial.own,
         learns=trial.learns,
+        deployments=trial.deployments,
         development=trial.development,
         budget_per_problem=trial.budget,
         spent_per_problem={c.value: amount for c, amount in per_problem.items()} if arm.trial else {},
@@ -114,7 +115,7 @@ def _spent_share(evidence: Evidence, name: str) -> float | None:
     if terms is None or not trial.budget:
         return None
     whole = trial.budget + (terms.learn * terms.per_problem if trial.learns else 0.0)
-    spent = evidence.costs[name].exactly(terms.deployments, terms.currency)
+    spent = evidence.costs[name].exactly(evidence.costs[name].deployments, terms.currency)
     return spent / whole if spent is not None else None
 
 
@@ -174,7 +175,7 @@ def card_rows(evidence: Evidence) -> list[CardRow]:
 
 
 def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
-    ladder, charges = evidence.ladder(own), evidence.claim.charges
+    ladder, charges = evidence.runs(own), evidence.claim.charges
     arms = [(evidence.arms[name], evidence.trial(name)) for name in ladder]
     method = evidence.trial(own).method
     invested = {name for arm, _ in arms for name in arm.invests}
@@ -186,9 +187,9 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
         "streams": [charge for charge in charges if charge.arm == streams],
         "exams": [charge for name in ladder for charge in ledger.of(charges, name, Purpose.EVALUATE)],
     }
-    times = next((charge.count or 1 for charge in stages["investments"]), 0)
-    before = arms[0][1].rejected_before
-    names = sorted({*before, *(name for _, trial in arms for name in trial.rejected)})
+    before = {investment: trial.rejected_before for arm, trial in arms for investment in arm.invests}
+    times = {charge.arm: charge.count or 1 for charge in stages["investments"]}
+    names = sorted({n for found in before.values() for n in found} | {n for _, trial in arms for n in trial.rejected})
     return CardRow(
         setting=setting,
         method=method,
@@ -196,7 +197,11 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
         seeds=len({run.seed for _, trial in arms for run in trial.runs}),
         adaptations=sum(evidence.costs[name].problems or 0 for name in ladder),
         spent={stage: _sum(found).known() for stage, found in stages.items() if found},
-        rejected={n: sum(t.rejected.get(n, 0.0) for _, t in arms) + times * before.get(n, 0.0) for n in names},
+        rejected={
+            n: sum(trial.rejected.get(n, 0.0) for _, trial in arms)
+            + sum(times.get(investment, 0) * found.get(n, 0.0) for investment, found in before.items())
+            for n in names
+        },
         total=_sum(charge for found in stages.values() for charge in found).known(),
     )
 

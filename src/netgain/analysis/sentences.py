@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from netgain.analysis.intervals import Interval
-from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind
+from netgain.analysis.rows import EQUIVALENCE_MARGIN, BreakEvenRow, DomainRow, HeadlineKind, RivalRow
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict, primary_row
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging
@@ -53,28 +53,30 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def judgement(row: DecompositionRow | None, equivalent: float | None, *, fixed: bool) -> HeadlineKind:
-    """What the intervals of the matched comparison allow to be said; ``fixed``: a trial named its rival itself.
+def judgement(row: DecompositionRow | None, *, fixed: bool) -> HeadlineKind:
+    """What the comparison with every conventional arm allows to be said; ``fixed``: a trial named its rival itself.
 
-    A rival that was chosen on these very problems is favoured by that: to call it the better one, the interval with a
-    rival chosen on other problems must say so too. To call the rest the method's, the rival must have had the same
-    compute, and all of the arm's own must be known.
+    It rests on ``row.worst_case``: the method adds something where the arm is ahead of all of them at once, and falls
+    behind where it lies clearly below one. To call the rest the method's, the strongest rival must have had the same
+    compute, none may be left out, and all of the arm's own must be known.
     """
-    if row is None or row.method_part is None or (row.gap is None and not fixed):
+    worst = row.worst_case if row else None
+    if row is None or row.method_part is None or worst is None or (row.gap is None and not fixed):
         return "cannot tell"
-    left, gap = row.method_part, row.gap
-    same = equivalent is not None and equivalent < EQUIVALENT and left.low <= 0 <= left.high
-    if fixed and same:
+    part, gap = row.method_part, row.gap
+    equal = worst.p_equivalent is not None and worst.p_equivalent < EQUIVALENT and part.low <= 0 <= part.high
+    if fixed and equal:
         return "no difference"
-    if left.high < 0 and (row.cross_fitted is None or row.cross_fitted.high < 0):
+    if worst.behind:
         return "rival ahead"
     if gap is not None and gap.low <= 0:
         return "no gain"
-    if same:
+    if equal:
         return "no difference"
-    if left.low <= 0:
+    if not worst.ahead:
         return "nothing left"
-    return "unmatched" if row.rival_underspent or row.budget_incomplete else "method"
+    starved = row.rival_underspent or any(one.underspent for one in worst.all if one.rival == worst.rival)
+    return "unmatched" if starved or worst.left_out or row.budget_incomplete else "method"
 
 
 def sentence(
@@ -102,16 +104,45 @@ def sentence(
     if kind == "unmatched":
         more = over_dearer(row, labels, compared)
         rest = f"{f'; {more}' if more else ''}; what equal compute would have bought was not measured"
-    opening = _opening(kind, label, rival, row, compared)
-    return f"{opening}: {gained}{doubt}{rest}."
+    opening = _opening(kind, label, rival, row, labels)
+    return f"{opening}: {gained}{doubt}{_over_decisive(kind, row, labels)}{rest}."
 
 
-def _opening(kind: HeadlineKind, arm: str, rival: str, row: DecompositionRow, compared: Sequence[Comparison]) -> str:
+def decisive(kind: HeadlineKind | str, row: DecompositionRow) -> RivalRow | None:
+    """The comparison on which the kind rests, where that is not the one with the row's own rival: the strongest of all
+    conventional arms, the one that the arm falls behind, or the one that it is least clearly ahead of."""
+    worst, part = row.worst_case, row.method_part
+    if worst is None or part is None:
+        return None
+    name = worst.rival
+    if kind == "rival ahead" and worst.behind:
+        name = next((rival for rival in worst.behind if rival == row.rival), worst.behind[0])
+    elif kind == "nothing left":
+        doubtful = max(worst.all, key=lambda one: one.p).rival
+        name = doubtful if part.low > 0 or row.rival is None else row.rival
+    return next((one for one in worst.all if one.rival == name), None) if name != row.rival else None
+
+
+def _over_decisive(kind: HeadlineKind, row: DecompositionRow, labels: dict[str, str]) -> str:
+    found = decisive(kind, row)
+    if found is None or row.worst_case is None:
+        return ""
+    part, count = found.difference, len(row.worst_case.all)
+    doubt = ", not distinguishable from zero" if part.low <= 0 <= part.high and kind != "no difference" else ""
+    which = ", the strongest" if found.rival == row.worst_case.rival else ", one"
+    told = f"; over {labels[found.rival]}{which} of {count} conventional arms, {interval(part)}{doubt}"
+    return f"{told} (p of being ahead of all {_p(row.worst_case.p)}, one-sided)" if kind == "method" else told
+
+
+def _opening(kind: HeadlineKind, arm: str, rival: str, row: DecompositionRow, labels: dict[str, str]) -> str:
+    worst = row.worst_case
     if kind == "no difference":
-        found = next((other for other in compared if (other.a, other.b) == (row.arm, row.rival)), None)
-        margin = 100 * (found.equivalence_margin or 0.0) if found else 0.0
-        p = _p(found.p_equivalent if found else None)
-        return f"No difference between {arm} and {rival} (equivalent within {margin:.0f} points, p {p})"
+        p = _p(worst.p_equivalent if worst else None)
+        return (
+            f"No difference between {arm} and {rival} (equivalent within {100 * EQUIVALENCE_MARGIN:.0f} points, p {p})"
+        )
+    if kind == "rival ahead" and worst and worst.behind and row.rival not in worst.behind:
+        rival = labels[worst.behind[0]]
     return {
         "rival ahead": f"{arm} falls behind {rival}",
         "no gain": f"{arm}'s gain over the frozen model is not distinguishable from zero",
@@ -140,6 +171,8 @@ def unmatched(row: DecompositionRow) -> str:
     """Why an arm that is ahead of its rival is not ahead at equal compute."""
     if row.budget_incomplete:
         return "its own compute is known only in part"
+    if row.worst_case and row.worst_case.left_out:
+        return "not every conventional arm could be compared at equal compute"
     if row.dearer:
         return "no conventional arm was given equal compute, only less or more"
     return "no conventional arm was given as much compute"
@@ -174,7 +207,7 @@ def headline(verdict: Verdict) -> Headline:
             told = f"Unfinished: {terms.runs_done} of {terms.runs_planned} runs. {told}"
     else:
         row = primary_row(verdict.decomposition, arm.name if arm else None)
-        kind = judgement(row, None, fixed=False)
+        kind = judgement(row, fixed=False)
         judged = row is not None and arm is not None
         told = sentence(kind, row, arm.name, labels, verdict.comparisons) if judged and arm else _nothing(verdict, arm)
     details = [detail for detail in _details(verdict, arm, labels) if detail]
@@ -298,20 +331,21 @@ def other_domains(domains: Sequence[DomainRow]) -> list[str]:
 
 
 def break_even_sentence(row: BreakEvenRow, labels: dict[str, str]) -> str:
-    """From how many deployments on the investment is worth it."""
-    arm, rival = labels[row.arm], labels[row.rival]
-    free = next((point.method_part for point in row.after if point.deployments is None), None)
-    if row.never:
-        adds = f"the method would then add {interval(free)}" if free else "the method would then add nothing"
-        return f"{arm}'s investment never pays against {rival}, not even if it were free: {adds}."
-    starved = f"{rival} was not run with as much compute"
-    known = f" (below {row.not_before:,}, {starved})" if (row.not_before or 1) > 1 else ""
-    if row.ahead_from is None:
-        return f"From how many deployments on {arm}'s investment pays is not known: {starved}."
-    least = "at the latest " if row.ahead_from == row.not_before and row.ahead_from > 1 else ""
-    clear = f", clearly from {row.clear_from:,}" if row.clear_from is not None else ""
-    clear = ", though never clearly" if row.never_clear else clear
-    return f"{arm} is ahead of {rival} {least}from {row.ahead_from:,} deployments on{clear}{known}."
+    """From how many deployments on the investment is worth it: what was found at each number that was run."""
+    arm = labels[row.arm]
+    known = [(point.deployments, point.worst_case) for point in row.points if point.worst_case]
+    if not known:
+        return f"From how many deployments on {arm}'s investment pays is not known: {row.reason}."
+    parts = [
+        f"at {n:,} deployments it is {interval(worst.difference)} points over {labels[worst.rival]}"
+        for n, worst in known
+    ]
+    several = len({len(worst.all) for _, worst in known}) > 1 or known[0][1].all[1:]
+    against = ", the strongest conventional arm there" if several else ""
+    found = f"{'; '.join(parts)}{against}"
+    if row.ahead_from is not None:
+        return f"{arm} is ahead of every conventional arm from {row.ahead_from:,} deployments on: {found}."
+    return f"From how many deployments on {arm} is ahead is not told, since {row.reason}: {found}."
 
 
 def _currency_sentence(rows: Sequence[DecompositionRow], currency: str) -> str | None:

@@ -10,7 +10,16 @@ from typing import Literal, final
 from pydantic import ConfigDict, Field
 
 from netgain.analysis.intervals import Interval
-from netgain.analysis.rows import BreakEvenRow, CardRow, ComputeRow, DomainRow, HeadlineKind, RegimeRow, SpreadRow
+from netgain.analysis.rows import (
+    BreakEvenRow,
+    CardRow,
+    ComputeRow,
+    DomainRow,
+    HeadlineKind,
+    RegimeRow,
+    SpreadRow,
+    WorstCase,
+)
 from netgain.records.claim import Finding, Terms
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
@@ -27,9 +36,10 @@ class ArmRow(StrictModel):
     so charged, and at least as accurate. ``frozen_accuracy`` is that of the frozen model as published beside the arm.
 
     From ``method`` on, trials of our own: a method at one budget level (``rung``, a multiple; ``own``: that at
-    which it is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was
-    used (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each
-    kind of question, ``by_seed`` that of each run on the primary kind.
+    which it is compared), for ``deployments`` where it invested for just so many. ``budget_per_problem`` is in the
+    trial's currency, ``spent_share`` the part of it that was used (and of an investment), ``underspent`` says that more
+    than 1 % was left. ``exams`` gives the accuracy on each kind of question, ``by_seed`` that of each run on the
+    primary kind.
     """
 
     name: str
@@ -70,6 +80,7 @@ class ArmRow(StrictModel):
     rung: float | None = None
     own: bool = True
     learns: bool = False
+    deployments: int | None = None
     development: float | None = None
     budget_per_problem: float | None = None
     spent_per_problem: dict[str, float | None] = Field(default_factory=dict)
@@ -120,9 +131,13 @@ class DecompositionRow(StrictModel):
     ``deployments`` problems) or ``adapt only`` (the bill forgotten). ``rival`` is None where no such arm exists.
     ``rival_underspent`` says that it cost less by more than 1 %, so that an arm ahead of it is not ahead at equal
     compute. ``dearer`` names the conventional arms left out because they cost more than is known of the
-    budget. ``gap`` and ``compute_part`` are over the frozen model as published beside the arm. ``cross_fitted`` is the
-    method part when the rival is chosen on other problems than it is compared on. In trials of our own the rival was
-    chosen on development problems, and ``mixture`` says between which of its levels its accuracy was interpolated.
+    budget. ``gap`` and ``compute_part`` are over the frozen model as published beside the arm. In trials of our own the
+    rival was chosen on development problems, and ``mixture`` says between which of its levels its accuracy was
+    interpolated.
+
+    ``worst_case`` holds the arm against every conventional arm; whether the method adds something rests on it.
+    ``cross_fitted`` is the method part when the rival is chosen on other problems and seeds than it is compared on, its
+    interval with the uncertainty of that choice; ``cross_fitted_rivals`` says how often each was chosen.
     """
 
     arm: str
@@ -145,6 +160,8 @@ class DecompositionRow(StrictModel):
     setting: str = ""
     mixture: dict[str, float] = Field(default_factory=dict)
     n_seeds: int | None = None
+    worst_case: WorstCase | None = None
+    cross_fitted_rivals: dict[str, float] = Field(default_factory=dict)
 
 
 @final

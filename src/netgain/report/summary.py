@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from netgain.analysis.sentences import over_dearer, points, unmatched
+from netgain.analysis.intervals import Interval
+from netgain.analysis.sentences import decisive, over_dearer, points, unmatched
 from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict, primary_row
 from netgain.records.provenance import RunSetup
 from netgain.report import numbers
@@ -144,16 +145,22 @@ def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -
     """None where the analysis' own sentence says it best: where nothing can be matched."""
     if row.method_part is None or row.rival is None or kind == "cannot tell":
         return None
-    rival = _rival(verdict.arm(row.rival))
-    left = f"{points(row.method_part.value)} points, 95\N{NO-BREAK SPACE}% interval {points(row.method_part.low)} to "
-    left += points(row.method_part.high)
+    rival, left = _rival(verdict.arm(row.rival)), _left(row.method_part)
     gains = (
         f"{arm.label} gains {100 * row.gap.value:.1f} percentage points in accuracy over the unchanged (frozen) model"
         if row.gap
         else ""
     )
     bought = f"{100 * row.compute_part.value:.1f}" if row.compute_part else "as much"
+    other = decisive(kind, row)
+    over = f"over {_rival(verdict.arm(other.rival))} it is {_left(other.difference)}" if other else ""
     match kind:
+        case "rival ahead" if other:
+            rival, left = _rival(verdict.arm(other.rival)), _left(other.difference)
+            return f"With no more compute, {rival} is more accurate than {arm.label} ({left} for {arm.label})."
+        case "nothing left" if gains and other:
+            reached = f"{rival} gains {bought} with no more compute"
+            return f"{gains}, but {reached}, and {over}, which is not distinguishable from zero."
         case "rival ahead":
             return f"With no more compute, {rival} is more accurate than {arm.label} ({left} for {arm.label})."
         case "no gain" if row.gap is not None:
@@ -169,10 +176,14 @@ def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -
             return f"{gains}, but {unmatched(row)}: how much is the method's is unknown{f' ({more})' if more else ''}."
         case "method" if gains:
             reached = f"{rival} gains {bought} of them with no more compute"
-            return f"{gains}; {reached}, and the rest is the method's ({left})."
+            return f"{gains}; {reached}, and the rest is the method's ({left}){f'; {over}' if over else ''}."
         case "method":
             return f"At equal compute {arm.label} is more accurate than {rival} ({left})."
     return f"At equal compute {arm.label} against {rival}: {left}."
+
+
+def _left(part: Interval) -> str:
+    return f"{points(part.value)} points, 95\N{NO-BREAK SPACE}% interval {points(part.low)} to {points(part.high)}"
 
 
 def _rival(arm: ArmRow) -> str:
