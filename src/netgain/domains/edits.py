@@ -50,7 +50,7 @@ def _cut(part: str, edit_format: EditFormat) -> list[str]:
     if edit_format.splitting == "questions":
         pieces = [piece.strip() for piece in _QUESTION.split(part)]
         return [piece for piece in pieces if _QUESTION.match(piece) and _ANSWER.search(piece)]
-    lines = [line.strip() for line in part.splitlines() if line.strip()]
+    lines = [line.strip() for line in part.split("\n") if line.strip()]
     headed = len(lines) > 1 and _FIRST.match(lines[1]) and not _FIRST.match(lines[0])
     return lines[1:] if headed else lines
 
