@@ -9,7 +9,7 @@ from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompt
 from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy, sit
-from netgain.methods.method import Desk, Learned, Method, Settings
+from netgain.methods.method import Desk, Learned, Learning, Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Generate, Train
@@ -89,6 +89,10 @@ class StepSettings(Settings):
     search: ClassVar[dict[str, tuple[Any, ...]]] = {"steps": (1, 2, 3, 4)}
 
 
+class EditSettings(StepSettings, Learning):
+    pass
+
+
 class Frozen(Method):
     role = Role.FROZEN
 
@@ -130,7 +134,7 @@ class Edits(Method):
 
     role = Role.SELF_IMPROVING
     learns = True
-    Settings = StepSettings
+    Settings = EditSettings
 
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
         for number, problem in enumerate(problems):

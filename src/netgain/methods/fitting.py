@@ -15,7 +15,7 @@ from pydantic import Field
 
 from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
-from netgain.methods.method import Desk, Settings
+from netgain.methods.method import Desk, Learning, Settings
 from netgain.model.metered import Model, Tuned
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
@@ -47,7 +47,7 @@ class Inner(Settings):
     search: ClassVar[dict[str, tuple[Any, ...]]] = {"learning_rate": (1e-3, 3e-4, 2e-3, 5e-4, 1e-4)}
 
 
-class Outer(Inner):
+class Outer(Inner, Learning):
     """How a method that learns trains in ``learn``: SEAL's outer fine-tuning by default (its ``train_SFT.sh``)."""
 
     outer_rank: Count = 64
