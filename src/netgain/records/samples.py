@@ -83,8 +83,8 @@ class Adaptation(StrictModel):
 
 @final
 class Investment(StrictModel):
-    """What an arm's ``learn`` stage took at one budget level (``rung``) for so many ``deployments``, once a seed, and the
-    rewards that it measured on the way."""
+    """What an arm's ``learn`` stage took, once a seed, at one budget level (``rung``) for so many ``deployments``, and
+    the rewards that it measured on the way."""
 
     row: Literal["investment"] = "investment"
     domain: str

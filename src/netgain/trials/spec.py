@@ -135,9 +135,9 @@ class BudgetSpec(_Spec):
 class TuningSpec(_Spec):
     """How many settings every arm tries on development problems (0: none); charged under ``tune``.
 
-    ``knobs`` are the settings to vary, each with the values to try: every arm that has a setting of this name varies it.
-    So do all with a knob of one arm's own ``tune``: nobody tunes what a rival may not. Where the best value is the last
-    at an end of what was tried, up to ``widen`` further values beyond that end are tried, in addition to ``trials``.
+    ``knobs`` are the settings to vary, each with the values to try: every arm that has a setting of this name varies
+    it. So do all with a knob of one arm's own ``tune``: nobody tunes what a rival may not. Where the best value lies at
+    an end of what was tried, up to ``widen`` further values beyond that end are tried, in addition to ``trials``.
     """
 
     trials: Annotated[int, Field(ge=0, le=1000)] = 3

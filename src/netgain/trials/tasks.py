@@ -33,7 +33,6 @@ from netgain.trials.tuning import Knobs
 
 WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
 SPLIT = "split"  # the setting by which an arm that learns divides its total
-EVENLY = 0.5
 SAMPLE = 16  # problems whose texts are measured
 
 
@@ -103,11 +102,9 @@ def learn_limit(spec: TrialSpec, level: float, split: float, deployments: int) -
     return Cost(**{spec.budget.currency.value: split * level * spec.budget.per_problem * deployments})
 
 
-def split_of(method: type[Method], settings: Settings) -> float:
+def split_of(method: Method | type[Method], settings: Settings) -> float:
     """The share of the total that is invested: 0 for a method that does not learn."""
-    if not method.learns:
-        return 0.0
-    return settings.split if isinstance(settings, Learning) else EVENLY
+    return settings.split if method.learns and isinstance(settings, Learning) else 0.0
 
 
 def adaptations(trial: Trial, task: Task) -> int:

@@ -308,7 +308,8 @@ def _done(outcome: Outcome, role: Role, task: Task) -> bool:
     """
     spec = outcome.spec
     own = (0, deployments(spec)) if task.deployments is None else (task.deployments,)
-    begun = [rows for cell, rows in outcome.adaptations.items() if cell[:2] == (task.domain, task.arm) and cell[3] in own]
+    mine = (task.domain, task.arm)
+    begun = [rows for cell, rows in outcome.adaptations.items() if cell[:2] == mine and cell[3] in own]
     seeds = {seed for rows in begun for seed, _ in rows} if role in UNTRAINED else {task.seed}
     found = [Counter(seed for seed, _ in rows) for rows in begun]
     return bool(found) and any(all(rows[seed or 0] >= spec.problems.test for rows in found) for seed in seeds)

@@ -42,8 +42,8 @@ def search(
 ) -> Generator[Values, float | None, Search]:
     """Yields values of all knobs to try, is sent their accuracy, and returns the search.
 
-    The first are those ``given``. At most ``trials`` are tried, and ``widen`` more beyond the ends of numbers; what is
-    not ``valid`` is not tried.
+    The first are those ``given``. At most ``trials`` are tried, and of each number ``widen`` more values beyond its end;
+    what is not ``valid`` is not tried.
     """
     done = Search()
     yield from _try(done, given)
@@ -58,10 +58,12 @@ def search(
         if len(done.tried) == before:
             break  # every neighbour of the best is known
     for name in knobs:
-        while done.widened < widen and (beyond := _beyond(done, name, valid)) is not None:
+        for _ in range(widen):
+            beyond = _beyond(done, name, valid)
+            if beyond is None:
+                break
             done.widened += 1
-            yield from _try(done, beyond, keep=True)
-            _move(done)
+            yield from _try(done, beyond)
     done.edges = tuple(name for name in knobs if _beyond(done, name, valid) is not None)
     return done
 
@@ -96,10 +98,7 @@ def _beyond(done: Search, name: str, valid: Callable[[Values], bool]) -> Values 
 def _next(end: float, neighbour: float) -> float:
     """One more step from the neighbour over the end, by ratio or by difference; whole numbers stay whole."""
     low, high = sorted((end, neighbour))
-    if low > 0 and high / low >= GEOMETRIC:
-        found = end * end / neighbour
-    else:
-        found = 2 * end - neighbour
+    found = end * end / neighbour if low > 0 and high / low >= GEOMETRIC else 2 * end - neighbour
     if isinstance(end, int) and isinstance(neighbour, int):
         return round(found)
     return float(f"{found:.6g}")
