@@ -42,8 +42,8 @@ def search(
 ) -> Generator[Values, float | None, Search]:
     """Yields values of all knobs to try, is sent their accuracy, and returns the search.
 
-    The first are those ``given``. At most ``trials`` are tried, and of each number ``widen`` more values beyond its end;
-    what is not ``valid`` is not tried.
+    The first are those ``given``. At most ``trials`` are tried, and of each number ``widen`` more beyond its end; what
+    is not ``valid`` is not tried.
     """
     done = Search()
     yield from _try(done, given)
@@ -84,9 +84,12 @@ def _move(done: Search) -> None:
 def _beyond(done: Search, name: str, valid: Callable[[Values], bool]) -> Values | None:
     """The best values with the next one of a knob beyond the end where its best lies; None where there is none.
 
-    Only numbers of which several were tried have ends; what is not valid lies beyond what a setting can be.
+    Only numbers of which several were tried have ends; what is not valid lies beyond what a setting can be. Where
+    another value did as well, nothing points beyond the end.
     """
-    best = done.values.get(name)
+    best, right = done.values.get(name), done.tried[done.best][1]
+    if any(accuracy == right for values, accuracy in done.tried if values.get(name) != best):
+        return None
     numbers = sorted({values[name] for values, _ in done.tried if _is_number(values.get(name))})
     if not _is_number(best) or len(numbers) < 2 or best not in (numbers[0], numbers[-1]):
         return None
