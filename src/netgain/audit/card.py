@@ -155,7 +155,7 @@ def read_card(path: Path) -> Claim:
 def _require_filled_in(path: Path) -> None:
     """A card as ``--new-card`` wrote it supports nothing, whatever its rules would make of the placeholders."""
     with contextlib.suppress(OSError, UnicodeDecodeError):  # reading it as YAML says what is wrong
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
             found = _PLACEHOLDER.match(line)
             if found is not None:
                 remedy = f"write {found['hint']}" if found["hint"] else "write what the paper states"

@@ -98,11 +98,14 @@ def _tell_size(file: Path) -> None:
     from netgain.trials.resolve import resolve, with_data
 
     try:
-        counts: Any = with_data(resolve(file)).spec.problems
+        trial = with_data(resolve(file))
     except NetgainError as error:
         typer.echo(f"too little to run yet: {error}")
         return
+    counts: Any = trial.spec.problems
     typer.echo(f"notes: {counts.train} to learn on, {counts.development} to tune on, {counts.test} for the exam")
+    for note in (note for domain in trial.domains.values() for note in domain.notes):
+        typer.echo(note)
     if counts.test < FEW:
         typer.echo(
             f"too little for a result: with fewer than {FEW} passages in the exam only large effects can be seen"

@@ -354,6 +354,7 @@ def with_data(trial: Trial) -> Trial:
         fitted = _fitted(trial)
         for name, domain in fitted.domains.items():
             _check_domain(fitted, name, domain)
+        told = tuple(f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes)
     except NetgainError:
         raise
     except Exception as error:
@@ -361,7 +362,7 @@ def with_data(trial: Trial) -> Trial:
         if not own:
             raise
         raise InputError(where_raised(error, *own), said_by(error), "mend the domain's file") from error
-    return fitted
+    return replace(fitted, notes=(*fitted.notes, *told)) if told else fitted
 
 
 def _fitted(trial: Trial) -> Trial:

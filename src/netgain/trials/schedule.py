@@ -89,6 +89,23 @@ def run_trial(
     return TrialResult(folder, finished, schedule.failed, schedule.repeated)
 
 
+def register_trial(
+    trial: Trial, folder: Path, *, device: str = "auto", load: Load = load_model, load_judge: LoadJudge = load_judge
+) -> dict[str, str]:
+    """Write down in ``folder`` what will be asked, by content, before any of it runs: ``at`` and ``hash``.
+
+    Nothing is spent; models are loaded for their digests, and prices are checked. Raises InputError where the trial was
+    begun there, or another one registered.
+    """
+    trial = with_data(trial)
+    executor = open_executor(trial, folder, device, 1, load, load_judge)
+    try:
+        executor.price_check()
+        return Store(folder).register(locked_form(trial, netgain.__version__, executor.digests()))
+    finally:
+        executor.close()
+
+
 def _run_all(schedule: "_Schedule", executor: LocalExecutor | ProcessExecutor) -> None:
     """Submit tasks as they may begin and the executor is free, and take in what comes of them, until none is left."""
     while True:
