@@ -146,9 +146,11 @@ def most_spent(rows: Iterable[Adaptation], currency: Currency) -> float | None:
 
 
 def reward_runs(outcome: Outcome) -> tuple[RewardRun, ...]:
-    """The rounds of each arm's outer loop; rounds of one name in several seeds are one run of more problems."""
+    """The rounds of each arm's outer loop where it is compared; rounds of one name in several seeds are one run of more
+    problems."""
     found: list[RewardRun] = []
-    for cell, rows in outcome.investments.items():
+    own = {cell: rows for cell, rows in outcome.investments.items() if cell[2:] == (MATCHED, deployments(outcome.spec))}
+    for cell, rows in own.items():
         groups: dict[str, list[RewardRun]] = {}
         for row in rows.values():
             for run in row.rewards:
