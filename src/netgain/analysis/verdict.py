@@ -10,7 +10,16 @@ from typing import Literal, final
 from pydantic import ConfigDict, Field
 
 from netgain.analysis.intervals import Interval
-from netgain.analysis.rows import BreakEvenRow, CardRow, ComputeRow, DomainRow, HeadlineKind, RegimeRow, SpreadRow
+from netgain.analysis.rows import (
+    BreakEvenRow,
+    CardRow,
+    ComputeRow,
+    DomainRow,
+    HeadlineKind,
+    ReadingRow,
+    RegimeRow,
+    SpreadRow,
+)
 from netgain.records.claim import Finding, Terms
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
@@ -29,7 +38,7 @@ class ArmRow(StrictModel):
     From ``method`` on, trials of our own: a method at one budget level (``rung``, a multiple; ``own``: that at
     which it is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was
     used (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each
-    kind of question, ``by_seed`` that of each run on the primary kind.
+    kind of question, ``by_seed`` that of each run on the primary kind, ``answering`` what one exam question took.
     """
 
     name: str
@@ -79,6 +88,7 @@ class ArmRow(StrictModel):
     failed: int = 0
     by_seed: list[float] = Field(default_factory=list)
     exams: dict[str, Interval] = Field(default_factory=dict)
+    answering: dict[str, float] = Field(default_factory=dict)
 
 
 @final
@@ -298,6 +308,7 @@ class Verdict(StrictModel):
     spread: list[SpreadRow] = Field(default_factory=list)
     compute: list[ComputeRow] = Field(default_factory=list)
     card: list[CardRow] = Field(default_factory=list)
+    reading: list[ReadingRow] = Field(default_factory=list)
     retentions: list[RetentionTable] = Field(default_factory=list)
     judging: Judging | None = None
     setup: RunSetup | None = None

@@ -97,8 +97,11 @@ def charges(outcome: Outcome) -> Iterator[Charge]:
     for cell, adaptations in outcome.adaptations.items():
         name = arm_name(cell, spec)
         yield from _by_purpose(name, "adaptations", [row.spent for row in adaptations.values()])
-        exams = [{Purpose.EVALUATE: row.evaluated} for row in adaptations.values() if row.evaluated]
+        examined = [row for row in adaptations.values() if row.evaluated or row.answers]
+        exams = [{Purpose.EVALUATE: _without(row.evaluated, row.judging)} for row in examined]
         yield from _by_purpose(name, "exams", exams) if exams else ()
+        judging = [{Purpose.EVALUATE: row.judging} for row in examined if row.judging]
+        yield from _by_purpose(name, "judging", judging) if judging else ()
     for cell, investments in outcome.investments.items():
         rows = [row.spent for row in investments.values()]
         yield from _by_purpose(investment_name(cell, spec), "investments", rows)
@@ -131,10 +134,16 @@ def _by_purpose(name: str, operation: str, spent: Sequence[Spent]) -> Iterator[C
 
 
 def summed(amounts: Iterable[Amounts]) -> dict[str, float]:
-    """The sums by currency; one that a row does not name counts as nothing there."""
-    rows = list(amounts)
-    found = {name: sum(row.get(name, 0.0) for row in rows) for name in CURRENCIES}
-    return {name: value for name, value in found.items() if value}
+    """The sums by currency of rows that took something; a currency that one of them does not name is unknown."""
+    rows = [row for row in amounts if row]
+    return {name: sum(row[name] for row in rows) for name in CURRENCIES if rows and all(name in row for row in rows)}
+
+
+def _without(whole: Amounts, part: Amounts) -> Amounts:
+    """What is left of an amount without a part of it; unknown where the part is."""
+    if not part:
+        return whole
+    return {name: max(0.0, value - part[name]) for name, value in whole.items() if name in part}
 
 
 def most_spent(rows: Iterable[Adaptation], currency: Currency) -> float | None:

@@ -27,7 +27,7 @@ from netgain.methods.method import Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
-from netgain.records.claim import RewardRun
+from netgain.records.claim import RewardRun, Role
 from netgain.records.cost import Purpose
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
@@ -82,7 +82,7 @@ def run_arm(context: RunContext, method: Method) -> list[Row]:
     done = 0
     for level in levels(spec, context.task):
         learning = _learn(context, method, level) if method.learns else LearnResult()
-        beside = _beside(context, level, continuations) if own else {}
+        beside = _beside(context, method, level, continuations) if own else {}
         evaluations = _evaluations(context, method, level, problems, **beside)
         if not learning.error:
             _examine(context, method, learning, evaluations, before=done)
@@ -213,10 +213,16 @@ def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     return _alone(sample(context.model, prompted, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
 
 
-def _beside(context: RunContext, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
-    """What is examined beside the problems' own questions at a level."""
+def _beside(
+    context: RunContext, method: Method, level: float, continuations: tuple[BaseContinuation, ...]
+) -> dict[str, Any]:
+    """What is examined beside the problems' own questions at a level: what adapting did to the weights.
+
+    An arm that only reads at the exam has the frozen model's weights, and its answers to control questions under a
+    passage that has nothing to do with them would say nothing about what it forgot.
+    """
     exam = context.spec.exam
-    if level not in exam.at:
+    if level not in exam.at or method.role is Role.IN_CONTEXT:
         return {}
     controls = context.domain.controls(exam.controls, context.spec.seed) if exam.controls else ()
     return {"controls": tuple(controls), "continuations": continuations}
