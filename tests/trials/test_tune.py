@@ -12,7 +12,7 @@ from netgain.records.claim import Role
 from netgain.records.samples import Tuning, read_rows
 from netgain.trials.tasks import Task, adaptations, planned_trials
 from netgain.trials.trial_claim import claim_of
-from netgain.trials.tuning import Search, Values, search
+from netgain.trials.tuning import KnobSearch, Values, search
 from tests.trials import world
 
 
@@ -90,14 +90,14 @@ def test_a_value_that_some_arm_cannot_have_is_refused() -> None:
 
 def searched(
     score: Callable[[Values], float], knobs: Mapping[str, list[Any]], given: Values, trials: int, widen: int = 0
-) -> Search:
+) -> KnobSearch:
     steps = search(knobs, given, trials, widen, lambda values: 0 < values.get("rate", 1) <= 1)
     values = next(steps)
     while True:
         try:
             values = steps.send(score(values))
         except StopIteration as stop:
-            found: Search = stop.value
+            found: KnobSearch = stop.value
             return found
 
 

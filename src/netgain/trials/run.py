@@ -49,7 +49,7 @@ from netgain.trials.guard import hashed
 from netgain.trials.resolve import ResolvedArm
 from netgain.trials.spec import MATCHED
 from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of
-from netgain.trials.tuning import Search, search
+from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")
 REWARDS = "rewards"  # the word under which methods note their rewards in the journal
@@ -369,7 +369,7 @@ def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
         try:
             values = searching.send(accuracy)
         except StopIteration as stop:
-            found: Search = stop.value
+            found: KnobSearch = stop.value
             break
     charges, currency = ChargesBelow(context.book, chain.from_iterable(paid)), spec.budget.currency
     attempts = tuple(

@@ -19,7 +19,7 @@ GEOMETRIC = 1.4  # neighbours further apart than this are steps of a ratio, othe
 
 @final
 @dataclass(slots=True)
-class Search:
+class KnobSearch:
     """What was tried so far: values of the knobs with their accuracies, None where no question was asked."""
 
     tried: list[tuple[Values, float | None]] = field(default_factory=list)
@@ -39,13 +39,13 @@ class Search:
 
 def search(
     knobs: Knobs, given: Values, trials: int, widen: int, valid: Callable[[Values], bool]
-) -> Generator[Values, float | None, Search]:
+) -> Generator[Values, float | None, KnobSearch]:
     """Yields values of all knobs to try, is sent their accuracy, and returns the search.
 
     The first are those ``given``. At most ``trials`` are tried, and of each number ``widen`` more beyond its end; what
     is not ``valid`` is not tried.
     """
-    done = Search()
+    done = KnobSearch()
     yield from _try(done, given)
     while len(done.tried) < trials:
         before = len(done.tried)
@@ -68,7 +68,7 @@ def search(
     return done
 
 
-def _try(done: Search, values: Values, *, keep: bool = False) -> Generator[Values, float | None, None]:
+def _try(done: KnobSearch, values: Values, *, keep: bool = False) -> Generator[Values, float | None, None]:
     """Have them tried. With ``keep`` the best stays what it was until all values of a knob are known."""
     accuracy = yield values
     done.tried.append((values, accuracy))
@@ -76,12 +76,12 @@ def _try(done: Search, values: Values, *, keep: bool = False) -> Generator[Value
         _move(done)
 
 
-def _move(done: Search) -> None:
+def _move(done: KnobSearch) -> None:
     accuracies = [-1.0 if accuracy is None else accuracy for _, accuracy in done.tried]
     done.best = max(range(len(accuracies)), key=lambda index: (accuracies[index], -index))
 
 
-def _beyond(done: Search, name: str, valid: Callable[[Values], bool]) -> Values | None:
+def _beyond(done: KnobSearch, name: str, valid: Callable[[Values], bool]) -> Values | None:
     """The best values with the next one of a knob beyond the end where its best lies; None where there is none.
 
     Only numbers of which several were tried have ends; what is not valid lies beyond what a setting can be. Where
