@@ -116,13 +116,12 @@ def undominated(points: Mapping[str, tuple[float, float]]) -> set[str]:
 
 
 def _spent_share(evidence: Evidence, name: str) -> float | None:
-    """What was spent of what an arm might spend on a problem, its share of the investment in both."""
+    """What was spent of what an arm might spend on a problem, in both with its investment's share."""
     terms, trial = evidence.claim.terms, evidence.trial(name)
     if terms is None or not trial.budget:
         return None
-    whole = trial.budget + (terms.learn * terms.per_problem if trial.learns else 0.0)
-    spent = evidence.costs[name].exactly(terms.deployments, terms.currency)
-    return spent / whole if spent is not None else None
+    spent = evidence.costs[name].exactly(trial.deployments or terms.deployments, terms.currency)
+    return spent / trial.budget if spent is not None else None
 
 
 def _rejected(evidence: Evidence, arm: Arm) -> dict[str, float]:

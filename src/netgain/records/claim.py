@@ -161,7 +161,7 @@ class Terms(StrictModel):
     currency: Currency
     per_problem: float
     ladder: tuple[float, ...]
-    learn: float
+    learn: float = 0.0
     deployments: Count
     curve: tuple[Count, ...] = ()
     compare: str
@@ -293,7 +293,7 @@ class Continual(StrictModel):
         return self
 
 
-def owner_name(setting: str, method: str, stage: Literal["investment", "tuning", "stream"]) -> str:
+def owner_name(setting: str, method: str, stage: Literal["tuning", "stream"]) -> str:
     """The ``arm`` of charges that belong to no single rung of a trial's method."""
     return f"{setting}/{method} {stage}"
 
