@@ -246,7 +246,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
             "role": arm.method.role.value,
             "learns": arm.method.learns,
             "settings": arm.settings.model_dump(mode="json"),
-            "grid": list(arm.grid),
+            "knobs": {knob: list(values) for knob, values in arm.knobs.items()},
             "source": arm.source,
         }
         for name, arm in trial.arms.items()
