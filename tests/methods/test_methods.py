@@ -5,20 +5,25 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from netgain.domains.problem import Material
 from netgain.errors import BudgetExceeded, InputError
+from netgain.extensions import find_method, names
 from netgain.metering.account import Book
 from netgain.methods.baselines import Frozen, InContext, Majority, MajoritySettings
 from netgain.methods.distillation import Distillation, DistillationSettings
 from netgain.methods.entity_pairs import EntityPairs, EntityPairsSettings, entities
 from netgain.methods.finetune import Conventional, ConventionalSettings, Finetune, FinetuneSettings
+from netgain.methods.method import Method
 from netgain.methods.rejection import LOST, Rejection, RejectionSettings
+from netgain.methods.seal import SealSettings
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.taught import ModelTeacher, OracleTeacher, Taught, TaughtSettings
 from netgain.methods.writing import REJECTED, asks, find_format, parsed, propose, write
 from netgain.model import Generate, Model, Score, scripted_model
 from netgain.model.program import run
+from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 
 from .conftest import MATERIAL, by_purpose, finish, problem, writer
@@ -264,3 +269,16 @@ def test_a_method_that_asks_for_more_than_its_budget_is_refused_alone(make_desk:
     ended = dict(run(programs))
     assert isinstance(ended["greedy"].error, BudgetExceeded)
     assert all(ended[name].error is None and ended[name].value for name in ("sound", "other"))
+
+
+def test_whatever_learns_says_how_much_of_its_total_it_invests() -> None:
+    for name in names("method"):
+        method = find_method(name)
+        assert ("split" in method.Settings.model_fields) == method.learns, name
+    assert SealSettings().split == 0.5
+    for wrong in (0.01, 0.96):
+        with pytest.raises(ValidationError):
+            SealSettings(split=wrong)
+    members = {"learns": True, "Settings": SyntheticSettings, "role": Role.OTHER}
+    with pytest.raises(TypeError, match=r"derive SyntheticSettings from netgain\.methods\.Learning, which has split"):
+        type("Mine", (Method,), members)

@@ -14,7 +14,7 @@ from scipy import stats
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import Floats, Interval
-from netgain.analysis.matching import Contest, Point, cross_fitted, meet
+from netgain.analysis.matching import Contest, Point, beside_another, cross_fitted, meet
 from netgain.analysis.rows import EQUIVALENCE_MARGIN, RivalRow, WorstCase
 from netgain.analysis.verdict import DecompositionRow
 from netgain.records.cost import Currency
@@ -314,6 +314,7 @@ def _row(
     left_out = set(contest.rivals) - set(points) if evidence.claim.terms else ()
     worst = worst_case(evidence, contest, points, left_out, known)
     point = points.get(parts.rival or "")
+    arm, against = evidence.arms[contest.arm], evidence.arms.get(parts.rival or "")
     return DecompositionRow(
         arm=contest.arm,
         currency=currency.value,
@@ -332,6 +333,8 @@ def _row(
         method_part=parts.method,
         share=parts.share,
         cross_fitted=parts.cross_fitted,
+        other_frozen=beside_another(evidence, arm) if evidence.claim.terms is None else [],
+        prompts_differ=bool(against and arm.prompt and against.prompt and arm.prompt != against.prompt),
         setting=contest.setting,
         mixture=dict(point.mixture) if point and evidence.claim.terms else {},
         n_seeds=parts.n_seeds,

@@ -22,6 +22,8 @@ from netgain.records.claim import BEST_CONVENTIONAL, Claim, Terms
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
     "reported beside it; every arm may try as many settings.",
+    "An arm that reads at the exam pays for every question instead; what a question takes stands beside what training "
+    "takes. Control questions are about the weights, so none are held against it: its weights are the frozen model's.",
     "Rivals are all trained arms that are not self-improving. An arm counts as ahead only where it is ahead of every "
     "one of them: the largest of the one-sided p values is at most 2.5 % (an intersection-union test). Beside that "
     "stand the rival that was chosen on development problems, and the rival chosen on other test problems and seeds "
@@ -70,6 +72,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         stability=forgetting.stability_rows(evidence),
         retention=_retention(retentions, claim),
         reported={kind: str(source) if source else None for kind, source in claim.reported.items()},
+        searched=claim.searched,
         questions=[],
         findings=findings.of_trial(evidence, arm_rows, domains, compared) if claim.terms else list(claim.findings),
         notes=[*claim.notes, *(NOTES if claim.terms else ()), *_repeats(evidence)],
@@ -80,6 +83,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         spread=descriptive.spread_rows(evidence),
         compute=descriptive.compute_rows(evidence),
         card=descriptive.card_rows(evidence),
+        reading=descriptive.reading_rows(evidence),
         retentions=retentions if evidence.domains else [],
         judging=claim.judging,
         setup=claim.setup,
