@@ -42,6 +42,8 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "distillation": "netgain.methods.distillation:Distillation",
         "seal": "netgain.methods.seal:Seal",
         "reinforce": "netgain.methods.reinforce:Reinforce",
+        "supervised-writer": "netgain.methods.trained_writers:SupervisedWriter",
+        "sharpened-writer": "netgain.methods.trained_writers:Sharpened",
     },
     "domain": {
         "passages": "netgain.domains.passages:Passages",

@@ -18,7 +18,7 @@ from netgain.methods.fitting import Count, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
 from netgain.methods.synthetic import SyntheticSettings
-from netgain.methods.writing import Pair, SelfEdit, asks, find_format, own_questions, passages, write
+from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, passages, write
 from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
@@ -51,10 +51,9 @@ class Rejection(Method):
         settings = self.settings
         pairs = yield from own_questions(desk.at("questions"), materials, settings.asking, settings.questions)
         trained, held_out = pairs[::2], pairs[1::2]
-        form = find_format(desk, settings.format)
         written = yield from write(
             desk.at("candidates"),
-            asks(materials, form, settings.candidates * settings.edits),
+            asks(materials, settings.formats(desk), settings.candidates * settings.edits),
             temperature=settings.temperature,
             top_p=settings.top_p,
             share=0.4,

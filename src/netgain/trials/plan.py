@@ -35,10 +35,10 @@ from netgain.trials.tasks import (
     Task,
     adaptations,
     budget,
-    candidates,
     deployments,
     judging_cost,
     measured,
+    planned_trials,
     task_costs,
     tasks,
     training_of,
@@ -167,7 +167,7 @@ def _arm(
         role=arm.method.role.value,
         learns=arm.method.learns,
         adaptations=sum(adaptations(trial, task) for task in own if task.stage == "run"),
-        tuning_trials=max(len(candidates(trial.spec, task.domain, arm)) for task in own),
+        tuning_trials=max(planned_trials(trial, task) for task in own if task.stage == "tune") if arm.knobs else 0,
         budget={
             name: sum(found[name] for found in budgets if name in found)
             for name in ("adapt", "learn", "tune")
