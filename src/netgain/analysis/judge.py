@@ -68,6 +68,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         stability=forgetting.stability_rows(evidence),
         retention=_retention(retentions, claim),
         reported={kind: str(source) if source else None for kind, source in claim.reported.items()},
+        searched=claim.searched,
         questions=[],
         findings=findings.of_trial(evidence, arm_rows, domains, compared) if claim.terms else list(claim.findings),
         notes=[*claim.notes, *(NOTES if claim.terms else ()), *_repeats(evidence)],

@@ -48,6 +48,7 @@ def comparisons(verdict: Verdict) -> Listing:
                 lambda row: None if row.smallest_detectable is None else Cell(points(row.smallest_detectable)),
             ),
             ("problems", lambda row: Cell("unknown" if row.n_problems is None else str(row.n_problems))),
+            ("frozen models", lambda row: Cell("differ") if row.other_frozen else None),
         ],
         strong=lambda row: row.primary,
         notes=(f"{detectable} {equal} McNemar takes questions as independent.", *methods),
@@ -88,6 +89,13 @@ def decompositions(verdict: Verdict) -> Listing:
                 lambda row: Cell(estimate(row.cross_fitted)) if row.cross_fitted else None,
             ),
             ("problems", lambda row: Cell(UNKNOWN if row.n_problems is None else str(row.n_problems))),
+            ("prompts", lambda row: Cell("differ") if row.prompts_differ else None),
+            (
+                "beside another frozen model",
+                lambda row: (
+                    Cell(", ".join(label_of(verdict, n) for n in row.other_frozen)) if row.other_frozen else None
+                ),
+            ),
         ],
         strong=lambda row: row.arm in tested,
     )
