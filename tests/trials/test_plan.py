@@ -45,7 +45,7 @@ def test_a_plan_without_weights_has_hours_and_dollars_for_every_arm(tmp_path: Pa
         assert arm.whole.dollars == pytest.approx((arm.whole.seconds or 0) / 3600 * 3)
     runs = 3 * 12 * 3.5 * 1e15
     assert by_arm["passage"].budget["adapt"] == runs
-    assert by_arm["seal"].budget["learn"] == 3 * 12 * 1e15
+    assert by_arm["seal"].budget["learn"] == by_arm["seal"].budget["adapt"] == 0.5 * runs  # its split
     assert by_arm["frozen"].costs.keys() == {"evaluate", "tune"}
     assert plan.fits
 
@@ -111,7 +111,13 @@ def test_the_demo_can_be_read() -> None:
         ("candidates: 3", "tune: {rnak: [1]}", 9, "did you mean 'rank'?"),
         ("candidates: 3", "tune: {rank: [0]}", 9, "rank = 0"),
         ("problems: {train: 8", "problems: {train: 0", 5, "no training problems"),
-        ("ladder: [0.5, 1, 2]", "ladder: [1, 4]", 6, "level 2 is missing"),
+        ("ladder: [0.5, 1, 2]", "ladder: [0.5, 2]", 6, "level 1 is missing"),
+        ("ladder: [0.5, 1, 2]", "learn: 1", 6, "every level is a total"),
+        ("ladder: [0.5, 1, 2]", "curve: {deployments: [40, 20], arms: [seal]}", 6, "must rise"),
+        ("ladder: [0.5, 1, 2]", "curve: {deployments: [40], arms: [passage]}", 6, "not the name of an arm that learns"),
+        ("ladder: [0.5, 1, 2]", "curve: {deployments: [12], arms: [seal]}", 6, "12 is the trial's own number"),
+        ("candidates: 3", "fixed: [rnak]", 9, "did you mean 'rank'?"),
+        ("{arm: seal}", "{arm: seal}\ntuning: {knobs: {rnak: [8]}}", 14, "no arm has a setting of this name"),
         ("per_problem: 1.0e+15", "per_problem: 1.0, currency: seconds", 6, "known only afterwards"),
         ("{arm: seal}", "{arm: seal}\njudge: {folder: x}", 14, "names no model"),
         ("{arm: seal}", "{arm: seal}\ngrades: judge", 1, "no judge"),

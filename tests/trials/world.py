@@ -1,6 +1,7 @@
 """A tiny domain and tiny methods, for trials on the scripted model: one call costs one FLOP."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -137,7 +138,7 @@ class Edits(Method):
     Settings = EditSettings
 
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
-        for number, problem in enumerate(problems):
+        for number, problem in enumerate(cycle(problems)):
             if desk.left() < 4:
                 break
             texts = yield from self._write(desk.at(f"{number}"), problem.material, 1)
@@ -192,7 +193,7 @@ def spec(arms: Mapping[str, Any] | None = None, **changes: Any) -> TrialSpec:
         "domains": {"towns": {"kind": "towns"}},
         "problems": {"train": 4, "development": 2, "test": 4},
         "seeds": 2,
-        "budget": {"per_problem": 4, "ladder": [0.5, 1, 2]},
+        "budget": {"per_problem": 8, "ladder": [0.5, 1, 2]},
         "tuning": {"trials": 2},
         "arms": dict(arms or ARMS),
         "compare": {"arm": "edits"},

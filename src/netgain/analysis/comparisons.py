@@ -9,7 +9,7 @@ from typing import Literal
 
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.matching import Contest, last_rounds
+from netgain.analysis.matching import Contest, last_rounds, other_frozen
 from netgain.analysis.table import FROZEN, beside
 from netgain.analysis.verdict import Comparison
 from netgain.errors import InputError, nearest
@@ -34,7 +34,9 @@ def comparisons(
     rows: dict[tuple[str, str, str], Comparison] = {}
     for a, b, exam, group in [*planned, *typed]:
         if (a, b, exam) not in rows and (row := _compare(evidence, a, b, exam, group)):
-            rows[a, b, exam] = row.model_copy(update={"primary": (a, b, exam, group) == primary})
+            apart = a in evidence.arms and b in evidence.arms and other_frozen(evidence.arms[a], evidence.arms[b])
+            found = {"primary": (a, b, exam, group) == primary, "other_frozen": apart}
+            rows[a, b, exam] = row.model_copy(update=found)
     return _adjusted(list(rows.values()))
 
 

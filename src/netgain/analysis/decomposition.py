@@ -13,7 +13,7 @@ import numpy as np
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import Interval
-from netgain.analysis.matching import Contest, Point, comparable, cross_fitted, meet
+from netgain.analysis.matching import Contest, Point, beside_another, comparable, cross_fitted, meet
 from netgain.analysis.rows import AfterDeployments, BreakEvenRow
 from netgain.analysis.verdict import AmortisationRow, DecompositionRow
 from netgain.records.claim import Arm
@@ -153,6 +153,7 @@ def _row(
         known[mixed] = take_apart(evidence, contest, points)
     parts = known[mixed]
     point = points.get(parts.rival or "")
+    arm, rival = evidence.arms[contest.arm], evidence.arms.get(parts.rival or "")
     dear = [rival for rival in contest.rivals if rival not in points and _priced(evidence, rival, currency)]
     return DecompositionRow(
         arm=contest.arm,
@@ -172,6 +173,8 @@ def _row(
         method_part=parts.method,
         share=parts.share,
         cross_fitted=parts.cross_fitted,
+        other_frozen=beside_another(evidence, arm) if evidence.claim.terms is None else [],
+        prompts_differ=bool(rival and arm.prompt and rival.prompt and arm.prompt != rival.prompt),
         setting=contest.setting,
         mixture=dict(point.mixture) if point and evidence.claim.terms else {},
         n_seeds=parts.n_seeds,

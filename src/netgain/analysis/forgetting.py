@@ -10,18 +10,23 @@ from netgain.analysis.evidence import FRACTIONS, Evidence
 from netgain.analysis.intervals import Floats
 from netgain.analysis.table import Mask, beside
 from netgain.analysis.verdict import RetentionTable, StabilityRow
-from netgain.records.claim import Continual, Role
+from netgain.records.claim import UNTRAINED, Continual, Role
 
 Matrix = Sequence[Sequence[float | None]]
 
 
 def stability_rows(evidence: Evidence) -> list[StabilityRow]:
     """What training fixed and broke of the frozen model's answers, for every arm: on the control questions, by kind,
-    where a claim has some; else on all questions."""
+    where a claim has some; else on all questions.
+
+    Control questions are about the weights: an arm of a trial that only reads at the exam has none of its own, and
+    asking it under a passage that has nothing to do with the question says nothing about forgetting.
+    """
+    untrained = UNTRAINED if evidence.claim.terms else {Role.FROZEN}
     return [
         row
         for arm in evidence.claim.arms
-        if arm.role is not Role.FROZEN
+        if arm.role not in untrained
         for kind in (evidence.controls if evidence.claim.terms else ("",))
         if (row := _stability(evidence, arm.name, kind)) is not None
     ]

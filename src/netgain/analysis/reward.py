@@ -108,6 +108,7 @@ def _reward(evidence: Evidence, run: RewardRun) -> RewardRow:
         apparent_gain=apparent,
         heldout_gain=held_out.value if held_out else None,
         heldout=held_out,
+        from_means=rewards is None and apparent is not None,
     )
 
 

@@ -146,6 +146,7 @@ def read_card(path: Path) -> Claim:
         reported={
             kind: Source(file=path.name, field="reported") if yes else None for kind, yes in card.reported.items()
         },
+        searched=f"what the card {path.name} says of the paper",
         regressions=_regressions(card),
         tokens="as the card states",
         notes=("A hand-written claim card: nothing was recomputed from published results.", *_model_notes(card)),

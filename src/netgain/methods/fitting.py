@@ -48,7 +48,10 @@ class Inner(Settings):
 
 
 class Outer(Inner, Learning):
-    """How a method that learns trains in ``learn``: SEAL's outer fine-tuning by default (its ``train_SFT.sh``)."""
+    """How a method that learns trains in ``learn``: SEAL's outer fine-tuning by default (its ``train_SFT.sh``).
+
+    ``outer_epochs`` None trains until the investment (or a round's part of it) is used.
+    """
 
     outer_rank: Count = 64
     outer_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 128.0
@@ -128,14 +131,14 @@ def allowance(desk: Desk, share: float = 1.0, spare: float = 0.0) -> dict[Curren
 
 def filled(desk: Desk, request: Training, amounts: Mapping[Currency, float], most: int | None = None) -> Training:
     """The same training for as long as these amounts allow: whole steps, up to ``most`` epochs, then part of one."""
-    request = with_job(request, epochs=most or _epochs(desk, request, amounts))
+    request = with_job(request, epochs=most or epochs_within(desk, request, amounts))
     steps = desk.model.steps_within(request, amounts)
     cut = with_job(request, max_steps=steps)
     following = next(islice(request.job.steps(), steps, None), ())
     return _closed(desk, cut, request.job.sequences[following[0]], amounts) if following else cut
 
 
-def _epochs(desk: Desk, request: Training, amounts: Mapping[Currency, float]) -> int:
+def epochs_within(desk: Desk, request: Training, amounts: Mapping[Currency, float]) -> int:
     """More epochs than can be paid for, though not many more."""
     (once,) = desk.model.quote([with_job(request, epochs=1)])
     costs = ((once.amount(name), amount) for name, amount in amounts.items())
