@@ -30,7 +30,7 @@ LUCK, MUCH = 0.28, 0.8  # logits: about 4.7 points a run, which records of trial
 LEVEL = {"middle": 0.8, "ceiling": 4.5, "floor": -4.0}  # accuracies of about 65, 98 and 4 %
 LOST = {"partly": 1.5, "wholly": 6.0}  # logits that a collapsed run loses: about 26 and 60 points
 THIRDS = ("low", "middle", "high")
-RESAMPLES, CHUNK = 2000, 250
+CHUNK = 250
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,13 @@ def true_difference(design: Design) -> float:
 
 
 def trials_of(design: Design, trials: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Tables of differences, seeds by problems, each with weights to resample its problems by."""
+    """Tables of differences, seeds by problems, each with weights to resample its problems by, where that is done."""
     rng = stream(seed, "verdicts", repr(design))
     for start in range(0, trials, CHUNK):
         chances = special.expit(abilities(design, min(CHUNK, trials - start), rng))
         right = rng.binomial(design.questions, chances) / design.questions
-        weights = intervals.resample_weights(design.problems, rng, RESAMPLES)
+        resampled = design.seeds < crossed.FEWEST_RUNS
+        weights = intervals.resample_weights(design.problems, rng) if resampled else np.empty((0, 0))
         for table in right[:, 0] - right[:, 1]:
             yield table, weights
 
