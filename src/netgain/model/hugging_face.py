@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from netgain.engine.backend import backend_for, decoder_for
-from netgain.engine.decoding import Decoded, DecodeRequest
+from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import Adapter as LoraAdapter
@@ -292,9 +292,9 @@ class _HuggingFace:
     ) -> Iterator[Done]:
         rows = [self._row(request, _index(adapters, request.adapter)) for request in requests]
         answers = self._decoder.generate(rows, adapters)
-        for place, request, answer in zip(places, requests, answers, strict=True):
+        for at, (place, request, answer) in enumerate(zip(places, requests, answers, strict=True)):
             part = Part(answer.work, adapter=lora)
-            yield Done(place, self._answered(request, answer), (part,), answer.failure)
+            yield Done(place, self._answered(request, rows[at], answer), (part,), answer.failure)
 
     def _score(
         self, places: list[int], requests: list[Score], lora: Lora | None, adapters: list[LoraAdapter]
@@ -362,8 +362,9 @@ class _HuggingFace:
             return ScoreRequest(*self._texts.continuation(request.prompt, wanted), adapter)
         return ScoreRequest(self._texts.prompt(request.prompt), wanted, adapter)
 
-    def _answered(self, request: Generate, answer: Decoded) -> Answered:
-        text = self._texts.text([token for token in answer.tokens if token not in self._texts.ends])
+    def _answered(self, request: Generate, row: DecodeRequest, answer: Decoded) -> Answered:
+        said = [token for token in answer.tokens if token not in self._texts.ends]
+        text = text_behind(row.prompt, said, self._texts.text)
         ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
         return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish, answer.tokens)
 
