@@ -74,17 +74,20 @@ def take_apart(evidence: Evidence, contest: Contest, points: Mapping[str, Point]
     method = mine - rivals[rival] if rival is not None else None
     bought = rivals[rival] - base if rival is not None and base is not None else None
     weights = evidence.weights(values.shape[2])
+    questions = evidence.table.questions_a_unit(*names, kind=kind)
     held_out = None
     if rival is not None and contest.chosen_on == "test" and not evidence.claim.terms:
         stacked = np.stack([found.mean(axis=0) for found in rivals.values()])
         held_out = cross_fitted(mine.mean(axis=0), stacked, evidence.rng("folds"))
     return Parts(
         rival=rival,
-        gap=evidence.estimate(gap) if gap is not None else None,
-        compute=evidence.estimate(bought) if bought is not None else None,
-        method=evidence.estimate(method) if method is not None else None,
-        share=crossed.ratio(method, gap, weights) if share and method is not None and gap is not None else None,
-        cross_fitted=intervals.estimate(held_out, weights) if held_out is not None else None,
+        gap=evidence.estimate(gap, questions=questions) if gap is not None else None,
+        compute=evidence.estimate(bought, questions=questions) if bought is not None else None,
+        method=evidence.estimate(method, questions=questions) if method is not None else None,
+        share=crossed.ratio(method, gap, weights, questions)
+        if share and method is not None and gap is not None
+        else None,
+        cross_fitted=intervals.estimate(held_out, weights, questions=questions) if held_out is not None else None,
         n_seeds=values.shape[1],
         n_problems=values.shape[2],
         n_questions=int(evidence.table.common(*names, kind=kind).sum()),

@@ -113,7 +113,7 @@ def _domain(
         p_equivalent=equivalent,
         n_problems=row.n_problems if row else None,
         n_seeds=row.n_seeds if row else None,
-        method=crossed.SEVERAL if row and (row.n_seeds or 1) > 1 else crossed.SINGLE,
+        method=crossed.method((row.n_seeds if row else None) or 1),
     )
 
 
