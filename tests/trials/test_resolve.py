@@ -260,9 +260,9 @@ def test_a_trial_says_how_its_model_attends_and_one_that_says_nothing_is_the_tri
         trial = resolve(file)
         load_model(trial, "cpu")
         assert asked[-1]["attention"] == attention
-        assert locked_form(trial, "1", {})["trial"].get("attention", "auto") == attention
+        assert locked_form(with_data(trial), "1", {})["trial"].get("attention", "auto") == attention
     file.write_text(TRIAL + "attention: on\n")
-    with pytest.raises(InputError, match=r"mine.yaml:10: attention = True: .*'eager'; quote it"):
+    with pytest.raises(InputError, match=r"mine.yaml:11: attention = True: .*'eager'; quote it"):
         resolve(file)
     file.write_text(TRIAL)
-    assert "attention" not in locked_form(resolve(file), "1", {})["trial"]
+    assert "attention" not in locked_form(with_data(resolve(file)), "1", {})["trial"]
