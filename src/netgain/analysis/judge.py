@@ -4,6 +4,7 @@ from netgain import __version__
 from netgain.analysis import crossed, descriptive, findings, forgetting, reward, sentences
 from netgain.analysis.comparisons import comparisons
 from netgain.analysis.decomposition import amortisations, break_even_rows, decompositions
+from netgain.analysis.details import details
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
 from netgain.analysis.rows import DomainRow
@@ -84,7 +85,9 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         judging=claim.judging,
         setup=claim.setup,
     )
-    return verdict.model_copy(update={"headline": sentences.headline(verdict)})
+    told = [text for _, text in details(verdict)]
+    headline = sentences.headline(verdict).model_copy(update={"details": told})
+    return verdict.model_copy(update={"headline": headline})
 
 
 def _domain(
