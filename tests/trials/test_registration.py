@@ -1,5 +1,6 @@
 """What was asked is written down before any of it runs, and the record and the page say whether it was."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import yaml
 from netgain.api import judge_folder
 from netgain.domains.domain import Domain
 from netgain.errors import InputError
+from netgain.metering.verification import verify
+from netgain.records.chain import read
+from netgain.records.events import Noted
 from netgain.report.page import render
+from netgain.trials.history import History, notes
 from netgain.trials.schedule import register_trial, run_trial
 from netgain.trials.store import LOCK, SAMPLES, Store, spec_hash
 from tests.trials import world
@@ -109,3 +114,42 @@ def test_a_registered_trial_gives_the_rows_that_it_gives_unregistered(tmp_path: 
     run(tmp_path / "b")
     assert (tmp_path / "a" / SAMPLES).read_bytes() == (tmp_path / "b" / SAMPLES).read_bytes()
     assert Store(tmp_path / "a").history() is not None
+
+
+# -- what happens to a run is written down beside its tasks
+
+
+def told(folder: Path) -> list[tuple[str, str]]:
+    return [(text, str(data.get("task", ""))) for _, text, data in notes(folder)]
+
+
+def test_a_folder_has_a_history_of_what_was_asked_begun_and_finished(tmp_path: Path) -> None:
+    run(tmp_path)
+    found = told(tmp_path)
+    assert found[0] == ("asked", "")
+    assert found[-1] == ("done", "")
+    for name in ("tune-towns-frozen", "tune-towns-passage", "run-towns-frozen-0", "run-towns-passage-0"):
+        assert found.index(("begun", name)) < found.index(("finished", name))
+        (data,) = (data for _, text, data in notes(tmp_path) if (text, data.get("task")) == ("finished", name))
+        journal = read(tmp_path / "units" / name / "journal").records
+        assert journal[-2].hash == data["head"]
+        assert journal[-2].event == Noted(
+            text="result", data={"identity": data["identity"], "asked": notes(tmp_path)[0][2]["hash"]}
+        )
+    assert verify(tmp_path / "history").ok
+
+
+def test_a_task_that_was_deleted_and_done_again_leaves_a_trace(tmp_path: Path) -> None:
+    run(tmp_path)
+    shutil.rmtree(tmp_path / "units" / "run-towns-passage-0")
+    run(tmp_path)
+    assert told(tmp_path).count(("finished", "run-towns-passage-0")) == 2
+    assert told(tmp_path).count(("finished", "run-towns-frozen-0")) == 1
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
+    run(tmp_path)
+    shutil.rmtree(tmp_path / "units" / "run-towns-passage-0")
+    with History.open(tmp_path), pytest.raises(InputError, match=r"a run is going on here \(process \d+ on host"):
+        run(tmp_path)
+    run(tmp_path)

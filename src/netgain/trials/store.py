@@ -8,6 +8,7 @@
     units/<task>/journal    every charge, those of attempts that were cut off included
     units/<task>/rows.jsonl written in one go when the task is finished; unit.json beside it says of what work
     units/<task>/failed.txt why the last attempt ended, until one succeeds
+    history                 a journal of all launches: what was asked, which tasks were begun and finished
     samples.jsonl           the rows of all finished tasks, in the trial's order
 
 Files appear under their names only when they are whole. A finished task is known by the identity of all that decides
@@ -20,7 +21,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
@@ -37,12 +38,12 @@ from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunHistory, RunSetup, SampleQuestion
-from netgain.records.samples import Row, write_rows
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
+RESULT = "result"  # the note in a task's journal that names its rows, so that the head of the journal stands for them
 REGISTERED = "registered"  # the field of a lock that is no part of what was asked
 SCHEMA = "netgain.trial/1"
 
@@ -50,7 +51,11 @@ SCHEMA = "netgain.trial/1"
 @final
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took."""
+    """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took.
+
+    ``identity`` is that of its work and, behind a ``#``, the SHA-256 of its rows; ``head`` is the hash of the journal's
+    row that notes that identity, after everything else (only the closing may follow).
+    """
 
     identity: str
     settings: dict[str, Any]
@@ -195,13 +200,11 @@ class Store:
             raise InputError(str(folder / "rows.jsonl"), "holds other rows than were written there", remedy)
         return result
 
-    def finish(self, task: Task, rows: Sequence[Row], result: TaskResult) -> None:
-        """Write a task's rows, then that it is finished."""
+    def finish(self, task: Task, rows: str, result: TaskResult) -> None:
+        """Write a task's rows (as the text of their file), then that it is finished."""
         folder = self.of(task)
-        text = write_rows(rows)
-        write(folder / "rows.jsonl", text)
-        named = replace(result, identity=f"{result.identity}#{sha256(text.encode()).hexdigest()}")
-        write(folder / "unit.json", json.dumps(asdict(named), indent=1, sort_keys=True) + "\n")
+        write(folder / "rows.jsonl", rows)
+        write(folder / "unit.json", json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
         (folder / "failed.txt").unlink(missing_ok=True)
 
     def fail(self, task: Task, error: str) -> None:
