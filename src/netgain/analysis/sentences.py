@@ -8,6 +8,7 @@ from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headl
 from netgain.records.cost import Currency
 
 EQUIVALENT = 0.05
+FEWEST_SEEDS = 3  # below which the luck of training cannot be told from a difference: figures, and no verdict
 # Kinds of control questions, which no adaptation is about, in words.
 CONTROLS = {"seen": "facts known from pretraining", "skill": "reading and copying"}
 UNITS = {
