@@ -183,8 +183,8 @@ def no_strong_rival(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield _finding(
             "fine-tuning-starved",
             "high",
-            f"the longest-trained conventional arm, {max(known)[1]}, was given {most}{max(known)[0] / budget:.0%} of the "
-            "updates that the headline arm took with its outer loop, shared by the problems examined",
+            f"the longest-trained conventional arm, {max(known)[1]}, was given {most}{max(known)[0] / budget:.0%} of "
+            "the updates that the headline arm took with its outer loop, shared by the problems examined",
             [f"{label}: {_amount(updates)} of {_amount(budget)} updates a problem" for updates, label in sorted(known)],
         )
 
