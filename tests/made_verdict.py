@@ -1,5 +1,8 @@
 """Rows of a verdict, made by hand: what a test says is set, everything else is unknown or empty."""
 
+import ast
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from netgain.analysis.intervals import Interval
@@ -83,3 +86,15 @@ def claim(*names: str, **more: Any) -> Claim:
     """A claim of arms of one setting, of which nothing is known but what is said."""
     arms = tuple(Arm(name=name, label=name.upper(), setting="s", role="synthetic") for name in names)
     return Claim.model_validate({"name": "c", "title": "C", "arms": arms} | more)
+
+
+def checks_in(files: Iterable[Path]) -> set[str]:
+    """The names of all checks in these files: what the code calls its findings."""
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    found = set()
+    for call in calls:
+        if isinstance(call.func, ast.Name) and call.func.id in {"_finding", "finding", "Finding"}:
+            first = [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg == "check")]
+            found |= {str(value.value) for value in first if isinstance(value, ast.Constant)}
+    return found
