@@ -37,6 +37,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "conventional": "netgain.methods.finetune:Conventional",
         "synthetic": "netgain.methods.synthetic:Synthetic",
         "rejection": "netgain.methods.rejection:Rejection",
+        "self-consistency": "netgain.methods.rejection:SelfConsistency",
         "teacher": "netgain.methods.taught:Taught",
         "entity-pairs": "netgain.methods.entity_pairs:EntityPairs",
         "distillation": "netgain.methods.distillation:Distillation",

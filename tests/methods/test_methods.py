@@ -16,7 +16,14 @@ from netgain.methods.distillation import Distillation, DistillationSettings
 from netgain.methods.entity_pairs import EntityPairs, EntityPairsSettings, entities
 from netgain.methods.finetune import Conventional, ConventionalSettings, Finetune, FinetuneSettings
 from netgain.methods.method import Method
-from netgain.methods.rejection import LOST, Rejection, RejectionSettings
+from netgain.methods.rejection import (
+    ALONE,
+    LOST,
+    Rejection,
+    RejectionSettings,
+    SelfConsistency,
+    SelfConsistencySettings,
+)
 from netgain.methods.seal import SealSettings
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.taught import ModelTeacher, OracleTeacher, Taught, TaughtSettings
@@ -202,6 +209,35 @@ def test_rejection_without_questions_takes_the_first_candidate(make_desk: Make, 
     answerer = finish(Rejection(RejectionSettings(candidates=3)).adapt(desk, [MATERIAL], None))
     assert len([text for text in trained_on(answerer) if "Edit" in text]) == 1
     assert Counter(charge.discarded for charge in book.charges())[LOST] == 2
+
+
+def test_self_consistency_trains_on_what_several_texts_say(make_desk: Make, book: Book) -> None:
+    told = iter(["Rome it is.\nAlone.", "a cat\nROME, it is", "Nothing alike.", "Rome it is.\nRome it is."])
+    desk = make_desk(scripted_model(lambda _: next(told)), 1000)
+    answerer = finish(SelfConsistency(SelfConsistencySettings(edits=4)).adapt(desk, [MATERIAL], None))
+    assert trained_on(answerer) == [
+        *("Ada: Rome it is.", "Ada: ROME, it is", "Ada: Rome it is.", "Ada: Rome it is."),
+        "Ada: Ada lives in Rome. She owns a cat.",
+    ]
+    assert [charge.discarded for charge in book.charges()] == ["", "", ALONE, "", ""]
+    assert by_purpose(book) == {Purpose.PROPOSE: 4, Purpose.ADAPT: 1}
+
+
+def test_self_consistency_counts_the_texts_of_one_passage_and_once_each(make_desk: Make) -> None:
+    bob = scripted_model(lambda request: "Same." if "Bob" in str(request.prompt) else f"Same.\nSame.\n{request.seed}.")
+    settings = SelfConsistencySettings(edits=1, with_passage=False)
+    answerer = finish(SelfConsistency(settings).adapt(make_desk(bob, 1000), [MATERIAL, BOB], None))
+    assert [text for text in trained_on(answerer) if "Same" not in text]  # one text agrees with nobody: all is kept
+    twice = settings.model_copy(update={"edits": 2})
+    answerer = finish(SelfConsistency(twice).adapt(make_desk(bob, 1000, "b"), [MATERIAL, BOB], None))
+    assert Counter(trained_on(answerer)) == {"Ada: Same.": 4, "Bob: Same.": 2}
+
+
+def test_self_consistency_fills_its_budget(tiny: Model, make_desk: Make) -> None:
+    desk = make_desk(tiny, 4e8)
+    settings = SelfConsistencySettings(rank=4, alpha=8.0)
+    assert finish(SelfConsistency(settings).adapt(desk, [MATERIAL], None)).adapter is not None
+    assert 0.99 * 4e8 <= desk.account.spent(Currency.FLOPS) <= 4e8
 
 
 def test_distillation_learns_what_was_answered_in_context(make_desk: Make) -> None:

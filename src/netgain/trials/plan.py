@@ -122,7 +122,7 @@ class Plan:
 def make_plan(trial: Trial, device: str | None = None, dollars: float | None = None) -> Plan:
     """The plan of a trial on a device by name (``cpu``: this machine; None: the CPU for the shipped model, else an
     H100), at these dollars an hour (None: a typical price). Data that cannot be read is taken to be typical."""
-    name = device or ("cpu" if trial.spec.model == SHIPPED else "H100")
+    name = device or ("cpu" if trial.spec.model in SHIPPED else "H100")
     chosen = this_cpu() if name == "cpu" else find_device(name)
     rate = DEVICE_RATES.get(chosen.name, DeviceRate(0.0, "this machine is taken to be yours already"))
     rate = rate if dollars is None else DeviceRate(dollars, "as stated")
@@ -137,7 +137,7 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
     longest = f"every answer is put to the judge, its verdicts as long as they may be ({MAX_NEW_TOKENS} tokens)"
     return Plan(
         name=spec.name,
-        model=spec.model if spec.model == SHIPPED else shape.name or spec.model,
+        model=spec.model if spec.model in SHIPPED else shape.name or spec.model,
         currency=spec.budget.currency.value,
         primary=identity("comparison", {"compare": spec.compare.model_dump(), "budget": spec.budget.model_dump()}),
         tasks=len(costs),

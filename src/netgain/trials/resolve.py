@@ -31,8 +31,8 @@ FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that 
 FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
-SHIPPED = "shipped"
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
+SHIPPED = {"shipped": SHIPPED_FOLDER, "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful")}
 
 
 @final
@@ -96,7 +96,8 @@ class Trial:
     @property
     def model(self) -> str:
         """The folder of the trial's model, or the name by which a hub knows it."""
-        return str(SHIPPED_FOLDER) if self.spec.model == SHIPPED else self.located(self.spec.model)
+        shipped = SHIPPED.get(self.spec.model)
+        return self.located(self.spec.model) if shipped is None else str(shipped)
 
     def located(self, name: str) -> str:
         """The folder of this name beside the trial's file; the name itself where there is none (a hub's name)."""

@@ -171,7 +171,8 @@ class ComparisonSpec(_Spec):
 
 @final
 class TrialSpec(_Spec):
-    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``dtype`` is how its weights are held.
+    """One trial. ``model`` is ``shipped``, ``shipped-faithful``, a folder or a hub name; ``dtype`` is how its weights
+    are held.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
     ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked
