@@ -12,6 +12,7 @@ from netgain.analysis.sentences import (
     UNITS,
     break_even_sentence,
     interval,
+    judgement,
     kind_name,
     number,
     other_domains,
@@ -19,6 +20,7 @@ from netgain.analysis.sentences import (
     span,
 )
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, RewardRow, Verdict, primary_row
+from netgain.records.claim import BEST_CONVENTIONAL
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging
 
@@ -61,7 +63,9 @@ def _of_trial(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> I
             yield "break-even", break_even_sentence(row, labels)
     if terms:
         rows = [row for row in verdict.decomposition if row.setting == terms.setting]
-        yield from _currencies(rows, terms.currency)
+        told = {row.kind for row in verdict.domains if row.primary}
+        if not told & {"too few runs", "cannot tell"}:
+            yield from _currencies(rows, terms.currency, fixed=terms.against != BEST_CONVENTIONAL)
     for reading in verdict.reading:
         if arm and terms and (reading.trained, reading.currency) == (arm.name, terms.currency):
             yield from _reading(reading, labels)
@@ -82,33 +86,28 @@ def _of_claim(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> I
 # -- compute
 
 
-def _currencies(rows: Sequence[DecompositionRow], currency: str) -> Iterator[Detail]:
-    """Whether the answer depends on the currency in which compute is matched."""
+def _currencies(rows: Sequence[DecompositionRow], currency: str, *, fixed: bool = False) -> Iterator[Detail]:
+    """Whether the kind of the verdict depends on the currency in which compute is matched."""
     mine = [row for row in rows if row.basis == "with outer loop" and row.method_part]
     first = next((row for row in mine if row.currency == currency), None)
     if first is None or len(mine) < 2:
         return
     others = [row for row in mine if row.currency != currency]
-    unlike = [row for row in others if _answer(row) != _answer(first)]
+    kinds = {row.currency: judgement(row, fixed=fixed) for row in mine}
+    unlike = [row for row in others if kinds[row.currency] != kinds[first.currency]]
     if not unlike:
-        yield "currency: the same", f"The answer is the same matched in {_listed(others)}."
+        yield "currency: the same", f"The verdict is of the same kind matched in {_listed(others)}."
         return
     parts = [
         f"{UNITS[Currency(row.currency)]} {interval(row.method_part)}"
         + (" against a rival that spent less" if row.rival_underspent else "")
+        + f" ({kinds[row.currency]})"
         for row in unlike
         if row.method_part
     ]
     same = [row for row in others if row not in unlike]
-    rest = f"; it is the same in {_listed(same)}" if same else ""
-    yield "currency: it depends", f"The answer depends on the currency: matched in {'; in '.join(parts)}{rest}."
-
-
-def _answer(row: DecompositionRow) -> tuple[int, bool]:
-    """Which side the difference is on; that a rival had less matters where the arm is ahead."""
-    part = row.method_part
-    side = 0 if part is None else (part.low > 0) - (part.high < 0)
-    return side, side > 0 and row.rival_underspent
+    rest = f"; of the same kind in {_listed(same)}" if same else ""
+    yield "currency: it depends", f"The verdict depends on the currency: matched in {'; in '.join(parts)}{rest}."
 
 
 def _listed(rows: Sequence[DecompositionRow]) -> str:
@@ -225,17 +224,18 @@ def _reward(verdict: Verdict, arm: ArmRow | None) -> Iterator[Detail]:
     rows = [row for row in verdict.rewards if row.arm.startswith(owners)] if verdict.terms else verdict.rewards
     for row in sorted(rows, key=lambda row: row.arm not in invests):
         if row.heldout is not None and row.apparent_gain is not None:
-            yield "reward", reward_sentence(row)
+            own = f"round {row.round} of {arm.label}'s outer loop" if arm and verdict.terms else row.arm
+            yield "reward", reward_sentence(row, own)
             return
 
 
-def reward_sentence(row: RewardRow) -> str:
+def reward_sentence(row: RewardRow, name: str) -> str:
     """How far the best edit of a round is ahead of the average one: as it looks, and measured again."""
     assert row.heldout is not None and row.apparent_gain is not None  # noqa: S101, PT018 - only such rows are told
     reliability = f" (the reward's reliability: {row.reliability:.2f})" if row.reliability is not None else ""
     others = f"{row.repeats - 1} of its {row.repeats} evaluations and measured on the one left out"
     looks = f"the best of {row.edits} edits looks {points(row.apparent_gain)} points better than the average edit"
-    return f"In {row.arm} {looks}{reliability}; chosen on {others}, {interval(row.heldout)}."
+    return f"In {name} {looks}{reliability}; chosen on {others}, {interval(row.heldout)}."
 
 
 # -- what broke
@@ -263,7 +263,7 @@ def _controls(verdict: Verdict, arm: ArmRow) -> Iterator[Detail]:
     mine = [row for row in verdict.stability if row.arm == first and row.previously_correct]
     broken, before = sum(row.broken for row in mine), sum(row.previously_correct for row in mine)
     changes = "; ".join(f"{kind_name(row.kind)} {interval(row.change)}" for row in mine if row.change)
-    wrong = f"{broken:,} of {before:,} answers to control questions that the frozen model had right, over all seeds"
+    wrong = f"{broken:,} of {before:,} answers to control questions that the frozen model had right, over all runs"
     yield "controls", f"{verdict.arm(first).label} broke {wrong} (change in accuracy, in points: {changes})."
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import best_of, closed_book
-from netgain.analysis.rows import DomainRow
-from netgain.analysis.sentences import FEWEST_SEEDS, interval
+from netgain.analysis.rows import FEWEST_SEEDS, DomainRow
+from netgain.analysis.sentences import interval
 from netgain.analysis.verdict import ArmRow, Comparison
 from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
 

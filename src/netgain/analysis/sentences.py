@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 
 from netgain.analysis.intervals import Interval
-from netgain.analysis.rows import BreakEvenRow, DomainRow, HeadlineKind
+from netgain.analysis.rows import (
+    EQUIVALENCE_MARGIN,
+    FEWEST_SEEDS,
+    BreakEvenRow,
+    DomainRow,
+    HeadlineKind,
+    RivalRow,
+    WorstCase,
+)
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict, primary_row
+from netgain.records.claim import UNTRAINED
 from netgain.records.cost import Currency
 
 EQUIVALENT = 0.05
-FEWEST_SEEDS = 3  # below which the luck of training cannot be told from a difference: figures, and no verdict
 # Kinds of control questions, which no adaptation is about, in words.
 CONTROLS = {"seen": "facts known from pretraining", "skill": "reading and copying"}
 UNITS = {
@@ -53,28 +61,37 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def judgement(row: DecompositionRow | None, equivalent: float | None, *, fixed: bool) -> HeadlineKind:
-    """What the intervals of the matched comparison allow to be said; ``fixed``: a trial named its rival itself.
+def judgement(row: DecompositionRow | None, *, fixed: bool) -> HeadlineKind:
+    """What the comparison with every conventional arm allows to be said; ``fixed``: a trial named its rival itself.
 
-    A rival that was chosen on these very problems is favoured by that: to call it the better one, the interval with a
-    rival chosen on other problems must say so too. To call the rest the method's, the rival must have had the same
-    compute, and all of the arm's own must be known.
+    It rests on ``row.worst_case``: the method adds something where the arm is ahead of all of them at once, and falls
+    behind where it lies clearly below one. To call the rest the method's, the strongest rival must have had the same
+    compute, none may be left out, and all of the arm's own must be known.
     """
-    if row is None or row.method_part is None or (row.gap is None and not fixed):
+    worst = row.worst_case if row else None
+    if row is None or row.method_part is None or worst is None or (row.gap is None and not fixed):
         return "cannot tell"
-    left, gap = row.method_part, row.gap
-    same = equivalent is not None and equivalent < EQUIVALENT and left.low <= 0 <= left.high
-    if fixed and same:
+    part, gap = row.method_part, row.gap
+    equal = worst.p_equivalent is not None and worst.p_equivalent < EQUIVALENT and part.low <= 0 <= part.high
+    if fixed and equal:
         return "no difference"
-    if left.high < 0 and (row.cross_fitted is None or row.cross_fitted.high < 0):
+    if worst.behind:
         return "rival ahead"
     if gap is not None and gap.low <= 0:
         return "no gain"
-    if same:
+    if equal:
         return "no difference"
-    if left.low <= 0:
+    if not worst.ahead:
         return "nothing left"
-    return "unmatched" if row.rival_underspent or row.budget_incomplete else "method"
+    starved = row.rival_underspent or any(one.underspent for one in worst.all if one.rival == worst.rival)
+    return "unmatched" if starved or worst.left_out or row.budget_incomplete else "method"
+
+
+def runs_of(row: DecompositionRow | None) -> int | None:
+    """The fewest runs of any comparison that a verdict rests on; None where that is not known."""
+    rivals = row.worst_case.all if row and row.worst_case else []
+    known = [n for n in (row.n_seeds if row else None, *(one.n_seeds for one in rivals)) if n is not None]
+    return min(known, default=None)
 
 
 def sentence(
@@ -84,43 +101,112 @@ def sentence(
     labels: dict[str, str],
     compared: Sequence[Comparison],
 ) -> str:
-    """The verdict on one arm in one sentence: the conclusion, then the gap, what compute buys, what the method adds."""
+    """The verdict on one arm in one sentence: the conclusion with the comparison that it rests on, then the gap, what
+    compute buys, and the arm against the other ways to choose a rival."""
     label = labels[arm]
     if row is None:
         return f"There is nothing to judge: {label} was not examined, or what it cost is unknown. Cannot tell."
     gains = f"gains {interval(row.gap)} points over the frozen model" if row.gap else ""
     if row.method_part is None or row.rival is None or kind == "cannot tell":
         return f"{label} {gains or 'was examined'}, but {_why_unknown(row)}: cannot tell."
+    if kind == "too few runs":
+        return f"{too_few(row)} {figures(row, labels)}."
     rival = labels[row.rival]
     bought = f"; {rival} gains {interval(row.compute_part)} {_at(row)}" if row.compute_part else ""
-    gained = f"it {gains}{bought}; the method adds {interval(row.method_part)}"
+    adds = "method and prompt together add" if row.prompts_differ else "the method adds"
+    gained = f"it {gains}{bought}; over that arm {adds} {interval(row.method_part)}"
     if not row.gap:
         gained = f"{interval(row.method_part)} points over {rival} {_at(row)}"
-    part = row.method_part
-    doubt = ", not distinguishable from zero" if part.low <= 0 <= part.high and kind != "no difference" else ""
-    rest = ""
-    if row.prompts_differ:
-        gained = gained.replace("the method adds", "method and prompt together add")
-    if kind == "unmatched":
-        more = over_dearer(row, labels, compared)
-        rest = f"{f'; {more}' if more else ''}; what equal compute would have bought was not measured"
-    opening = _opening(kind, label, rival, row, compared)
-    return f"{opening}: {gained}{doubt}{rest}."
+    fitted = f", with the rival chosen on other problems {interval(row.cross_fitted)}" if row.cross_fitted else ""
+    more = over_dearer(row, labels, compared) if kind == "unmatched" else ""
+    rest = "; what equal compute would have bought was not measured" if kind == "unmatched" else ""
+    return f"{_opening(kind, label, row, labels)}: {gained}{fitted}{f'; {more}' if more else ''}{rest}."
 
 
-def _opening(kind: HeadlineKind, arm: str, rival: str, row: DecompositionRow, compared: Sequence[Comparison]) -> str:
-    if kind == "no difference":
-        found = next((other for other in compared if (other.a, other.b) == (row.arm, row.rival)), None)
-        margin = 100 * (found.equivalence_margin or 0.0) if found else 0.0
-        p = _p(found.p_equivalent if found else None)
-        return f"No difference between {arm} and {rival} (equivalent within {margin:.0f} points, p {p})"
-    return {
-        "rival ahead": f"{arm} falls behind {rival}",
-        "no gain": f"{arm}'s gain over the frozen model is not distinguishable from zero",
-        "nothing left": f"None of {arm}'s gain is distinguishable from what "
-        + (f"another prompt buys ({rival})" if row.prompts_differ else "equal compute buys"),
-        "unmatched": f"{arm} gains, but {unmatched(row)}",
-    }.get(kind, f"{arm} gains more than equal compute{' under another prompt' if row.prompts_differ else ''} buys")
+def too_few(row: DecompositionRow) -> str:
+    """That so few runs allow no verdict, and how many more would."""
+    runs = runs_of(row) or 0
+    more = FEWEST_SEEDS - runs
+    return f"{_times(runs, 'run')}: figures, no verdict; run {_times(more, 'more seed').lower()}."
+
+
+def _times(count: int, what: str) -> str:
+    words = {1: "One", 2: "Two"}.get(count, f"{count:,}")
+    return f"{words} {what}{'' if count == 1 else 's'}"
+
+
+def figures(row: DecompositionRow, labels: dict[str, str]) -> str:
+    """The differences as they are, and nothing concluded from them."""
+    arm, rival, worst = labels[row.arm], labels[row.rival or ""], row.worst_case
+    parts = [f"{arm} minus the frozen model {interval(row.gap)} points"] if row.gap else []
+    if row.method_part:
+        parts.append(f"{arm} minus {rival} {_at(row)}{shared(row)} {interval(row.method_part)}")
+    if worst and worst.rival != row.rival:
+        parts.append(f"minus the strongest conventional arm, {labels[worst.rival]}, {interval(worst.difference)}")
+    return f"{'; '.join(parts)}; so few runs do not show how much of this is the luck of training"
+
+
+def shared(row: DecompositionRow) -> str:
+    """By how many problems an arm's investment is shared, where it made one."""
+    if not row.deployments:
+        return ""
+    problems = f"the {row.deployments:,} problems examined" if row.deployments == row.n_problems else ""
+    return f", its investment shared by {problems or f'{row.deployments:,} deployments'}"
+
+
+def decisive(kind: HeadlineKind | str, row: DecompositionRow) -> RivalRow | None:
+    """The comparison on which the kind rests, where that is not the one with the row's own rival: the strongest of all
+    conventional arms, the one that the arm falls behind, or the one that it is least clearly ahead of."""
+    worst, part = row.worst_case, row.method_part
+    if worst is None or part is None:
+        return None
+    name = worst.rival
+    if kind == "rival ahead" and worst.behind:
+        name = next((rival for rival in worst.behind if rival == row.rival), worst.behind[0])
+    elif kind == "nothing left":
+        doubtful = max(worst.all, key=lambda one: one.p).rival
+        name = doubtful if part.low > 0 or row.rival is None else row.rival
+    return next((one for one in worst.all if one.rival == name), None) if name != row.rival else None
+
+
+def _opening(kind: HeadlineKind, arm: str, row: DecompositionRow, labels: dict[str, str]) -> str:
+    worst = row.worst_case
+    if worst is None:
+        return f"{arm} is compared"
+    one = decisive(kind, row) or next((found for found in worst.all if found.rival == row.rival), worst.all[0])
+    at = f"{'at no higher cost' if one.underspent else 'at equal compute'}{shared(row)}"
+    match kind:
+        case "no difference":
+            margin = 100 * EQUIVALENCE_MARGIN
+            same = f"(equivalent within {margin:.0f} points, p {p_words(worst.p_equivalent)})"
+            return f"No difference between {arm} and {labels[row.rival or one.rival]} {at} {same}"
+        case "rival ahead":
+            return f"{arm} is behind {labels[one.rival]} {at} ({interval(one.difference)} points)"
+        case "no gain":
+            return f"{arm}'s gain over the frozen model is not distinguishable from zero"
+        case "nothing left":
+            prompt = " (which wrote under another prompt)" if row.prompts_differ and one.rival == row.rival else ""
+            doubtful = f"{labels[one.rival]}{prompt}" if len(worst.all) > 1 or prompt else labels[one.rival]
+            if one.difference.low <= 0 <= one.difference.high:
+                return f"{arm} is not distinguishable from {doubtful} {at} ({interval(one.difference)} points)"
+            return f"{arm} is not shown to be ahead of {every(worst)} {at} ({smallest(row, labels)})"
+        case "unmatched":
+            return f"{arm} is ahead of {every(worst)} that cost no more{shared(row)}, but {unmatched(row)}"
+    return f"{arm} is ahead of {every(worst)} {at} ({smallest(row, labels)})"
+
+
+def every(worst: WorstCase) -> str:
+    """All rivals that were compared, in words."""
+    return "every conventional arm" if len(worst.all) > 1 else "the only conventional arm"
+
+
+def smallest(row: DecompositionRow, labels: dict[str, str]) -> str:
+    """The strongest rival with the difference to it, and the p of being ahead of all."""
+    worst = row.worst_case
+    if worst is None:
+        return ""
+    which = "smallest difference" if len(worst.all) > 1 else "difference"
+    return f"{which} {interval(worst.difference)} over {labels[worst.rival]}, p {p_words(worst.p)}, one-sided"
 
 
 def _at(row: DecompositionRow) -> str:
@@ -135,9 +221,9 @@ def _why_unknown(row: DecompositionRow) -> str:
     if row.budget_per_problem is None:
         return "what it cost is not stated in what was read, so no arm can be matched with it"
     if row.method_part is None and row.other_frozen:
-        return "no conventional arm was measured beside the same frozen model at no higher cost"
+        return f"no conventional arm was measured beside the same frozen model at no higher cost{shared(row)}"
     if row.method_part is None:
-        return "no conventional arm of known and no higher cost answered the same questions"
+        return f"no conventional arm of known and no higher cost answered the same questions{shared(row)}"
     return "the frozen model was not examined on the same questions"
 
 
@@ -145,6 +231,8 @@ def unmatched(row: DecompositionRow) -> str:
     """Why an arm that is ahead of its rival is not ahead at equal compute."""
     if row.budget_incomplete:
         return "its own compute is known only in part"
+    if row.worst_case and row.worst_case.left_out:
+        return "not every conventional arm could be compared at equal compute"
     if row.dearer:
         return "no conventional arm was given equal compute, only less or more"
     return "no conventional arm was given as much compute"
@@ -162,7 +250,7 @@ def over_dearer(row: DecompositionRow, labels: dict[str, str], compared: Sequenc
     return f"over arms that cost more: {', '.join(dearer)}" if dearer else ""
 
 
-def _p(value: float | None) -> str:
+def p_words(value: float | None) -> str:
     return "unknown" if value is None else "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
@@ -179,10 +267,23 @@ def headline(verdict: Verdict) -> Headline:
             told = f"Unfinished: {terms.runs_done} of {terms.runs_planned} runs. {told}"
     else:
         row = primary_row(verdict.decomposition, arm.name if arm else None)
-        kind = judgement(row, None, fixed=False)
+        kind = judgement(row, fixed=False)
         judged = row is not None and arm is not None
         told = sentence(kind, row, arm.name, labels, verdict.comparisons) if judged and arm else _nothing(verdict, arm)
+        told += luck_left_out(verdict, row)
     return Headline(sentence=told, details=[], kind=kind)
+
+
+def luck_left_out(verdict: Verdict, row: DecompositionRow | None) -> str:
+    """What a published claim's figures leave out where its arms were trained once, as a sentence of its own."""
+    arms = [arm for arm in verdict.arms if row and arm.name in (row.arm, row.rival) and arm.role not in UNTRAINED]
+    seeds = {arm.seeds for arm in arms}
+    if not row or not row.gap or not arms or all(n is not None and n >= FEWEST_SEEDS for n in seeds):
+        return ""
+    if None in seeds:
+        return " How often the arms were trained is not stated: the luck of training may be in none of these intervals."
+    often = "once" if seeds == {1} else f"fewer than {FEWEST_SEEDS} times"
+    return f" The arms were trained {often}: the luck of training is in none of these intervals."
 
 
 def _nothing(verdict: Verdict, arm: ArmRow | None) -> str:
@@ -203,17 +304,18 @@ def other_domains(domains: Sequence[DomainRow]) -> list[str]:
 
 
 def break_even_sentence(row: BreakEvenRow, labels: dict[str, str]) -> str:
-    """From how many deployments on the investment is worth it."""
-    arm, rival = labels[row.arm], labels[row.rival]
-    free = next((point.method_part for point in row.after if point.deployments is None), None)
-    if row.never:
-        adds = f"the method would then add {interval(free)}" if free else "the method would then add nothing"
-        return f"{arm}'s investment never pays against {rival}, not even if it were free: {adds}."
-    starved = f"{rival} was not run with as much compute"
-    known = f" (below {row.not_before:,}, {starved})" if (row.not_before or 1) > 1 else ""
-    if row.ahead_from is None:
-        return f"From how many deployments on {arm}'s investment pays is not known: {starved}."
-    least = "at the latest " if row.ahead_from == row.not_before and row.ahead_from > 1 else ""
-    clear = f", clearly from {row.clear_from:,}" if row.clear_from is not None else ""
-    clear = ", though never clearly" if row.never_clear else clear
-    return f"{arm} is ahead of {rival} {least}from {row.ahead_from:,} deployments on{clear}{known}."
+    """From how many deployments on the investment is worth it: what was found at each number that was run."""
+    arm = labels[row.arm]
+    known = [(point.deployments, point.worst_case) for point in row.points if point.worst_case]
+    if not known:
+        return f"From how many deployments on {arm}'s investment pays is not known: {row.reason}."
+    parts = [
+        f"at {n:,} deployments it is {interval(worst.difference)} points over {labels[worst.rival]}"
+        for n, worst in known
+    ]
+    several = len({len(worst.all) for _, worst in known}) > 1 or known[0][1].all[1:]
+    against = ", the strongest conventional arm there" if several else ""
+    found = f"{'; '.join(parts)}{against}"
+    if row.ahead_from is not None:
+        return f"{arm} is ahead of every conventional arm from {row.ahead_from:,} deployments on: {found}."
+    return f"From how many deployments on {arm} is ahead is not told, since {row.reason}: {found}."
