@@ -23,9 +23,7 @@ from netgain.engine.hooks import cache_keyword  # noqa: E402
 from netgain.errors import BudgetExceeded, InputError  # noqa: E402
 from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
-from netgain.metering.shape import ModelShape  # noqa: E402
 from netgain.metering.verification import verify  # noqa: E402
-from netgain.model.calls import describe  # noqa: E402
 from netgain.records.cost import (  # noqa: E402
     Cost,
     Currency,
@@ -74,10 +72,7 @@ def optimizer_of(model: Any, rate: float = 1e-3) -> Any:
 def charged(book: Book, model: Any) -> tuple[float, float]:
     """FLOPs in the book without the optimizer's, which the profiler does not see; and the optimizer's steps."""
     steps = sum(charge.cost.updates or 0 for charge in book.charges())
-    inner = model.get_base_model() if isinstance(model, peft.PeftModel) else model
-    shape = ModelShape.from_config(inner.config.to_dict())
-    training = describe(inner, shape).training
-    weights = training.weights(shape) if training else 0
+    weights = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     return sum(
         charge.cost.flops or 0 for charge in book.charges()
     ) - steps * OPTIMIZER_FLOPS_PER_WEIGHT * weights, steps

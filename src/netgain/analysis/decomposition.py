@@ -91,12 +91,13 @@ def _apart(evidence: Evidence, contest: Contest, points: Mapping[str, Point]) ->
     method = mine - rivals[rival] if rival is not None else None
     bought = rivals[rival] - base if rival is not None and base is not None else None
     weights = evidence.weights(values.shape[2])
+    questions = evidence.table.questions_a_unit(*names, kind=kind)
     return Parts(
         rival=rival,
-        gap=evidence.estimate(gap) if gap is not None else None,
-        compute=evidence.estimate(bought) if bought is not None else None,
-        method=evidence.estimate(method) if method is not None else None,
-        share=crossed.ratio(method, gap, weights) if method is not None and gap is not None else None,
+        gap=evidence.estimate(gap, questions=questions) if gap is not None else None,
+        compute=evidence.estimate(bought, questions=questions) if bought is not None else None,
+        method=evidence.estimate(method, questions=questions) if method is not None else None,
+        share=crossed.ratio(method, gap, weights, questions) if method is not None and gap is not None else None,
         n_seeds=values.shape[1],
         n_problems=values.shape[2],
         n_questions=int(evidence.table.common(*names, kind=kind).sum()),
@@ -127,6 +128,7 @@ def _cross_fitted(
         development,
         evidence.rng("folds"),
         evidence.weights(values.shape[2]),
+        evidence.table.questions_a_unit(contest.arm, *_rungs(points), kind=evidence.exam),
     )
     return found, {name: float(share) for name, share in zip(rivals, shares, strict=True) if share}
 
@@ -218,27 +220,25 @@ def _equivalent(rows: Sequence[RivalRow], chosen: str | None) -> float | None:
     return max(*not_worse, ahead_of)
 
 
-def ahead_p(differences: Floats, rng: np.random.Generator) -> float:
-    """One-sided p of a mean (of seeds by problems) above zero."""
-    p = crossed.p_value(differences, rng) / 2
-    return p if differences.mean() > 0 else 1.0 - p
-
-
 def _rival_row(evidence: Evidence, arm: str, rival: str, point: Point) -> RivalRow | None:
     values = evidence.table.means(arm, *point.mixture, kind=evidence.exam)
     if values is None:
         return None if arm in evidence.table else _stated_row(evidence, arm, rival, point)
     differences = values[0] - np.sum([w * values[i] for i, w in enumerate(point.mixture.values(), 1)], axis=0)
-    names = (arm, *point.mixture, *([evidence.exam] if evidence.exam else []))
-    p = ahead_p(differences, evidence.rng("flips", *names))
-    near, trial = EQUIVALENCE_MARGIN, evidence.claim.terms is not None
+    weights = evidence.weights(differences.shape[1])
+    questions = evidence.table.questions_a_unit(arm, *point.mixture, kind=evidence.exam)
+
+    def p(values: Floats, above: float = 0.0) -> float:
+        return crossed.one_sided_p(values, weights, above, questions=questions)
+
+    near, trial = -EQUIVALENCE_MARGIN, evidence.claim.terms is not None
     return RivalRow(
         rival=rival,
-        difference=evidence.estimate(differences),
-        p=p,
-        p_behind=1.0 - p,
-        p_not_worse=ahead_p(differences + near, evidence.rng("flips", *names)) if trial else None,
-        p_not_better=ahead_p(near - differences, evidence.rng("flips", *names)) if trial else None,
+        difference=evidence.estimate(differences, questions=questions),
+        p=p(differences),
+        p_behind=p(-differences),
+        p_not_worse=p(differences, near) if trial else None,
+        p_not_better=p(-differences, near) if trial else None,
         cost_per_problem=point.spent,
         underspent=point.short,
         n_seeds=differences.shape[0],

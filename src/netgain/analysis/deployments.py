@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.decomposition import points_at, worst_case
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, comparable
-from netgain.analysis.rows import FEWEST_SEEDS, BreakEvenRow, DeploymentsPoint
+from netgain.analysis.rows import BreakEvenRow, DeploymentsPoint
 from netgain.analysis.verdict import AmortisationRow
 from netgain.records.claim import Arm
 from netgain.records.cost import Currency
@@ -93,8 +94,8 @@ def ahead_from(points: list[DeploymentsPoint]) -> tuple[int | None, str]:
     """
     if len(points) < 2:
         return None, "it was run for one number of deployments"
-    if any((_seeds(point) or 0) < FEWEST_SEEDS for point in points):
-        return None, f"fewer than {FEWEST_SEEDS} seeds were run"
+    if any((_seeds(point) or 0) < FEWEST_RUNS for point in points):
+        return None, f"fewer than {FEWEST_RUNS} seeds were run"
     first = len(points)
     while first and _ahead(points[first - 1]):
         first -= 1
@@ -111,7 +112,7 @@ def ahead_from(points: list[DeploymentsPoint]) -> tuple[int | None, str]:
 
 def _seeds(point: DeploymentsPoint) -> int | None:
     """The fewest seeds of any of its comparisons."""
-    return min((row.n_seeds or 0 for row in point.worst_case.all), default=None) if point.worst_case else FEWEST_SEEDS
+    return min((row.n_seeds or 0 for row in point.worst_case.all), default=None) if point.worst_case else FEWEST_RUNS
 
 
 def _ahead(point: DeploymentsPoint) -> bool:

@@ -150,7 +150,7 @@ def spread_rows(evidence: Evidence) -> list[SpreadRow]:
 
 def _spread(evidence: Evidence, setting: str, name: str) -> SpreadRow:
     values = evidence.table.means(name, kind=evidence.exam)
-    several = values is not None and crossed.crossed(values[0])
+    several = values is not None and min(values[0].shape) > 1
     method = evidence.trial(name).method
     tried = [search for search in evidence.claim.searches if search.arm == f"{setting}/{method}"]
     return SpreadRow(

@@ -123,7 +123,7 @@ def _domain(
         p_equivalent=row.worst_case.p_equivalent if row and row.worst_case else None,
         n_problems=row.n_problems if row else None,
         n_seeds=row.n_seeds if row else None,
-        method=crossed.SEVERAL if row and (row.n_seeds or 1) > 1 else crossed.SINGLE,
+        method=crossed.method((row.n_seeds if row else None) or 1),
     )
 
 

@@ -181,15 +181,18 @@ def cross_fitted(
     development: Sequence[float | None],
     rng: np.random.Generator,
     weights: Floats,
+    questions: float | None = None,
 ) -> tuple[Interval, Floats]:
     """The arm minus the best rival, chosen on other problems and other seeds than it is compared on.
 
     ``arm``: accuracies as seeds by problems; ``rivals``: rivals by seeds by problems; ``development``: each rival's
     accuracy on development problems, which counts as one more fold where it is known of all; ``weights``: bootstrap
-    weights, resamples by problems. Choosing the best of several on the problems and runs that it is then compared on
-    favours the rivals; choosing it on a few development problems favours the arm, since a worse one than the best is
-    sometimes chosen. Here each cell's rival is the best on the other folds' problems in the other runs (a single run
-    has no others), averaged over 20 random divisions into folds.
+    weights, resamples by problems; ``questions``: how many each value is a mean of.
+
+    Choosing the best of several on the problems and runs that it is then compared on favours the rivals; choosing it on
+    a few development problems favours the arm, since a worse one than the best is sometimes chosen. Here each cell's
+    rival is the best on the other folds' problems in the other runs (a single run has no others), averaged over 20
+    random divisions into folds.
 
     The interval contains the choice: in each resample of seeds and problems the rival is chosen again, and the spread
     of the differences to whom it chose is added in squares to the margin of the differences themselves. Returns the
@@ -206,7 +209,7 @@ def cross_fitted(
         best = scores.argmax(axis=0)[:, fold]
         cells += arm - np.take_along_axis(rivals, best[None], axis=0)[0]
         share += np.bincount(best.ravel(), minlength=len(rivals))
-    found = crossed.estimate(cells / REPEATS, weights)
+    found = crossed.estimate(cells / REPEATS, weights, questions=questions)
     spread = SURE * _choice_deviation(arm, rivals, before, rng, weights)
     low = found.value - float(np.hypot(found.value - found.low, spread))
     high = found.value + float(np.hypot(found.high - found.value, spread))

@@ -196,6 +196,7 @@ class Call:
     late: bool = False
     backwards: int = 0
     updates: int = 0
+    update_flops: float = 0.0
     embedded: Tensor | None = None
     loss: Tensor | None = None
     probes: list[Tensor] = field(default_factory=list)
@@ -234,14 +235,14 @@ class CallPrices:
         self.shape, self._model = shape, model
 
     def quote(self, setup: Setup, rows: int, columns: int, past: int, graded: bool) -> Cost:
-        """A bound on a call: logits everywhere; with a gradient, all back-propagated, repeated, and one update."""
+        """A bound on a call, its update apart: logits everywhere; with a gradient, all back-propagated, repeated."""
         positions = float(rows * columns)
         work = Work(positions=positions, real=positions, context=positions * (past + columns), head_positions=positions)
         forward = forward_cost(self.shape, work, setup.adapter)
         if not graded or setup.training is None:
             return forward
         whole = replace(setup.training, to_embedding=True)
-        cost = training_cost(self.shape, work + Work(training=positions, updates=1), whole)
+        cost = training_cost(self.shape, work + Work(training=positions), whole)
         return replace(cost, flops=(cost.flops or 0.0) + (forward.flops or 0.0))
 
     def cost(self, call: Call) -> Cost:
@@ -249,14 +250,7 @@ class CallPrices:
         cost = replace(Cost.zero() if call.late else forward_cost(self.shape, call.work(), call.setup.adapter), **OPEN)
         for _ in range(call.backwards):
             cost += self.backward(call)
-        for _ in range(call.updates):
-            cost += self.update(call.setup)
-        return cost
-
-    def update(self, setup: Setup) -> Cost:
-        """One optimizer step."""
-        cost = Cost.zero() if setup.training is None else training_cost(self.shape, Work(updates=1), setup.training)
-        return replace(cost, **OPEN)
+        return replace(cost, updates=float(call.updates), flops=_flops(cost) + call.update_flops)
 
     def backward(self, call: Call) -> Cost:
         """One backward pass, with what it computes again. Its positions were counted with the forward pass."""
