@@ -5,9 +5,10 @@ from netgain.analysis import crossed, descriptive, findings, forgetting, reward,
 from netgain.analysis.comparisons import comparisons
 from netgain.analysis.decomposition import decompositions
 from netgain.analysis.deployments import amortisations, break_even_rows
+from netgain.analysis.details import details
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
-from netgain.analysis.rows import DomainRow
+from netgain.analysis.rows import FEWEST_SEEDS, DomainRow
 from netgain.analysis.verdict import (
     Comparison,
     DecompositionRow,
@@ -17,7 +18,7 @@ from netgain.analysis.verdict import (
     primary_row,
 )
 from netgain.errors import InputError
-from netgain.records.claim import BEST_CONVENTIONAL, Claim, Terms
+from netgain.records.claim import BEST_CONVENTIONAL, UNTRAINED, Claim, Terms
 
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
@@ -49,7 +50,8 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     labels = {row.name: row.label for row in arm_rows}
     compared = comparisons(evidence, tested, asked or ())
     parts = decompositions(evidence, tested)
-    domains = [_domain(contest, claim.terms, parts, compared, labels) for contest in tested if claim.terms]
+    training = {arm.name for arm in claim.arms if arm.role not in UNTRAINED}
+    domains = [_domain(contest, claim.terms, parts, compared, labels, training) for contest in tested if claim.terms]
     retentions = [forgetting.retention_table(continual) for continual in claim.continual]
     verdict = Verdict(
         netgain=__version__,
@@ -88,7 +90,9 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         judging=claim.judging,
         setup=claim.setup,
     )
-    return verdict.model_copy(update={"headline": sentences.headline(verdict)})
+    told = [text for _, text in details(verdict)]
+    headline = sentences.headline(verdict).model_copy(update={"details": told})
+    return verdict.model_copy(update={"headline": headline})
 
 
 def _domain(
@@ -97,11 +101,16 @@ def _domain(
     parts: list[DecompositionRow],
     compared: list[Comparison],
     labels: dict[str, str],
+    training: set[str],
 ) -> DomainRow:
-    """The verdict on one domain of a trial, in the trial's own currency."""
+    """The verdict on one domain of a trial, in the trial's own currency. ``training``: the arms that are trained, whose
+    luck it takes several runs to see."""
     row = primary_row([row for row in parts if row.currency == terms.currency], contest.arm)
     mine = [found for found in compared if found.exam == terms.exam]
     kind = sentences.judgement(row, fixed=terms.against != BEST_CONVENTIONAL)
+    runs, trained = sentences.runs_of(row), {contest.arm, row.rival if row else None} & training
+    if trained and kind != "cannot tell" and (runs or 0) < FEWEST_SEEDS:
+        kind = "too few runs"
     return DomainRow(
         setting=contest.setting,
         primary=contest.setting == terms.setting,
