@@ -218,10 +218,10 @@ def _arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) 
     except InputError as error:
         raise lines.error((*at, "method"), f"{error.where}: {error.problem}", error.remedy) from None
     settings = _settings(spec, method, lines, at)
-    for name in spec.fixed:
-        if name not in method.Settings.model_fields:
-            problem = f"unknown field {'.'.join((*map(str, at), 'fixed', name))!r}"
-            raise lines.error((*at, "fixed"), problem, nearest(name, method.Settings.model_fields))
+    for knob in spec.fixed:
+        if knob not in method.Settings.model_fields:
+            problem = f"unknown field {'.'.join((*map(str, at), 'fixed', knob))!r}"
+            raise lines.error((*at, "fixed"), problem, nearest(knob, method.Settings.model_fields))
     knobs = _knobs(spec, settings, lines, at)
     return ResolvedArm(name, spec.label or name, method, settings, knobs, spec.fixed, source_digest(method))
 
