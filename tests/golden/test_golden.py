@@ -30,6 +30,7 @@ UNKNOWN = "a stage without records is unknown, a clock that nobody read is not 0
 FROZEN_APART = "arms whose frozen models answer differently are not held against each other"
 CONTROLS = "control questions are not held against an arm that reads at the exam"
 COUNTED = "a trial's parts name the number of questions that they were measured on"
+ONE_RULE = "a p is below 0.05 where the interval excludes zero: it is no test beside the interval any more"
 NAMED_CHANGES: tuple[tuple[str, str, str], ...] = (
     ("seal", "comparisons/*/n_seeds", PUBLISHED_IS_A_RUN),
     ("seal", "decomposition/*/n_seeds", PUBLISHED_IS_A_RUN),
@@ -51,6 +52,10 @@ NAMED_CHANGES: tuple[tuple[str, str, str], ...] = (
     ("seal", "decomposition/*", FROZEN_APART),
     ("seal", "amortisation/*", FROZEN_APART),
     ("seal", "headline/kind", FROZEN_APART),
+    ("seal", "comparisons/*/p", ONE_RULE),
+    ("seal", "comparisons/*/p_adjusted", ONE_RULE),
+    ("seal", "comparisons/*/p_equivalent", ONE_RULE),
+    ("seal", "arms/arc_final_results/high", "an interval reaches as far as what so few problems cannot exclude"),
     ("*", "comparisons/*/other_frozen", FROZEN_APART),
     ("*", "rewards/*/from_means", "rounds of which only rounded means are known are told apart"),
     *(
