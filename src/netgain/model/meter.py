@@ -25,7 +25,7 @@ rectangle (packed sequences without a mask are charged as one), second forward p
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -36,18 +36,19 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from netgain.engine.jobs import Work
-from netgain.errors import OverrunError
+from netgain.errors import InputError, OverrunError
 from netgain.metering.account import Account, Reservation
 from netgain.metering.estimate import generate as decoding
-from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
-from netgain.model.calls import Call, CallPrices, Setup, Survey, causal_lm, describe, past_of, survey
+from netgain.model.calls import UNSEEN, Call, CallPrices, Setup, causal_lm, describe, outermost, survey
+from netgain.model.passes import cached_tensors, given_to, past_of
 from netgain.model.selfcheck import check_meter
 from netgain.records.cost import Cost
 
 PROBED = 1 << 16  # larger trained weights are not looked at one by one for a gradient that is not finite
 FRESH: dict[str, Any] = {"ended": False, "backwards": 0, "updates": 0, "probes": []}
 CHECKED = "the meter's self-check"
+WRAPPED = "put the meter on the outermost model, after PEFT has wrapped it"
 HEAD_UNSEEN = "the output head was not called as a module; it is charged at every position"
 
 
@@ -62,6 +63,8 @@ class _Generation:
     positions: int = 0
     context: int = 0
     heads: int = 0
+    rows: int = 0  # of the first pass
+    passes: int = 0
 
     def work(self) -> Work:
         """The passes so far. How many positions have text is known at the end."""
@@ -81,9 +84,10 @@ class Meter:
             )
         self._outer, self._account = model, account
         self._model: Any = causal_lm(model)
+        self._top = outermost(model)
         self.shape = shape or ModelShape.from_config(self._model.config.to_dict())
-        self._prices = CallPrices(self.shape, self._model)
-        self._setup, self._seen = Setup(None, None), Survey(-1, 0, (), checkpointed=False)
+        self._prices = CallPrices(self.shape, self._model, self._top)
+        self._setup, self._seen = Setup(None, None), UNSEEN
         self._stepped: dict[int, list[nn.Parameter]] = {}
         self._pending: Call | None = None
         self._generation: _Generation | None = None
@@ -144,23 +148,26 @@ class Meter:
                 self.flush()
 
     def _on_decoder(self, decoder: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        given = arguments[0] if arguments else named.get("input_ids")
-        given = named["inputs_embeds"] if given is None else given
+        given = given_to(arguments, named)
         rows, columns = int(given.shape[0]), int(given.shape[1])
         past = past_of(decoder, arguments, named)
         if self._generation is not None:
+            self._generation.rows = self._generation.rows or rows
+            self._generation.passes += 1
             self._generation.positions += rows * columns
             self._generation.context += rows * columns * (past + columns)
             return
         self.flush()
         setup = self._current_setup()
-        graded = torch.is_grad_enabled() and setup.training is not None
-        quote = self._prices.quote(setup, rows, columns, past, graded)
-        reservation = self._account.reserve("train" if graded else "forward", quote)
+        graded = torch.is_grad_enabled() and setup.trains
+        _require_known_inputs(setup, given, cached_tensors(arguments, named))
         real = _real(named.get("attention_mask"), rows, columns)
-        call = Call(reservation, setup, rows, columns, past, real, time.perf_counter())
-        call.checkpointed = graded and self._seen.checkpointed
+        call = Call(setup, rows, columns, past, real, time.perf_counter())
+        call.graded, call.checkpointed = graded, graded and self._seen.checkpointed
+        call.embedded = given if given.requires_grad else None
         self._note_asked(call, given.device)
+        self._prices.choose(call, embedded=self._embedding_needs_gradient(call))
+        call.reservation = self._account.reserve("train" if graded else "forward", self._prices.quote(call))
         self._pending = call
 
     def _note_asked(self, call: Call, device: torch.device) -> None:
@@ -177,14 +184,31 @@ class Meter:
         if self._pending is not None and self._generation is None and not self._pending.forwarded:
             self._pending.embedded = output
 
+    def _embedding_needs_gradient(self, call: Call) -> bool:
+        """As far as it can be known before the pass; a hook may change it."""
+        if call.embedded is not None:
+            return bool(call.embedded.requires_grad)
+        return any(weight.requires_grad for weight in self._model.get_input_embeddings().parameters())
+
     def _on_decoder_end(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         call = self._pending
         if self._generation is not None or call is None:
             return
         call.forwarded = True
         hidden = output[0]
-        if hidden.requires_grad:
-            hidden.register_hook(lambda gradient: self._on_gradient(call, gradient))
+        if hidden.requires_grad and not call.setup.trains:
+            raise InputError(
+                "the hidden states", "need a gradient, though no weight of the metered model is trained", WRAPPED
+            )
+        if call.price is not None:
+            self._prices.choose(call, embedded=self._embedding_needs_gradient(call))
+        self._watch(call, hidden)
+
+    def _watch(self, call: Call, output: Tensor) -> None:
+        """Notice the backward pass through this output, once for each pass."""
+        if output.requires_grad and not call.watched:
+            call.watched = True
+            output.register_hook(lambda gradient: self._on_gradient(call, gradient))
 
     def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
         positions = output.numel() // output.shape[-1]
@@ -192,6 +216,7 @@ class Meter:
             self._generation.heads += positions
         elif self._pending is not None and self._pending.forwarded:
             self._pending.heads += positions
+            self._watch(self._pending, output)  # where nothing below the head is trained
 
     def _on_gradient(self, call: Call, gradient: Tensor) -> None:
         """A backward pass through this call begins; one that was settled already is charged for it apart."""
@@ -199,7 +224,8 @@ class Meter:
             self.flush()
             quote = self._prices.backward(call) + self._prices.update(call.setup)
             reservation = self._account.reserve("backward", quote)
-            call = replace(call, reservation=reservation, late=True, started=time.perf_counter(), **FRESH)
+            call = replace(call, late=True, started=time.perf_counter(), **FRESH)
+            call.reservation = reservation
             self._pending = call
         call.probes = [*call.probes, gradient.detach().abs().amax()]
         call.backwards += 1
@@ -213,7 +239,8 @@ class Meter:
         if self._pending is None:
             setup = self._current_setup()
             reservation = self._account.reserve("update", self._prices.update(setup))
-            self._pending = Call(reservation, setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
+            self._pending = Call(setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
+            self._pending.reservation = reservation
         gradients = [weight.grad for weight in mine if weight.grad is not None and weight.numel() <= PROBED]
         if gradients:
             self._pending.probes.append(torch.nn.utils.get_total_norm(gradients, float("inf")))
@@ -229,7 +256,7 @@ class Meter:
         key = hash((id(optimizer), *(len(group["params"]) for group in groups)))
         if key not in self._stepped:
             stepped = {id(weight) for group in groups for weight in group["params"]}
-            self._stepped[key] = [weight for weight in self._model.parameters() if id(weight) in stepped]
+            self._stepped[key] = [weight for weight in self._top.parameters() if id(weight) in stepped]
         return self._stepped[key]
 
     # -- generation
@@ -240,22 +267,26 @@ class Meter:
                 return generate(*arguments, **named)
             self.flush()
             setup, (quote, lengths) = self._current_setup(), self._generation_bound(arguments, named)
-            cost = forward_cost(self.shape, quote, setup.adapter)
+            rows, passes = quote.head_positions, quote.head_positions
+            cost = self._prices.forward(setup, quote, rows=rows, passes=passes)
             running = _Generation(self._account.reserve("generate", cost), setup, time.perf_counter())
             self._generation = running
             try:
                 output = generate(*arguments, **named)
             except BaseException as error:
-                done = forward_cost(self.shape, running.work(), setup.adapter)
+                done = self._run_cost(running, running.work())
                 self._end(running.reservation, done, running.started, f"{type(error).__name__}: {error}")
                 raise
             finally:
                 self._generation = None
             work = running.work() + self._generated(output, lengths, named)
-            self._end(running.reservation, forward_cost(self.shape, work, setup.adapter), running.started, "")
+            self._end(running.reservation, self._run_cost(running, work), running.started, "")
             return output
 
         return metered
+
+    def _run_cost(self, running: _Generation, work: Work) -> Cost:
+        return self._prices.forward(running.setup, work, rows=running.rows, passes=running.passes)
 
     def _generation_bound(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Work, tuple[int, float]]:
         """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens)."""
@@ -288,9 +319,9 @@ class Meter:
     # -- prices
 
     def _current_setup(self) -> Setup:
-        seen = survey(self._model)
+        seen = survey(self._top)
         if seen != self._seen:
-            self._setup, self._seen = describe(self._model, self.shape), seen
+            self._setup, self._seen = describe(self._model, self.shape, self._top), seen
             self._stepped.clear()
         self._require_true_prices()
         return self._setup
@@ -363,6 +394,16 @@ def _real(mask: Any, rows: int, columns: int) -> Tensor | float:
     if isinstance(mask, Tensor) and mask.dim() == 2 and mask.shape[1] >= columns:
         return mask[:, -columns:].sum()
     return float(rows * columns)
+
+
+def _require_known_inputs(setup: Setup, given: Tensor, cached: Iterable[Tensor]) -> None:
+    """Embeddings and caches that carry gradients are the wrapper's, or those of weights that nobody can see."""
+    if not torch.is_grad_enabled():
+        return
+    if given.requires_grad and not setup.trains:
+        raise InputError("inputs_embeds", "need a gradient, though no weight of the metered model is trained", WRAPPED)
+    if setup.formula and any(tensor.requires_grad for tensor in cached):
+        raise InputError("the cache", "needs a gradient of weights that are not the model's", WRAPPED)
 
 
 def _detached(loss: Any) -> Tensor | None:
