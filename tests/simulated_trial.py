@@ -12,7 +12,8 @@ from netgain.records.samples import Adaptation, AdaptationStream, Attempt, Grade
 from netgain.streams import stream
 from netgain.trials.spec import TrialSpec
 
-BUDGET = 1e12
+BUDGET = 2e12
+SPLIT = 0.5  # of the total that an arm that learns invests
 ROLES = {
     "frozen": Role.FROZEN,
     "in-context": Role.IN_CONTEXT,
@@ -25,8 +26,8 @@ ROLES = {
 
 @dataclass(frozen=True)
 class Arm:
-    """``right``: accuracy on rung 1; ``slope``: what a doubling of compute adds; ``luck``: deviation of a run's own
-    accuracy; ``learns``: whether it invests."""
+    """``right``: accuracy after adapting with half of the budget; ``slope``: what a doubling of that adds; ``luck``:
+    deviation of a run's own accuracy; ``learns``: whether it invests the other half at every level."""
 
     method: str
     right: float
@@ -47,8 +48,7 @@ class Design:
     seeds: int = 3
     questions: int = 4
     difficulty: float = 0.15
-    learn: float = 1.0
-    ladder: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    ladder: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     deployments: int | None = None
     domains: dict[str, float] = field(default_factory=lambda: {"plain": 0.0})
     controls: int = 0
@@ -79,7 +79,6 @@ def spec_of(design: Design) -> TrialSpec:
             "budget": {
                 "per_problem": BUDGET,
                 "ladder": list(design.ladder),
-                "learn": design.learn,
                 "deployments": design.deployments,
             },
             "arms": arms,
@@ -104,9 +103,9 @@ def _arm(
 ) -> list[Row]:
     untrained = arm.method in {"frozen", "in-context"}
     rows: list[Row] = []
-    own = 1.0 if arm.learns else 1.0 + design.learn
+    adapts = 1.0 - SPLIT if arm.learns else 1.0  # of the total
     if not untrained:
-        developed = arm.right + arm.slope * math.log2(own) + rng.normal(0, 0.02)
+        developed = arm.right + arm.slope * math.log2(2 * adapts) + rng.normal(0, 0.02)
         tried = tuple(
             Attempt(settings={"rate": r}, accuracy=_part(developed - 0.03 * i)) for i, r in enumerate((1e-3, 3e-3))
         )
@@ -114,10 +113,10 @@ def _arm(
         rows.append(Tuning(domain=domain, arm=name, attempts=tried, chosen=0, development=dev, spent=_spent(BUDGET)))
     for run in range(1 if untrained else design.seeds):
         luck = rng.normal(0, arm.luck)
-        if arm.learns:
-            rows.append(_investment(design, domain, name, run, rng))
         for rung in (1.0,) if untrained else design.ladder:
-            mean = arm.right + (0 if untrained else arm.slope * math.log2(rung) + more) + luck
+            if arm.learns:
+                rows.append(_investment(design, domain, name, run, rung, rng))
+            mean = arm.right + (0 if untrained else arm.slope * math.log2(2 * adapts * rung) + more) + luck
             rows += _adaptations(design, domain, name, arm, run, rung, mean, hard, rng)
         if not untrained:
             rows.append(_retention(domain, name, run, rng))
@@ -138,17 +137,19 @@ def _adaptations(
     untrained = arm.method in {"frozen", "in-context"}
     spread = 0.0 if untrained else 1.0
     chances = np.clip(mean + spread * (hard + rng.normal(0, 0.1, design.problems)), 0, 1)
-    spent = {} if arm.method == "frozen" else _spent(rung * BUDGET * design.spends * (0.01 if untrained else 1.0))
+    budget = rung * BUDGET * (1.0 - SPLIT if arm.learns else 1.0)
+    spent = {} if arm.method == "frozen" else _spent(budget * design.spends * (0.005 if untrained else 1.0))
     return [
         Adaptation(
             domain=domain,
             arm=name,
             seed=run,
             rung=rung,
+            deployments=(design.deployments or design.problems) if arm.learns else None,
             problem=f"p{index}",
-            budget=rung * BUDGET,
+            budget=budget,
             spent=spent,
-            rejected={} if untrained else {"flops": 0.1 * rung * BUDGET},
+            rejected={} if untrained else {"flops": 0.1 * budget},
             evaluated={"flops": 1e9, "tokens_real": 100.0},
             answers=tuple(_answers(design, index, chance, rng)),
             divergence=None if untrained else 0.1 * rung,
@@ -172,8 +173,8 @@ def _answers(design: Design, problem: int, chance: float, rng: np.random.Generat
     return found + controls
 
 
-def _investment(design: Design, domain: str, name: str, run: int, rng: np.random.Generator) -> Investment:
-    total = design.learn * BUDGET * (design.deployments or design.problems)
+def _investment(design: Design, domain: str, name: str, run: int, rung: float, rng: np.random.Generator) -> Investment:
+    total = SPLIT * rung * BUDGET * (design.deployments or design.problems)
     correct = rng.integers(0, 4, size=(6, 3, 2)).tolist()
     reward = RewardRun(
         name="round 1",
@@ -192,7 +193,15 @@ def _investment(design: Design, domain: str, name: str, run: int, rng: np.random
         Purpose.PROPOSE: _amounts(0.2 * total),
     }
     return Investment(
-        domain=domain, arm=name, seed=run, budget=total, spent=spent, rejected={"flops": 0.6 * total}, rewards=(reward,)
+        domain=domain,
+        arm=name,
+        seed=run,
+        rung=rung,
+        deployments=design.deployments or design.problems,
+        budget=total,
+        spent=spent,
+        rejected={"flops": 0.6 * total},
+        rewards=(reward,),
     )
 
 

@@ -11,7 +11,7 @@ from netgain.errors import TRAINING_PACKAGES, InputError, MissingExtraError, Net
 if TYPE_CHECKING:
     from netgain.analysis.judge import judge
     from netgain.analysis.verdict import Verdict
-    from netgain.api import Run, plan, run
+    from netgain.api import Run, plan, register, run
     from netgain.audit.audit import audit as audit_claim
     from netgain.audit.audit import read_claim
     from netgain.metering.account import Book
@@ -40,6 +40,7 @@ _HOMES = {
     "meter": ("netgain.model.meter", "meter"),
     "plan": ("netgain.api", "plan"),
     "read_claim": ("netgain.audit.audit", "read_claim"),
+    "register": ("netgain.api", "register"),
     "render": ("netgain.report.page", "render"),
     "run": ("netgain.api", "run"),
 }
@@ -63,6 +64,7 @@ __all__ = [  # noqa: RUF022 - sorted; the version last
     "meter",
     "plan",
     "read_claim",
+    "register",
     "render",
     "run",
     "__version__",

@@ -15,13 +15,14 @@ from typing import Any, final
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError
+from netgain.records.provenance import RunSetup
 from netgain.records.samples import read_rows
 from netgain.report.page import render
 from netgain.trials.executor import suited
 from netgain.trials.plan import Plan, make_plan
 from netgain.trials.progress import Progress
 from netgain.trials.resolve import resolve, with_data
-from netgain.trials.schedule import run_trial
+from netgain.trials.schedule import register_trial, run_trial
 from netgain.trials.store import SAMPLES, Store, write
 from netgain.trials.trial_claim import claim_of
 
@@ -58,6 +59,25 @@ def plan(
     line of whatever is wrong.
     """
     return make_plan(resolve(trial, methods, options, limit), device, dollars_per_hour)
+
+
+def register(
+    trial: Source = None,
+    *,
+    out: Path | str | None = None,
+    methods: Sequence[str] = (),
+    options: Sequence[str] = (),
+    limit: int | None = None,
+    device: str = "auto",
+) -> dict[str, str]:
+    """Write down a trial before any of it runs, in the folder where it will run: ``at`` (ISO, UTC) and ``hash``.
+
+    What is written there is the resolved trial with its comparison, its root seed and the digests of model, data and
+    problems; a run in that folder of anything else is refused. Raises InputError where the trial was begun there.
+    """
+    resolved = with_data(resolve(trial, methods, options, limit))
+    folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
+    return register_trial(resolved, folder, device=device)
 
 
 def run(
@@ -97,7 +117,8 @@ def judge_folder(folder: Path) -> Verdict:
         raise InputError(str(folder), f"holds no {SAMPLES}", "give the folder of a run")
     store = Store(folder)
     spec, roles = store.asked()
-    verdict = judge(claim_of(spec, read_rows(folder / SAMPLES), roles, setup=store.setup()), seed=spec.seed)
+    setup = (store.setup() or RunSetup()).model_copy(update={"history": store.history()})
+    verdict = judge(claim_of(spec, read_rows(folder / SAMPLES), roles, setup=setup), seed=spec.seed)
     write(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
     write(folder / "report.html", render(verdict))
     return verdict

@@ -1,7 +1,9 @@
 """Strict YAML: every error is one line with file, line, rule and, for an unknown word, the nearest valid one."""
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, final, get_args, get_origin
@@ -75,7 +77,12 @@ class SourceLines:
             return self.error((*place, *loc), f"unknown field {name!r}", remedy)
         rule = problem["msg"].removeprefix("Value error, ")
         value = "" if problem["type"] in {"missing", "value_error"} else f" = {_shown(problem['input'])}"
-        return self.error((*place, *loc), f"{name}{value}: {rule}" if name else rule)
+        # A word such as on, or a date, that stands where a text is wanted: YAML had it read as something else.
+        misread = problem["type"] in {"string_type", "literal_error"} and isinstance(
+            problem["input"], bool | int | date
+        )
+        remedy = "quote it, if it is a text" if misread else ""
+        return self.error((*place, *loc), f"{name}{value}: {rule}" if name else rule, remedy)
 
 
 def load_yaml(path: Path, shape: type[M]) -> M:
@@ -116,9 +123,11 @@ def read_fields(
 
 def _value(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - it derives from SafeLoader
+        return _built(text)[0]
+    except _Misread as error:
+        raise InputError(where, error.problem, error.remedy) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(where, f"the value is not YAML: {str(error).splitlines()[0]}") from None
+        raise InputError(where, f"the value is not YAML: {str(error).partition(chr(10))[0]}") from None
 
 
 def _put(data: Any, parts: list[str], value: Any, shape: type[BaseModel], where: str) -> FieldPath:
@@ -167,20 +176,98 @@ def _text(path: Path) -> str:
 
 @final
 class _Loader(yaml.SafeLoader):
-    """The safe loader, with duplicate keys an error."""
+    """The safe loader, with duplicate keys an error, and so are keys and numbers that it reads as something else."""
+
+
+@final
+class _Misread(yaml.MarkedYAMLError):  # type: ignore[misc] - PyYAML has no types
+    """Something that is YAML, and means something else than what stands there."""
+
+    def __init__(self, node: yaml.Node, problem: str, remedy: str) -> None:
+        super().__init__(None, None, problem, node.start_mark)
+        self.remedy = remedy
+
+
+MERGE, TEXT, NUMBER = (f"tag:yaml.org,2002:{name}" for name in ("merge", "str", "int"))
+# What YAML 1.1 reads otherwise than it stands: 010 is eight, and 1:30 is ninety (a number to the base of 60).
+READ_AS = {"bool": "yes or no", "null": "nothing", "timestamp": "a date", "int": "a number", "float": "a number"}
+_OCTAL, _SEXAGESIMAL = re.compile(r"[-+]?0[0-7_]+"), re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    written = node.value
+    if _SEXAGESIMAL.fullmatch(written):
+        raise _Misread(node, f"YAML reads {written} as a number to the base of 60", f"quote it: '{written}'")
+    if node.tag == NUMBER and _OCTAL.fullmatch(written):
+        value, plain = loader.construct_yaml_int(node), int(written)
+        if value != plain:
+            remedy = f"write {plain} or {value}, or quote it: '{written}'"
+            raise _Misread(node, f"YAML reads {written} as an octal number, {value}", remedy)
+    return loader.construct_yaml_int(node) if node.tag == NUMBER else loader.construct_yaml_float(node)
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     result: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise _Misread(key_node, "the name of a field is no text", "write `name: value`")
+        if key_node.tag != TEXT:
+            kind = READ_AS.get(key_node.tag.rpartition(":")[2], "something else")
+            problem = f"YAML reads the name {key_node.value} as {kind}"
+            raise _Misread(key_node, problem, f"quote it: '{key_node.value}'")
         key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, Hashable) or key in result:
+        if key in result:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is used twice", key_node.start_mark)
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_constructor(NUMBER, _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
+def _built(text: str) -> tuple[Any, yaml.Node | None]:
+    """What a text of YAML holds, and the nodes it was made of, with every merge key (``<<``) done."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None, None
+        _merge(node, set())
+        return loader.construct_document(node), node
+    finally:
+        loader.dispose()
+
+
+def _merge(node: yaml.Node, done: set[yaml.Node]) -> None:
+    """Put the fields that ``<<`` names into the mappings below a node: what stands there itself counts before them,
+    and of several mappings the first that has the field (yaml.org/type/merge.html)."""
+    if node in done or not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
+        return
+    done.add(node)
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _merge(item, done)
+        return
+    for key, value in node.value:
+        _merge(key, done)
+        _merge(value, done)
+    own = [(key, value) for key, value in node.value if key.tag != MERGE]
+    named = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
+    for key, value in node.value:
+        if key.tag != MERGE:
+            continue
+        for mapping in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if not isinstance(mapping, yaml.MappingNode):
+                raise _Misread(key, "<< takes a mapping, or a list of them", "name one by its anchor, as in <<: *name")
+            for inner, field_node in mapping.value:
+                if inner.tag == MERGE:
+                    raise _Misread(key, "<< names a mapping that it stands in", "name another one")
+                if isinstance(inner, yaml.ScalarNode) and inner.value not in named:
+                    own.append((inner, field_node))
+                    named.add(inner.value)
+    node.value = own
 
 
 def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
@@ -188,12 +275,14 @@ def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
         aliases = sum(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=_Loader))
         if aliases > MOST_ALIASES:
             raise InputError(str(path), f"uses {aliases} aliases", f"at most {MOST_ALIASES} are read")
-        node = yaml.compose(text, Loader=_Loader)
-        # The loader derives from SafeLoader: it builds plain values only.
-        return yaml.load(text, Loader=_Loader), _lines(node)  # noqa: S506
+        built, node = _built(text)
+        return built, _lines(node)
+    except _Misread as error:
+        raise InputError(f"{path}:{error.problem_mark.line + 1}", error.problem, error.remedy) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}:{line}", error.problem or "is not YAML") from None
+        tagged = "write it without a tag, and quote it if it is a text" if "for the tag" in str(error.problem) else ""
+        raise InputError(f"{path}:{line}", error.problem or "is not YAML", tagged) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(str(path), f"is not YAML that can be read: {error}") from None
 

@@ -238,9 +238,33 @@ def test_the_four_questions(real_verdict: Verdict) -> None:
     assert all(row.evidence for row in real_verdict.questions)
 
 
-def test_nothing_is_left_of_the_headline_gap(real_verdict: Verdict) -> None:
-    assert real_verdict.headline.kind == "nothing left"
-    assert "rewrite R0" in real_verdict.headline.sentence
+def test_arms_beside_frozen_models_that_answer_differently_are_not_held_against_each_other(
+    real_verdict: Verdict,
+) -> None:
+    """The first finding calls the baselines different; the headline must not compare across them all the same."""
+    assert real_verdict.headline.kind == "cannot tell"
+    assert "no conventional arm was measured beside the same frozen model" in real_verdict.headline.sentence
+    groups = {arm.name: arm.frozen_group for arm in real_verdict.arms}
+    assert all(groups[row.arm] == groups[row.rival] for row in real_verdict.decomposition if row.rival)
+    long = next(row for row in real_verdict.decomposition if row.arm == "iter2_prompt-long" and row.rival)
+    assert (long.rival, long.prompts_differ) == ("base_prompt-rewrite", True)
+    apart = {(row.a, row.b) for row in real_verdict.comparisons if row.other_frozen}
+    assert ("iter2", "gpt4_1") in apart
+    assert ("iter2_prompt-long", "base_prompt-long") not in apart
+
+
+def test_what_was_not_found_says_where_it_was_looked_for(real_verdict: Verdict) -> None:
+    found = next(finding for finding in real_verdict.findings if finding.check == "compute-not-reported")
+    assert "not found in the field names of 25 result files" in found.message
+    assert "tuning trials" not in found.message  # its grids are in tables 3 and 4 of the paper
+    assert any(line.startswith("stated: tuning trials") for line in found.evidence)
+
+
+def test_reliabilities_from_rounded_means_are_told_apart(real_verdict: Verdict) -> None:
+    assert {row.arm for row in real_verdict.rewards if row.from_means} == {"rank_iter1"}
+    found = next(finding for finding in real_verdict.findings if finding.check == "noisy-selection")
+    assert "0.32 to 0.45" in found.message
+    assert found.evidence[-1].startswith("apart, from published means: rank_iter1: reliability 0.17")
 
 
 def test_the_claim_that_ships_is_what_the_reader_distils(real_claim: Claim, real_verdict: Verdict) -> None:
@@ -268,8 +292,8 @@ def test_a_part_of_the_repository_is_enough(published: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "kind", "words"),
     [
-        ("knowledge-incorporation/results/cpt", "nothing left", "SEAL implications R2 (CPT)"),
-        ("knowledge-incorporation/results/query_server/alternate_prompts", "unmatched", "at most 19% of the FLOPs"),
+        ("knowledge-incorporation/results/cpt", "cannot tell", "SEAL implications R2 (CPT)"),
+        ("knowledge-incorporation/results/query_server/alternate_prompts", "cannot tell", "the same frozen model"),
         ("knowledge-incorporation/results/query_server/train", "cannot tell", "holds no arm"),
         ("few-shot", "cannot tell", "holds a single arm"),
     ],

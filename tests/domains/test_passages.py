@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netgain.domains import Domain
-from netgain.domains.passages import Passages, PassagesSettings
+from netgain.domains.passages import Passages, PassagesSettings, read_passages
 from netgain.domains.reading import Shares
 from netgain.errors import InputError
 from netgain.trials.resolve import resolve, with_data
@@ -157,3 +157,63 @@ def test_a_passage_twice_or_a_title_in_two_splits_is_refused(tmp_path: Path) -> 
     write(tmp_path, "a.jsonl", f"{line('A', split='train')}\n{line('A', text='Other.', split='test')}\n")
     with pytest.raises(InputError, match="'A' is in test, but another passage of this title in train"):
         Passages(PassagesSettings(path=path))
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x1e"])
+def test_only_line_ends_end_a_line_and_every_other_separator_is_text(tmp_path: Path, mark: str) -> None:
+    fields = {"title": "T", "text": f"one{mark}two", "questions": [{"question": "q?", "answers": ["a"]}]}
+    plain = json.dumps(fields, ensure_ascii=False)
+    if mark in "\u2028\u2029\u0085":  # the others need an escape in JSON
+        lines = write(tmp_path, "a.jsonl", f"{plain}\n\nbroken\n")
+        with pytest.raises(InputError, match=r"a.jsonl:3: is not JSON"):
+            read_passages(lines)
+        write(tmp_path, "a.jsonl", f"{plain}\n")
+        assert [entry.text for entry in read_passages(lines)] == [f"one{mark}two"]
+    note = write(tmp_path, "b.md", f"# T\n\none{mark}## Questions{mark}two\n\n## Questions\nQ: q{mark}?\nA: a\nhe")
+    with pytest.raises(InputError, match=r"b.md:8: 'he' begins with neither"):
+        read_passages(note)
+    note.write_text(note.read_text(encoding="utf-8").removesuffix("he"), encoding="utf-8")
+    (entry,) = read_passages(note)
+    assert (entry.text, entry.questions) == (f"one{mark}## Questions{mark}two", ((f"q{mark}?", ("a",)),))
+
+
+def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
+    note, lines = GOOD.format(questions=PAIRS), f"{line('One', text='a' + chr(10) + 'b')}\n{line('Two')}\n"
+    for folder, ends, mark in (("unix", "\n", b""), ("windows", "\r\n", b"\xef\xbb\xbf")):
+        (tmp_path / folder).mkdir()
+        text = lines.replace("\\n", json.dumps(ends)[1:-1])
+        (tmp_path / folder / "a.md").write_bytes(mark + note.replace("\n", ends).encode())
+        (tmp_path / folder / "b.jsonl").write_bytes(mark + text.replace("\n", ends).encode())
+    first, second = read_passages(tmp_path / "unix"), read_passages(tmp_path / "windows")
+    assert [(e.title, e.text, e.questions) for e in first] == [(e.title, e.text, e.questions) for e in second]
+    assert first[1].text == "a\nb"
+
+
+def test_hidden_files_are_no_passages_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    root = tmp_path / ".notes"  # its own name is none of the passages' business
+    for name in ("a.MD", "b.markdown", "sub/c.md", "d.JSONL"):
+        write(
+            root,
+            name,
+            line("D") if name.startswith("d") else GOOD.replace("The old mill", name).format(questions=PAIRS),
+        )
+    for name in (".ipynb_checkpoints/a-checkpoint.md", "sub/.c.md.swp", "sub/._c.md"):
+        write(root, name, GOOD.format(questions="Q: When was it built?\nA: 1066\n"))
+    write(root, "plan.txt", "x")
+    passages = Passages(PassagesSettings(path=root, shares=ALL))
+    assert {entry.title for entry in passages._pools["test"]} == {"a.MD", "b.markdown", "sub/c.md", "D"}
+    assert passages.notes == (
+        "left out as hidden: .ipynb_checkpoints/a-checkpoint.md, sub/._c.md, sub/.c.md.swp",
+        "left out as not .md, .markdown, .jsonl: plan.txt",
+    )
+    assert len(read_passages(root / ".ipynb_checkpoints" / "a-checkpoint.md")) == 1  # named by itself, it is meant
+
+
+def test_a_plan_says_what_was_left_out(tmp_path: Path) -> None:
+    write(tmp_path, "notes/development/mill.md", GOOD.format(questions=PAIRS))
+    write(tmp_path, "notes/test.jsonl", line("One", split="test"))
+    write(tmp_path, "notes/.old/mill.md", GOOD.format(questions=PAIRS))
+    fields: dict[str, Any] = {"domains": {"notes": {"kind": "passages", "path": str(tmp_path / "notes")}}}
+    fields |= {"name": "mill", "budget": {"per_problem": 1e9, "ladder": [1, 2]}, "compare": {"arm": "passage"}}
+    fields |= {"arms": {"frozen": {"method": "frozen"}, "passage": {"method": "finetune"}}}
+    assert "notes: left out as hidden: .old/mill.md" in with_data(resolve(fields)).notes

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from netgain.domains.problem import Question
 from netgain.domains.reading import Shares
-from netgain.domains.squad import Squad, SquadSettings
+from netgain.domains.squad import Read, Squad, SquadSettings, read_file
 from netgain.errors import InputError, MissingExtraError
 
 from .conftest import seal_items, squad_articles
@@ -137,6 +137,12 @@ def test_controls_are_answered_from_a_passage_that_is_told(seal_file: Path) -> N
         ('[{"title": "a", "context": "b", "questions": [{"question": "q"}]}]', r"questions\[0\]: answer = None"),
         ('{"data": [{"title": "a", "paragraphs": [{"context": "", "qas": []}]}]}', r"paragraphs\[0\]: context = ''"),
         ('{"data": [3]}', r"data\[0\]: title = None"),
+        ('{"data": [{"title": 7, "paragraphs": []}]}', r"data\[0\]: title = 7 is not a text"),
+        (
+            '{"data": [{"title": "a", "paragraphs": [{"context": "b", "qas": ['
+            '{"question": "q", "is_impossible": "no"}]}]}]}',
+            r"qas\[0\]: is_impossible = 'no' is neither true nor false",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path: Path, data: str, message: str) -> None:
@@ -146,6 +152,73 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path: Path, data: 
         Squad(SquadSettings(path=path))
     assert raised.value.exit_code == 2
     assert "\n" not in str(raised.value)
+
+
+def in_the_field(path: Path, questions: list[dict[str, Any]], mark: bytes = b"", **article: Any) -> Read:
+    paragraphs = [{"context": "Ada lives in Rome.\r\nShe sings.", "qas": questions}]
+    data = {"data": [{"title": "Ada_Byron", "paragraphs": paragraphs} | article]}
+    path.write_bytes(mark + json.dumps(data, indent=1).replace("\n", "\r\n").encode())
+    return read_file(path)
+
+
+WHERE = {"id": "1", "question": "Where?", "answers": [{"text": "Rome", "answer_start": 13}]}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"is_impossible": True, "answers": [{"text": "", "answer_start": -1}]},
+        {"is_impossible": False, "answers": [{"text": "", "answer_start": -1}]},
+        {"is_impossible": True, "answers": [], "plausible_answers": [{"text": "Rome", "answer_start": 13}]},
+        {"is_impossible": True, "answers": None},
+        {"is_impossible": True},
+        {"is_impossible": float("nan"), "answers": [{"text": float("nan"), "answer_start": float("nan")}]},
+    ],
+)
+def test_a_question_without_an_answer_is_left_out_however_it_is_written(tmp_path: Path, more: dict[str, Any]) -> None:
+    read = in_the_field(tmp_path / "s.json", [WHERE, {"id": "2", "question": "Who?"} | more])
+    (passage,) = read.passages
+    assert (passage.title, passage.text) == ("Ada Byron", "Ada lives in Rome.\nShe sings.")
+    assert passage.questions == (("Where?", ("Rome",)),)
+    assert read.unanswerable == 1
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"is_impossible": False}, {"is_impossible": float("nan")}, {"is_impossible": None}]
+)
+def test_an_answerable_question_stays_whatever_the_file_says_of_impossibility(
+    tmp_path: Path, said: dict[str, Any]
+) -> None:
+    answers = [{"text": "Rome", "answer_start": -1}, {"text": "", "answer_start": 0}, {"text": "Rome"}]
+    read = in_the_field(tmp_path / "s.json", [{"question": "Where?", "answers": answers} | said], b"\xef\xbb\xbf")
+    assert read.passages[0].questions == (("Where?", ("Rome",)),)
+    assert read.unanswerable == 0
+
+
+def test_a_record_that_stands_twice_is_one_question_and_an_id_twice_is_two(tmp_path: Path) -> None:
+    again = WHERE | {"id": 1, "answers": [{"text": "in Rome"}]}
+    read = in_the_field(tmp_path / "s.json", [WHERE, again, WHERE | {"question": "In what town?"}])
+    assert read.passages[0].questions == (("Where?", ("Rome", "in Rome")), ("In what town?", ("Rome",)))
+    assert read.repeated == 1
+    assert "1 questions stand in the file again and count once" in Squad(SquadSettings(path=tmp_path / "s.json")).notes
+    bare = {key: value for key, value in WHERE.items() if key != "id"}
+    assert len(in_the_field(tmp_path / "s.json", [bare, bare]).passages[0].questions) == 2
+
+
+@pytest.mark.parametrize("title", ["", " ", None, float("nan")])
+def test_articles_without_a_title_are_told_apart_by_their_text(tmp_path: Path, title: object) -> None:
+    articles = squad_articles(4)
+    for article in articles["data"]:
+        article["title"] = title
+    articles["data"][0]["paragraphs"].append({"context": "Another.", "qas": [WHERE]})
+    path = tmp_path / "s.json"
+    path.write_text(json.dumps(articles))
+    titles = [passage.title for passage in read_file(path).passages]
+    assert len(titles) == 5
+    assert len(set(titles)) == 4
+    assert titles[0] == titles[1]
+    assert all(name.startswith("untitled ") for name in titles)
+    assert "5 passages without a title are named by their text" in Squad(SquadSettings(path=path)).notes
 
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from netgain.engine.backend import backend_for
+from netgain.engine.hooks import HooksBackend
 from netgain.engine.lora import AdapterBank, Layout, fresh, load_adapter, save_adapter
+from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.errors import InputError
 
 from .small import ALL, peft_names, small_model
@@ -135,7 +138,50 @@ def test_adapters_of_other_kinds_are_refused(tmp_path: Path) -> None:
     save_adapter(fresh(layout, 0), tmp_path)
     path = tmp_path / "adapter_config.json"
     config = json.loads(path.read_text())
-    for change in ({"use_dora": True}, {"peft_type": "IA3"}, {"target_modules": "all-linear"}, {"bias": "all"}):
+    changes: list[dict[str, Any]] = [
+        *({"use_dora": True}, {"peft_type": "IA3"}, {"target_modules": "all-linear"}, {"bias": "all"}),
+        *({"use_rslora": True}, {"rank_pattern": {"q_proj": 8}}, {"layers_to_transform": 0}, {"lora_bias": True}),
+        *(
+            {"init_lora_weights": way}
+            for way in ("pissa", "pissa_niter_4", "olora", "corda", "loftq", "mica", "lora_ga")
+        ),
+        *({"alora_invocation_tokens": [1]}, {"trainable_token_indices": [3]}, {"use_qalora": True}),
+        {"a_setting_of_tomorrow": {"scale": 2}},
+    ]
+    for change in changes:
         path.write_text(json.dumps(config | change))
-        with pytest.raises(InputError, match="plain LoRA"):
+        (name,) = change
+        with pytest.raises(InputError, match=f"plain LoRA .*not {name} = .*; .*merge it"):
             load_adapter(tmp_path, layout)
+    path.write_text(json.dumps(config | {"a_setting_of_tomorrow": None, "another": {}, "layers_to_transform": None}))
+    load_adapter(tmp_path, layout)
+
+
+READ: list[dict[str, Any]] = [{}, {"init_lora_weights": "gaussian"}, {"init_lora_weights": "orthogonal"}]
+READ += [{"init_lora_weights": False}, {"lora_dropout": 0.5}]
+REFUSED: list[dict[str, Any]] = [{"init_lora_weights": "pissa"}, {"init_lora_weights": "olora"}, {"use_rslora": True}]
+REFUSED += [{"alora_invocation_tokens": [40, 41]}, {"use_dora": True}, {"rank_pattern": {"v_proj": 2}}]
+REFUSED += [{"layers_to_transform": [0]}, {"layers_to_transform": 0}]
+
+
+@pytest.mark.parametrize("settings", [*READ, *REFUSED], ids=str)
+def test_an_adapter_scores_as_it_does_in_peft_or_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
+    wrapped = get_peft_model(small_model(), LoraConfig(**plain | settings))
+    for name, weight in wrapped.named_parameters():
+        if "lora_" in name:
+            weight.data.add_(0.3 * torch.randn_like(weight))
+    wrapped.save_pretrained(tmp_path)
+    base = small_model()
+    layout = backend_for(base).layout(("q_proj", "v_proj"), 4, 6.0)
+    if settings in REFUSED:
+        with pytest.raises(InputError, match=next(iter(settings))):
+            load_adapter(tmp_path, layout)
+        return
+    tokens = torch.tensor([[5, 9, 33, 40, 41, 7, 100]])
+    with torch.no_grad():
+        wanted = PeftModel.from_pretrained(small_model(), tmp_path).eval()(input_ids=tokens).logits[0, -3:-1]
+    asked = [ScoreRequest(tuple(tokens[0, :-2].tolist()), tuple(tokens[0, -2:].tolist()), 0)]
+    (found,) = Scorer(HooksBackend(base), rows=1, positions=64).score(asked, [load_adapter(tmp_path, layout)])
+    steps = wanted.double().log_softmax(-1).gather(1, tokens[0, -2:, None])
+    assert found.value == pytest.approx(float(steps.sum()), abs=1e-4)

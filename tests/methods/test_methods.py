@@ -5,20 +5,32 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from netgain.domains.problem import Material
 from netgain.errors import BudgetExceeded, InputError
+from netgain.extensions import find_method, names
 from netgain.metering.account import Book
 from netgain.methods.baselines import Frozen, InContext, Majority, MajoritySettings
 from netgain.methods.distillation import Distillation, DistillationSettings
 from netgain.methods.entity_pairs import EntityPairs, EntityPairsSettings, entities
 from netgain.methods.finetune import Conventional, ConventionalSettings, Finetune, FinetuneSettings
-from netgain.methods.rejection import LOST, Rejection, RejectionSettings
+from netgain.methods.method import Method
+from netgain.methods.rejection import (
+    ALONE,
+    LOST,
+    Rejection,
+    RejectionSettings,
+    SelfConsistency,
+    SelfConsistencySettings,
+)
+from netgain.methods.seal import SealSettings
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.taught import ModelTeacher, OracleTeacher, Taught, TaughtSettings
 from netgain.methods.writing import REJECTED, asks, find_format, parsed, propose, write
 from netgain.model import Generate, Model, Score, scripted_model
 from netgain.model.program import run
+from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 
 from .conftest import MATERIAL, by_purpose, finish, problem, writer
@@ -199,6 +211,35 @@ def test_rejection_without_questions_takes_the_first_candidate(make_desk: Make, 
     assert Counter(charge.discarded for charge in book.charges())[LOST] == 2
 
 
+def test_self_consistency_trains_on_what_several_texts_say(make_desk: Make, book: Book) -> None:
+    told = iter(["Rome it is.\nAlone.", "a cat\nROME, it is", "Nothing alike.", "Rome it is.\nRome it is."])
+    desk = make_desk(scripted_model(lambda _: next(told)), 1000)
+    answerer = finish(SelfConsistency(SelfConsistencySettings(edits=4)).adapt(desk, [MATERIAL], None))
+    assert trained_on(answerer) == [
+        *("Ada: Rome it is.", "Ada: ROME, it is", "Ada: Rome it is.", "Ada: Rome it is."),
+        "Ada: Ada lives in Rome. She owns a cat.",
+    ]
+    assert [charge.discarded for charge in book.charges()] == ["", "", ALONE, "", ""]
+    assert by_purpose(book) == {Purpose.PROPOSE: 4, Purpose.ADAPT: 1}
+
+
+def test_self_consistency_counts_the_texts_of_one_passage_and_once_each(make_desk: Make) -> None:
+    bob = scripted_model(lambda request: "Same." if "Bob" in str(request.prompt) else f"Same.\nSame.\n{request.seed}.")
+    settings = SelfConsistencySettings(edits=1, with_passage=False)
+    answerer = finish(SelfConsistency(settings).adapt(make_desk(bob, 1000), [MATERIAL, BOB], None))
+    assert [text for text in trained_on(answerer) if "Same" not in text]  # one text agrees with nobody: all is kept
+    twice = settings.model_copy(update={"edits": 2})
+    answerer = finish(SelfConsistency(twice).adapt(make_desk(bob, 1000, "b"), [MATERIAL, BOB], None))
+    assert Counter(trained_on(answerer)) == {"Ada: Same.": 4, "Bob: Same.": 2}
+
+
+def test_self_consistency_fills_its_budget(tiny: Model, make_desk: Make) -> None:
+    desk = make_desk(tiny, 4e8)
+    settings = SelfConsistencySettings(rank=4, alpha=8.0)
+    assert finish(SelfConsistency(settings).adapt(desk, [MATERIAL], None)).adapter is not None
+    assert 0.99 * 4e8 <= desk.account.spent(Currency.FLOPS) <= 4e8
+
+
 def test_distillation_learns_what_was_answered_in_context(make_desk: Make) -> None:
     settings = DistillationSettings(with_passage=False, answers=2)
     answerer = finish(Distillation(settings).adapt(make_desk(scripted_model(asking), 1000), [MATERIAL], None))
@@ -264,3 +305,16 @@ def test_a_method_that_asks_for_more_than_its_budget_is_refused_alone(make_desk:
     ended = dict(run(programs))
     assert isinstance(ended["greedy"].error, BudgetExceeded)
     assert all(ended[name].error is None and ended[name].value for name in ("sound", "other"))
+
+
+def test_whatever_learns_says_how_much_of_its_total_it_invests() -> None:
+    for name in names("method"):
+        method = find_method(name)
+        assert ("split" in method.Settings.model_fields) == method.learns, name
+    assert SealSettings().split == 0.5
+    for wrong in (0.01, 0.96):
+        with pytest.raises(ValidationError):
+            SealSettings(split=wrong)
+    members = {"learns": True, "Settings": SyntheticSettings, "role": Role.OTHER}
+    with pytest.raises(TypeError, match=r"derive SyntheticSettings from netgain\.methods\.Learning, which has split"):
+        type("Mine", (Method,), members)

@@ -170,9 +170,13 @@ def test_a_method_of_the_command_line_is_there_before_the_trial_is_checked(folde
 @pytest.mark.parametrize("page", ["README.md", "docs/trials.md"])
 def test_the_trials_on_the_pages_can_be_run_on_six_notes(folder: Path, page: str) -> None:
     text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
-    (documented,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (documented,) = re.findall(r"```yaml\n(name: .*?)```", text, re.DOTALL)
     (folder / "mine.yaml").write_text(documented, encoding="utf-8")
     assert with_data(resolve(folder / "mine.yaml")).spec.problems.test == 2
+    for part in re.findall(r"```yaml\n((?!name: ).*?)```", text, re.DOTALL):  # parts of a trial, in place of its own
+        fields = {**yaml.safe_load(documented), **yaml.safe_load(part)}
+        (folder / "part.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
+        assert resolve(folder / "part.yaml").spec.name == fields["name"]
 
 
 def form_of(folder: Path) -> tuple[dict[str, Any], str]:

@@ -47,7 +47,8 @@ def test_every_arm_adapts_to_every_problem_at_every_rung_under_every_seed(rows: 
     for arm in world.ARMS:
         seen = {(row.seed, row.rung, row.problem) for row in adaptations(rows, arm)}
         assert len(seen) == len(adaptations(rows, arm)) == 2 * 3 * 4
-    assert sum(isinstance(row, Investment) for row in rows) == 2
+    invested = [(row.seed, row.rung, row.deployments) for row in rows if isinstance(row, Investment)]
+    assert invested == [(seed, level, 4) for seed in (0, 1) for level in (0.5, 1.0, 2.0)]
     assert sum(isinstance(row, Tuning) for row in rows) == 3
 
 
@@ -142,7 +143,7 @@ def test_a_finished_unit_is_not_repeated_after_a_cut(tmp_path: Path) -> None:
 
 def test_another_trial_in_the_same_folder_is_refused_by_name(tmp_path: Path) -> None:
     world.run(tmp_path)
-    other = world.spec(budget={"per_problem": 8, "ladder": [1, 2]})
+    other = world.spec(budget={"per_problem": 4, "ladder": [1, 2]})
     with pytest.raises(InputError, match=r"what differs: primary, trial.budget.ladder, trial.budget.per_problem"):
         world.run(tmp_path, other)
 
@@ -159,7 +160,7 @@ def test_a_method_that_fails_is_data(tmp_path: Path) -> None:
 def test_passages_adapted_to_at_once_share_the_budget_and_get_a_row_each(tmp_path: Path) -> None:
     counts = {"train": 4, "development": 2, "test": 4, "passages": 2}
     rows = adaptations(rows_of(tmp_path, problems=counts), "passage")
-    assert {(row.budget, row.spent["adapt"]["flops"]) for row in rows if row.rung == 1} == {(4.0, 4.0)}  # type: ignore[index]
+    assert {(row.budget, row.spent["adapt"]["flops"]) for row in rows if row.rung == 1} == {(8.0, 8.0)}  # type: ignore[index]
     assert len(rows) == 2 * 3 * 4
 
 
@@ -187,16 +188,48 @@ def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) 
     assert {answer.judged for answer in answers} == {False}
 
 
-def test_what_was_learned_is_examined_on_development_problems_by_which_rivals_are_chosen(rows: list[Row]) -> None:
-    """Tuning does without what is learned; a rival that invested shall not be chosen by half of what it is."""
-    developed = [row for row in rows if isinstance(row, Adaptation) and row.stage == "development"]
-    assert {(row.arm, row.seed, row.rung) for row in developed} == {("edits", 0, 1.0), ("edits", 1, 1.0)}
-    assert len(developed) == 2 * 2
-    assert {purpose for row in developed for purpose in row.spent} == {Purpose.TUNE}
-    claim = claim_of(world.spec(), rows, {"edits": Role.SELF_IMPROVING})
+def test_a_level_is_a_total_that_an_arm_that_learns_divides(rows: list[Row]) -> None:
+    """Over the problems that share it, what was invested and what was spent add up to the level."""
+    for row in adaptations(rows, "edits"):
+        invested = [one for one in rows if isinstance(one, Investment) and one.rung == row.rung]
+        assert {one.budget for one in invested} == {0.5 * row.rung * 8 * 4}
+        assert row.budget == 0.5 * row.rung * 8
+        assert row.deployments == 4
+    assert {row.deployments for row in adaptations(rows, "passage")} == {None}
+
+
+def test_an_arm_that_learns_learns_in_its_tuning(rows: list[Row]) -> None:
+    """What is tuned is what the arm then does, and all of it is charged: two tries, each with its investment."""
     (tuning,) = (row for row in rows if isinstance(row, Tuning) and row.arm == "edits")
+    learned, adapted, examined = 0.5 * 8 * 4, 0.5 * 8, 2
+    assert tuning.spent[Purpose.TUNE]["flops"] == 2 * (learned + 2 * (adapted + examined))
+    claim = claim_of(world.spec(), rows, {"edits": Role.SELF_IMPROVING})
     charged = sum(charge.cost.flops or 0 for charge in claim.charges if charge.arm == "towns/edits tuning")
-    assert charged == tuning.spent[Purpose.TUNE]["flops"] + len(developed) * (4 + 2)
+    assert charged == tuning.spent[Purpose.TUNE]["flops"]
+
+
+def test_on_the_curve_learners_invest_anew_and_nobody_else_runs(tmp_path: Path) -> None:
+    curve = {"deployments": [10, 20], "arms": ["edits"], "seeds": 1}
+    asked = world.spec(budget={"per_problem": 8, "ladder": [0.5, 1], "curve": curve})
+    world.run(tmp_path, asked)
+    rows = read_rows(tmp_path / "samples.jsonl")
+    further = [row for row in rows if isinstance(row, Investment) and row.deployments != 4]
+    assert [(row.seed, row.rung, row.deployments, row.budget) for row in further] == [
+        (0, 1.0, 10, 40),
+        (0, 1.0, 20, 80),
+    ]
+    assert {row.arm for row in rows if isinstance(row, Adaptation) and row.deployments in (10, 20)} == {"edits"}
+    claim = claim_of(asked, rows, {"edits": Role.SELF_IMPROVING})
+    names = {arm.name: arm.trial for arm in claim.arms if arm.trial and arm.trial.method == "edits"}
+    assert {name: (found.own, found.deployments) for name, found in names.items()} == {
+        "towns/edits@0.5": (False, 4),
+        "towns/edits@1": (True, 4),
+        "towns/edits@1/10": (False, 10),
+        "towns/edits@1/20": (False, 20),
+    }
+    assert claim.terms is not None
+    assert (claim.terms.deployments, claim.terms.curve) == (4, (10, 20))
+    assert claim.terms.runs_done == claim.terms.runs_planned == 2 * 3 + 2
 
 
 @pytest.mark.parametrize(

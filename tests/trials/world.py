@@ -1,6 +1,7 @@
 """A tiny domain and tiny methods, for trials on the scripted model: one call costs one FLOP."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompt
 from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy, sit
-from netgain.methods.method import Desk, Learned, Method, Settings
+from netgain.methods.method import Desk, Learned, Learning, Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Generate, Train
@@ -89,6 +90,10 @@ class StepSettings(Settings):
     search: ClassVar[dict[str, tuple[Any, ...]]] = {"steps": (1, 2, 3, 4)}
 
 
+class EditSettings(StepSettings, Learning):
+    pass
+
+
 class Frozen(Method):
     role = Role.FROZEN
 
@@ -130,10 +135,10 @@ class Edits(Method):
 
     role = Role.SELF_IMPROVING
     learns = True
-    Settings = StepSettings
+    Settings = EditSettings
 
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
-        for number, problem in enumerate(problems):
+        for number, problem in enumerate(cycle(problems)):
             if desk.left() < 4:
                 break
             texts = yield from self._write(desk.at(f"{number}"), problem.material, 1)
@@ -188,7 +193,7 @@ def spec(arms: Mapping[str, Any] | None = None, **changes: Any) -> TrialSpec:
         "domains": {"towns": {"kind": "towns"}},
         "problems": {"train": 4, "development": 2, "test": 4},
         "seeds": 2,
-        "budget": {"per_problem": 4, "ladder": [0.5, 1, 2]},
+        "budget": {"per_problem": 8, "ladder": [0.5, 1, 2]},
         "tuning": {"trials": 2},
         "arms": dict(arms or ARMS),
         "compare": {"arm": "edits"},

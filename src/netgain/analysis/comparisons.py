@@ -9,7 +9,7 @@ from typing import Literal
 
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.matching import Contest, last_rounds
+from netgain.analysis.matching import Contest, last_rounds, other_frozen
 from netgain.analysis.table import FROZEN, beside
 from netgain.analysis.verdict import Comparison
 from netgain.errors import InputError, nearest
@@ -34,7 +34,9 @@ def comparisons(
     rows: dict[tuple[str, str, str], Comparison] = {}
     for a, b, exam, group in [*planned, *typed]:
         if (a, b, exam) not in rows and (row := _compare(evidence, a, b, exam, group)):
-            rows[a, b, exam] = row.model_copy(update={"primary": (a, b, exam, group) == primary})
+            apart = a in evidence.arms and b in evidence.arms and other_frozen(evidence.arms[a], evidence.arms[b])
+            found = {"primary": (a, b, exam, group) == primary, "other_frozen": apart}
+            rows[a, b, exam] = row.model_copy(update=found)
     return _adjusted(list(rows.values()))
 
 
@@ -107,11 +109,12 @@ def _compare(evidence: Evidence, a: str, b: str, exam: str, group: Group) -> Com
     if values is None:
         return _unpaired(evidence, a, b, row, group)
     differences = values[0] - values[1]
-    found = evidence.estimate(differences)
+    questions = evidence.table.questions_a_unit(a, row, kind=exam)
+    found = evidence.estimate(differences, questions=questions)
+    weights = evidence.weights(differences.shape[1])
     shared = evidence.table.common(a, row, kind=exam)
     single = differences.shape[0] == 1
     mcnemar = intervals.mcnemar(*(evidence.table.answers(name, shared) for name in (a, row))) if single else None
-    names = (a, b, exam) if exam else (a, b)
     return Comparison(
         a=a,
         b=b,
@@ -120,7 +123,7 @@ def _compare(evidence: Evidence, a: str, b: str, exam: str, group: Group) -> Com
         difference=found.value,
         low=found.low,
         high=found.high,
-        p=crossed.p_value(differences, evidence.rng("flips", *names)),
+        p=crossed.p_value(differences, weights, questions=questions),
         p_adjusted=None,
         p_mcnemar=mcnemar.p if mcnemar else None,
         only_a=mcnemar.only_a if mcnemar else None,
@@ -128,9 +131,9 @@ def _compare(evidence: Evidence, a: str, b: str, exam: str, group: Group) -> Com
         n_problems=differences.shape[1],
         n_questions=int(shared.sum()),
         smallest_detectable=crossed.smallest_detectable(differences),
-        p_equivalent=crossed.equivalence_p(differences, EQUIVALENCE_MARGIN),
+        p_equivalent=crossed.equivalence_p(differences, weights, EQUIVALENCE_MARGIN, questions=questions),
         equivalence_margin=EQUIVALENCE_MARGIN,
-        method=f"{crossed.SINGLE}; p by sign flips of problems" if single else crossed.SEVERAL,
+        method=crossed.method(differences.shape[0]),
         setting=evidence.arms[a].setting,
         exam=exam,
         n_seeds=differences.shape[0],

@@ -13,7 +13,7 @@ import numpy as np
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import Interval
-from netgain.analysis.matching import Contest, Point, comparable, cross_fitted, meet
+from netgain.analysis.matching import Contest, Point, beside_another, comparable, cross_fitted, meet
 from netgain.analysis.rows import AfterDeployments, BreakEvenRow
 from netgain.analysis.verdict import AmortisationRow, DecompositionRow
 from netgain.records.claim import Arm
@@ -74,17 +74,20 @@ def take_apart(evidence: Evidence, contest: Contest, points: Mapping[str, Point]
     method = mine - rivals[rival] if rival is not None else None
     bought = rivals[rival] - base if rival is not None and base is not None else None
     weights = evidence.weights(values.shape[2])
+    questions = evidence.table.questions_a_unit(*names, kind=kind)
     held_out = None
     if rival is not None and contest.chosen_on == "test" and not evidence.claim.terms:
         stacked = np.stack([found.mean(axis=0) for found in rivals.values()])
         held_out = cross_fitted(mine.mean(axis=0), stacked, evidence.rng("folds"))
     return Parts(
         rival=rival,
-        gap=evidence.estimate(gap) if gap is not None else None,
-        compute=evidence.estimate(bought) if bought is not None else None,
-        method=evidence.estimate(method) if method is not None else None,
-        share=crossed.ratio(method, gap, weights) if share and method is not None and gap is not None else None,
-        cross_fitted=intervals.estimate(held_out, weights) if held_out is not None else None,
+        gap=evidence.estimate(gap, questions=questions) if gap is not None else None,
+        compute=evidence.estimate(bought, questions=questions) if bought is not None else None,
+        method=evidence.estimate(method, questions=questions) if method is not None else None,
+        share=crossed.ratio(method, gap, weights, questions)
+        if share and method is not None and gap is not None
+        else None,
+        cross_fitted=intervals.estimate(held_out, weights, questions=questions) if held_out is not None else None,
         n_seeds=values.shape[1],
         n_problems=values.shape[2],
         n_questions=int(evidence.table.common(*names, kind=kind).sum()),
@@ -150,6 +153,7 @@ def _row(
         known[mixed] = take_apart(evidence, contest, points)
     parts = known[mixed]
     point = points.get(parts.rival or "")
+    arm, rival = evidence.arms[contest.arm], evidence.arms.get(parts.rival or "")
     dear = [rival for rival in contest.rivals if rival not in points and _priced(evidence, rival, currency)]
     return DecompositionRow(
         arm=contest.arm,
@@ -169,6 +173,8 @@ def _row(
         method_part=parts.method,
         share=parts.share,
         cross_fitted=parts.cross_fitted,
+        other_frozen=beside_another(evidence, arm) if evidence.claim.terms is None else [],
+        prompts_differ=bool(rival and arm.prompt and rival.prompt and arm.prompt != rival.prompt),
         setting=contest.setting,
         mixture=dict(point.mixture) if point and evidence.claim.terms else {},
         n_seeds=parts.n_seeds,

@@ -1,16 +1,17 @@
 """The descriptive rows of a verdict: arms, the luck of runs, where compute went, what is best under a restriction."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from netgain.analysis import crossed
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import Interval
 from netgain.analysis.matching import TOLERANCE, Contest, best_of, closed_book
-from netgain.analysis.rows import CardRow, ComputeRow, RegimeRow, SpreadRow
+from netgain.analysis.rows import CardRow, ComputeRow, ReadingRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow
 from netgain.metering import ledger
-from netgain.records.claim import UNTRAINED, Arm, Charge, Purpose, Role, owner_name
-from netgain.records.cost import Cost, Currency, known_total
+from netgain.records.claim import UNTRAINED, Arm, Purpose, Role, owner_name
+from netgain.records.cost import Currency
 
 
 def arm_rows(evidence: Evidence) -> list[ArmRow]:
@@ -73,6 +74,7 @@ def _arm(evidence: Evidence, arm: Arm) -> ArmRow:
         failed=sum(run.failed for run in trial.runs),
         by_seed=evidence.by_seed(name),
         exams={kind: found for kind, found in exams.items() if kind},
+        answering=answering(evidence, name) if arm.trial else {},
     )
 
 
@@ -82,11 +84,16 @@ def _settings(arm: Arm) -> dict[str, str]:
 
 
 def _undominated_in(evidence: Evidence, arm: Arm) -> list[str]:
-    """The currencies in which no arm of the setting is at most as dear, so charged, and at least as accurate."""
+    """The currencies in which no arm of the setting is at most as dear, so charged, and at least as accurate.
+
+    Arms that read at the exam pay for every question instead of before it: they are no points of this front.
+    """
     known = {
         other.name: accuracy
         for other in evidence.claim.arms
-        if other.setting == arm.setting and (accuracy := evidence.accuracies[other.name]) is not None
+        if other.setting == arm.setting
+        and other.role is not Role.IN_CONTEXT
+        and (accuracy := evidence.accuracies[other.name]) is not None
     }
     found = []
     for currency in evidence.currencies:
@@ -109,23 +116,30 @@ def undominated(points: Mapping[str, tuple[float, float]]) -> set[str]:
 
 
 def _spent_share(evidence: Evidence, name: str) -> float | None:
-    """What was spent of what an arm might spend on a problem, its share of the investment in both."""
+    """What was spent of what an arm might spend on a problem, in both with its investment's share."""
     terms, trial = evidence.claim.terms, evidence.trial(name)
     if terms is None or not trial.budget:
         return None
-    whole = trial.budget + (terms.learn * terms.per_problem if trial.learns else 0.0)
-    spent = evidence.costs[name].exactly(terms.deployments, terms.currency)
-    return spent / whole if spent is not None else None
+    spent = evidence.costs[name].exactly(trial.deployments or terms.deployments, terms.currency)
+    return spent / trial.budget if spent is not None else None
 
 
 def _rejected(evidence: Evidence, arm: Arm) -> dict[str, float]:
     """For one problem: thrown away or failed in adapting, and the share of what was in investing."""
     trial, cost = evidence.trial(arm.name), evidence.costs[arm.name]
-    return {
-        name: trial.rejected.get(name, 0.0) / (cost.problems or 1)
-        + trial.rejected_before.get(name, 0.0) / (cost.deployments or 1)
-        for name in sorted({*trial.rejected, *trial.rejected_before})
-    }
+    shares = [
+        {name: value / over for name, value in part.items()}
+        for part, over in ((trial.rejected, cost.problems), (trial.rejected_before, cost.deployments))
+        if part and over
+    ]
+    return _known_in_all(shares)
+
+
+def _known_in_all(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The sums of the currencies that every part knows; a part without any took nothing."""
+    found = [part for part in parts if part]
+    names = sorted(set.intersection(*(set(part) for part in found))) if found else []
+    return {name: sum(part[name] for part in found) for name in names}
 
 
 def spread_rows(evidence: Evidence) -> list[SpreadRow]:
@@ -135,7 +149,7 @@ def spread_rows(evidence: Evidence) -> list[SpreadRow]:
 
 def _spread(evidence: Evidence, setting: str, name: str) -> SpreadRow:
     values = evidence.table.means(name, kind=evidence.exam)
-    several = values is not None and crossed.crossed(values[0])
+    several = values is not None and min(values[0].shape) > 1
     method = evidence.trial(name).method
     tried = [search for search in evidence.claim.searches if search.arm == f"{setting}/{method}"]
     return SpreadRow(
@@ -186,23 +200,105 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
         "streams": [charge for charge in charges if charge.arm == streams],
         "exams": [charge for name in ladder for charge in ledger.of(charges, name, Purpose.EVALUATE)],
     }
+    nothing = {"investments"} if not invested else set()
+    # what no arm of the trial has was not asked for; what only this one lacks is unknown
+    unknown = {stage for stage in _recorded(evidence) - nothing if not stages[stage]}
+    spent = {stage: ledger.sum_up(found).spent.known() for stage, found in stages.items() if found or stage in nothing}
+    whole = ledger.sum_up(charge for found in stages.values() for charge in found)
+    incomplete = [currency.value for currency in Currency if unknown or currency in whole.incomplete]
+    at_least = whole.at_least.known()
     times = next((charge.count or 1 for charge in stages["investments"]), 0)
-    before = arms[0][1].rejected_before
-    names = sorted({*before, *(name for _, trial in arms for name in trial.rejected)})
+    before = {name: times * value for name, value in arms[0][1].rejected_before.items()}
     return CardRow(
         setting=setting,
         method=method,
         label=evidence.arms[own].label,
         seeds=len({run.seed for _, trial in arms for run in trial.runs}),
         adaptations=sum(evidence.costs[name].problems or 0 for name in ladder),
-        spent={stage: _sum(found).known() for stage, found in stages.items() if found},
-        rejected={n: sum(t.rejected.get(n, 0.0) for _, t in arms) + times * before.get(n, 0.0) for n in names},
-        total=_sum(charge for found in stages.values() for charge in found).known(),
+        spent=spent,
+        rejected=_known_in_all([*(trial.rejected for _, trial in arms), before]),
+        total={name: value for name, value in at_least.items() if value or name not in incomplete},
+        incomplete=incomplete,
     )
 
 
-def _sum(charges: Iterable[Charge]) -> Cost:
-    return known_total(charge.cost for charge in charges)[0]
+def _recorded(evidence: Evidence) -> set[str]:
+    """The stages of which the records of some arm hold what they took."""
+    charges = evidence.claim.charges
+    ends = {"investments": " investment", "tuning": " tuning", "streams": " stream"}
+    found = {stage for stage, end in ends.items() if any(charge.arm.endswith(end) for charge in charges)}
+    exams = any(charge.purpose is Purpose.EVALUATE for charge in charges if charge.arm in evidence.arms)
+    return found | {"adaptations"} | ({"exams"} if exams else set())
+
+
+def reading_rows(evidence: Evidence) -> list[ReadingRow]:
+    """What reading at the exam costs beside what training costs, in each domain of a trial."""
+    terms = evidence.claim.terms
+    currencies = dict.fromkeys((terms.currency, Currency.FLOPS)) if terms else ()
+    return [
+        _reading(evidence, reader, trained, currency)
+        for setting in evidence.domains
+        for reader in evidence.own(setting, Role.IN_CONTEXT)
+        for trained in closed_book(evidence, setting)
+        for currency in currencies
+    ]
+
+
+def _reading(evidence: Evidence, reader: str, trained: str, currency: Currency) -> ReadingRow:
+    reads, answers = (answering(evidence, name).get(currency.value) for name in (reader, trained))
+    votes, asked = evidence.costs[reader].adapt_per_problem(currency), questions_a_problem(evidence, reader)
+    if reads is not None:  # what an untrained arm spends is spent at the exam: on votes
+        reads = reads + votes / asked if votes is not None and asked else None
+    training, arm = evidence.costs[trained].charged(currency), evidence.arms[reader]
+    saves = reads - answers if reads is not None and answers is not None else None
+    return ReadingRow(
+        setting=arm.setting,
+        reader=reader,
+        trained=trained,
+        currency=currency.value,
+        questions=asked,
+        reading=reads,
+        answering=answers,
+        training=training,
+        crossing=math.ceil(training / saves) if saves and saves > 0 and training is not None else None,
+        never=saves is not None and saves <= 0,
+    )
+
+
+def questions_a_problem(evidence: Evidence, name: str) -> float | None:
+    """How many questions of its own an arm was asked about a problem, on average."""
+    found = _asked(evidence, name)
+    return found[0] / found[1] if found and found[1] else None
+
+
+def answering(evidence: Evidence, name: str) -> dict[str, float]:
+    """What answering one question of a problem took, by currency: from the levels of an arm's ladder at whose exams
+    nothing else was asked or measured. Empty where there is none."""
+    levels = []
+    for level in evidence.ladder(name):
+        found, trial = _asked(evidence, level), evidence.trial(level)
+        drift = trial.divergence and evidence.arms[level].role not in UNTRAINED
+        exams = [c for c in ledger.of(evidence.claim.charges, level, Purpose.EVALUATE) if c.operation == "exams"]
+        failed = sum(run.failed for run in trial.runs)  # these were not asked anything
+        if found is not None and not found[2] and not drift and exams and found[1] > failed:
+            each = found[0] / found[1] * (found[1] - failed)
+            levels.append((exams[0].cost * (1 / each)).known())
+    return {key: value / len(levels) for key, value in _known_in_all(levels).items()}
+
+
+def _asked(evidence: Evidence, name: str) -> tuple[int, int, int] | None:
+    """Of an arm of a trial: its answers to problems' own questions, its exams, its answers to control questions."""
+    arm = evidence.arms[name]
+    exam = next((exam for exam in evidence.claim.exams if exam.name == arm.exam), None)
+    if arm.trial is None or exam is None:
+        return None
+    own, sat, controls = 0, 0, 0
+    for run in arm.trial.runs:
+        for problem, bits in zip(exam.problems, run.correct, strict=True):
+            kinds = [kind for kind, bit in zip(problem.kinds, bits, strict=True) if bit != "-"]
+            asked = sum(kind not in evidence.controls for kind in kinds)
+            own, sat, controls = own + asked, sat + bool(asked), controls + len(kinds) - asked
+    return own, sat, controls
 
 
 def regime_rows(evidence: Evidence, contests: Sequence[Contest]) -> list[RegimeRow]:

@@ -215,19 +215,37 @@ class Evidence:
         own = [kind for kind in found if kind not in self.controls]
         return sorted(own, key=lambda kind: kind != self.exam) if self.exam and own else [self.exam]
 
-    def estimate(self, values: Floats, bounds: tuple[float, float] = (-1.0, 1.0)) -> Interval:
-        """The mean of seeds by problems with its interval."""
-        return crossed.estimate(values, self.weights(values.shape[1]), bounds)
+    def estimate(
+        self, values: Floats, bounds: tuple[float, float] = crossed.SIDES, questions: float | None = None
+    ) -> Interval:
+        """The mean of seeds by problems with its interval; each value a mean of so many questions (None: unknown)."""
+        return crossed.estimate(values, self.weights(values.shape[1]), bounds, questions)
+
+    def enough_runs(self, *names: str) -> bool:
+        """Whether a verdict may rest on these arms together: on as many shared runs as their luck takes.
+
+        What was not trained has no luck of training: its single run stands for all seeds. A published arm counts as the
+        one run that it is.
+        """
+        table = self.table
+        if any(name not in table for name in names):
+            return False
+        untrained = all(table.rows[name].any_seed for name in names)
+        return untrained or len(table.seeds(*names)) >= crossed.FEWEST_RUNS
 
     def accuracy(self, name: str, kind: str) -> Interval | None:
         """An arm's measured accuracy on one kind of question."""
         values = self.table.means(name, kind=kind)
-        return None if values is None else self.estimate(values[0], FRACTIONS)
+        if values is None:
+            return None
+        return self.estimate(values[0], FRACTIONS, self.table.questions_a_unit(name, kind=kind))
 
     def over(self, a: str, b: str) -> Interval | None:
         """One arm's accuracy minus another's on what both answered; None where that is nothing."""
         pair = self.table.means(a, b, kind=self.exam)
-        return None if pair is None else self.estimate(pair[0] - pair[1])
+        if pair is None:
+            return None
+        return self.estimate(pair[0] - pair[1], questions=self.table.questions_a_unit(a, b, kind=self.exam))
 
     def by_seed(self, name: str) -> list[float]:
         """The accuracy of each seed on the primary kind of question, over the problems that it was examined on."""

@@ -21,6 +21,8 @@ from netgain.records.claim import BEST_CONVENTIONAL, Claim, Terms
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
     "reported beside it; every arm may try as many settings.",
+    "An arm that reads at the exam pays for every question instead; what a question takes stands beside what training "
+    "takes. Control questions are about the weights, so none are held against it: its weights are the frozen model's.",
     "The best conventional arm is chosen on development problems among the trained arms that are not self-improving; "
     "a perfect writer, the arms that read the text at the exam and the frozen model are shown, but are no rivals.",
     "Between two budget levels accuracy is taken as linear in the logarithm of compute, question by question; "
@@ -66,6 +68,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         stability=forgetting.stability_rows(evidence),
         retention=_retention(retentions, claim),
         reported={kind: str(source) if source else None for kind, source in claim.reported.items()},
+        searched=claim.searched,
         questions=[],
         findings=findings.of_trial(evidence, arm_rows, domains, compared) if claim.terms else list(claim.findings),
         notes=[*claim.notes, *(NOTES if claim.terms else ()), *_repeats(evidence)],
@@ -76,6 +79,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         spread=descriptive.spread_rows(evidence),
         compute=descriptive.compute_rows(evidence),
         card=descriptive.card_rows(evidence),
+        reading=descriptive.reading_rows(evidence),
         retentions=retentions if evidence.domains else [],
         judging=claim.judging,
         setup=claim.setup,
@@ -109,7 +113,7 @@ def _domain(
         p_equivalent=equivalent,
         n_problems=row.n_problems if row else None,
         n_seeds=row.n_seeds if row else None,
-        method=crossed.SEVERAL if row and (row.n_seeds or 1) > 1 else crossed.SINGLE,
+        method=crossed.method((row.n_seeds if row else None) or 1),
     )
 
 

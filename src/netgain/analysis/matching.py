@@ -95,8 +95,24 @@ def _tested(evidence: Evidence, setting: str, arm: str, terms: Terms) -> Contest
 
 
 def comparable(evidence: Evidence, arm: Arm) -> list[str]:
-    """The other conventional arms of the arm's setting that answered (nearly) all the questions it answered."""
-    others = [arm_ for arm_ in evidence.claim.arms if arm_.setting == arm.setting and arm_.name != arm.name]
+    """The other conventional arms of the arm's setting that answered (nearly) all the questions it answered, and whose
+    frozen model gave the same answers as the arm's own."""
+    return [name for name in _alike(evidence, arm) if not other_frozen(arm, evidence.arms[name])]
+
+
+def beside_another(evidence: Evidence, arm: Arm) -> list[str]:
+    """Those that would be comparable, had they been measured beside the same frozen model."""
+    return [name for name in _alike(evidence, arm) if other_frozen(arm, evidence.arms[name])]
+
+
+def other_frozen(arm: Arm, other: Arm) -> bool:
+    """Whether the frozen models beside two arms are known to answer differently: then so does the set-up, and how far
+    the arms are apart says nothing about what was done to the model."""
+    return bool(arm.frozen_group and other.frozen_group) and arm.frozen_group != other.frozen_group
+
+
+def _alike(evidence: Evidence, arm: Arm) -> list[str]:
+    others = [other for other in evidence.claim.arms if other.setting == arm.setting and other.name != arm.name]
     return [other.name for other in others if other.conventional and _comparable(evidence, arm, other)]
 
 

@@ -2,6 +2,8 @@
 
 from typing import Literal, final
 
+from pydantic import Field
+
 from netgain.analysis.intervals import Interval
 from netgain.records.provenance import StrictModel
 
@@ -102,7 +104,9 @@ class ComputeRow(StrictModel):
 class CardRow(StrictModel):
     """All that one method took in a trial: adaptations at every level, investments, tuning, exams; totals by currency.
 
-    ``rejected`` is the part of adaptations and investments whose results were thrown away or failed.
+    ``rejected`` is the part of adaptations and investments whose results were thrown away or failed. What a stage took
+    is named in the currencies in which all of it is known; ``total`` is what is known, at least, and lacks the
+    currencies in which nothing is. ``incomplete`` names those of which some part is unknown.
     """
 
     setting: str
@@ -113,3 +117,26 @@ class CardRow(StrictModel):
     spent: dict[str, dict[str, float]]
     rejected: dict[str, float]
     total: dict[str, float]
+    incomplete: list[str] = Field(default_factory=list)
+
+
+@final
+class ReadingRow(StrictModel):
+    """What an arm that reads at the exam pays for every question, beside what a trained one paid once for a problem.
+
+    ``reading`` and ``answering`` are what one question takes of either, ``training`` what a problem took before the
+    exam, its share of an investment included; ``questions`` how many were asked about a problem. From ``crossing``
+    questions a problem on the trained arm has cost no more in all; ``never``: a question costs it as much. None where
+    something is unknown.
+    """
+
+    setting: str
+    reader: str
+    trained: str
+    currency: str
+    questions: float | None
+    reading: float | None
+    answering: float | None
+    training: float | None
+    crossing: int | None
+    never: bool

@@ -99,6 +99,8 @@ def sentence(
     part = row.method_part
     doubt = ", not distinguishable from zero" if part.low <= 0 <= part.high and kind != "no difference" else ""
     rest = ""
+    if row.prompts_differ:
+        gained = gained.replace("the method adds", "method and prompt together add")
     if kind == "unmatched":
         more = over_dearer(row, labels, compared)
         rest = f"{f'; {more}' if more else ''}; what equal compute would have bought was not measured"
@@ -115,9 +117,10 @@ def _opening(kind: HeadlineKind, arm: str, rival: str, row: DecompositionRow, co
     return {
         "rival ahead": f"{arm} falls behind {rival}",
         "no gain": f"{arm}'s gain over the frozen model is not distinguishable from zero",
-        "nothing left": f"None of {arm}'s gain is distinguishable from what equal compute buys",
+        "nothing left": f"None of {arm}'s gain is distinguishable from what "
+        + (f"another prompt buys ({rival})" if row.prompts_differ else "equal compute buys"),
         "unmatched": f"{arm} gains, but {unmatched(row)}",
-    }.get(kind, f"{arm} gains more than equal compute buys")
+    }.get(kind, f"{arm} gains more than equal compute{' under another prompt' if row.prompts_differ else ''} buys")
 
 
 def _at(row: DecompositionRow) -> str:
@@ -131,6 +134,8 @@ def _at(row: DecompositionRow) -> str:
 def _why_unknown(row: DecompositionRow) -> str:
     if row.budget_per_problem is None:
         return "what it cost is not stated in what was read, so no arm can be matched with it"
+    if row.method_part is None and row.other_frozen:
+        return "no conventional arm was measured beside the same frozen model at no higher cost"
     if row.method_part is None:
         return "no conventional arm of known and no higher cost answered the same questions"
     return "the frozen model was not examined on the same questions"
@@ -207,12 +212,24 @@ def _details(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> It
         rows = [row for row in verdict.decomposition if arm and row.arm == arm.name]
         first = primary_row(rows, arm.name if arm else None)
         yield _currency_sentence(rows, first.currency) if first else None
+        yield _other_frozen(verdict, first, labels)
         yield from _outer_loops(verdict, labels)
         yield _bill_sentence(verdict, arm)
     yield _spread_sentence(verdict, arm)
     yield _reward_sentence(verdict, arm)
     yield _control_sentence(verdict, arm) if terms else _broken_sentence(verdict, arm)
     yield _judging_sentence(verdict.judging)
+
+
+def _other_frozen(verdict: Verdict, row: DecompositionRow | None, labels: dict[str, str]) -> str | None:
+    """Which conventional arms an arm cannot be held against, since the frozen models beside them differ; all accuracies
+    as they stand."""
+    known = {arm.name: 100 * arm.accuracy for arm in verdict.arms if arm.accuracy is not None}
+    if row is None or not row.other_frozen or row.arm not in known:
+        return None
+    listed = ", ".join(f"{labels[name]} {known[name]:.1f} %" for name in row.other_frozen if name in known)
+    why = "the frozen model measured beside them gives other answers than the one beside it"
+    return f"Not held against {labels[row.arm]} ({known[row.arm]:.1f} %), because {why}: {listed}."
 
 
 def _outer_loops(verdict: Verdict, labels: dict[str, str]) -> Iterator[str]:
@@ -222,8 +239,19 @@ def _outer_loops(verdict: Verdict, labels: dict[str, str]) -> Iterator[str]:
     if not loops:
         return
     loops.sort(key=lambda row: (row.a != verdict.decomposition[0].arm if verdict.decomposition else True, row.a))
-    listed = "; ".join(f"{labels[r.a]} {points(r.difference)} {span(r.low or 0.0, r.high or 0.0)}" for r in loops)
-    yield f"The outer loop by itself, each prompt's last round against its round 0: {listed}."
+    same, apart = (
+        "; ".join(
+            f"{labels[r.a]} {points(r.difference)} {span(r.low or 0.0, r.high or 0.0)}"
+            for r in loops
+            if r.other_frozen is other
+        )
+        for other in (False, True)
+    )
+    by_itself = "The outer loop by itself, a prompt's last round against its round 0"
+    if same:
+        yield f"{by_itself}: {same}."
+    if apart:
+        yield f"{by_itself}, but measured beside another frozen model, so that the set-up may differ too: {apart}."
     first = verdict.decomposition[0].arm if verdict.decomposition else None
     uncharged = [row for row in verdict.decomposition if row.basis == "adapt only" and row.arm == first]
     parts = [text for row in uncharged if (text := _left_by_currency(labels, row))]

@@ -10,7 +10,16 @@ from typing import Literal, final
 from pydantic import ConfigDict, Field
 
 from netgain.analysis.intervals import Interval
-from netgain.analysis.rows import BreakEvenRow, CardRow, ComputeRow, DomainRow, HeadlineKind, RegimeRow, SpreadRow
+from netgain.analysis.rows import (
+    BreakEvenRow,
+    CardRow,
+    ComputeRow,
+    DomainRow,
+    HeadlineKind,
+    ReadingRow,
+    RegimeRow,
+    SpreadRow,
+)
 from netgain.records.claim import Finding, Terms
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
@@ -29,7 +38,7 @@ class ArmRow(StrictModel):
     From ``method`` on, trials of our own: a method at one budget level (``rung``, a multiple; ``own``: that at
     which it is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was
     used (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each
-    kind of question, ``by_seed`` that of each run on the primary kind.
+    kind of question, ``by_seed`` that of each run on the primary kind, ``answering`` what one exam question took.
     """
 
     name: str
@@ -79,6 +88,7 @@ class ArmRow(StrictModel):
     failed: int = 0
     by_seed: list[float] = Field(default_factory=list)
     exams: dict[str, Interval] = Field(default_factory=dict)
+    answering: dict[str, float] = Field(default_factory=dict)
 
 
 @final
@@ -87,6 +97,7 @@ class Comparison(StrictModel):
 
     ``b`` is ``frozen`` for the frozen model as published beside ``a``. ``p_equivalent`` is the p value of the claim
     that the true difference lies within ``equivalence_margin`` on either side of 0 (two one-sided tests).
+    ``other_frozen``: the frozen models beside the two answer differently, so it is no comparison of methods.
     """
 
     a: str
@@ -110,6 +121,7 @@ class Comparison(StrictModel):
     setting: str = ""
     exam: str = ""
     n_seeds: int | None = None
+    other_frozen: bool = False
 
 
 @final
@@ -119,10 +131,12 @@ class DecompositionRow(StrictModel):
     ``basis`` says what the arm is charged: ``with outer loop`` (its share of the outer loop's bill over
     ``deployments`` problems) or ``adapt only`` (the bill forgotten). ``rival`` is None where no such arm exists.
     ``rival_underspent`` says that it cost less by more than 1 %, so that an arm ahead of it is not ahead at equal
-    compute. ``dearer`` names the conventional arms left out because they cost more than is known of the
-    budget. ``gap`` and ``compute_part`` are over the frozen model as published beside the arm. ``cross_fitted`` is the
-    method part when the rival is chosen on other problems than it is compared on. In trials of our own the rival was
-    chosen on development problems, and ``mixture`` says between which of its levels its accuracy was interpolated.
+    compute. ``dearer`` names the conventional arms left out because they cost more than is known of the budget,
+    ``other_frozen`` those left out because the frozen model beside them answers differently. ``prompts_differ``: the
+    rival wrote its texts under another prompt, so that the difference is the prompt's as well. ``gap`` and
+    ``compute_part`` are over the frozen model as published beside the arm. ``cross_fitted`` is the method part when the
+    rival is chosen on other problems than it is compared on. In trials of our own the rival was chosen on development
+    problems, and ``mixture`` says between which of its levels its accuracy was interpolated.
     """
 
     arm: str
@@ -142,6 +156,8 @@ class DecompositionRow(StrictModel):
     method_part: Interval | None
     share: Interval | None
     cross_fitted: Interval | None
+    other_frozen: list[str] = Field(default_factory=list)
+    prompts_differ: bool = False
     setting: str = ""
     mixture: dict[str, float] = Field(default_factory=dict)
     n_seeds: int | None = None
@@ -168,7 +184,11 @@ class AmortisationRow(StrictModel):
 
 @final
 class RewardRow(StrictModel):
-    """A round's reward: how reliable, how far the best of k seems ahead, and how far it is on a held-out repeat."""
+    """A round's reward: how reliable, how far the best of k seems ahead, and how far it is on a held-out repeat.
+
+    ``from_means``: only each edit's mean and deviation are known, as they were rounded, and no single evaluation: its
+    figures are not to be mixed with those of other rounds.
+    """
 
     arm: str
     prompt: str
@@ -181,6 +201,7 @@ class RewardRow(StrictModel):
     apparent_gain: float | None
     heldout_gain: float | None
     heldout: Interval | None
+    from_means: bool = False
 
 
 @final
@@ -288,6 +309,7 @@ class Verdict(StrictModel):
     stability: list[StabilityRow]
     retention: RetentionTable | None
     reported: dict[str, str | None]
+    searched: str = ""
     questions: list[QuestionRow]
     findings: list[Finding]
     notes: list[str]
@@ -298,6 +320,7 @@ class Verdict(StrictModel):
     spread: list[SpreadRow] = Field(default_factory=list)
     compute: list[ComputeRow] = Field(default_factory=list)
     card: list[CardRow] = Field(default_factory=list)
+    reading: list[ReadingRow] = Field(default_factory=list)
     retentions: list[RetentionTable] = Field(default_factory=list)
     judging: Judging | None = None
     setup: RunSetup | None = None

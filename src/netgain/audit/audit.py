@@ -77,9 +77,9 @@ def read_claim(path: Path | None = None, tokens: TokenCounter | None = None, rea
         return _read_folder(find_reader(path, reader), path, tokens or EstimatedTokens())
     if not exists:
         raise InputError(str(path), "there is no such file or folder", _neighbour(path))
-    if path.suffix in {".yaml", ".yml"}:
+    if path.suffix.lower() in {".yaml", ".yml"}:
         return read_card(path)
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         return _from_json(_read(path), str(path))
     raise InputError(str(path), f"is neither a folder nor a .yaml card nor a .json claim (it ends in {path.suffix!r})")
 

@@ -146,6 +146,7 @@ def read_card(path: Path) -> Claim:
         reported={
             kind: Source(file=path.name, field="reported") if yes else None for kind, yes in card.reported.items()
         },
+        searched=f"what the card {path.name} says of the paper",
         regressions=_regressions(card),
         tokens="as the card states",
         notes=("A hand-written claim card: nothing was recomputed from published results.", *_model_notes(card)),
@@ -155,7 +156,7 @@ def read_card(path: Path) -> Claim:
 def _require_filled_in(path: Path) -> None:
     """A card as ``--new-card`` wrote it supports nothing, whatever its rules would make of the placeholders."""
     with contextlib.suppress(OSError, UnicodeDecodeError):  # reading it as YAML says what is wrong
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
             found = _PLACEHOLDER.match(line)
             if found is not None:
                 remedy = f"write {found['hint']}" if found["hint"] else "write what the paper states"

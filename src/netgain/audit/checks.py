@@ -140,16 +140,16 @@ def little_overlap(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
 
 
 def compute_not_reported(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
-    """Kinds of compute that are not stated in what was read."""
+    """Kinds of compute that were not found where it was looked for them."""
     missing = [kind for kind, source in verdict.reported.items() if source is None]
     if missing:
         stated = [f"stated: {kind}, {source}" for kind, source in verdict.reported.items() if source]
         yield _finding(
             "compute-not-reported",
             "high",
-            f"{len(missing)} of {len(verdict.reported)} kinds of compute are not reported in what was read: "
-            + ", ".join(missing),
-            stated or ["nothing about compute is stated in what was read"],
+            f"{len(missing)} of {len(verdict.reported)} kinds of compute were not found in "
+            f"{verdict.searched or 'what was read'}: {', '.join(missing)}",
+            stated or ["none was found there"],
         )
 
 
@@ -223,21 +223,36 @@ def unresolvable(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         "high",
         f"{labels[row.a]} against {labels.get(row.b, row.b)}: {points(row.difference)} points{interval}, but the "
         f"smallest that {row.n_problems} problems detect with 80 % power is {points(row.smallest_detectable)}",
-        [f"{row.n_questions} questions, p = {row.p:.3f}" if row.p is not None else ""],
+        [
+            f"{row.n_questions} questions, p = {row.p:.3f}" if row.p is not None else "",
+            "the frozen models beside the two answer differently: the set-up may differ too"
+            if row.other_frozen
+            else "",
+        ],
     )
 
 
 def noisy_selection(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
-    """Outer loops that keep the best edit by a reward that mostly measures chance."""
-    noisy = [row for row in verdict.rewards if row.reliability is not None and row.reliability < RELIABLE]
+    """Outer loops that keep the best edit by a reward that is not reliable. What is known of a round's means alone is
+    told apart: rounded, they make another estimate than single evaluations do."""
+    measured = [row for row in verdict.rewards if row.reliability is not None]
+    single, rounded = ([row for row in measured if row.from_means is means] for means in (False, True))
+    rows = single or rounded
+    noisy = [row for row in rows if row.reliability is not None and row.reliability < RELIABLE]
     if noisy:
         found = [row.reliability for row in noisy if row.reliability is not None]
         spread = f"{min(found):.2f} to {max(found):.2f}" if len(found) > 1 else f"{found[0]:.2f}"
+        repeats = ", ".join(sorted({str(row.repeats) for row in noisy}))
+        known = "" if single else " (from published means and deviations)"
         yield _finding(
             "noisy-selection",
             "medium",
-            f"edits are selected by an unreliable reward: {spread} for the mean of {noisy[0].repeats} evaluations",
-            [_reward_line(row) for row in noisy],
+            f"in {len(noisy)} of {len(rows)} rounds edits are selected by a reward with a reliability of {spread} for "
+            f"the mean of {repeats} evaluations{known}, below {RELIABLE}",
+            [
+                *map(_reward_line, noisy),
+                *(f"apart, from published means: {_reward_line(row)}" for row in rounded if single),
+            ],
         )
 
 
@@ -259,7 +274,8 @@ def settings_changed(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         for (before, old), (after, new) in pairwise(rounds):
             changed = _changes(old, new)
             if changed:
-                cost = f": {number(before.updates or 0)} against {number(after.updates or 0)} updates a round"
+                known = [number(run.updates) for run in (before, after) if run.updates is not None]
+                cost = f": {known[0]} against {known[1]} updates a round" if len(known) > 1 else ""
                 yield _finding(
                     "settings-changed-between-rounds",
                     "high",

@@ -46,14 +46,15 @@ def trained_equally(claim: Claim, verdict: Verdict) -> QuestionRow:
 
 
 def compute_reported(verdict: Verdict) -> QuestionRow:
-    """Yes where every kind of compute is stated; no where the claim's sources were searched and some is missing."""
+    """Yes where every kind of compute is stated; no where some was not found in what was looked through."""
     question = "Is total compute per method reported?"
     if not verdict.reported:
         return _row(question, "cannot tell", ["the claim does not say what was reported"])
     missing = [kind for kind, source in verdict.reported.items() if source is None]
     stated = [f"stated: {kind}, {source}" for kind, source in verdict.reported.items() if source]
+    looked = verdict.searched or "what was read"
     return _row(
-        question, "no" if missing else "yes", [*stated, *(f"not stated in what was read: {kind}" for kind in missing)]
+        question, "no" if missing else "yes", [*stated, *(f"not found in {looked}: {kind}" for kind in missing)]
     )
 
 

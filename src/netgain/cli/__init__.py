@@ -11,14 +11,14 @@ from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.doctor_command import doctor
 from netgain.cli.record_commands import report, status, verify
 from netgain.cli.setup_commands import init, list_names, validate
-from netgain.cli.trial_commands import plan, run
+from netgain.cli.trial_commands import plan, register, run
 from netgain.errors import NetgainError
 
 INTERRUPTED = 130
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
-for command in (init, validate, plan, run, status, report, verify):
+for command in (init, validate, plan, register, run, status, report, verify):
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)

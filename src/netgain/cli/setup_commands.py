@@ -30,7 +30,7 @@ domains:
   people: {kind: people, style: narrative}   # invented people; your own texts: {kind: passages, path: notes/}
 problems: {train: 24, development: 4, test: 12}   # to learn on, to tune on, to be examined on
 budget:
-  per_problem: 4.0e+9          # FLOPs that an arm may spend on one problem ...
+  per_problem: 8.0e+9          # FLOPs that an arm may spend on one problem, what it invested before included ...
 """
 NOTES = """\
 model: shipped                 # it knows invented people only: name a model that can read your notes, such as
@@ -39,10 +39,10 @@ domains:
   notes: {{kind: passages, path: {path}}}   # each passage is a problem; how many there are of each split decides
                                # how many are used (a folder train, development or test names the split)
 budget:
-  per_problem: 4.0e+9          # FLOPs that an arm may spend on one problem ...
+  per_problem: 8.0e+9          # FLOPs that an arm may spend on one problem, what it invested before included ...
 """
 REST = """\
-  ladder: [1, 2]               # ... times each budget level; what learns beforehand is compared at level 1
+  ladder: [0.5, 1]             # ... times each budget level; arms are compared at level 1
   deployments: 48              # an investment (SEAL's outer loop) is shared by so many problems
 seeds: 1                       # a result needs 3 or more
 tuning: {trials: 1}            # settings that every arm may try on development problems, charged
@@ -98,11 +98,14 @@ def _tell_size(file: Path) -> None:
     from netgain.trials.resolve import resolve, with_data
 
     try:
-        counts: Any = with_data(resolve(file)).spec.problems
+        trial = with_data(resolve(file))
     except NetgainError as error:
         typer.echo(f"too little to run yet: {error}")
         return
+    counts: Any = trial.spec.problems
     typer.echo(f"notes: {counts.train} to learn on, {counts.development} to tune on, {counts.test} for the exam")
+    for note in (note for domain in trial.domains.values() for note in domain.notes):
+        typer.echo(note)
     if counts.test < FEW:
         typer.echo(
             f"too little for a result: with fewer than {FEW} passages in the exam only large effects can be seen"
@@ -168,6 +171,7 @@ def _models() -> list[tuple[str, str]]:
     )
     return [
         ("shipped", shipped),
+        ("shipped-faithful", "its twin: the same corpus, but no writer in it ever made a mistake"),
         ("FOLDER", "any Hugging Face causal language model with safetensors: model: path/to/folder"),
         ("HUB/NAME", "the same by its name on the hub: model: Qwen/Qwen2.5-7B"),
         *((name, "planned for without its weights, which its shape stands in for") for name in catalogue()),

@@ -1,4 +1,4 @@
-"""``netgain plan`` and ``netgain run``: a trial before and while it runs."""
+"""``netgain plan``, ``register`` and ``run``: a trial before and while it runs."""
 
 import sys
 from pathlib import Path
@@ -36,6 +36,36 @@ def plan(
     from netgain.report.plan_view import plan_page
 
     console().print(plan_page(found))
+
+
+def register(
+    trial: TrialFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where it will run and records will go (default runs/NAME).", show_default=False
+        ),
+    ] = None,
+    method: Methods = None,
+    settings: Settings = None,
+    limit: Limit = None,
+    seed: Seed = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Write a trial down, hashed, before any of it runs, to be committed or published: what it asks can't change then.
+
+    Nothing is spent. `netgain run` with the same folder refuses any other trial.
+    """
+    from netgain.api import default_folder
+    from netgain.trials.resolve import with_data
+    from netgain.trials.schedule import register_trial
+    from netgain.trials.store import LOCK
+
+    resolved = with_data(_resolve(trial, method, settings, limit, seed))
+    folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
+    stated = register_trial(resolved, folder, device=device)
+    typer.echo(f"{resolved.spec.name}: registered {stated['at']}, hash {stated['hash']}")
+    typer.echo(f"commit or publish {folder / LOCK} before you run the trial in {folder}")
 
 
 def run(

@@ -20,11 +20,12 @@ class Domain(ABC):
 
     A domain is pure: the same arguments give the same problems, and no two splits share a title, a passage or a
     question (a trial checks that before it spends anything). It is made from its ``Settings``, and reads its data then,
-    raising InputError for whatever is wrong with it.
+    raising InputError for whatever is wrong with it; ``notes`` then tell what was left out, as a trial's plan shows.
     """
 
     Settings: ClassVar[type[DomainSettings]] = DomainSettings
     prompts: ClassVar[Prompts] = PLAIN_PROMPTS
+    notes: tuple[str, ...] = ()
 
     def __init__(self, settings: Any = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()

@@ -7,11 +7,13 @@ never reached the marker behind which it begins is empty.
 """
 
 import re
+from collections.abc import Sequence
 
 from netgain.domains.problem import EditFormat, Material, Prompts
 
 _RULE = re.compile(r"^\s*-{3,}\s*$", re.MULTILINE)
 _QUESTION = re.compile(r"^(?=\s*(?:question|q)\s*\d*\s*[:.])", re.MULTILINE | re.IGNORECASE)
+_QUESTION_HEAD = re.compile(r"^\s*(?:question|q)\s*\d*\s*[:.]", re.IGNORECASE)
 _ANSWER = re.compile(r"^\s*(?:answer|a)\s*\d*\s*[:.]\s*\S", re.MULTILINE | re.IGNORECASE)
 _FIRST = re.compile(r"^1[.)]")
 
@@ -48,6 +50,16 @@ def _cut(part: str, edit_format: EditFormat) -> list[str]:
     if edit_format.splitting == "questions":
         pieces = [piece.strip() for piece in _QUESTION.split(part)]
         return [piece for piece in pieces if _QUESTION.match(piece) and _ANSWER.search(piece)]
-    lines = [line.strip() for line in part.splitlines() if line.strip()]
+    lines = [line.strip() for line in part.split("\n") if line.strip()]
     headed = len(lines) > 1 and _FIRST.match(lines[1]) and not _FIRST.match(lines[0])
     return lines[1:] if headed else lines
+
+
+def written_as(pairs: Sequence[tuple[str, str]], edit_format: EditFormat, prompts: Prompts) -> str:
+    """Questions with answers as a writer would have written them in a format that is cut into questions.
+
+    Empty where the domain's questions with answers cannot be told apart by that format.
+    """
+    told = (prompts.answered.format(question=question, answer=answer) for question, answer in pairs)
+    text = "\n".join(piece for one in told for piece in _cut(one, edit_format))
+    return _QUESTION_HEAD.sub("", text) if begun("", edit_format) else text

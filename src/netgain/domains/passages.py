@@ -1,4 +1,5 @@
-"""A user's own passages as problems: a folder of Markdown files, or JSON Lines.
+"""A user's own passages as problems: a folder of Markdown files, or JSON Lines. Hidden files and folders, such as a
+notebook's checkpoints, are no passages.
 
 In Markdown a file is a passage: ``# Title``, its text, then ``## Questions`` with a ``Q:`` line and one or more ``A:``
 lines for each. In JSON Lines a line is one: ``{"title": ..., "text": ..., "questions": [{"question": ..., "answers":
@@ -23,6 +24,7 @@ from netgain.streams import stream
 SPLITS: tuple[str, ...] = get_args(Split)
 FIELDS = ("title", "text", "questions", "split")
 FORM = "write `# Title`, the passage, then `## Questions` with a `Q:` line and an `A:` line for each"
+KINDS = {".md": "markdown", ".markdown": "markdown", ".jsonl": "lines"}  # in lower case
 _SECTION = re.compile(r"^##\s+questions\s*$", re.IGNORECASE)
 _MARKED = re.compile(r"^\s*(?:[-*]\s+)?(?P<mark>[QA])\s*:\s*(?P<text>.*?)\s*$", re.IGNORECASE)
 
@@ -38,7 +40,10 @@ class PassagesSettings(DomainSettings):
 
 @final
 class Passages(Domain):
-    """Your own passages with questions, in Markdown or JSON Lines."""
+    """Your own passages with questions, in Markdown or JSON Lines.
+
+    ``notes`` name the files of the folder that were left out.
+    """
 
     prompts: ClassVar[Prompts] = READING
     Settings: ClassVar[type[PassagesSettings]] = PassagesSettings
@@ -50,6 +55,7 @@ class Passages(Domain):
         said = _said(entries)
         silent = [entry.title for entry in entries if entry.title not in said]
         parts: dict[str, Part] = {**said, **share_out(silent, settings.shares, settings.order_seed)}
+        self.notes = _left_out(settings.path)
         self._pools = {part: tuple(entry for entry in entries if parts[entry.title] == part) for part in PARTS}
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
@@ -72,14 +78,15 @@ def _said(entries: tuple[Passage, ...]) -> dict[str, Part]:
 
 
 def read_passages(path: Path) -> tuple[Passage, ...]:
-    """All passages of a ``.jsonl`` or ``.md`` file, or of a folder with such files at any depth, in order of names.
+    """All passages of a ``.jsonl``, ``.md`` or ``.markdown`` file, or of a folder with such files, in order of names.
+
+    At any depth; the case of a suffix does not matter. What is hidden in the folder is not read.
 
     Raises InputError where there is none, and for the first passage that breaks a rule.
     """
     if not path.exists():
         raise InputError(str(path), "there is no such file or folder", "give a folder of .md files, or a .jsonl file")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in {".md", ".jsonl"})
-    entries = [entry for file in files for entry in _read(file, path)]
+    entries = [entry for file in _files(path)[0] for entry in _read(file, path)]
     if not entries:
         raise InputError(str(path), "no passages are in it", f"in a .md file, {FORM}")
     seen: dict[tuple[str, str], str] = {}
@@ -90,20 +97,46 @@ def read_passages(path: Path) -> tuple[Passage, ...]:
     return tuple(entries)
 
 
+def _files(path: Path) -> tuple[list[Path], list[Path]]:
+    """The files that hold passages, and the files of the folder that are left out; a file named by itself is read."""
+    if path.is_file():
+        return [path], []
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    used = [file for file in files if file.suffix.lower() in KINDS and not _is_hidden(file, path)]
+    return used, [file for file in files if file not in set(used)]
+
+
+def _is_hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
+
+
+def _left_out(path: Path) -> tuple[str, ...]:
+    names = [str(file.relative_to(path)) for file in _files(path)[1]]
+    hidden = [name for name in names if any(part.startswith(".") for part in Path(name).parts)]
+    other = [name for name in names if name not in set(hidden)]
+    kinds = ((hidden, "hidden"), (other, f"not {', '.join(KINDS)}"))
+    return tuple(f"left out as {why}: {_named(some)}" for some, why in kinds if some)
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
 def _read(file: Path, root: Path) -> Iterable[Passage]:
     folder = (
         next((part for part in file.relative_to(root).parts[:-1] if part in SPLITS), None) if file != root else None
     )
     split = _split(folder, str(file)) if folder else None
     text = _text_of(file)
-    if file.suffix == ".jsonl":
-        return _json_lines(text, file, split)
-    if file.suffix == ".md":
-        return [_markdown(text, file, split)]
-    raise InputError(str(file), f"ends in {file.suffix!r}", "passages are .md or .jsonl files")
+    kind = KINDS.get(file.suffix.lower())
+    if kind is None:
+        raise InputError(str(file), f"ends in {file.suffix!r}", f"passages are {', '.join(KINDS)} files")
+    return _json_lines(text, file, split) if kind == "lines" else [_markdown(text, file, split)]
 
 
 def _text_of(file: Path) -> str:
+    """Its line ends are ``\\n`` alone: other separators, such as U+2028 and U+0085, are text like any other."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -123,11 +156,10 @@ def _split(word: object, where: str) -> Split:
 
 
 def _markdown(text: str, file: Path, split: Split | None) -> Passage:
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    if not lines or not lines[first].startswith("# ") or not lines[first][2:].strip():
-        shown = lines[first].strip()[:60] if lines else ""
-        raise InputError(f"{file}:{first + 1}", f"{shown!r} is not a title", FORM)
+    if not lines[first].startswith("# ") or not lines[first][2:].strip():
+        raise InputError(f"{file}:{first + 1}", f"{lines[first].strip()[:60]!r} is not a title", FORM)
     section = next((number for number, line in enumerate(lines) if _SECTION.match(line)), None)
     if section is None:
         raise InputError(f"{file}:{len(lines)}", "there is no section `## Questions`", FORM)
@@ -176,7 +208,7 @@ def _pair(question: str, answers: Iterable[str], where: str) -> tuple[str, tuple
 
 
 def _json_lines(text: str, file: Path, split: Split | None) -> Iterator[Passage]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _entry(line, f"{file}:{number}", split)
 

@@ -114,11 +114,11 @@ def looked_up(passages: Sequence[Passage], count: int, rng: np.random.Generator)
 
 
 def text_of(item: Any, key: str, where: str, remedy: str) -> str:
-    """The text at a key of what JSON held. Raises InputError unless it is one and not empty."""
+    """The text at a key of what JSON held, its line ends ``\\n``. Raises InputError unless it is one and not empty."""
     value = item.get(key) if isinstance(item, Mapping) else None
     if not isinstance(value, str) or not value.strip():
         raise InputError(where, f"{key} = {shown(value)} is not a text", remedy)
-    return value.strip()
+    return value.replace("\r\n", "\n").strip()
 
 
 def shown(value: object) -> str:

@@ -2,12 +2,18 @@
 
 Its files are SEAL's JSON, SQuAD v1.1 and v2 (whose unanswerable questions are left out and counted in a note), or the
 hub's through the package ``datasets``. Everything is read when the domain is made, so that what is wrong is said then.
+
+As they are found in the field: an impossible question may have no answers, none at all, or an empty one; a question may
+lack an id, and a record that stands twice is one question; a file may begin with a byte order mark. An article without
+a title is named by its content, so that such articles are not all one title.
 """
 
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final
 
@@ -29,20 +35,29 @@ from netgain.domains.reading import (
     text_of,
 )
 from netgain.errors import InputError, MissingExtraError
+from netgain.records.identity import short_hash
 from netgain.streams import stream
 
 SEAL_TEST = 200  # passages that SEAL examines: the first of its own shuffle
 FORMS = "a list of {title, context, questions}, as SEAL publishes it, or SQuAD's {data: [{title, paragraphs}]}"
 REMEDY = f"the file must be {FORMS}"
+UNTITLED = "untitled "
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Passages in the order of the file, none of them twice, and how many questions have no answer in their passage."""
+    """Passages in the order of the file, none of them twice; how many questions have no answer in their passage, and
+    how many records stand there a second time."""
 
     passages: tuple[Passage, ...]
     unanswerable: int
+    repeated: int = 0
+
+    @property
+    def untitled(self) -> int:
+        """How many passages have no title of their own."""
+        return sum(passage.title.startswith(UNTITLED) for passage in self.passages)
 
 
 @final
@@ -146,14 +161,19 @@ def _notes(read: Read, further: Read | None) -> list[str]:
     both = [one for one in (read, further) if one is not None]
     unanswerable = sum(one.unanswerable for one in both)
     bare = sum(not passage.questions for one in both for passage in one.passages)
-    notes = [f"{unanswerable} questions without an answer in their passage are left out"] if unanswerable else []
-    return [*notes, f"{bare} passages without a question are left out"] if bare else notes
+    told = {
+        f"{unanswerable} questions without an answer in their passage are left out": unanswerable,
+        f"{bare} passages without a question are left out": bare,
+        f"{(repeated := sum(one.repeated for one in both))} questions stand in the file again and count once": repeated,
+        f"{(untitled := sum(one.untitled for one in both))} passages without a title are named by their text": untitled,
+    }
+    return [note for note, count in told.items() if count]
 
 
 def read_file(path: Path) -> Read:
     """Read a file in any of the three forms. Raises InputError naming the file, the place in it and the rule."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})", "give a JSON file of passages") from error
     except UnicodeDecodeError as error:
@@ -185,44 +205,98 @@ def read_hub(name: str, split: str) -> Read:
     return _gather(_hub_rows(rows, name))
 
 
-Row = tuple[str, str, str | None, tuple[str, ...]]  # title, passage, question (None: a passage without any), answers
+# Title, passage, question (None: a passage without any), answers, the record's id (None: it has none).
+Row = tuple[str, str, str | None, tuple[str, ...], object]
 
 
 def _gather(rows: Iterable[Row]) -> Read:
     passages: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = {}
-    unanswerable = 0
-    for title, text, question, answers in rows:
+    counts, places = Counter[str](), dict[tuple[str, str, str, object], int]()
+    for title, text, question, answers, record in rows:
         questions = passages.setdefault((title, text), [])
-        if question is not None and answers:
+        if question is None:
+            continue
+        if not answers:
+            counts["unanswerable"] += 1
+            continue
+        place = places.setdefault((title, text, question, record), len(questions))
+        if record is None or place == len(questions):
             questions.append((question, answers))
-        elif question is not None:
-            unanswerable += 1
-    return Read(tuple(Passage(*key, tuple(questions)) for key, questions in passages.items()), unanswerable)
+        else:
+            counts["repeated"] += 1
+            questions[place] = (question, _distinct([*questions[place][1], *answers]))
+    found = tuple(Passage(*key, tuple(questions)) for key, questions in passages.items())
+    return Read(found, counts["unanswerable"], counts["repeated"])
 
 
 def _seal_rows(items: list[Any], where: str) -> Iterable[Row]:
     for number, item in enumerate(items):
         place = f"{where}: [{number}]"
-        title, text = text_of(item, "title", place, REMEDY), text_of(item, "context", place, REMEDY)
-        yield title, text, None, ()
+        named, text = _title(item, place), text_of(item, "context", place, REMEDY)
+        title = named or _untitled(text)
+        yield title, text, None, (), None
         for index, one in enumerate(_list(item, "questions", place)):
             at = f"{place}.questions[{index}]"
-            yield title, text, text_of(one, "question", at, REMEDY), (text_of(one, "answer", at, REMEDY),)
+            yield title, text, text_of(one, "question", at, REMEDY), (text_of(one, "answer", at, REMEDY),), None
 
 
 def _squad_rows(articles: list[Any], where: str) -> Iterable[Row]:
     for number, article in enumerate(articles):
         place = f"{where}[{number}]"
-        title = text_of(article, "title", place, REMEDY).replace("_", " ")
+        title = _title(article, place).replace("_", " ")
         for count, paragraph in enumerate(_list(article, "paragraphs", place)):
             at = f"{place}.paragraphs[{count}]"
             text = text_of(paragraph, "context", at, REMEDY)
-            yield title, text, None, ()
+            title = title or _untitled(text)
+            yield title, text, None, (), None
             for index, one in enumerate(_list(paragraph, "qas", at)):
                 spot = f"{at}.qas[{index}]"
-                answers = [text_of(answer, "text", f"{spot}.answers", REMEDY) for answer in _list(one, "answers", spot)]
-                impossible = bool(one.get("is_impossible", False))
-                yield title, text, text_of(one, "question", spot, REMEDY), () if impossible else _distinct(answers)
+                question = text_of(one, "question", spot, REMEDY)
+                answers = () if _is_impossible(one, spot) else _answers(_list(one, "answers", spot), spot)
+                yield title, text, question, answers, _record(one)
+
+
+def _title(item: Any, where: str) -> str:
+    """Its title, which may be empty."""
+    return (
+        ""
+        if isinstance(item, Mapping) and "title" in item and _is_empty(item["title"])
+        else text_of(item, "title", where, REMEDY)
+    )
+
+
+def _untitled(text: str) -> str:
+    """What stands for the title of an article without one: by the text of its first passage, and telling nothing."""
+    return UNTITLED + short_hash(text)[:6]
+
+
+def _record(item: Mapping[str, Any]) -> object:
+    """The id of a question, where it has one; a number and its digits are the same id."""
+    given = item.get("id")
+    return str(given) if isinstance(given, str | int) and str(given).strip() else None
+
+
+def _is_empty(value: object) -> bool:
+    """Nothing, blank, or not a number: an empty cell of a table that was written as JSON."""
+    return (
+        value is None or (isinstance(value, float) and isnan(value)) or (isinstance(value, str) and not value.strip())
+    )
+
+
+def _is_impossible(item: Any, where: str) -> bool:
+    """What the file says; where it says nothing, the answers decide. An unknown word is no answer to the question."""
+    said = item.get("is_impossible") if isinstance(item, Mapping) else None
+    if _is_empty(said):
+        return False
+    if said in (True, False):
+        return bool(said)
+    raise InputError(where, f"is_impossible = {shown(said)} is neither true nor false", REMEDY)
+
+
+def _answers(items: list[Any], where: str) -> tuple[str, ...]:
+    """The distinct texts; an empty one is how some files say that there is no answer. Offsets are not used."""
+    named = [item for item in items if not (isinstance(item, Mapping) and "text" in item and _is_empty(item["text"]))]
+    return _distinct(text_of(answer, "text", f"{where}.answers", REMEDY) for answer in named)
 
 
 def _hub_rows(rows: Iterable[Any], name: str) -> Iterable[Row]:
@@ -230,8 +304,12 @@ def _hub_rows(rows: Iterable[Any], name: str) -> Iterable[Row]:
         at = f"data set {name!r}, row {number}"
         if not isinstance(row, Mapping) or not isinstance(row.get("answers"), Mapping):
             raise InputError(at, "it has no answers", "the columns must be title, context, question and answers")
-        title, text = text_of(row, "title", at, REMEDY).replace("_", " "), text_of(row, "context", at, REMEDY)
-        yield title, text, text_of(row, "question", at, REMEDY), _distinct(row["answers"].get("text", ()))
+        text = text_of(row, "context", at, REMEDY)
+        title, texts = _title(row, at).replace("_", " ") or _untitled(text), row["answers"].get("text")
+        if not isinstance(texts, Sequence) or isinstance(texts, str):
+            raise InputError(at, f"answers.text = {shown(texts)} is not a list", "the hub's SQuAD has a list of texts")
+        answers = () if _is_impossible(row, at) else _answers([{"text": one} for one in texts], at)
+        yield title, text, text_of(row, "question", at, REMEDY), answers, _record(row)
 
 
 def _distinct(answers: Iterable[str]) -> tuple[str, ...]:

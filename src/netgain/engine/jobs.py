@@ -296,7 +296,7 @@ class Sampling:
             raise InputError(f"stop {self.stop!r}", "must be a tuple of texts, none of them empty")
 
 
-LocalKind = Literal["empty", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
+LocalKind = Literal["empty", "bad_prompt", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
 RemoteKind = Literal["unreachable", "server", "timeout", "malformed", "refused"]
 
 

@@ -242,7 +242,31 @@ def save_adapter(adapter: Adapter, folder: Path, base: str = "") -> None:
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-UNSUPPORTED = ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform")
+# Settings of PEFT's LoraConfig that change nothing about what a finished adapter with these weights does.
+IRRELEVANT = {
+    *("auto_mapping", "base_model_name_or_path", "peft_version", "revision", "task_type", "inference_mode"),
+    *("lora_dropout", "fan_in_fan_out", "megatron_core", "qalora_group_size", "eva_config", "layers_pattern"),
+}
+# How A and B began does not matter once they are saved, but for the ways that changed the base weights as well, which
+# PEFT does again whenever it loads the adapter (PiSSA, OLoRA, CorDA, LoftQ), or that freeze or rescale a factor.
+HARMLESS_BEGINNINGS = (True, False, "gaussian", "orthogonal", "eva")
+
+
+def _refused(config: dict[str, Any]) -> list[str]:
+    """The settings that a plain LoRA does not have, by an allow-list: one that nobody here knows is refused if it is
+    set, since it changes what the adapter does in a way that we would leave out."""
+    read = {"peft_type", "r", "lora_alpha", "target_modules", "bias", "init_lora_weights", *IRRELEVANT}
+    odd = [name for name, value in config.items() if name not in read and not _is_unset(value)]
+    if config.get("bias", "none") != "none":
+        odd.append("bias")
+    begun = config.get("init_lora_weights", True)
+    if not any(begun is way or (isinstance(begun, str) and begun.lower() == way) for way in HARMLESS_BEGINNINGS):
+        odd.append("init_lora_weights")
+    return [f"{name} = {json.dumps(config[name])[:40]}" for name in odd]
+
+
+def _is_unset(value: object) -> bool:
+    return value is None or value is False or value in ([], {}, "")  # 0 is a layer's number
 
 
 def read_config(folder: Path) -> tuple[int, float, tuple[str, ...]]:
@@ -258,11 +282,14 @@ def read_config(folder: Path) -> tuple[int, float, tuple[str, ...]]:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(str(path), f"is no PEFT adapter configuration ({error})") from error
-    odd = [name for name in UNSUPPORTED if config.get(name)]
-    if kind != "LORA" or odd or config.get("bias", "none") != "none" or not isinstance(names, list):
-        raise InputError(
-            str(path), f"only plain LoRA with a list of target modules is read, not {kind} {' '.join(odd)}"
-        )
+    odd = _refused(config) if kind == "LORA" else [f"peft_type = {kind!r}"]
+    if not isinstance(names, list):
+        odd.append(f"target_modules = {names!r}, which is no list")
+    if odd:
+        problem = f"only plain LoRA with a list of target modules is read, not {', '.join(odd)}"
+        begun = any(name.startswith("init_lora_weights") for name in odd)
+        remedy = "save it with PEFT's path_initial_model_for_weight_conversion, " if begun else ""
+        raise InputError(str(path), problem, f"{remedy}{'or ' if begun else ''}merge it and load the result as a model")
     return rank, alpha, tuple(sorted(str(name) for name in names))
 
 

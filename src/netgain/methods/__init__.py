@@ -7,7 +7,7 @@ from netgain.domains.problem import EditFormat, Material, Problem, Question
 from netgain.exam.exam import Answerer
 from netgain.methods.edit_rewards import Context
 from netgain.methods.fitting import Inner, Outer, fit, fit_with_charges, merge_quote, merged, train
-from netgain.methods.method import Desk, Learned, Method, Settings, Teacher
+from netgain.methods.method import Desk, Learned, Learning, Method, Settings, Teacher
 from netgain.methods.paraphrase import paraphrases, sentences
 from netgain.methods.seal import LoopSettings, outer_loop
 from netgain.methods.selection import advantages, best, halving, uniform
@@ -27,6 +27,7 @@ __all__ = [
     "EditFormat",
     "Inner",
     "Learned",
+    "Learning",
     "LoopSettings",
     "Material",
     "Method",

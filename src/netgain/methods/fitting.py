@@ -15,7 +15,7 @@ from pydantic import Field
 
 from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
-from netgain.methods.method import Desk, Settings
+from netgain.methods.method import Desk, Learning, Settings
 from netgain.model.metered import Model, Tuned
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
@@ -47,8 +47,11 @@ class Inner(Settings):
     search: ClassVar[dict[str, tuple[Any, ...]]] = {"learning_rate": (1e-3, 3e-4, 2e-3, 5e-4, 1e-4)}
 
 
-class Outer(Inner):
-    """How a method that learns trains in ``learn``: SEAL's outer fine-tuning by default (its ``train_SFT.sh``)."""
+class Outer(Inner, Learning):
+    """How a method that learns trains in ``learn``: SEAL's outer fine-tuning by default (its ``train_SFT.sh``).
+
+    ``outer_epochs`` None trains until the investment (or a round's part of it) is used.
+    """
 
     outer_rank: Count = 64
     outer_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 128.0
@@ -128,14 +131,14 @@ def allowance(desk: Desk, share: float = 1.0, spare: float = 0.0) -> dict[Curren
 
 def filled(desk: Desk, request: Training, amounts: Mapping[Currency, float], most: int | None = None) -> Training:
     """The same training for as long as these amounts allow: whole steps, up to ``most`` epochs, then part of one."""
-    request = with_job(request, epochs=most or _epochs(desk, request, amounts))
+    request = with_job(request, epochs=most or epochs_within(desk, request, amounts))
     steps = desk.model.steps_within(request, amounts)
     cut = with_job(request, max_steps=steps)
     following = next(islice(request.job.steps(), steps, None), ())
     return _closed(desk, cut, request.job.sequences[following[0]], amounts) if following else cut
 
 
-def _epochs(desk: Desk, request: Training, amounts: Mapping[Currency, float]) -> int:
+def epochs_within(desk: Desk, request: Training, amounts: Mapping[Currency, float]) -> int:
     """More epochs than can be paid for, though not many more."""
     (once,) = desk.model.quote([with_job(request, epochs=1)])
     costs = ((once.amount(name), amount) for name, amount in amounts.items())

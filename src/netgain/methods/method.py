@@ -9,9 +9,9 @@ the exam. Both are programs in steps (:mod:`netgain.model.program`): ``yield fro
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, final
+from typing import Annotated, Any, ClassVar, Self, final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from netgain.domains.problem import Material, Problem, Prompts
 from netgain.exam.exam import Answerer, Grader
@@ -83,6 +83,15 @@ class Settings(BaseModel):
     search: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
 
+class Learning(Settings):
+    """Base of the settings of every method that learns first, beside what else it derives from.
+
+    ``split`` is the share of the arm's total that it invests; the rest is what it adapts with.
+    """
+
+    split: Annotated[float, Field(ge=0.02, le=0.95)] = 0.5
+
+
 _AnySettings = Settings  # within Method the name means the class's own attribute
 
 
@@ -90,14 +99,21 @@ class Method(ABC):
     """Base of all methods: set ``role`` and ``Settings`` in the class and fill in ``adapt``.
 
     Annotate ``settings`` with the same class as ``Settings``, and type checkers know its fields. ``presets`` are named
-    sets of settings, such as a paper's. A method that invests first sets ``learns = True`` and fills in ``learn``. The
-    first line of the docstring is what ``netgain list methods`` prints.
+    sets of settings, such as a paper's. A method that invests first sets ``learns = True``, derives its settings from
+    :class:`Learning` as well and fills in ``learn``. The first line of the docstring is what ``netgain list methods``
+    prints.
     """
 
     role: ClassVar[Role]
     Settings: ClassVar[type[Settings]] = Settings
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     learns: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if cls.learns and not issubclass(cls.Settings, Learning):
+            wanted = f"derive {cls.Settings.__name__} from netgain.methods.Learning, which has split"
+            raise TypeError(f"{cls.__name__} learns, and its settings do not say how much it invests: {wanted}")
 
     def __init__(self, settings: _AnySettings | None = None) -> None:
         chosen = self.Settings() if settings is None else settings

@@ -1,14 +1,22 @@
-"""Rejection: the best of several edits, by questions that the model asks itself. There is no outer loop.
+"""Rejection: more is written at adaptation than is trained on, without labels and without an outer loop.
 
-No questions are given at adaptation, so the model writes its own, with answers, about the passage. Half of them join
-the training texts; the others are held out. Each candidate is trained on for a while, and its score is how likely that
-makes the held-out answers (mean log-likelihood of an answer, closed book). The best is trained on with all that is
-left. Questions, candidates, their trainings and their scores are paid from the same budget; those that lose are marked
-as discarded. Where the model wrote no question, the first candidate is taken and nothing is tried.
+Of edits (:class:`Rejection`), by questions that the model asks itself. No questions are given at adaptation, so the
+model writes its own, with answers, about the passage. Half of them join the training texts; the others are held out.
+Each candidate is trained on for a while, and its score is how likely that makes the held-out answers (mean
+log-likelihood of an answer, closed book). The best is trained on with all that is left. Questions, candidates, their
+trainings and their scores are paid from the same budget; those that lose are marked as discarded. Where the model wrote
+no question, the first candidate is taken and nothing is tried.
+
+Of training sequences (:class:`SelfConsistency`), by agreement: what several texts of one passage say in the same words
+is kept (after Wang et al. 2022, arXiv 2203.11171, who vote on answers). Counting takes no compute, so all of the budget
+goes to writing and training; ranking by the model's own likelihood would take a pass over the passage for every line.
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, final
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
@@ -17,12 +25,14 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
-from netgain.methods.synthetic import SyntheticSettings
-from netgain.methods.writing import Pair, SelfEdit, asks, find_format, own_questions, passages, write
+from netgain.methods.synthetic import PRESETS, SyntheticSettings
+from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, passages, propose, texts_of, write
 from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
 LOST = "lost: another candidate made the held-out answers likelier"
+ALONE = "lost: no other text said any of it"
+_BESIDE_WORDS = re.compile(r"[\W_]+")
 
 
 @final
@@ -51,10 +61,9 @@ class Rejection(Method):
         settings = self.settings
         pairs = yield from own_questions(desk.at("questions"), materials, settings.asking, settings.questions)
         trained, held_out = pairs[::2], pairs[1::2]
-        form = find_format(desk, settings.format)
         written = yield from write(
             desk.at("candidates"),
-            asks(materials, form, settings.candidates * settings.edits),
+            asks(materials, settings.formats(desk), settings.candidates * settings.edits),
             temperature=settings.temperature,
             top_p=settings.top_p,
             share=0.4,
@@ -105,3 +114,65 @@ def _texts(edits: Sequence[SelfEdit]) -> list[str]:
 
 def _charges(candidates: Sequence[Sequence[SelfEdit]]) -> list[int]:
     return [row for edits in candidates for edit in edits for row in edit.charges]
+
+
+@final
+class SelfConsistencySettings(SyntheticSettings):
+    """A sequence is trained on where at least ``agree`` of its passage's ``edits`` texts have it.
+
+    They are compared by their words alone, whatever their case and punctuation.
+    """
+
+    edits: Count = 8
+    agree: Annotated[int, Field(ge=2, le=1000)] = 2
+
+
+@final
+class SelfConsistency(Method):
+    """Writes many edits and trains on what several of them say alike, with the passage beside it."""
+
+    role: ClassVar[Role] = Role.SYNTHETIC
+    Settings = SelfConsistencySettings
+    settings: SelfConsistencySettings
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+
+    def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+        """Write, count, and train on what is left; a text of which nothing is left is discarded."""
+        settings = self.settings
+        edits = yield from propose(
+            desk,
+            materials,
+            settings.formats(desk),
+            settings.edits,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+        )
+        kept = [
+            edit
+            for material in materials
+            for edit in agreeing([e for e in edits if e.ask.material == material], settings.agree)
+        ]
+        used = {row for edit in kept for row in edit.charges}
+        discard(desk, [row for edit in edits for row in edit.charges if row not in used], ALONE)
+        return (yield from fit(desk, texts_of(desk, materials, kept, settings.with_passage), settings))
+
+
+def agreeing(edits: Sequence[SelfEdit], least: int) -> list[SelfEdit]:
+    """One passage's edits with only those sequences that ``least`` of them have; those left with none are left out.
+
+    Where no sequence is had by so many, those that the most edits have are taken: of a single edit, all.
+    """
+    said = [[_words(text) for text in edit.texts] for edit in edits]
+    counts = Counter(text for texts in said for text in set(texts))
+    least = min(least, max(counts.values(), default=0))
+    kept = [
+        replace(
+            edit, texts=tuple(text for text, words in zip(edit.texts, texts, strict=True) if counts[words] >= least)
+        )
+        for edit, texts in zip(edits, said, strict=True)
+    ]
+    return [edit for edit in kept if edit.texts]
+
+
+def _words(text: str) -> str:
+    return _BESIDE_WORDS.sub(" ", text.casefold()).strip()

@@ -17,34 +17,31 @@ learning every edit that helps (``keep: positive``, against the accuracy without
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, count, islice
-from typing import Annotated, Any, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, Self, final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from netgain.domains.problem import Material, Problem
-from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import Context, context_quote, evaluate, evaluate_again, reward_run
-from netgain.methods.fitting import ROUNDING, SEVEN, Count, Inner, Outer, Rate, job_of, merge_quote, merged, train
+from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, merged
 from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.policy import UNLIMITED, fit_policy, policy_bound, policy_cost
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
-from netgain.methods.writing import SelfEdit, asks, find_format, texts_of, write
+from netgain.methods.writing import SelfEdit, asks, texts_of, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps
-from netgain.model.requests import Train
 from netgain.records.claim import Role
-from netgain.records.cost import Purpose
 from netgain.streams import stream
 
 LOST = "lost: the outer loop did not keep it"
 CAUTION = 1.05  # later contexts may be longer; without slack a whole wave is refused
 SLACK = 1.02  # further repeats may change which edits are kept, and those may be longer
-UNLIMITED = float("inf")
 
 # -- settings
 
@@ -84,14 +81,22 @@ class SealSettings(LoopSettings):
 
     ``reward``    the published rule: ``candidates`` edits, each evaluated ``repeats`` times, the best mean kept
     ``random``    the same work, rewards measured and paid for; which edit is kept is drawn at random
+    ``unpaid``    no reward is measured; the edit that is kept is drawn at random, and what rewards would have taken
+                  pays for more contexts
     ``adaptive``  as many evaluations (``candidates`` x ``repeats``), spent by successive halving with shrinkage over
                   ``wide`` edits; ``reliability`` is that of one evaluation (ICC(1,1)), see ``selection.py``
     """
 
-    select: Literal["reward", "random", "adaptive"] = "reward"
+    select: Literal["reward", "random", "unpaid", "adaptive"] = "reward"
     keep: Literal["best", "positive"] = "best"
     wide: Count = 8
     reliability: Annotated[float, Field(gt=0, lt=1)] = RELIABILITY
+
+    @model_validator(mode="after")
+    def _rewarded(self) -> Self:
+        if self.select == "unpaid" and self.keep == "positive":
+            raise ValueError("select: unpaid measures no reward by which keep: positive could choose; write keep: best")
+        return self
 
 
 _LOOP = {
@@ -126,6 +131,7 @@ class Seal(Method):
         "seal-v1-cpt": {**_LOOP, "learning_rate": 1e-3, "batch_size": 1, "max_epochs": 3, "edits": 5},
         "seal-v2": {**_LOOP, "kind": "full", "learning_rate": 1e-5, "batch_size": 8, "max_epochs": 3, "edits": 5},
         "random": {"select": "random"},
+        "unpaid": {"select": "unpaid", "candidates": 1},
         "adaptive": {"select": "adaptive"},
     }
 
@@ -134,13 +140,14 @@ class Seal(Method):
         settings = self.settings
         adaptive = settings.select == "adaptive"
         evaluations = settings.candidates * settings.repeats
+        rule = halving(evaluations, settings.reliability) if adaptive else uniform(settings.repeats)
         return (
             yield from outer_loop(
                 desk,
                 problems,
                 settings,
                 candidates=settings.wide if adaptive else settings.candidates,
-                rule=halving(evaluations, settings.reliability) if adaptive else uniform(settings.repeats),
+                rule=None if settings.select == "unpaid" else rule,
                 keep=self._keep,
                 baseline=settings.keep == "positive",
             )
@@ -155,7 +162,7 @@ class Seal(Method):
         else:
             scores = context.tally.scores(reliability)
             kept = [edit for edit, score in enumerate(scores) if score > (context.baseline or 0.0)]
-        if settings.select != "random":
+        if settings.select not in ("random", "unpaid"):
             return kept
         lot = stream(desk.draw("lot", context.name), "keep").permutation(len(context.edits))
         return sorted(int(edit) for edit in lot[: len(kept)])
@@ -178,9 +185,14 @@ class _Loop:
 
     settings: LoopSettings
     candidates: int
-    rule: Rule
+    rule: Rule | None
     keep: Keep
     baseline: bool
+
+    @property
+    def evaluations(self) -> int:
+        """About how many evaluations a context takes."""
+        return self.candidates * self.settings.repeats if self.rule else 0
 
     def kept(self, desk: Desk, contexts: Sequence[Context]) -> list[tuple[Context, int]]:
         """The edits to fine-tune on if these contexts were all."""
@@ -193,13 +205,14 @@ def outer_loop(
     settings: LoopSettings,
     *,
     candidates: int,
-    rule: Rule,
+    rule: Rule | None,
     keep: Keep,
     baseline: bool = False,
 ) -> Steps[Model]:
     """All rounds of an outer loop, on the desk's account; the model after them.
 
     ``candidates`` edits are written about each context and evaluated as ``rule`` says; ``keep`` chooses among them.
+    Without a rule no reward is measured, and the money goes to more contexts.
     With ``baseline`` each context's accuracy without any edit is measured first. The investment is split evenly over
     the rounds; a round takes up contexts as long as its part lasts. Raises InputError where that is not even one.
     """
@@ -227,33 +240,40 @@ def _round(
 ) -> Steps[Model]:
     """One round on at most ``most`` contexts, which leaves ``later`` on the account; the model with its policy merged.
 
-    Without ``most`` the round is to use up its money: what does not pay for another context buys further repeats.
+    Without ``most`` the round is to use up its money: what does not pay for another context buys further repeats, where
+    there are any.
     """
     settings, outer = loop.settings, loop.settings.outer()
     contexts = yield from _gather(desk, loop, upcoming, most, later)  # 1. propose, 2. evaluate
-    if most is None:
+    if most is None and loop.rule:
         fine_tuning = SLACK * policy_cost(desk, _edits(loop.kept(desk, contexts)), outer)
         yield from evaluate_again(desk, contexts, settings.reward_training(), later + fine_tuning)
     kept = loop.kept(desk, contexts)  # 3. select
-    name, form = "/".join(desk.names), find_format(desk, settings.format).name
-    run = reward_run(name, form, number, contexts, settings.repeats, settings.reward_training(), len(kept))
-    desk.note("rewards", run.model_dump(mode="json"))
+    if loop.rule:
+        name, inner = "/".join(desk.names), settings.reward_training()
+        run = reward_run(name, settings.prompt(desk), number, contexts, settings.repeats, inner, len(kept))
+        desk.note("rewards", run.model_dump(mode="json"))
+    else:
+        desk.note("no rewards", {"round": number, "contexts": len(contexts), "kept": len(kept)})
     _discard_losers(desk, contexts, kept)
     trained = yield from fit_policy(desk, _edits(kept), outer, later)  # 4. fine-tune
     return (yield from merged(desk, trained))  # 5. merge
 
 
 def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None, later: float) -> Steps[list[Context]]:
-    """Contexts with their rewards, wave after wave (each one batch), until ``most`` or the round's money is reached.
+    """Contexts with their rewards, if any, wave after wave (one batch each), until ``most`` or the round's money is up.
 
     Nobody knows what a context costs before its edits are written, so the first wave goes by an upper bound and every
     other by the average so far. What fine-tuning on the edits gathered so far would take is kept back.
     """
     settings, outer, start = loop.settings, loop.settings.outer(), desk.left()
-    form, evaluations = find_format(desk, settings.format), loop.candidates * settings.repeats
     first = next(upcoming)
     upcoming = chain([first], upcoming)
-    price = context_quote(desk, first[1], form, settings.reward_training(), loop.candidates, evaluations)
+    price = max(
+        context_quote(desk, first[1], form, settings.reward_training(), loop.candidates, loop.evaluations)
+        + (0.0 if loop.rule else loop.candidates * policy_bound(desk, first[1].material, form, outer))
+        for form in settings.formats(desk)
+    )  # beside rewards, fine-tuning on what is kept is nothing; without them it is most of what there is to pay
     contexts, taken, fine_tuning = list[Context](), 0, 0.0
     while most is None or taken < most:
         money = desk.left() - later - fine_tuning
@@ -277,14 +297,21 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
 
 
 def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> Steps[list[Context]]:
-    """Edits and rewards of these contexts. One without any evaluation is left out, and what it cost is discarded."""
+    """Edits and rewards of these contexts. One without any evaluation is left out, and what it cost is discarded.
+
+    Without a rule one without any edit is left out.
+    """
     settings = loop.settings
-    form = find_format(desk, settings.format)
+    forms = settings.formats(desk)
     baselines: list[float | None] = [None] * len(chosen)
     if loop.baseline:
         marked = yield from examine(desk, [(Answerer(model=desk.model), problem) for _, problem in chosen])
         baselines = [accuracy(marks) for marks in marked]
-    requested = [one for _, problem in chosen for one in asks([problem.material], form, loop.candidates)]
+    requested = [
+        one
+        for turn, (_, problem) in enumerate(chosen)  # each begins with another format, so that all of them have a turn
+        for one in asks([problem.material], [*forms[turn % len(forms) :], *forms[: turn % len(forms)]], loop.candidates)
+    ]
     left = desk.left()
     share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left
     written = yield from write(
@@ -296,6 +323,8 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
         edits = [edit for edit in own if edit is not None]
         texts = [texts_of(desk, [problem.material], [edit], settings.with_passage) for edit in edits]
         contexts.append(Context(name, problem, edits, texts, baseline))
+    if loop.rule is None:
+        return [context for context in contexts if context.edits]
     yield from evaluate(desk, contexts, loop.rule, settings.reward_training(), reserved)
     unpaid = [context for context in contexts if not any(context.tally.counts())]
     discard(desk, [row for context in unpaid for rows in context.charges for row in rows], "could not be evaluated")
@@ -316,50 +345,3 @@ def _discard_losers(desk: Desk, contexts: Sequence[Context], kept: Sequence[tupl
 
 def _edits(kept: Sequence[tuple[Context, int]]) -> list[SelfEdit]:
     return [context.edits[edit] for context, edit in kept]
-
-
-# -- fine-tuning the policy
-
-
-def policy_job(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> InnerLoopJob:
-    """The training of the policy's adapter: prompts with the edits that were kept, with loss on the edits only.
-
-    Every edit ends in the token that ends an answer, where one is known: the policy has to learn when to stop.
-    """
-    ends = desk.model.ends[:1]
-    prompts = [desk.model.tokenize(edit.ask.format.prompt(edit.ask.material)) for edit in kept]
-    edits = [(*desk.model.tokenize(edit.raw, special=False), *ends) for edit in kept]
-    pairs = [(prompt, edit) for prompt, edit in zip(prompts, edits, strict=True) if edit]
-    return replace(
-        job_of(desk.at("policy"), (), settings, epochs=settings.max_epochs or 1),
-        sequences=[(prompt + edit)[: settings.max_length] for prompt, edit in pairs],
-        loss_masks=[((False,) * len(prompt) + (True,) * len(edit))[: settings.max_length] for prompt, edit in pairs],
-    )
-
-
-def policy_cost(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> float:
-    """An upper bound on fine-tuning the policy and merging its adapter, in the trial's currency."""
-    request = Train(account=desk.pay(Purpose.LEARN), job=policy_job(desk, kept, settings))
-    trained = desk.model.quote([request])[0].amount(desk.currency) or 0.0
-    return trained + merge_quote(desk, settings)
-
-
-def fit_policy(desk: Desk, kept: Sequence[SelfEdit], settings: Inner, reserved: float) -> Steps[Answerer]:
-    """Fine-tune on these edits as far as the account pays for it, with ``reserved`` and the merging left over.
-
-    Without an edit, or where training fails, the policy stays as it is; the journal then says so.
-    """
-    job = policy_job(desk, kept, settings)
-    money = desk.left() - reserved - merge_quote(desk, settings)
-    if money < UNLIMITED and job.sequences:
-        amounts = {desk.currency: max(0.0, money) * (1 - ROUNDING)}
-        steps = desk.model.steps_within(Train(account=desk.pay(Purpose.LEARN), job=job), amounts)
-        job = replace(job, max_steps=steps)
-    if not job.total_steps:
-        desk.note("the policy stays as it is", {"kept": len(kept)})
-        return Answerer(model=desk.model)
-    (result,) = yield from train(desk, [job], Purpose.LEARN)
-    if result.failure is not None or result.product is None:
-        desk.note("the policy stays as it is", {"failed": str(result.failure)})
-        return Answerer(model=desk.model)
-    return Answerer(model=desk.model, adapter=result.product.adapter)

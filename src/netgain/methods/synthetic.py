@@ -1,11 +1,11 @@
 """Synthetic: the model's own self-edits, unselected. SEAL's inner loop without its outer loop (round 0)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, Self, final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from netgain.domains.problem import Material
+from netgain.domains.problem import EditFormat, Material
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method
@@ -17,20 +17,39 @@ FORMATS = (
     *("implications", "implications-long", "implications-very-long", "rewrite", "self-qa", "no-prompt"),
     "implications-cot",
 )
-PRESETS: dict[str, dict[str, Any]] = {name: {"format": name} for name in FORMATS}
+MIXED = "mixed"
+PRESETS: dict[str, dict[str, Any]] = {name: {"format": name} for name in (*FORMATS, MIXED)}
 
 
 class SyntheticSettings(Inner):
     """``format`` is one of the domain's edit formats (empty: its default), ``edits`` how many texts for each passage.
 
-    ``with_passage`` trains on the passage beside them.
+    With ``mixed`` each text of a passage is in the next of the formats that ``mix`` lists, in turn (empty: all that the
+    domain has). ``with_passage`` trains on the passage beside the edits.
     """
 
     format: str = ""
+    mix: tuple[str, ...] = ()
     edits: Count = 1
     with_passage: bool = True
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+
+    @model_validator(mode="after")
+    def _mixes_what_is_mixed(self) -> Self:
+        if self.mix and self.format != MIXED:
+            raise ValueError(f"mix lists formats for format: {MIXED}, and format is {self.format!r}")
+        return self
+
+    def formats(self, desk: Desk) -> list[EditFormat]:
+        """The domain's formats that are written in: one, unless they are mixed. Raises InputError for one it lacks."""
+        if self.format != MIXED:
+            return [find_format(desk, self.format)]
+        return [find_format(desk, name) for name in self.mix or desk.prompts.formats]
+
+    def prompt(self, desk: Desk) -> str:
+        """What they are called in a record."""
+        return MIXED if self.format == MIXED else self.formats(desk)[0].name
 
 
 @final
@@ -55,7 +74,7 @@ def write_and_fit(desk: Desk, materials: Sequence[Material], settings: Synthetic
     edits = yield from propose(
         desk,
         materials,
-        find_format(desk, settings.format),
+        settings.formats(desk),
         settings.edits,
         temperature=settings.temperature,
         top_p=settings.top_p,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, cycle, islice
 from typing import final
 
 from netgain.domains.edits import begun, sequences
@@ -15,6 +15,7 @@ from netgain.model.requests import Answered, Generate, Prompt, Result
 from netgain.records.cost import Purpose
 
 SHORTEST = 8  # tokens; a text that has to be shorter is not worth its prompt
+Forms = EditFormat | Sequence[EditFormat]
 REJECTED = "rejected: nothing that could be trained on"
 _PAIR = re.compile(
     r"^\s*(?:question|q)\s*\d*\s*[:.]\s*(?P<question>.+?)\s*(?:\n\s*|\s)(?:answer|a)\s*\d*\s*[:.]\s*(?P<answer>\S.*?)\s*$",
@@ -52,15 +53,19 @@ def find_format(desk: Desk, name: str) -> EditFormat:
     return formats[chosen]
 
 
-def asks(materials: Sequence[Material], form: EditFormat, count: int) -> list[Ask]:
-    """``count`` texts for each material: the first of every material, then the second, and so on."""
-    return [Ask(material, form, form.prompt(material)) for _ in range(count) for material in materials]
+def asks(materials: Sequence[Material], form: Forms, count: int) -> list[Ask]:
+    """``count`` texts for each material: the first of every material, then the second, and so on.
+
+    Given several formats, each text of a material is in the next of them, in turn.
+    """
+    turns = cycle([form] if isinstance(form, EditFormat) else form)
+    return [Ask(material, one, one.prompt(material)) for one in islice(turns, count) for material in materials]
 
 
 def propose(
     desk: Desk,
     materials: Sequence[Material],
-    form: EditFormat,
+    form: Forms,
     count: int,
     *,
     temperature: float = 1.0,
@@ -68,7 +73,10 @@ def propose(
     purpose: Purpose = Purpose.PROPOSE,
     share: float = 0.5,
 ) -> Steps[list[SelfEdit]]:
-    """Up to ``count`` edits of each material, as many as ``share`` of what is left can pay for, by :func:`write`."""
+    """Up to ``count`` edits of each material, in turn where there are several formats, by :func:`write`.
+
+    As many as ``share`` of what is left can pay for.
+    """
     written = yield from write(
         desk, asks(materials, form, count), temperature=temperature, top_p=top_p, purpose=purpose, share=share
     )

@@ -14,7 +14,6 @@ from netgain.errors import InputError
 from netgain.metering.account import Reservation
 from netgain.metering.price import (
     HEAD,
-    OPTIMIZER_FLOPS_PER_WEIGHT,
     Full,
     Lora,
     Training,
@@ -44,7 +43,7 @@ class Setup:
     """The adapter that runs beside the weights (None: none) and what is trained (None: nothing).
 
     ``formula`` is False where the price list does not describe it: then passes are priced by the profiler
-    (:mod:`netgain.model.profiled`), and ``trained`` is the number of trained weights, of all kinds.
+    (:mod:`netgain.model.profiled`), and ``trained`` is the number of trained weights.
     """
 
     adapter: Lora | None
@@ -272,6 +271,7 @@ class Call:
     late: bool = False
     backwards: int = 0
     updates: int = 0
+    update_flops: float = 0.0
     embedded: Tensor | None = None
     loss: Tensor | None = None
     probes: list[Tensor] = field(default_factory=list)
@@ -338,7 +338,7 @@ class CallPrices:
         return replace(cost, flops=_counts(work, rows, passes).flops(price.forward))
 
     def quote(self, call: Call) -> Cost:
-        """A bound on a call: logits everywhere; with a gradient, all back-propagated, repeated, and one update."""
+        """A bound on a call, its update apart: logits everywhere; with a gradient, all back-propagated, repeated."""
         positions = float(call.rows * call.columns)
         whole = replace(call, heads=positions)
         forward = self._forward(whole)
@@ -346,31 +346,21 @@ class CallPrices:
             return forward
         if call.price is None and call.setup.training is not None:
             training = replace(call.setup.training, to_embedding=True)
-            cost = training_cost(self.shape, whole.work() + Work(training=positions, updates=1), training)
+            cost = training_cost(self.shape, whole.work() + Work(training=positions), training)
             return replace(cost, flops=_flops(cost) + _flops(forward))
         # A product has at most two in the backward pass, and is formed again at most once.
-        cost = replace(forward, flops=4 * _flops(forward), tokens_training=positions, updates=1.0)
-        return replace(cost, flops=_flops(cost) + _flops(self.update(call.setup)))
+        return replace(forward, flops=4 * _flops(forward), tokens_training=positions)
 
     def cost(self, call: Call) -> Cost:
         """What a call took. Training tokens are unknown if the loss was formed outside the model."""
         cost = replace(Cost.zero() if call.late else self._forward(call), **OPEN)
         for _ in range(call.backwards):
             cost += self.backward(call)
-        for _ in range(call.updates):
-            cost += self.update(call.setup)
-        return cost
+        return replace(cost, updates=float(call.updates), flops=_flops(cost) + call.update_flops)
 
     def _forward(self, call: Call) -> Cost:
         cost = forward_cost(self.shape, call.work(), call.setup.adapter)
         return cost if call.price is None else replace(cost, flops=call.counts().flops(call.price.forward))
-
-    def update(self, setup: Setup) -> Cost:
-        """One optimizer step."""
-        cost = replace(Cost.zero(), updates=1.0, flops=float(OPTIMIZER_FLOPS_PER_WEIGHT * setup.trained))
-        if setup.training is not None:
-            cost = training_cost(self.shape, Work(updates=1), setup.training)
-        return replace(cost if setup.trains else Cost.zero(), **OPEN)
 
     def backward(self, call: Call) -> Cost:
         """One backward pass, with what it computes again. Its positions were counted with the forward pass."""

@@ -52,7 +52,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "float32",
     chat: Chat = "auto",
-    attention: str = "sdpa",
+    attention: str = "auto",
     engine: Literal["auto", "hooks", "planned"] = "auto",
     resident: int = 16,
     rows: int = 80,
@@ -66,7 +66,8 @@ def load_model(
 
     ``chat`` says how conversations become text: by the tokenizer's ``template``, as a ``base`` prompt (the contents one
     below the other, with a blank line between them), or by the template where there is one (``auto``); texts are
-    always continued as they stand. ``engine`` chooses how adapters are trained and answer; up to ``resident`` adapters
+    always continued as they stand. ``attention`` is one of transformers' implementations; ``auto`` is sdpa where the
+    architecture has it, else eager. ``engine`` chooses how adapters are trained and answer; up to ``resident`` adapters
     are trained at a time in packs of up to ``positions`` tokens, and up to ``rows`` prompts are answered at a time.
     ``shape`` prices an architecture that has no price formulas of its own.
 
@@ -152,7 +153,8 @@ class _HuggingFace:
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         """Upper bounds, from lengths alone."""
         longest = max((self._longest(request.job) for request in requests if isinstance(request, Train)), default=0)
-        found: dict[int, tuple[Part, ...]] = {
+        broken = self._broken(requests)
+        found: dict[int, tuple[Part, ...]] = dict.fromkeys(broken, ()) | {
             place: self._train_bound(request.job, longest)
             for place, request in enumerate(requests)
             if isinstance(request, Train)
@@ -162,7 +164,7 @@ class _HuggingFace:
                 found[place] = self._full_bound(request.job)
             elif isinstance(request, Merge):
                 found[place] = (self._merging(request.adapter),)
-        for places, lora, _ in self._groups(requests):
+        for places, lora, _ in self._groups(requests, broken):
             for place, work in zip(places, self._bounds([requests[i] for i in places]), strict=True):
                 found[place] = (Part(work, adapter=lora),)
         return [found[place] for place in range(len(requests))]
@@ -245,7 +247,10 @@ class _HuggingFace:
                 yield self._train_full(place, request)
             elif isinstance(request, Merge):
                 yield self._merge(place, request.adapter)
-        for places, lora, adapters in self._groups(requests):
+        broken = self._broken(requests)
+        for place, failure in broken.items():
+            yield Done(place, None, (), failure)
+        for places, lora, adapters in self._groups(requests, broken):
             chosen = [requests[place] for place in places]
             if isinstance(chosen[0], Score):
                 yield from self._score(places, [r for r in chosen if isinstance(r, Score)], lora, adapters)
@@ -297,11 +302,24 @@ class _HuggingFace:
             part = Part(likelihood.work, adapter=lora)
             yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
 
-    def _groups(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Lora | None, list[LoraAdapter]]]:
+    def _broken(self, requests: Sequence[Request]) -> dict[int, Failure]:
+        """The requests whose texts cannot become tokens, by place, and why."""
+        found = {}
+        for place, request in enumerate(requests):
+            if isinstance(request, Generate | Score):
+                follows = request.continuation if isinstance(request, Score) else ""
+                failure = self._texts.problem(request.prompt, follows if isinstance(follows, str) else "")
+                if failure is not None:
+                    found[place] = failure
+        return found
+
+    def _groups(
+        self, requests: Sequence[Request], broken: Mapping[int, Failure]
+    ) -> Iterator[tuple[list[int], Lora | None, list[LoraAdapter]]]:
         """Places of the requests whose adapters have one layout (or none), that adapter's price, and the adapters."""
         found: dict[Layout | None, list[int]] = {}
         for place, request in enumerate(requests):
-            if isinstance(request, Generate | Score):
+            if isinstance(request, Generate | Score) and place not in broken:
                 adapter = self._own(request.adapter)
                 found.setdefault(adapter.layout if adapter else None, []).append(place)
         for layout, places in found.items():
@@ -336,9 +354,10 @@ class _HuggingFace:
         )
 
     def _continuation(self, request: Score, index: int | None) -> ScoreRequest:
-        wanted = request.continuation
-        tokens = self.tokenize(wanted, special=False) if isinstance(wanted, str) else wanted
-        return ScoreRequest(self._texts.prompt(request.prompt), tokens, None if request.adapter is None else index)
+        wanted, adapter = request.continuation, None if request.adapter is None else index
+        if isinstance(wanted, str):
+            return ScoreRequest(*self._texts.continuation(request.prompt, wanted), adapter)
+        return ScoreRequest(self._texts.prompt(request.prompt), wanted, adapter)
 
     def _answered(self, request: Generate, answer: Decoded) -> Answered:
         text = self._texts.text([token for token in answer.tokens if token not in self._texts.ends])

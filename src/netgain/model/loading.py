@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
 from netgain.errors import InputError, nearest
@@ -69,7 +69,8 @@ def load_parts(
     where = str(place) if local else str(source)
     common: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     config = _attempt(where, lambda: AutoConfig.from_pretrained(source, **common))
-    weights = common | {"use_safetensors": None if allow_pickle else True, "attn_implementation": attention}
+    chosen = None if attention == "auto" else attention  # transformers then takes sdpa where the architecture has it
+    weights = common | {"use_safetensors": None if allow_pickle else True, "attn_implementation": chosen}
     model: Any = _attempt(
         where, lambda: AutoModelForCausalLM.from_pretrained(source, config=config, dtype=_dtype(dtype), **weights)
     )
@@ -114,7 +115,8 @@ def _attempt(where: str, load: Callable[[], T]) -> T:
             raise InputError(
                 where, "it has no weights as safetensors", "convert them, or pass allow_pickle=True"
             ) from problem
-        raise InputError(where, f"it cannot be loaded as a causal language model ({text[:300]})") from problem
+        remedy = "attention auto takes what it has" if "attn_implementation" in text else ""
+        raise InputError(where, f"it cannot be loaded as a causal language model ({text})", remedy) from problem
 
 
 def _refuse_pickles(folder: Path) -> None:
@@ -158,6 +160,21 @@ class Texts:
             raise InputError(f"chat {chat!r}", f"the tokenizer of {loaded.name} has no template", "use base")
         self._templated = templated and chat != "base"
         self.ends = _ends(loaded)
+        self._behind = self._marks_behind()
+
+    def problem(self, prompt: Prompt, continuation: str = "") -> Failure | None:
+        """Why a prompt, or what follows it, cannot become tokens: a template may refuse a conversation."""
+        try:
+            text = self.rendered(prompt)
+        except Exception as error:  # a template is a program: jinja's errors, and whatever else it runs into
+            said = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+            detail = f"the chat template of {self._name} refuses this conversation ({said})"
+            return Failure("bad_prompt", " ".join(detail.split()), 0)
+        if _is_broken(text) or _is_broken(continuation):
+            return Failure("bad_prompt", "the text holds half of a surrogate pair, which is no character", 0)
+        if self._first is None and not self.tokens(text, special=True):
+            return Failure("bad_prompt", f"the prompt has no tokens, and {self._name} none to begin with", 0)
+        return None
 
     def rendered(self, prompt: Prompt) -> str:
         """A prompt as one text."""
@@ -170,26 +187,60 @@ class Texts:
 
     def prompt(self, prompt: Prompt) -> tuple[int, ...]:
         """A prompt's tokens, at least one."""
-        special = isinstance(prompt, str) or not self._templated  # a template brings its own special tokens
-        tokens = self.tokens(self.rendered(prompt), special=special)
-        return tokens or (self._beginning(),)
+        return self._begun(prompt, self.rendered(prompt))
 
-    def _beginning(self) -> int:
+    def continuation(self, prompt: Prompt, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tokens of a prompt and of what follows it, cut from the tokens of both together: a text that is cut into
+        tokens by itself would begin, for many tokenizers, with a space that is not there.
+
+        Where a token spans the border, the prompt's spaces at its end go to the continuation, as in lm-evaluation-
+        harness (``_encode_pair``); where one still does (it stands within a word), the continuation is cut as it would
+        be behind a line end.
+        """
+        rendered = self.rendered(prompt)
+        whole = self._begun(prompt, rendered + text)
+        for head in (rendered, rendered.rstrip()):
+            tokens = self._begun(prompt, head)
+            if whole[: len(tokens)] == tokens:
+                return tokens, whole[len(tokens) :]
+        line, rest = self.tokens("\n", special=False), self.tokens(f"\n{text}", special=False)
+        behind = bool(rendered) and bool(line) and rest[: len(line)] == line
+        return self._begun(prompt, rendered), rest[len(line) :] if behind else self.tokens(text, special=False)
+
+    def _begun(self, prompt: Prompt, text: str) -> tuple[int, ...]:
+        """Tokens with the special ones that begin a text, and without those that some tokenizers end it with."""
+        if not isinstance(prompt, str) and self._templated:
+            tokens = self.tokens(text, special=False)  # a template brings its own special tokens
+        else:
+            marked = self.tokens(text, special=True)
+            tokens = marked[: len(marked) - self._behind]
+        return tokens or ((self._first,) if self._first is not None else ())
+
+    def _marks_behind(self) -> int:
+        """How many special tokens the tokenizer puts behind a text: a prompt that ended in one would be over."""
+        plain, marked = self.tokens("a", special=False), self.tokens("a", special=True)
+        starts = [at for at in range(len(marked) - len(plain) + 1) if marked[at : at + len(plain)] == plain]
+        return len(marked) - len(plain) - starts[0] if plain and starts else 0
+
+    @property
+    def _first(self) -> int | None:
         """What an empty prompt starts from."""
-        for token in (self._tokenizer.bos_token_id, *self.ends):
-            if token is not None:
-                return int(token)
-        raise InputError(
-            "prompt", f"it has no tokens, and {self._name} none to begin with", "give at least a character"
-        )
+        given = (token for token in (self._tokenizer.bos_token_id, *self.ends) if token is not None)
+        return next(map(int, given), None)
 
     def tokens(self, text: str, *, special: bool) -> tuple[int, ...]:
-        """Token ids, of any length."""
+        """Token ids, of any length. Raises InputError for a text that is none: half of a surrogate pair."""
+        if _is_broken(text):
+            raise InputError("text", "holds half of a surrogate pair, which is no character", "mend its encoding")
         return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
 
     def text(self, tokens: Sequence[int]) -> str:
         """Tokens as text, special ones left out."""
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+
+def _is_broken(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _ends(loaded: Loaded) -> tuple[int, ...]:

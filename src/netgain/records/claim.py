@@ -161,7 +161,7 @@ class Terms(StrictModel):
     currency: Currency
     per_problem: float
     ladder: tuple[float, ...]
-    learn: float
+    learn: float = 0.0
     deployments: Count
     curve: tuple[Count, ...] = ()
     compare: str
@@ -293,7 +293,7 @@ class Continual(StrictModel):
         return self
 
 
-def owner_name(setting: str, method: str, stage: Literal["investment", "tuning", "stream"]) -> str:
+def owner_name(setting: str, method: str, stage: Literal["tuning", "stream"]) -> str:
     """The ``arm`` of charges that belong to no single rung of a trial's method."""
     return f"{setting}/{method} {stage}"
 
@@ -321,7 +321,8 @@ class PublishedAnswer(StrictModel):
 
 @final
 class Claim(StrictModel):
-    """A published comparison. ``reported`` says of each kind of compute where it is stated, or None if nowhere."""
+    """A published comparison. ``reported`` says of each kind of compute where it is stated, or None where that was not
+    found in what was looked through: ``searched``, in words."""
 
     format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
     name: str
@@ -340,6 +341,7 @@ class Claim(StrictModel):
     continual: tuple[Continual, ...] = ()
     charges: tuple[Charge, ...] = ()
     reported: dict[str, Source | None] = Field(default_factory=dict)
+    searched: str = ""
     regressions: PublishedAnswer | None = None
     tokens: str = ""
     glossary: str = ""

@@ -37,13 +37,26 @@ class SampleQuestion(StrictModel):
 
 
 @final
+class RunHistory(StrictModel):
+    """What happened to a run between the question and the record.
+
+    ``spec`` is the hash of the locked trial, ``registered`` when (ISO, UTC) that was written down before any work,
+    empty where it was not.
+    """
+
+    spec: str
+    registered: str = ""
+
+
+@final
 class RunSetup(StrictModel):
     """What was tested on what, beyond the figures; whatever is empty is not in the record.
 
     A launch fills ``questions`` (from development or training problems), ``hardware`` and ``date`` (ISO, when the run
     began) and ``warnings`` (what was said before anything was spent); the meter's self-check ``versions`` (of each
     library that decides costs) and ``meter_check`` (its result in words); an audit's reader what the published files
-    hold. ``note`` is what whoever keeps the record adds later.
+    hold. ``note`` is what whoever keeps the record adds later. ``history`` is no part of the file: it is taken from the
+    locked trial and the journals whenever a record is judged.
     """
 
     questions: tuple[SampleQuestion, ...] = ()
@@ -53,6 +66,7 @@ class RunSetup(StrictModel):
     meter_check: str = ""
     warnings: tuple[str, ...] = ()
     note: str = ""
+    history: RunHistory | None = None
 
 
 @final

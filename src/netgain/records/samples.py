@@ -51,6 +51,7 @@ class WrittenText(StrictModel):
 class Adaptation(StrictModel):
     """One arm adapted to one problem at one budget level (``rung``), and examined.
 
+    ``deployments`` is over how many problems the investment of an arm that learns is spread; None for others.
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
     failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated`` the exam's
     own work, outside the budget, and ``judging`` the part of that which a judge took. ``exposed`` lists exam questions
@@ -64,6 +65,7 @@ class Adaptation(StrictModel):
     seed: int
     stage: Stage = "test"
     rung: float
+    deployments: Count | None = None
     problem: str
     status: Status = "ok"
     error: str = ""
@@ -81,12 +83,15 @@ class Adaptation(StrictModel):
 
 @final
 class Investment(StrictModel):
-    """What an arm's ``learn`` stage took, once a seed, and the rewards that it measured on the way."""
+    """What an arm's ``learn`` stage took, once a seed, at one budget level (``rung``) for so many ``deployments``, and
+    the rewards that it measured on the way."""
 
     row: Literal["investment"] = "investment"
     domain: str
     arm: str
     seed: int
+    rung: float
+    deployments: Count
     status: Status = "ok"
     error: str = ""
     budget: float | None = None
@@ -106,13 +111,20 @@ class Attempt(StrictModel):
 
 @final
 class Tuning(StrictModel):
-    """The tuning of one arm: every attempt, the one chosen, and the accuracy at the matched level on development."""
+    """The tuning of one arm: every attempt, the one chosen, and its accuracy on development problems.
+
+    ``deployments`` is set where an arm that learns was tuned again for a further number of them. ``widened`` counts the
+    attempts beyond the ends of what was to be tried; ``edges`` names the knobs whose best value is still at an end.
+    """
 
     row: Literal["tuning"] = "tuning"
     domain: str
     arm: str
+    deployments: Count | None = None
     attempts: tuple[Attempt, ...] = ()
     chosen: int | None = None
+    widened: Count = 0
+    edges: tuple[str, ...] = ()
     development: Fraction | None = None
     spent: dict[Purpose, Amounts] = Field(default_factory=dict)
 

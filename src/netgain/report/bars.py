@@ -37,6 +37,16 @@ def waterfall(row: DecompositionRow, labels: dict[str, str]) -> Markup | None:
     return _waterfall(row, labels, WIDTH) + _waterfall(row, labels, NARROW)
 
 
+def bought(row: DecompositionRow) -> str:
+    """What a rival's gain is bought with: compute, and where it wrote under another prompt, that too."""
+    return "compute with another prompt" if row.prompts_differ else "compute"
+
+
+def added(row: DecompositionRow) -> str:
+    """Whose the rest of the gain is, as a phrase."""
+    return "method and prompt add" if row.prompts_differ else "the method adds"
+
+
 def _waterfall(row: DecompositionRow, labels: dict[str, str], width: int) -> Markup:
     gap, compute, method = row.gap, row.compute_part, row.method_part
     assert gap and compute and method and row.rival  # noqa: S101, PT018 - only such rows are drawn
@@ -48,8 +58,8 @@ def _waterfall(row: DecompositionRow, labels: dict[str, str], width: int) -> Mar
     arm, rival = labels[row.arm], labels[row.rival]
     bars = [
         (f"{arm} over the frozen model", "the gap", 0.0, gap, "gap"),
-        (f"{rival} over the frozen model", "what compute buys", 0.0, compute, "compute"),
-        (f"{arm} over {rival}", "what the method adds", compute.value, method, "method"),
+        (f"{rival} over the frozen model", f"what {bought(row)} buys", 0.0, compute, "compute"),
+        (f"{arm} over {rival}", f"what {added(row)}", compute.value, method, "method"),
     ]
     bottom = top + step * len(bars) - (30 if narrow else -6)
     caption = "percentage points" if narrow else "percentage points above the frozen model"
@@ -111,7 +121,8 @@ def forest(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Markup 
 def _compared(axis: svg.Axis, y: float, step: float, row: Comparison, labels: dict[str, str], exam: str) -> Markup:
     assert row.low is not None and row.high is not None  # noqa: S101, PT018 - only such rows are drawn
     other = f" ({numbers.kind_name(row.exam)})" if row.exam != exam else ""
-    name = f"{labels.get(row.a, row.a)} − {labels.get(row.b, row.b)}{other}"
+    apart = " †" if row.other_frozen else ""
+    name = f"{labels.get(row.a, row.a)} − {labels.get(row.b, row.b)}{other}{apart}"
     clear = " clear" if row.low > 0 or row.high < 0 else ""
     value = numbers.difference(row.difference, row.low, row.high)
     adjusted = f", Holm-adjusted {numbers.p_value(row.p_adjusted)}" if row.p_adjusted is not None else ""

@@ -1,13 +1,16 @@
 """The tables behind the figures: comparisons, decompositions, controls, luck, compute, sources."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from netgain.analysis.comparisons import EQUIVALENCE_MARGIN
+from netgain.analysis.rows import CardRow, ReadingRow
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import Comparison, DecompositionRow, StabilityRow, Verdict
 from netgain.report import numbers, summary
 from netgain.report.listings import Cell, Listing, amount_cell, label_of, listing
 from netgain.report.numbers import UNKNOWN, estimate, percent
+
+CLOCKS = ("seconds", "joules", "dollars")
 
 
 def comparisons(verdict: Verdict) -> Listing:
@@ -45,6 +48,7 @@ def comparisons(verdict: Verdict) -> Listing:
                 lambda row: None if row.smallest_detectable is None else Cell(points(row.smallest_detectable)),
             ),
             ("problems", lambda row: Cell("unknown" if row.n_problems is None else str(row.n_problems))),
+            ("frozen models", lambda row: Cell("differ") if row.other_frozen else None),
         ],
         strong=lambda row: row.primary,
         notes=(f"{detectable} {equal} McNemar takes questions as independent.", *methods),
@@ -85,6 +89,13 @@ def decompositions(verdict: Verdict) -> Listing:
                 lambda row: Cell(estimate(row.cross_fitted)) if row.cross_fitted else None,
             ),
             ("problems", lambda row: Cell(UNKNOWN if row.n_problems is None else str(row.n_problems))),
+            ("prompts", lambda row: Cell("differ") if row.prompts_differ else None),
+            (
+                "beside another frozen model",
+                lambda row: (
+                    Cell(", ".join(label_of(verdict, n) for n in row.other_frozen)) if row.other_frozen else None
+                ),
+            ),
         ],
         strong=lambda row: row.arm in tested,
     )
@@ -174,9 +185,18 @@ def card(verdict: Verdict) -> Listing:
     """All compute of each method, by stage."""
     stages = list(dict.fromkeys(stage for row in verdict.card for stage in row.spent))
 
-    def rejected(part: dict[str, float], whole: dict[str, float]) -> Cell:
-        total = whole.get("flops")
-        return Cell(percent(part.get("flops", 0.0) / total) if total else "0")
+    def rejected(row: CardRow) -> Cell:
+        part = row.rejected.get("flops") if row.rejected else 0.0
+        whole = None if "flops" in row.incomplete else row.total.get("flops")
+        if not part or not whole:
+            return amount_cell(0.0 if part == 0 else None)
+        return Cell(percent(part / whole), sort=part / whole)
+
+    def total(currency: str) -> Callable[[CardRow], Cell]:
+        return lambda row: amount_cell(row.total.get(currency), about="≥ " if currency in row.incomplete else "")
+
+    clocks = [name for name in CLOCKS if any(name in row.total for row in verdict.card)]
+    unknown = [name for name in CLOCKS if name not in clocks]
 
     return listing(
         "All compute of each method; stages in FLOPs",
@@ -185,14 +205,50 @@ def card(verdict: Verdict) -> Listing:
             ("arm", lambda row: Cell(row.label)),
             ("seeds", lambda row: Cell(str(row.seeds))),
             ("adaptations", lambda row: Cell(f"{row.adaptations:,}", sort=row.adaptations)),
-            *((s, lambda row, s=s: amount_cell(row.spent.get(s, {"flops": 0.0}).get("flops"))) for s in stages),
-            ("all FLOPs", lambda row: amount_cell(row.total.get("flops"))),
-            ("updates", lambda row: amount_cell(row.total.get("updates"))),
-            ("real tokens", lambda row: amount_cell(row.total.get("tokens_real"))),
-            ("tokens written", lambda row: amount_cell(row.total.get("tokens_generated"))),
-            ("rejected or failed", lambda row: rejected(row.rejected, row.total)),
+            *((s, lambda row, s=s: amount_cell(row.spent.get(s, {}).get("flops"))) for s in stages),
+            ("all FLOPs", total("flops")),
+            ("updates", total("updates")),
+            ("real tokens", total("tokens_real")),
+            ("tokens written", total("tokens_generated")),
+            *((name, total(name)) for name in clocks),
+            ("rejected or failed", rejected),
         ],
         group=lambda row: row.setting,
+        notes=(f"Not in the record, so unknown: {', '.join(unknown)}.",) if unknown else (),
+    )
+
+
+def reading(verdict: Verdict) -> Listing:
+    """What reading at the exam costs beside what training costs, and where they cross."""
+
+    def crossing(row: ReadingRow) -> Cell:
+        if row.never:
+            return Cell("never: a question costs the trained arm as much")
+        return Cell("unknown" if row.crossing is None else f"from {row.crossing:,} on", sort=row.crossing)
+
+    several = len({row.reader for row in verdict.reading}) > len({row.setting for row in verdict.reading})
+    return listing(
+        "What reading at the exam costs beside what training costs",
+        verdict.reading,
+        [
+            ("trained arm", lambda row: Cell(label_of(verdict, row.trained))),
+            ("reads at the exam", lambda row: Cell(label_of(verdict, row.reader)) if several else None),
+            ("in", lambda row: Cell(numbers.ALL_NAMES[row.currency])),
+            ("reading, a question", lambda row: amount_cell(row.reading)),
+            ("trained, a question", lambda row: amount_cell(row.answering)),
+            ("training, a problem", lambda row: amount_cell(row.training)),
+            (
+                "asked about a problem",
+                lambda row: Cell("unknown" if row.questions is None else f"{row.questions:g}", sort=row.questions),
+            ),
+            ("questions from which training costs less", crossing),
+        ],
+        group=lambda row: row.setting,
+        strong=lambda row: verdict.arm(row.trained).headline,
+        notes=(
+            "Reading costs every question, training a problem once: from so many questions about a problem on the "
+            "trained arm has cost no more in all, whatever either answers rightly.",
+        ),
     )
 
 

@@ -89,6 +89,11 @@ def _cost(arm: ArmRow, currency: str, *, charged: bool = False) -> Cell:
     return amount_cell(numbers.trained(arm).get(currency), about=about)
 
 
+def _answering(arm: ArmRow, currency: str) -> Cell:
+    """What answering one question of the exam took: an arm that reads there pays for its passage each time."""
+    return amount_cell(arm.answering.get(currency), "reads" if arm.role == "in_context" else "")
+
+
 def _role(arm: ArmRow, verdict: Verdict) -> str:
     tested = summary.subjects(verdict)
     row = summary.matched(verdict, tested.get(arm.setting, ""))
@@ -114,6 +119,7 @@ def accuracies(verdict: Verdict) -> Listing:
         ("real tokens", lambda arm: _cost(arm, "tokens_real", charged=True) if currency == "flops" else None),
         (numbers.ALL_NAMES[currency], lambda arm: _cost(arm, currency, charged=True)),
         ("of budget", lambda arm: Cell(percent(arm.spent_share), "", arm.spent_share) if arm.spent_share else None),
+        ("a question", lambda arm: _answering(arm, currency) if terms else None),
     ]
     name: Column[ArmRow] = ("arm", lambda arm: Cell(arm.label, _role(arm, verdict)))
     if terms is None or len(order) < 2:
@@ -158,7 +164,9 @@ def label_of(verdict: Verdict, name: str | None) -> str:
 def _caption(verdict: Verdict) -> str:
     on = f" on {numbers.kind_name(verdict.terms.exam)}" if verdict.terms else ""
     arm = "An arm is a method with its settings; frozen: the unchanged model"
-    cost = "cost of one problem, the share of what was invested before included"
+    cost = "costs are those of adapting to one problem, the share of what was invested before included"
+    if verdict.terms:
+        cost += f"; last, in {numbers.ALL_NAMES[verdict.terms.currency.value]}, what answering one question took"
     return f"{arm}. Accuracy{on} with its 95 % interval; {cost}"
 
 
@@ -189,7 +197,7 @@ def arms(verdict: Verdict) -> Listing:
         ("of budget", lambda arm: _spent(arm) if arm.rung is not None else None),
         (
             "rejected",
-            lambda arm: amount_cell(arm.rejected_per_problem.get(currency, 0.0)) if arm.rung is not None else None,
+            lambda arm: amount_cell(_rejected(arm, currency)) if arm.rung is not None else None,
         ),
         ("failed", lambda arm: Cell(str(arm.failed), sort=arm.failed) if arm.failed else None),
         ("learning rate", lambda arm: None if arm.learning_rate is None else Cell(f"{arm.learning_rate:g}")),
@@ -217,6 +225,11 @@ def arms(verdict: Verdict) -> Listing:
         strong=lambda arm: arm.headline,
         notes=(note.replace("bold budget", "✓"),),
     )
+
+
+def _rejected(arm: ArmRow, currency: str) -> float | None:
+    """0 where nothing was rejected, None where it is not known in this currency."""
+    return arm.rejected_per_problem.get(currency) if arm.rejected_per_problem else 0.0
 
 
 def _spent(arm: ArmRow) -> Cell:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from netgain.analysis.sentences import over_dearer, points, unmatched
 from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict, primary_row
-from netgain.records.provenance import RunSetup
+from netgain.records.provenance import RunHistory, RunSetup
 from netgain.report import numbers
 
 ABSENT = "not in the record"
@@ -71,8 +71,17 @@ def facts(verdict: Verdict) -> list[tuple[str, list[str]]]:
     )
     shared = f"what a method spends before it can be used is spread over {terms.deployments:,} deployments (problems)"
     rows.append(("investment", [shared]))
+    rows.append(("registered", [_registered(setup.history)]))
     known = [part for part in (setup.hardware or terms.device, setup.date) if part]
     return [*rows, ("hardware, date", ["; ".join(known) or ABSENT])]
+
+
+def _registered(history: RunHistory | None) -> str:
+    """Whether what was asked was written down before anything ran, and by which hash one finds it."""
+    if history is None:
+        return ABSENT
+    name = f"hash {history.spec.removeprefix('sha256:')[:12]}"
+    return f"{history.registered[:10]}, {name}" if history.registered else f"not registered before it ran; {name}"
 
 
 def measured(verdict: Verdict) -> list[str]:

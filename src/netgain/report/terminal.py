@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netgain.analysis.verdict import DecompositionRow, Verdict
-from netgain.report import listings, numbers, summary
+from netgain.report import bars, listings, numbers, summary
 
 _SEVERITY = {"high": "bold red", "medium": "yellow", "low": "dim", "note": "dim"}
 _ANSWER = {"yes": "green", "no": "bold red", "cannot tell": "yellow"}
@@ -105,8 +105,10 @@ def _gap(setting: str, row: DecompositionRow, labels: dict[str, str]) -> Group |
     return Group(
         Text(numbers.clean(f"{setting}: the gap taken apart"), style="bold"),
         Text("  ").append("█" * bought, style="yellow").append(bar * method, style=style),
-        _legend("█", "yellow", f"compute {numbers.estimate(row.compute_part)}  ({rival})"),
-        _legend(bar, style, f"method {numbers.estimate(row.method_part)}  ({labels[row.arm]} over {rival})"),
+        _legend("█", "yellow", f"{bars.bought(row)} {numbers.estimate(row.compute_part)}  ({rival})"),
+        _legend(
+            bar, style, f"what {bars.added(row)} {numbers.estimate(row.method_part)}  ({labels[row.arm]} over {rival})"
+        ),
         Text(""),
     )
 

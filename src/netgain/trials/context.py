@@ -24,7 +24,7 @@ from netgain.records.cost import Currency, Purpose
 from netgain.records.samples import Amounts, Stage
 from netgain.trials.guard import Guard, sealed
 from netgain.trials.spec import TrialSpec
-from netgain.trials.tasks import Task, adapt_limit, compared_level
+from netgain.trials.tasks import Task, adapt_limit, deployments
 
 Report = Callable[[int, float], None]  # adaptations done, and what is spent so far in the trial's currency
 WIDTH = 64  # programs side by side; part of what decides the bytes of a run, so it is no option
@@ -88,14 +88,15 @@ class RunContext:
         size = self.spec.problems.passages
         return [tuple(problems[first : first + size]) for first in range(0, len(problems), size)]
 
-    def level(self, method: Method) -> float:
-        """The budget level at which this arm is compared."""
-        return compared_level(self.spec, method.learns)
+    def deployments(self, method: Method) -> int | None:
+        """Over how many problems the method's investment is spread; None for one that invests nothing."""
+        return deployments(self.spec, self.task) if method.learns else None
 
     def desk(self, account: Account, *names: str) -> Desk:
         """What a method works with; its random streams are named by these words and the task's (in tuning, not the
         arm's: arms that adapt alike are to be tuned alike)."""
         arm = () if self.task.stage == "tune" else (self.task.arm,)
+        further = () if self.task.deployments is None else (f"@{self.task.deployments}",)
         return Desk(
             model=self.model,
             account=account,
@@ -103,7 +104,7 @@ class RunContext:
             grade=sealed(self.domain.grade),
             currency=self.spec.budget.currency,
             seed=self.seed,
-            names=(self.task.domain, *arm, self.task.stage, *names),
+            names=(self.task.domain, *arm, self.task.stage, *further, *names),
             teacher=self.teacher,
         )
 
@@ -117,16 +118,18 @@ class RunContext:
         problems: tuple[Problem, ...],
         purpose: Purpose | None = None,
         *,
+        split: float = 0.0,
         name: str = "",
         **more: Any,
     ) -> "Evaluation":
-        """An evaluation with its accounts: a budget for the level, and its exam's beside it.
+        """An evaluation with its accounts: a budget for the level, less the share ``split`` that was invested, and its
+        exam's beside it.
 
         With a ``purpose`` (tuning) both the adaptation and its exam are work of that purpose.
         """
         title = f"{problems[0].id}" + (f" and {len(problems) - 1} more" if len(problems) > 1 else "")
         name = name or f"{title} x{level:g}"
-        account = self.root.child(name, purpose=purpose, limit=adapt_limit(self.spec, level, len(problems)))
+        account = self.root.child(name, purpose=purpose, limit=adapt_limit(self.spec, level, split, len(problems)))
         exam_account = self.root.child(f"exam of {name}", purpose=purpose or Purpose.EVALUATE)
         return Evaluation(level=level, problems=problems, account=account, exam_account=exam_account, **more)
 

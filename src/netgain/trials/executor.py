@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -30,12 +31,12 @@ from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
 from netgain.records.identity import identity
-from netgain.records.samples import Row
+from netgain.records.samples import Row, write_rows
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.resolve import Trial
 from netgain.trials.run import run_arm, tune_arm
-from netgain.trials.store import Store, TaskResult
+from netgain.trials.store import RESULT, Store, TaskResult, spec_hash
 from netgain.trials.tasks import Task
 
 ORACLE = "oracle"
@@ -194,10 +195,14 @@ class LocalExecutor:
         with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
             context = self._context(task, book, attempt, report)
             lost = context.discard_earlier()
-            rows, chosen = self._rows(context, settings)
+            made, chosen = self._rows(context, settings)
+            rows = write_rows(made)
+            whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
+            book.note(RESULT, {"identity": whole, "asked": spec_hash(store.locked() or {})})
+            book.flush()
             charges = book.charges()
             result = TaskResult(
-                identity=named,
+                identity=whole,
                 settings=chosen.model_dump(mode="json"),
                 attempts=attempt,
                 spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},

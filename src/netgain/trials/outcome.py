@@ -14,12 +14,13 @@ from netgain.records.claim import UNTRAINED, Charge, Finding, RewardRun, Role, S
 from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose, total
 from netgain.records.provenance import Source
 from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Row, Tuning
-from netgain.trials.spec import TrialSpec
+from netgain.trials.spec import MATCHED, TrialSpec
+from netgain.trials.tasks import deployments
 
 FILE = "samples.jsonl"
 ROUNDING = 1e-6
 SHOWN = 5
-Cell = tuple[str, str, float]  # domain, arm, budget level
+Cell = tuple[str, str, float, int]  # domain, arm, budget level, deployments (0: the arm does not learn)
 Spent = Mapping[Purpose, Amounts]
 
 
@@ -30,9 +31,8 @@ class Outcome:
 
     spec: TrialSpec
     adaptations: dict[Cell, dict[tuple[int, str], Adaptation]] = field(default_factory=dict)
-    development: dict[Cell, list[Adaptation]] = field(default_factory=dict)
-    investments: dict[tuple[str, str], dict[int, Investment]] = field(default_factory=dict)
-    tunings: dict[tuple[str, str], Tuning] = field(default_factory=dict)
+    investments: dict[Cell, dict[int, Investment]] = field(default_factory=dict)
+    tunings: dict[tuple[str, str, int], Tuning] = field(default_factory=dict)  # 0: for the trial's own deployments
     retentions: dict[tuple[str, str], dict[int, AdaptationStream]] = field(default_factory=dict)
     strangers: set[str] = field(default_factory=set)
 
@@ -49,35 +49,43 @@ class Outcome:
     def _add(self, row: Row) -> None:
         key = (row.domain, row.arm)
         match row:
-            case Adaptation(stage="development"):
-                self.development.setdefault((*key, row.rung), []).append(row)
             case Adaptation():
-                self.adaptations.setdefault((*key, row.rung), {})[row.seed, row.problem] = row
+                cell = (*key, row.rung, row.deployments or 0)
+                self.adaptations.setdefault(cell, {})[row.seed, row.problem] = row
             case Investment():
-                self.investments.setdefault(key, {})[row.seed] = row
+                self.investments.setdefault((*key, row.rung, row.deployments), {})[row.seed] = row
             case Tuning():
-                self.tunings[key] = row
+                self.tunings[*key, row.deployments or 0] = row
             case AdaptationStream():
                 self.retentions.setdefault(key, {})[row.seed] = row
 
     def cells(self) -> list[Cell]:
-        """Domain, arm and level of all that was examined, in the order of the spec."""
+        """Domain, arm, level and deployments of all that was examined, in the order of the spec."""
         places = {(d, a): (i, j) for i, d in enumerate(self.spec.domains) for j, a in enumerate(self.spec.arms)}
-        return sorted(self.adaptations, key=lambda cell: (*places[cell[:2]], cell[2]))
+        return sorted(self.adaptations, key=lambda cell: (*places[cell[:2]], cell[3], cell[2]))
 
-    def own_level(self, domain: str, arm: str, role: Role) -> float:
-        """The level at which an arm is compared; what is not trained costs the same at any level, so any will do."""
-        learns = (domain, arm) in self.investments
-        wanted = 1.0 if learns else self.spec.budget.matched_level
-        there = [level for d, a, level in self.adaptations if (d, a) == (domain, arm)]
+    def own(self, cell: Cell, role: Role) -> bool:
+        """Whether an arm is compared as it is in this cell: at the matched level, for the trial's own deployments.
+
+        What is not trained costs the same at any level, so any will do where the matched one is missing.
+        """
+        domain, arm, level, found = cell
+        there = [other[2] for other in self.adaptations if other[:2] == (domain, arm)]
+        wanted = MATCHED
         if role in UNTRAINED and there and wanted not in there:
-            return max((level for level in there if level <= wanted), default=min(there))
-        return wanted
+            wanted = max((level for level in there if level <= wanted), default=min(there))
+        return level == wanted and found in (0, deployments(self.spec))
 
 
-def arm_name(cell: Cell) -> str:
-    """How a claim calls an arm of a trial."""
-    return f"{cell[0]}/{cell[1]}@{cell[2]:g}"
+def arm_name(cell: Cell, spec: TrialSpec) -> str:
+    """How a claim calls an arm of a trial; what was run for further deployments says for how many."""
+    further = "" if cell[3] in (0, deployments(spec)) else f"/{cell[3]}"
+    return f"{cell[0]}/{cell[1]}@{cell[2]:g}{further}"
+
+
+def investment_name(cell: Cell, spec: TrialSpec) -> str:
+    """What owns the charges of a cell's investment."""
+    return f"{arm_name(cell, spec)} investment"
 
 
 # -- what was spent
@@ -85,18 +93,20 @@ def arm_name(cell: Cell) -> str:
 
 def charges(outcome: Outcome) -> Iterator[Charge]:
     """All charges, one for each arm and level (or investment, or tuning) and purpose."""
+    spec = outcome.spec
     for cell, adaptations in outcome.adaptations.items():
-        yield from _by_purpose(arm_name(cell), "adaptations", [row.spent for row in adaptations.values()])
-        exams = [{Purpose.EVALUATE: row.evaluated} for row in adaptations.values() if row.evaluated]
-        yield from _by_purpose(arm_name(cell), "exams", exams) if exams else ()
-    for key, investments in outcome.investments.items():
-        name = owner_name(*key, "investment")
-        yield from _by_purpose(name, "investments", [row.spent for row in investments.values()])
-    for key, tuning in outcome.tunings.items():
-        yield from _by_purpose(owner_name(*key, "tuning"), "tuning", [tuning.spent])
-    for (domain, method, _), developed in outcome.development.items():
-        spent = [{Purpose.TUNE: found} for row in developed for found in (*row.spent.values(), row.evaluated) if found]
-        yield from _by_purpose(owner_name(domain, method, "tuning"), "development", spent)
+        name = arm_name(cell, spec)
+        yield from _by_purpose(name, "adaptations", [row.spent for row in adaptations.values()])
+        examined = [row for row in adaptations.values() if row.evaluated or row.answers]
+        exams = [{Purpose.EVALUATE: _without(row.evaluated, row.judging)} for row in examined]
+        yield from _by_purpose(name, "exams", exams) if exams else ()
+        judging = [{Purpose.EVALUATE: row.judging} for row in examined if row.judging]
+        yield from _by_purpose(name, "judging", judging) if judging else ()
+    for cell, investments in outcome.investments.items():
+        rows = [row.spent for row in investments.values()]
+        yield from _by_purpose(investment_name(cell, spec), "investments", rows)
+    for (domain, method, _), tuning in outcome.tunings.items():
+        yield from _by_purpose(owner_name(domain, method, "tuning"), "tuning", [tuning.spent])
     for key, streams in outcome.retentions.items():
         known = [row for row in streams.values() if row.spent or row.evaluated]
         streamed = [{**row.spent, Purpose.EVALUATE: row.evaluated} for row in known]
@@ -124,10 +134,16 @@ def _by_purpose(name: str, operation: str, spent: Sequence[Spent]) -> Iterator[C
 
 
 def summed(amounts: Iterable[Amounts]) -> dict[str, float]:
-    """The sums by currency; one that a row does not name counts as nothing there."""
-    rows = list(amounts)
-    found = {name: sum(row.get(name, 0.0) for row in rows) for name in CURRENCIES}
-    return {name: value for name, value in found.items() if value}
+    """The sums by currency of rows that took something; a currency that one of them does not name is unknown."""
+    rows = [row for row in amounts if row]
+    return {name: sum(row[name] for row in rows) for name in CURRENCIES if rows and all(name in row for row in rows)}
+
+
+def _without(whole: Amounts, part: Amounts) -> Amounts:
+    """What is left of an amount without a part of it; unknown where the part is."""
+    if not part:
+        return whole
+    return {name: max(0.0, value - part[name]) for name, value in whole.items() if name in part}
 
 
 def most_spent(rows: Iterable[Adaptation], currency: Currency) -> float | None:
@@ -139,14 +155,16 @@ def most_spent(rows: Iterable[Adaptation], currency: Currency) -> float | None:
 
 
 def reward_runs(outcome: Outcome) -> tuple[RewardRun, ...]:
-    """The rounds of each arm's outer loop; rounds of one name in several seeds are one run of more problems."""
+    """The rounds of each arm's outer loop where it is compared; rounds of one name in several seeds are one run of more
+    problems."""
     found: list[RewardRun] = []
-    for (domain, method), rows in outcome.investments.items():
+    own = {cell: rows for cell, rows in outcome.investments.items() if cell[2:] == (MATCHED, deployments(outcome.spec))}
+    for cell, rows in own.items():
         groups: dict[str, list[RewardRun]] = {}
         for row in rows.values():
             for run in row.rewards:
                 groups.setdefault(run.name, []).append(run)
-        found += [_joined(f"{domain}/{method} {name}", runs) for name, runs in groups.items()]
+        found += [_joined(f"{arm_name(cell, outcome.spec)} {name}", runs) for name, runs in groups.items()]
     return tuple(found)
 
 
@@ -180,25 +198,39 @@ def findings(outcome: Outcome, roles: Mapping[str, Role]) -> Iterator[Finding]:
     if spec.limited_from is not None:
         message = f"a limited run: {spec.problems.test} of the trial's {spec.limited_from} test problems (--limit)"
         yield from _finding("limited", "high", message, ["it shows whether the trial works, and is not its result"])
-    for (domain, arm, level), rows in outcome.adaptations.items():
+    for cell, rows in outcome.adaptations.items():
         named = {f"{row.problem}, seed {row.seed}": row for row in rows.values()}
-        yield from _of_adaptations(f"{domain}/{arm} at {level:g}x the budget", named, currency)
-    for (domain, arm), found in outcome.investments.items():
-        name, seeds = f"{domain}/{arm}'s investment", {f"seed {row.seed}": row for row in found.values()}
+        yield from _of_adaptations(_in_words(cell), named, currency)
+    for cell, found in outcome.investments.items():
+        name, seeds = f"{_in_words(cell)}: the investment", {f"seed {row.seed}": row for row in found.values()}
         yield from _above(name, seeds, currency)
         lost = _failures(seeds)
         yield from _finding("failed", "high", f"{name} failed in {len(lost)} of {len(found)} seeds", lost)
     strangers = sorted(outcome.strangers)
     message = f"rows of {len(strangers)} arms that the trial does not name are left out"
     yield from _finding("rows-of-no-arm", "low", message, strangers)
-    examined = {cell[:2] for cell in outcome.development}
-    unlearned = [
-        "/".join(key)
-        for key in outcome.investments
-        if key in outcome.tunings and key not in examined and roles[key[1]] is not Role.SELF_IMPROVING
-    ]
-    message = "the rival was chosen without what these arms learned: development problems were only met before learning"
-    yield from _finding("chosen-without-learning", "medium", message, unlearned)
+    yield from _of_tuning(outcome, roles)
+
+
+def _of_tuning(outcome: Outcome, roles: Mapping[str, Role]) -> Iterator[Finding]:
+    """Rivals that may have been weaker than they had to be: what they could not tune, or tuned to the end of a grid."""
+    for (domain, arm, further), tuning in outcome.tunings.items():
+        where = f"{domain}/{arm}" + (f" for {further} deployments" if further else "")
+        chosen = {} if tuning.chosen is None else tuning.attempts[tuning.chosen].settings
+        at_end = [f"{knob} = {chosen.get(knob)}" for knob in tuning.edges]
+        severity: Severity = "medium" if roles[arm] is Role.SELF_IMPROVING else "high"
+        message = f"{where}: its best settings lie at the end of what was tried, so better ones may lie beyond"
+        yield from _finding("tuned-to-the-edge", severity, message, at_end)
+    for arm, spec in outcome.spec.arms.items():
+        others = {k for name, one in outcome.spec.arms.items() if name != arm for k in (one.tune or {})}
+        kept = [knob for knob in spec.fixed if knob in others | set(outcome.spec.tuning.knobs)]
+        severity = "medium" if roles[arm] is Role.SELF_IMPROVING else "high"
+        yield from _finding("fixed-where-others-tune", severity, f"{arm} keeps settings fixed that others tune", kept)
+
+
+def _in_words(cell: Cell) -> str:
+    domain, arm, level, further = cell
+    return f"{domain}/{arm} at {level:g}x the budget" + (f", {further} deployments" if further else "")
 
 
 def _of_adaptations(name: str, rows: Mapping[str, Adaptation], currency: Currency) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
-from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -32,14 +31,15 @@ FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that 
 FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
-SHIPPED = "shipped"
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
+SHIPPED = {"shipped": SHIPPED_FOLDER, "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful")}
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class ResolvedArm:
-    """An arm with its method and settings. ``grid`` are the settings that tuning may try, beside those given.
+    """An arm with its method and settings. ``knobs`` are the settings that tuning varies, each with the values to try
+    beside the one given; ``fixed`` those that other arms vary and this one does not.
 
     ``source`` is a digest of the method's own code where that is a user's, empty for what ships.
     """
@@ -48,7 +48,8 @@ class ResolvedArm:
     label: str
     method: type[Method]
     settings: Settings
-    grid: tuple[dict[str, Any], ...] = ()
+    knobs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
     source: str = ""
 
 
@@ -95,7 +96,8 @@ class Trial:
     @property
     def model(self) -> str:
         """The folder of the trial's model, or the name by which a hub knows it."""
-        return str(SHIPPED_FOLDER) if self.spec.model == SHIPPED else self.located(self.spec.model)
+        shipped = SHIPPED.get(self.spec.model)
+        return self.located(self.spec.model) if shipped is None else str(shipped)
 
     def located(self, name: str) -> str:
         """The folder of this name beside the trial's file; the name itself where there is none (a hub's name)."""
@@ -170,11 +172,12 @@ def validated(fields: Mapping[str, Any], shape: type[S], lines: SourceLines, at:
 
 def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, find_domain: FindDomain) -> Trial:
     """Every word and setting of a spec checked. Raises InputError with the line of the first that means nothing."""
-    arms = {name: _arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}
+    arms = _tuned_alike(spec, {name: _arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}, lines)
     kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
     trial = Trial(spec, lines, find_method, find_domain, arms, kinds)
     _check_names(spec, lines)
     _check_comparison(trial)
+    _check_curve(trial)
     return trial
 
 
@@ -215,8 +218,12 @@ def _arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) 
     except InputError as error:
         raise lines.error((*at, "method"), f"{error.where}: {error.problem}", error.remedy) from None
     settings = _settings(spec, method, lines, at)
-    grid = _grid(spec, settings, lines, at)
-    return ResolvedArm(name, spec.label or name, method, settings, grid, source_digest(method))
+    for knob in spec.fixed:
+        if knob not in method.Settings.model_fields:
+            problem = f"unknown field {'.'.join((*map(str, at), 'fixed', knob))!r}"
+            raise lines.error((*at, "fixed"), problem, nearest(knob, method.Settings.model_fields))
+    knobs = _knobs(spec, settings, lines, at)
+    return ResolvedArm(name, spec.label or name, method, settings, knobs, spec.fixed, source_digest(method))
 
 
 def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: FieldPath) -> Settings:
@@ -230,21 +237,48 @@ def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: Field
     return validated(preset | spec.settings, method.Settings, lines, at)
 
 
-def _grid(spec: ArmSpec, settings: Settings, lines: SourceLines, at: FieldPath) -> tuple[dict[str, Any], ...]:
-    """Every combination of the values to try, each checked as settings are."""
+def _knobs(spec: ArmSpec, settings: Settings, lines: SourceLines, at: FieldPath) -> dict[str, tuple[Any, ...]]:
+    """What the arm itself, or its method, would vary; every value is checked as a setting is."""
     shape = type(settings)
-    values: Mapping[str, Sequence[Any]] = shape.search if spec.tune is None else spec.tune
-    for name in values:
+    for name, values in (spec.tune or {}).items():
         if name not in shape.model_fields:
             problem = f"unknown field {'.'.join(str(part) for part in (*at, 'tune', name))!r}"
             raise lines.error((*at, "tune", name), problem, nearest(name, shape.model_fields))
-        if not values[name]:
+        if not values:
             raise lines.error((*at, "tune", name), f"{name} has no value to try", "name at least one")
-    given = settings.model_dump()
-    combinations = [dict(zip(values, row, strict=True)) for row in product(*values.values())] if values else []
-    for combination in combinations:
-        validated(given | combination, shape, lines, (*at, "tune"))
-    return tuple(combinations)
+        for value in values:
+            validated(settings.model_dump() | {name: value}, shape, lines, (*at, "tune"))
+    return {name: tuple(values) for name, values in (shape.search if spec.tune is None else spec.tune).items()}
+
+
+def _tuned_alike(spec: TrialSpec, arms: Mapping[str, ResolvedArm], lines: SourceLines) -> dict[str, ResolvedArm]:
+    """Every knob in every arm that has such a setting: what one arm may tune, all may.
+
+    The trial's own knobs stand in place of what methods would search; what arms name under ``tune`` joins them.
+    """
+    shared: dict[str, list[Any]] = {name: list(values) for name, values in spec.tuning.knobs.items()}
+    for name, arm in arms.items():
+        stated = spec.arms[name].tune is not None or not spec.tuning.knobs
+        for knob, values in arm.knobs.items() if stated else ():
+            known = shared.setdefault(knob, [])
+            known += [value for value in values if value not in known]
+    for knob in spec.tuning.knobs:
+        if not any(knob in arm.method.Settings.model_fields for arm in arms.values()):
+            problem = f"tuning.knobs.{knob}: no arm has a setting of this name"
+            every = {name for arm in arms.values() for name in arm.method.Settings.model_fields}
+            raise lines.error(("tuning", "knobs", knob), problem, nearest(knob, sorted(every)))
+    return {name: replace(arm, **_own(arm, shared, lines)) for name, arm in arms.items()}
+
+
+def _own(arm: ResolvedArm, shared: Mapping[str, Sequence[Any]], lines: SourceLines) -> dict[str, Any]:
+    """The shared knobs that an arm has, in sound values, and those among them that it keeps fixed."""
+    shape, given = type(arm.settings), arm.settings.model_dump()
+    mine = {name: values for name, values in shared.items() if name in shape.model_fields}
+    for name, values in mine.items():
+        for value in values:
+            validated(given | {name: value}, shape, lines, ("tuning", "knobs", name))
+    free = {name: tuple(values) for name, values in mine.items() if name not in arm.fixed}
+    return {"knobs": free, "fixed": tuple(name for name in mine if name in arm.fixed)}
 
 
 def _kind(
@@ -271,6 +305,26 @@ def _check_names(spec: TrialSpec, lines: SourceLines) -> None:
         raise lines.error(("compare", "domain"), problem, nearest(compare.domain, spec.domains))
 
 
+def _check_curve(trial: Trial) -> None:
+    """Whoever is on the curve learns, so that it has something to invest for another number of deployments."""
+    curve = trial.spec.budget.curve
+    if curve is None:
+        return
+    at: FieldPath = ("budget", "curve")
+    learners = [name for name, arm in trial.arms.items() if arm.method.learns]
+    for name in curve.arms:
+        if name not in learners:
+            problem = f"budget.curve.arms: {name!r} is not the name of an arm that learns"
+            raise trial.lines.error((*at, "arms"), problem, nearest(name, learners))
+    own = trial.spec.budget.deployments or trial.spec.problems.test
+    if own in curve.deployments:
+        problem = f"budget.curve.deployments: {own} is the trial's own number"
+        raise trial.lines.error((*at, "deployments"), problem, "leave it out; it is run in any case")
+    if (curve.seeds or 0) > trial.spec.seeds:
+        problem = f"budget.curve.seeds = {curve.seeds}: the trial has {trial.spec.seeds}"
+        raise trial.lines.error((*at, "seeds"), problem, "ask for no more")
+
+
 def _check_comparison(trial: Trial) -> None:
     spec, lines = trial.spec, trial.lines
     if spec.compare.against == BEST_CONVENTIONAL:
@@ -280,7 +334,7 @@ def _check_comparison(trial: Trial) -> None:
         if spec.problems.development == 0:
             problem = "the best conventional arm is chosen on development problems, and there are none"
             raise lines.error(("problems", "development"), problem, "ask for some, or name the arm to compare with")
-    if spec.tuning.trials and spec.problems.development == 0 and any(arm.grid for arm in trial.arms.values()):
+    if spec.tuning.trials and spec.problems.development == 0 and any(arm.knobs for arm in trial.arms.values()):
         problem = "settings are tried on development problems, and there are none"
         raise lines.error(("problems", "development"), problem, "ask for some, or set tuning.trials to 0")
     if spec.problems.train == 0 and any(arm.method.learns for arm in trial.arms.values()):
@@ -301,6 +355,7 @@ def with_data(trial: Trial) -> Trial:
         fitted = _fitted(trial)
         for name, domain in fitted.domains.items():
             _check_domain(fitted, name, domain)
+        told = tuple(f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes)
     except NetgainError:
         raise
     except Exception as error:
@@ -308,7 +363,7 @@ def with_data(trial: Trial) -> Trial:
         if not own:
             raise
         raise InputError(where_raised(error, *own), said_by(error), "mend the domain's file") from error
-    return fitted
+    return replace(fitted, notes=(*fitted.notes, *told)) if told else fitted
 
 
 def _fitted(trial: Trial) -> Trial:

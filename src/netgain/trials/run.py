@@ -1,18 +1,18 @@
 """What a task does: an arm's run in a domain under a seed, or its tuning there.
 
-A run invests once, adapts to every test problem at every budget level, and examines. What was learned adapts to the
-development problems too: tuning had to do without it.
+A run adapts to every test problem at every budget level, and examines; an arm that learns invests first, at each level
+anew, for a level is a total.
 
-In tuning every arm tries as many settings on development problems, pays for it under ``tune``, and keeps the best.
-Each candidate adapts at the budget level at which the arm is compared, so that nobody is tuned for another budget than
-the one it is judged at. An arm that learns is tuned without what it would learn (``learned`` None): to invest anew for
-every candidate would cost a run each, and what is tuned is how it adapts; settings that only ``learn`` reads cannot be
-told apart here. Random numbers are those of the domain and the problems, not of the arm: arms that adapt alike (an
-outer loop and its control) try the same settings, see the same results, and are tuned alike.
+In tuning every arm tries as many settings on the same development problems, pays for it under ``tune``, and keeps the
+best. Each trial is what a run would do with these settings at the level at which arms are compared, learning included,
+so that nobody is tuned for another budget than the one it is judged at. Random numbers are those of the domain and the
+problems, not of the arm: arms that are alike try the same settings, see the same results, and are tuned alike.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, TypeVar, final
 
 from pydantic import ValidationError
@@ -27,7 +27,7 @@ from netgain.methods.method import Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
-from netgain.records.claim import RewardRun
+from netgain.records.claim import RewardRun, Role
 from netgain.records.cost import Purpose
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
@@ -47,7 +47,9 @@ from netgain.trials.context import (
 )
 from netgain.trials.guard import hashed
 from netgain.trials.resolve import ResolvedArm
-from netgain.trials.tasks import candidates, changed, learn_limit
+from netgain.trials.spec import MATCHED
+from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of
+from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")
 REWARDS = "rewards"  # the word under which methods note their rewards in the journal
@@ -56,35 +58,58 @@ REWARDS = "rewards"  # the word under which methods note their rewards in the jo
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnResult:
-    """What a method learned, what it read and had written on the way, and the exam questions that it trained on."""
+    """What a method learned, what it read and had written on the way, the exam questions that it trained on, and who
+    paid."""
 
     learned: Any = None
     row: Investment | None = None
     given: tuple[str, ...] = ()
     exposed: frozenset[str] = frozenset()
     error: str = ""
+    accounts: tuple[Account, ...] = ()
 
 
 def run_arm(context: RunContext, method: Method) -> list[Row]:
-    """The rows of one run: its investment, its adaptations by level and problem (development last), its stream."""
-    spec = context.spec
+    """The rows of one run: at each level its investment (if it learns) and its adaptations by problem, then its stream.
+
+    Every level is a total, so an arm that learns learns anew at each of them.
+    """
+    spec, own = context.spec, context.task.deployments is None
     problems = context.problems("test", spec.problems.test)
-    learning = _learn(context, method, problems) if method.learns else LearnResult()
-    continuations = _continuations(context)
-    evaluations = [
-        context.evaluation(level, group, **_beside(context, level, continuations))
-        for level in spec.budget.ladder
+    continuations = _continuations(context) if own else ()
+    rows: list[Row] = []
+    streamed = LearnResult()
+    done = 0
+    for level in levels(spec, context.task):
+        learning = _learn(context, method, level) if method.learns else LearnResult()
+        beside = _beside(context, method, level, continuations) if own else {}
+        evaluations = _evaluations(context, method, level, problems, **beside)
+        if not learning.error:
+            _examine(context, method, learning, evaluations, before=done)
+        done += len(evaluations)
+        rows += [learning.row] if learning.row else []
+        rows += _rows(context, method, evaluations, learning)
+        streamed = learning if level == MATCHED else streamed
+    if own and spec.exam.stream:
+        rows.append(_stream(context, method, streamed, problems))
+    return rows
+
+
+def _evaluations(
+    context: RunContext,
+    method: Method,
+    level: float,
+    problems: Sequence[Problem],
+    purpose: Purpose | None = None,
+    name: str = "",
+    **more: Any,
+) -> list[Evaluation]:
+    """An evaluation for each group of problems that are adapted to at once."""
+    split = split_of(method, method.settings)
+    return [
+        context.evaluation(level, group, purpose, split=split, name=name and f"{name}: {group[0].id}", **more)
         for group in context.groups(problems)
     ]
-    if method.learns:  # by these it is chosen among its rivals: its tuning had to do without what it learned
-        evaluations += _development(context, method, "development")
-    if not learning.error:
-        _examine(context, method, learning, evaluations)
-    rows: list[Row] = [learning.row] if learning.row else []
-    rows += _rows(context, evaluations, learning)
-    if spec.exam.stream:
-        rows.append(_stream(context, method, learning, problems))
-    return rows
 
 
 def _examine(
@@ -117,10 +142,17 @@ def _alone(program: Steps[T]) -> T:
 # -- learning
 
 
-def _learn(context: RunContext, method: Method, tests: Sequence[Problem]) -> LearnResult:
-    training = context.problems("train", context.spec.problems.train)
-    account = context.root.child("learn", limit=learn_limit(context.spec))
-    desk = context.desk(account, "learn")
+def _learn(context: RunContext, method: Method, level: float, name: str = "") -> LearnResult:
+    """Invest what the level allows for so many deployments; with a ``name``, as work of the tuning."""
+    spec, split = context.spec, split_of(method, method.settings)
+    deployments = context.deployments(method) or 0
+    training = context.problems("train", spec.problems.train)
+    account = context.root.child(
+        f"{name}: learn" if name else f"learn x{level:g}",
+        purpose=Purpose.TUNE if name else None,
+        limit=learn_limit(spec, level, split, deployments),
+    )
+    desk = context.desk(account, "learn", f"x{level:g}")
     given = [text for problem in training for text in _texts(problem)]
     guard = context.guard(desk, given)
     program = guard.watch(lambda: method.learn(guard.desk, training))
@@ -131,14 +163,17 @@ def _learn(context: RunContext, method: Method, tests: Sequence[Problem]) -> Lea
         error = f"learn: it worked {guard.seconds:.0f} processor seconds of its own beside what it was charged for"
     row = Investment(
         **context.key,
+        rung=level,
+        deployments=deployments,
         status="failed" if error else "ok",
         error=error,
-        budget=account.opened.limit.amount(context.spec.budget.currency),
-        rewards=_noted_rewards(context.book, context.root),
-        **spent_and_rejected(charges, context.spec.budget.currency),
+        budget=account.opened.limit.amount(spec.budget.currency),
+        rewards=_noted_rewards(context.book, context.root, f"x{level:g}"),
+        **spent_and_rejected(charges, spec.budget.currency),
     )
+    tests = context.problems("test", spec.problems.test)
     exposed = guard.exposed([question for problem in tests for question in problem.questions], desk)
-    return LearnResult(ended.value, row, (*given, *guard.texts), frozenset(exposed), error)
+    return LearnResult(ended.value, row, (*given, *guard.texts), frozenset(exposed), error, (account,))
 
 
 def _texts(problem: Problem) -> Iterator[str]:
@@ -147,12 +182,15 @@ def _texts(problem: Problem) -> Iterator[str]:
         yield from (question.text, *question.answers)
 
 
-def _noted_rewards(book: Book, root: Account) -> tuple[RewardRun, ...]:
-    """The rewards that a method noted in this attempt; a note that is none is left out."""
+def _noted_rewards(book: Book, root: Account, level: str) -> tuple[RewardRun, ...]:
+    """The rewards that a method noted in this attempt while it learned at this level; a note that is none is left
+    out."""
     book.flush()
     rewards = []
     for row in read(book.journal.path).records:
         if row.seq > root.row and isinstance(row.event, Noted) and row.event.text == REWARDS:
+            if level not in row.event.data.get("names", ()):
+                continue
             fields = {name: value for name, value in row.event.data.items() if name != "names"}
             try:
                 rewards.append(RewardRun.model_validate(fields))
@@ -162,15 +200,6 @@ def _noted_rewards(book: Book, root: Account) -> tuple[RewardRun, ...]:
 
 
 # -- examination
-
-
-def _development(context: RunContext, method: Method, name: str) -> list[Evaluation]:
-    """Adaptations to all development problems at the level at which the arm is compared; part of its tuning."""
-    level, problems = context.level(method), context.problems("development", context.spec.problems.development)
-    return [
-        context.evaluation(level, group, Purpose.TUNE, name=f"{name}: {group[0].id}", stage="development")
-        for group in context.groups(problems)
-    ]
 
 
 def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
@@ -184,26 +213,35 @@ def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     return _alone(sample(context.model, prompted, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
 
 
-def _beside(context: RunContext, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
-    """What is examined beside the problems' own questions at a level."""
+def _beside(
+    context: RunContext, method: Method, level: float, continuations: tuple[BaseContinuation, ...]
+) -> dict[str, Any]:
+    """What is examined beside the problems' own questions at a level: what adapting did to the weights.
+
+    An arm that only reads at the exam has the frozen model's weights, and its answers to control questions under a
+    passage that has nothing to do with them would say nothing about what it forgot.
+    """
     exam = context.spec.exam
-    if level not in exam.at:
+    if level not in exam.at or method.role is Role.IN_CONTEXT:
         return {}
     controls = context.domain.controls(exam.controls, context.spec.seed) if exam.controls else ()
     return {"controls": tuple(controls), "continuations": continuations}
 
 
-def _rows(context: RunContext, evaluations: Sequence[Evaluation], learning: LearnResult) -> Iterator[Adaptation]:
+def _rows(
+    context: RunContext, method: Method, evaluations: Sequence[Evaluation], learning: LearnResult
+) -> Iterator[Adaptation]:
     paid = [account for one in evaluations for account in one.accounts]
     judges = [one.exam_account.child(JUDGE) for one in evaluations] if context.judge is not None else []
     charges = ChargesBelow(context.book, [*paid, *judges])
     for index, evaluation in enumerate(evaluations):
         judging = charges.of(judges[index]) if judges else []
-        yield from _rows_of(context, evaluation, charges, learning, judging)
+        yield from _rows_of(context, method, evaluation, charges, learning, judging)
 
 
 def _rows_of(
     context: RunContext,
+    method: Method,
     evaluation: Evaluation,
     charges: ChargesBelow,
     learning: LearnResult,
@@ -220,8 +258,8 @@ def _rows_of(
         exposed = [name for name in names if name in learning.exposed or name in evaluation.exposed]
         yield Adaptation(
             **context.key,
-            stage=evaluation.stage,
             rung=evaluation.level,
+            deployments=context.deployments(method),
             problem=problem.id,
             status="failed" if error else "ok",
             error=error,
@@ -270,13 +308,14 @@ def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
 def _stream(
     context: RunContext, method: Method, learning: LearnResult, problems: Sequence[Problem]
 ) -> AdaptationStream:
-    level, chosen = context.level(method), problems[: context.spec.exam.stream]
+    level, chosen = MATCHED, problems[: context.spec.exam.stream]
+    split = split_of(method, method.settings)
     account = context.root.child("exam of the stream", purpose=Purpose.EVALUATE)
     learned, paying = learning.learned, list[Account]()
     first = learned if isinstance(learned, Model) else context.model
 
     def adapt(number: int, problem: Problem, model: Model) -> Steps[Answerer]:
-        evaluation = context.evaluation(level, (problem,), name=f"stream {number + 1}: {problem.id}")
+        evaluation = context.evaluation(level, (problem,), split=split, name=f"stream {number + 1}: {problem.id}")
         paying.append(evaluation.account)
         desk = context.desk(evaluation.account, "stream", problem.id).at(model=model)
         guard = context.guard(desk, [*learning.given, problem.material.title, problem.material.text])
@@ -313,38 +352,66 @@ def _stream(
 
 
 def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
-    """The row of one tuning, and the settings with which the arm then runs: the best tried, or those it was given."""
-    currency = context.spec.budget.currency
-    changes = candidates(context.spec, context.task.domain, arm)
-    tried = [changed(arm.settings, change) for change in changes] or [arm.settings]
-    trials: list[list[Evaluation]] = []
-    for index, settings in enumerate(tried, start=1):
-        method = arm.method(settings)
-        evaluations = _development(context, method, f"trial {index}" if changes else "as given")
-        _examine(context, method, LearnResult(), evaluations, before=sum(map(len, trials)))
-        trials.append(evaluations)
-    accuracies = [_accuracy(context, evaluations) for evaluations in trials]
-    best = max(range(len(tried)), key=lambda index: accuracies[index] or 0.0)
-    paid = [[account for one in evaluations for account in one.accounts] for evaluations in trials]
-    accounts = [account for of_trial in paid for account in of_trial]
-    charges = ChargesBelow(context.book, accounts)
+    """The row of one tuning, and the settings with which the arm then runs: the best tried, or those it was given.
+
+    An arm that learns learns in every trial, with the settings that are tried and as much as they let it invest.
+    """
+    spec, knobs = context.spec, knobs_of(arm, context.task)
+    trials = spec.tuning.trials
+    knobs = knobs if trials else {}
+    given = {name: value for name, value in arm.settings.model_dump().items() if name in knobs}
+    searching = search(knobs, given, max(1, trials), spec.tuning.widen if knobs else 0, partial(_valid, arm.settings))
+    paid: list[list[Account]] = []
+    values = next(searching)
+    while True:
+        accuracy, accounts = _try(context, arm.method(changed(arm.settings, values)), len(paid) + 1)
+        paid.append(accounts)
+        try:
+            values = searching.send(accuracy)
+        except StopIteration as stop:
+            found: KnobSearch = stop.value
+            break
+    charges, currency = ChargesBelow(context.book, chain.from_iterable(paid)), spec.budget.currency
     attempts = tuple(
         Attempt(
-            settings={name: _scalar(value) for name, value in change.items()},
-            accuracy=accuracies[index],
-            spent=amounts(charges.of(*paid[index]), currency),
+            settings={name: _scalar(value) for name, value in values.items()},
+            accuracy=accuracy,
+            spent=amounts(charges.of(*accounts), currency),
         )
-        for index, change in enumerate(changes)
+        for (values, accuracy), accounts in zip(found.tried, paid, strict=True)
     )
     row = Tuning(
         domain=context.task.domain,
         arm=arm.name,
-        attempts=attempts,
-        chosen=best if changes else None,
-        development=accuracies[best],
-        spent=by_purpose(charges.of(*accounts), currency),
+        deployments=context.task.deployments,
+        attempts=attempts if knobs else (),
+        chosen=found.best if knobs else None,
+        widened=found.widened,
+        edges=found.edges,
+        development=found.tried[found.best][1],
+        spent=by_purpose(charges.of(*chain.from_iterable(paid)), currency),
     )
-    return row, tried[best]
+    return row, changed(arm.settings, found.values)
+
+
+def _try(context: RunContext, method: Method, number: int) -> tuple[float | None, list[Account]]:
+    """The accuracy of one trial's settings on the development problems, and who paid for it; all is tuning."""
+    name, problems = f"trial {number}", context.problems("development", context.spec.problems.development)
+    learning = _learn(context, method, MATCHED, name) if method.learns else LearnResult()
+    evaluations = _evaluations(context, method, MATCHED, problems, Purpose.TUNE, name)
+    done = (number - 1) * len(evaluations)
+    if not learning.error:
+        _examine(context, method, learning, evaluations, before=done)
+    accounts = [account for one in evaluations for account in one.accounts]
+    return _accuracy(context, evaluations), [*learning.accounts, *accounts]
+
+
+def _valid(settings: Settings, values: Mapping[str, Any]) -> bool:
+    try:
+        changed(settings, values)
+    except ValidationError:
+        return False
+    return True
 
 
 def _accuracy(context: RunContext, evaluations: Sequence[Evaluation]) -> float | None:

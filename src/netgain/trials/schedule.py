@@ -23,10 +23,11 @@ from netgain.trials.executor import (
     open_executor,
     settings_of,
 )
+from netgain.trials.history import History
 from netgain.trials.plan import planned_work, unknown_words
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
-from netgain.trials.store import Store, TaskResult, describe_run, locked_form, task_identity
+from netgain.trials.store import Store, TaskResult, describe_run, locked_form, spec_hash, task_identity
 from netgain.trials.tasks import Task, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
@@ -64,8 +65,8 @@ def run_trial(
 ) -> TrialResult:
     """Do what is left of a trial and assemble its rows.
 
-    Raises InputError where another trial was begun in the folder; KeyboardInterrupt passes through, and what is done
-    stays.
+    Raises InputError where another trial was begun in the folder or a run is going on there; KeyboardInterrupt passes
+    through, and what is done stays.
     """
     trial = with_data(trial)
     schedule = _Schedule(trial, Store(folder), show)
@@ -80,13 +81,32 @@ def run_trial(
             if schedule.store.setup() is None:
                 found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(describe_run(trial).model_copy(update=found))
-            _run_all(schedule, executor)
+            with History.open(folder) as history:
+                schedule.write_history(history)
+                _run_all(schedule, executor)
         finally:
             executor.close()
     finished = tuple(task for task in schedule.tasks if task.name in schedule.finished)
     schedule.store.assemble(finished)
     schedule.show(ended=True)
     return TrialResult(folder, finished, schedule.failed, schedule.repeated)
+
+
+def register_trial(
+    trial: Trial, folder: Path, *, device: str = "auto", load: Load = load_model, load_judge: LoadJudge = load_judge
+) -> dict[str, str]:
+    """Write down in ``folder`` what will be asked, by content, before any of it runs: ``at`` and ``hash``.
+
+    Nothing is spent; models are loaded for their digests, and prices are checked. Raises InputError where the trial was
+    begun there, or another one registered.
+    """
+    trial = with_data(trial)
+    executor = open_executor(trial, folder, device, 1, load, load_judge)
+    try:
+        executor.price_check()
+        return Store(folder).register(locked_form(trial, netgain.__version__, executor.digests()))
+    finally:
+        executor.close()
 
 
 def _run_all(schedule: "_Schedule", executor: LocalExecutor | ProcessExecutor) -> None:
@@ -111,6 +131,7 @@ class _Schedule:
         self.failed: dict[str, str] = {}
         self.begun: set[str] = set()
         self.repeated = 0
+        self._history: History | None = None
         self._locked: dict[str, Any] = {}
         self._noted = -SNAPSHOT_SECONDS
         self._progress = Progress(trial, self.tasks, planned_work(trial))
@@ -130,6 +151,11 @@ class _Schedule:
         self.repeated = len(self.finished)
         self.show()
 
+    def write_history(self, history: History) -> None:
+        """From now on what happens is written there."""
+        self._history = history
+        history.asked(spec_hash(self._locked), self._locked)
+
     def left(self) -> bool:
         """Whether anything is not finished."""
         return len(self.finished) < len(self.tasks)
@@ -142,12 +168,19 @@ class _Schedule:
             if task.tuning is not None and task.tuning.name in self.failed:
                 self.failed[task.name] = f"its tuning failed: {self.failed[task.tuning.name]}"
             elif self._may_begin(task):
-                return task, self._identity(task), self._tuned(task)
+                named = self._identity(task)
+                result = self.store.finished(task, named)
+                if result is None:
+                    return task, named, self._tuned(task)
+                self.finished[task.name] = result  # by a launch that ended after this one had looked
+                self._progress.finish(task, self._matched(result))
         return None
 
     def begin(self, task: Task) -> None:
         """A task was given to the executor."""
         self.begun.add(task.name)
+        if self._history is not None:
+            self._history.begun(task.name, self._identity(task))
         self._progress.begin(task)
         self.show()
 
@@ -155,10 +188,14 @@ class _Schedule:
         """Take in news of a task."""
         name = update.task.name
         if update.finished is not None:
-            self.finished[name] = update.finished
+            self.finished[name] = done = update.finished
+            if self._history is not None:
+                self._history.finished(name, done.identity, done.attempts, done.head)
             self._progress.finish(update.task, self._matched(update.finished))
         elif update.error:
             self.failed[name] = update.error.strip().splitlines()[-1]
+            if self._history is not None:
+                self._history.failed(name, self.failed[name])
             self.store.fail(update.task, update.error)
             self._progress.fail(update.task, self.failed[name])
         else:

@@ -14,6 +14,7 @@ from netgain.records.cost import Currency
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
+MATCHED = 1.0  # the budget level at which arms are compared
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
 
@@ -38,7 +39,8 @@ class DomainSpec(BaseModel):
 class ArmSpec(BaseModel):
     """A method by name, perhaps with a preset; all other fields are settings of that method.
 
-    ``label`` is how pages call the arm. ``tune`` replaces the method's own search: for each setting the values to try.
+    ``label`` is how pages call the arm. ``tune`` replaces the method's own search: for each setting the values to try,
+    here and in every other arm that has this setting. An arm may keep some of them ``fixed``, which its verdict tells.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -46,6 +48,7 @@ class ArmSpec(BaseModel):
     preset: str | None = None
     label: str | None = None
     tune: dict[str, list[Any]] | None = None
+    fixed: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -68,25 +71,49 @@ class ProblemCounts(_Spec):
 
 
 @final
-class BudgetSpec(_Spec):
-    """What an arm may spend: ``per_problem`` on each problem in ``currency``, times each level of the ``ladder``.
+class CurveSpec(_Spec):
+    """Further numbers of ``deployments`` at which ``arms`` that learn invest anew, under the first ``seeds`` seeds
+    (None: under all). What the investment may be grows with the number; what is spent on one problem stays the same."""
 
-    ``deployments`` says over how many problems an investment is spread (the test problems, unless stated; an outer loop
-    is meant for more than the exam's sample). An arm that learns invests ``learn`` x ``per_problem`` x ``deployments``
-    beforehand, so that at level b it has spent (b + learn) x ``per_problem`` a problem; it is compared
-    with arms without an investment at that level.
+    deployments: Annotated[tuple[Annotated[int, Field(ge=1, le=10**12)], ...], Field(min_length=1)]
+    arms: Annotated[tuple[Identifier, ...], Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    @field_validator("deployments")
+    @classmethod
+    def _rise(cls, deployments: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(set(deployments)) != list(deployments):
+            raise ValueError(f"deployments {list(deployments)}: the numbers must rise, each once")
+        return deployments
+
+
+@final
+class BudgetSpec(_Spec):
+    """What an arm may spend on each problem *in all*: ``per_problem`` in ``currency``, times each level of the
+    ``ladder``; arms are compared at level 1.
+
+    An arm that learns divides the total by its setting ``split``: at level b it invests ``split`` x b x ``per_problem``
+    x ``deployments`` once, and adapts with the rest, (1 - ``split``) x b x ``per_problem`` a problem.
+
+    ``deployments`` says how many problems share an investment: those that are examined, unless stated. The ``curve``
+    has further numbers, at each of which learning is done anew.
     """
 
     currency: Currency = Currency.FLOPS
     per_problem: Positive
-    ladder: tuple[Positive, ...] = (0.5, 1.0, 2.0, 4.0)
-    learn: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    ladder: tuple[Positive, ...] = (0.5, 1.0, 2.0)
     deployments: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    curve: CurveSpec | None = None
 
-    @property
-    def matched_level(self) -> float:
-        """The budget level at which arms without an investment have spent what learning arms have at level 1."""
-        return 1.0 + self.learn
+    @model_validator(mode="before")
+    @classmethod
+    def _levels_are_totals(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and "learn" in fields:
+            raise ValueError(
+                "learn is no field any more: every level is a total, which each arm that learns divides by its own "
+                "setting split; leave it out"
+            )
+        return fields
 
     @field_validator("currency")
     @classmethod
@@ -99,19 +126,23 @@ class BudgetSpec(_Spec):
     def _levels_are_there(self) -> Self:
         if sorted(set(self.ladder)) != list(self.ladder):
             raise ValueError(f"ladder {list(self.ladder)}: levels must rise, each once")
-        missing = [level for level in (1.0, self.matched_level) if level not in self.ladder]
-        if missing:
-            raise ValueError(
-                f"ladder {list(self.ladder)}: level {missing[0]:g} is missing; levels 1 and 1 + learn are compared"
-            )
+        if MATCHED not in self.ladder:
+            raise ValueError(f"ladder {list(self.ladder)}: level 1 is missing; arms are compared there")
         return self
 
 
 @final
 class TuningSpec(_Spec):
-    """How many settings every arm tries on development problems (0: none); charged under ``tune``."""
+    """How many settings every arm tries on development problems (0: none); charged under ``tune``.
+
+    ``knobs`` are the settings to vary, each with the values to try: every arm that has a setting of this name varies
+    it. So do all with a knob of one arm's own ``tune``: nobody tunes what a rival may not. Where the best value lies at
+    an end of what was tried, up to ``widen`` further values beyond that end are tried, in addition to ``trials``.
+    """
 
     trials: Annotated[int, Field(ge=0, le=1000)] = 3
+    widen: Annotated[int, Field(ge=0, le=100)] = 2
+    knobs: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
 
 
 @final
@@ -140,7 +171,8 @@ class ComparisonSpec(_Spec):
 
 @final
 class TrialSpec(_Spec):
-    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``dtype`` is how its weights are held.
+    """One trial. ``model`` is ``shipped``, ``shipped-faithful``, a folder or a hub name; ``dtype`` is how its weights
+    are held.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
     ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked

@@ -2,11 +2,13 @@
 
 ::
 
-    spec.lock.yaml          the whole resolved trial, with digests; a run with another one is refused
+    spec.lock.yaml          the whole resolved trial, with digests; a run with another one is refused. Where it was
+                            registered before any work, it says when, and the hash of the rest
     setup.json              example questions, hardware, date, versions: what the page shows and nothing depends on
     units/<task>/journal    every charge, those of attempts that were cut off included
     units/<task>/rows.jsonl written in one go when the task is finished; unit.json beside it says of what work
     units/<task>/failed.txt why the last attempt ended, until one succeeds
+    history                 a journal of all launches: what was asked, which tasks were begun and finished
     samples.jsonl           the rows of all finished tasks, in the trial's order
 
 Files appear under their names only when they are whole. A finished task is known by the identity of all that decides
@@ -19,13 +21,14 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
 import yaml
 
+from netgain.domains.domain import Domain
 from netgain.domains.problem import Split
 from netgain.domains.reading import alone
 from netgain.errors import InputError
@@ -34,20 +37,25 @@ from netgain.records.chain import read
 from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
-from netgain.records.provenance import RunSetup, SampleQuestion
-from netgain.records.samples import Row, write_rows
+from netgain.records.provenance import RunHistory, RunSetup, SampleQuestion
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
+RESULT = "result"  # the note in a task's journal that names its rows, so that the head of the journal stands for them
+REGISTERED = "registered"  # the field of a lock that is no part of what was asked
 SCHEMA = "netgain.trial/1"
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took."""
+    """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took.
+
+    ``identity`` is that of its work and, behind a ``#``, the SHA-256 of its rows; ``head`` is the hash of the journal's
+    row that notes that identity, after everything else (only the closing may follow).
+    """
 
     identity: str
     settings: dict[str, Any]
@@ -84,10 +92,15 @@ class Store:
         """Fix what was asked. Raises InputError, naming what differs, where something else was asked before."""
         before, now = self.locked(), json.loads(canonical(form))
         if before is None:
-            text = yaml.safe_dump(now, sort_keys=False, allow_unicode=True, width=100)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write(self.folder / LOCK, text)
+            self._write_lock(now)
             return
+        stated = registration_of(before)
+        if stated is not None and stated["hash"] != spec_hash(before):
+            raise InputError(
+                str(self.folder / LOCK),
+                f"was edited after it was registered: its hash is not {stated['hash']}",
+                "bring the registered file back, or register the trial anew in another folder (--out)",
+            )
         differing = differences(*_without_locations(before, now))
         if differing:
             shown = ", ".join(differing[:8]) + (f" and {len(differing) - 8} more" if len(differing) > 8 else "")
@@ -96,6 +109,32 @@ class Store:
                 f"another trial was begun here; what differs: {shown}",
                 "keep the trial as it was, or give another folder with --out",
             )
+
+    def _write_lock(self, form: Mapping[str, Any]) -> None:
+        text = yaml.safe_dump(dict(form), sort_keys=False, allow_unicode=True, width=100)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write(self.folder / LOCK, text)
+
+    def register(self, form: Mapping[str, Any]) -> dict[str, str]:
+        """Write down what will be asked before any of it runs: ``at`` (ISO, UTC) and the ``hash`` of all the rest.
+
+        Registering the same trial again changes nothing. Raises InputError where work was begun without it, and, naming
+        what differs, where another trial was asked.
+        """
+        before = self.locked()
+        if before is not None:
+            self.lock(form)
+            stated = registration_of(before)
+            if stated is not None:
+                return stated
+        if any(self.folder.glob(f"{UNITS}/*/journal")):
+            raise InputError(
+                str(self.folder), "the trial was begun here before it was registered", "give another folder with --out"
+            )
+        now = json.loads(canonical(form))
+        stated = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "hash": spec_hash(now)}
+        self._write_lock({REGISTERED: stated, **now})
+        return stated
 
     def asked(self) -> tuple[TrialSpec, dict[str, Role]]:
         """The locked trial, and the role of each method in it. Raises InputError where there is none."""
@@ -114,6 +153,14 @@ class Store:
             return RunSetup.model_validate_json((self.folder / SETUP).read_bytes())
         except (OSError, ValueError):
             return None
+
+    def history(self) -> RunHistory | None:
+        """What happened to the run, None where nothing was locked."""
+        locked = self.locked()
+        if locked is None:
+            return None
+        stated = registration_of(locked)
+        return RunHistory(spec=spec_hash(locked), registered=stated["at"] if stated else "")
 
     def describe(self, setup: RunSetup) -> None:
         """Write down the circumstances of the run. They are no part of what was asked: a run may go on elsewhere."""
@@ -153,13 +200,11 @@ class Store:
             raise InputError(str(folder / "rows.jsonl"), "holds other rows than were written there", remedy)
         return result
 
-    def finish(self, task: Task, rows: Sequence[Row], result: TaskResult) -> None:
-        """Write a task's rows, then that it is finished."""
+    def finish(self, task: Task, rows: str, result: TaskResult) -> None:
+        """Write a task's rows (as the text of their file), then that it is finished."""
         folder = self.of(task)
-        text = write_rows(rows)
-        write(folder / "rows.jsonl", text)
-        named = replace(result, identity=f"{result.identity}#{sha256(text.encode()).hexdigest()}")
-        write(folder / "unit.json", json.dumps(asdict(named), indent=1, sort_keys=True) + "\n")
+        write(folder / "rows.jsonl", rows)
+        write(folder / "unit.json", json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
         (folder / "failed.txt").unlink(missing_ok=True)
 
     def fail(self, task: Task, error: str) -> None:
@@ -201,7 +246,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
             "role": arm.method.role.value,
             "learns": arm.method.learns,
             "settings": arm.settings.model_dump(mode="json"),
-            "grid": list(arm.grid),
+            "knobs": {knob: list(values) for knob, values in arm.knobs.items()},
             "source": arm.source,
         }
         for name, arm in trial.arms.items()
@@ -209,7 +254,53 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     primary = identity("comparison", {"compare": spec["compare"], "budget": spec["budget"]})
     header = {"schema": SCHEMA, "netgain": version, **digests}
     data = {name: found for name in trial.kinds if (found := _data(trial, name))}
-    return {**header, **({"data": data} if data else {}), "primary": primary, "trial": spec, "arms": arms}
+    problems = {name: _problems(trial, domain) for name, domain in trial.domains.items()}
+    return {
+        **header,
+        **({"data": data} if data else {}),
+        "problems": problems,
+        "primary": primary,
+        "trial": spec,
+        "arms": arms,
+    }
+
+
+def spec_hash(locked: Mapping[str, Any]) -> str:
+    """The identity of what was asked: of a locked form, all but the date of its registration."""
+    return identity("trial", {name: value for name, value in locked.items() if name != REGISTERED})
+
+
+def registration_of(locked: Mapping[str, Any]) -> dict[str, str] | None:
+    """``at`` and ``hash`` of a locked form that was registered before anything ran; None for one that was not."""
+    stated = locked.get(REGISTERED)
+    if not isinstance(stated, dict) or not {"at", "hash"} <= stated.keys():
+        return None
+    return {name: str(stated[name]) for name in ("at", "hash")}
+
+
+def _problems(trial: Trial, domain: Domain) -> dict[str, str]:
+    """A digest of the problems of each split, with their questions and answers: who is examined on what.
+
+    What a domain makes up from a seed stands in no file, and changes with the code that makes it up.
+    """
+    spec = trial.spec
+    counts: dict[Split, int] = {"development": spec.problems.development, "test": spec.problems.test}
+    if any(arm.method.learns for arm in trial.arms.values()):
+        counts["train"] = spec.problems.train
+    return {
+        split: digest(
+            "problems",
+            canonical(
+                [
+                    [one.material.id, one.material.title, one.material.text]
+                    + [[question.kind, question.text, list(question.answers)] for question in one.questions]
+                    for one in domain.problems(split, count, spec.seed)
+                ]
+            ),
+        )
+        for split, count in counts.items()
+        if count
+    }
 
 
 def _data(trial: Trial, name: str) -> dict[str, str]:
@@ -230,12 +321,14 @@ def _content(path: Path) -> str:
 
 
 def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two locked forms without where files lie. Digests of data that an older one does not hold are no difference."""
+    """Two locked forms without where files lie and when they were registered. Digests of data and of problems that an
+    older one does not hold are no difference."""
     data = before.get("data", {})
-    known = {name: value for name, value in now.items() if name != "data" or "data" in before}
+    known = {name: value for name, value in now.items() if name not in ("data", "problems") or name in before}
+    asked = {name: value for name, value in before.items() if name != REGISTERED}
     old, new = (
         {**form, "trial": portable(form["trial"], data)} if isinstance(form.get("trial"), dict) else dict(form)
-        for form in (before, known)
+        for form in (asked, known)
     )
     return old, new
 

@@ -8,6 +8,7 @@ the texts that an arm writes first, then its kind of training; an investment lik
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Literal, final
 
 from netgain.domains.domain import Domain
@@ -19,121 +20,135 @@ from netgain.metering.price import Full, Lora, Training
 from netgain.metering.rates import DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.methods.fitting import Inner
-from netgain.methods.method import Settings
+from netgain.methods.method import Learning, Method, Settings
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.model.remote import TokenPrices
 from netgain.model.requests import Part
 from netgain.records.claim import UNTRAINED, Role
 from netgain.records.cost import Cost, Currency, Purpose, total
-from netgain.records.identity import canonical
-from netgain.streams import stream
 from netgain.tokens import EstimatedTokens, TokenCounter
 from netgain.trials.resolve import ResolvedArm, Trial
-from netgain.trials.spec import TrialSpec
+from netgain.trials.spec import MATCHED, TrialSpec
+from netgain.trials.tuning import Knobs
 
 WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
+SPLIT = "split"  # the setting by which an arm that learns divides its total
 SAMPLE = 16  # problems whose texts are measured
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The tuning of an arm in a domain, or its run there under a seed."""
+    """The tuning of an arm in a domain, or its run there under a seed.
+
+    With ``deployments`` it is work for a further number of them (the curve); None is the trial's own number.
+    """
 
     stage: Literal["tune", "run"]
     domain: str
     arm: str
     seed: int | None = None
+    deployments: int | None = None
 
     @property
     def name(self) -> str:
         """Its folder's name and its name in the journal."""
-        return f"{self.stage}-{self.domain}-{self.arm}" + ("" if self.seed is None else f"-{self.seed}")
+        name = f"{self.stage}-{self.domain}-{self.arm}" + ("" if self.seed is None else f"-{self.seed}")
+        return name if self.deployments is None else f"{name}@{self.deployments}"
 
     @property
     def tuning(self) -> "Task | None":
-        """The task that a run waits for, whose settings it takes."""
-        return None if self.stage == "tune" else Task("tune", self.domain, self.arm)
+        """The task that this one waits for, whose settings it takes: for a further number of deployments the division
+        of the total is tuned again, from the settings chosen before."""
+        if self.stage == "run":
+            return Task("tune", self.domain, self.arm, deployments=self.deployments)
+        return None if self.deployments is None else Task("tune", self.domain, self.arm)
 
 
 def tasks(spec: TrialSpec) -> tuple[Task, ...]:
-    """All tasks: first every tuning, then every run; this is the order of the records as well."""
+    """All tasks: first every tuning, then every run, those of the curve last; the order of the records as well."""
     pairs = [(domain, arm) for domain in spec.domains for arm in spec.arms]
     seeds = range(spec.seed, spec.seed + spec.seeds)
     tunings = [Task("tune", domain, arm) for domain, arm in pairs]
-    return (*tunings, *(Task("run", domain, arm, seed) for domain, arm in pairs for seed in seeds))
+    runs = [Task("run", domain, arm, seed) for domain, arm in pairs for seed in seeds]
+    curve = spec.budget.curve
+    if curve is None:
+        return (*tunings, *runs)
+    further = [(domain, arm, n) for domain in spec.domains for n in curve.deployments for arm in curve.arms]
+    for domain, arm, n in further:
+        runs.append(Task("tune", domain, arm, deployments=n))
+        runs += [Task("run", domain, arm, seed, n) for seed in seeds[: curve.seeds or spec.seeds]]
+    return (*tunings, *runs)
 
 
-def deployments(spec: TrialSpec) -> int:
-    """Over how many problems an investment is spread."""
-    return spec.budget.deployments or spec.problems.test
+def deployments(spec: TrialSpec, task: Task | None = None) -> int:
+    """Over how many problems an investment is spread: in a task of the curve, or by the trial."""
+    own = None if task is None else task.deployments
+    return own or spec.budget.deployments or spec.problems.test
 
 
-def adapt_limit(spec: TrialSpec, level: float, problems: int = 1) -> Cost:
-    """What may be spent at a budget level on adapting to so many problems at once."""
-    return Cost(**{spec.budget.currency.value: spec.budget.per_problem * level * problems})
+def levels(spec: TrialSpec, task: Task) -> tuple[float, ...]:
+    """The budget levels of a run: the whole ladder, or for a further number of deployments the one that is compared."""
+    return spec.budget.ladder if task.deployments is None else (MATCHED,)
 
 
-def learn_limit(spec: TrialSpec) -> Cost:
-    """What an arm that learns may invest, once a seed."""
-    return Cost(**{spec.budget.currency.value: spec.budget.learn * spec.budget.per_problem * deployments(spec)})
+def adapt_limit(spec: TrialSpec, level: float, split: float = 0.0, problems: int = 1) -> Cost:
+    """What may be spent at a budget level on adapting to so many problems at once, by an arm that invests ``split``."""
+    return Cost(**{spec.budget.currency.value: (1.0 - split) * level * spec.budget.per_problem * problems})
 
 
-def compared_level(spec: TrialSpec, learns: bool) -> float:
-    """The budget level at which an arm is compared: 1 for one that has invested, the matched level otherwise."""
-    return 1.0 if learns else spec.budget.matched_level
+def learn_limit(spec: TrialSpec, level: float, split: float, deployments: int) -> Cost:
+    """What an arm that learns may invest once, at a budget level and for so many deployments."""
+    return Cost(**{spec.budget.currency.value: split * level * spec.budget.per_problem * deployments})
+
+
+def split_of(method: Method | type[Method], settings: Settings) -> float:
+    """The share of the total that is invested: 0 for a method that does not learn."""
+    return settings.split if method.learns and isinstance(settings, Learning) else 0.0
 
 
 def adaptations(trial: Trial, task: Task) -> int:
-    """How many adaptations a task does.
-
-    In a tuning those of every candidate, or of the settings as given; in a run those to the test problems, and to the
-    development problems of an arm that learns.
-    """
+    """How many adaptations a task does: in a tuning those of every trial that is planned, in a run those to the test
+    problems."""
     spec = trial.spec
-    development = -(-spec.problems.development // spec.problems.passages)
     if task.stage == "run":
-        tested = -(-spec.problems.test // spec.problems.passages) * len(spec.budget.ladder)
-        return tested + (development if trial.arms[task.arm].method.learns else 0)
-    return development * max(1, len(candidates(spec, task.domain, trial.arms[task.arm])))
+        return -(-spec.problems.test // spec.problems.passages) * len(levels(spec, task))
+    return -(-spec.problems.development // spec.problems.passages) * planned_trials(trial, task)
 
 
 def budget(trial: Trial, task: Task) -> dict[str, float]:
     """The most that a task may spend inside the matched budget (tuning included), in the trial's currency, by what it
-    is for."""
-    spec, method = trial.spec, trial.arms[task.arm].method
-    per_problem = spec.budget.per_problem
+    is for; of a tuning without the trials that widen it."""
+    spec, arm = trial.spec, trial.arms[task.arm]
+    total, split = spec.budget.per_problem, split_of(arm.method, arm.settings)
     if task.stage == "tune":
-        level = compared_level(spec, method.learns)
-        return {"tune": per_problem * level * adaptations(trial, task) * spec.problems.passages}
-    adapt = {"adapt": per_problem * spec.problems.test * sum(spec.budget.ladder)}
-    if not method.learns:
-        return adapt
-    learn = known_amount(learn_limit(spec), spec.budget.currency)
-    return {**adapt, "learn": learn, "tune": per_problem * spec.problems.development}
+        adapted = (1.0 - split) * total * adaptations(trial, task) * spec.problems.passages
+        return {"tune": adapted + split * total * deployments(spec, task) * planned_trials(trial, task)}
+    whole = total * sum(levels(spec, task))
+    adapt = {"adapt": (1.0 - split) * whole * spec.problems.test}
+    return {**adapt, "learn": split * whole * deployments(spec, task)} if arm.method.learns else adapt
 
 
-def candidates(spec: TrialSpec, domain: str, arm: ResolvedArm) -> list[dict[str, Any]]:
-    """What an arm changes in its settings in each of its tuning trials: nothing in the first, none of them twice.
+def knobs_of(arm: ResolvedArm, task: Task) -> Knobs:
+    """What a tuning varies: for a further number of deployments only how the total is divided."""
+    if task.deployments is None:
+        return arm.knobs
+    return {name: values for name, values in arm.knobs.items() if name == SPLIT}
 
-    The draw is the domain's: arms with one grid try the same settings, so that none of them is luckier in what it
-    tries.
-    """
-    if not arm.grid or not spec.tuning.trials:
-        return []
-    given = arm.settings.model_dump(mode="json")
-    shape = type(arm.settings)
-    seen = {canonical(given)}
-    others = []
-    for index in stream(spec.seed, "tune", domain).permutation(len(arm.grid)):
-        changes = arm.grid[int(index)]
-        same = canonical(changed(arm.settings, changes).model_dump(mode="json"))
-        if same not in seen:
-            seen.add(same)
-            others.append(changes)
-    names = list(dict.fromkeys(name for changes in arm.grid for name in changes))
-    as_given = {name: getattr(shape.model_validate(arm.settings.model_dump()), name) for name in names}
-    return [as_given, *others][: spec.tuning.trials]
+
+def planned_trials(trial: Trial, task: Task) -> int:
+    """How many settings a tuning tries, at least 1 (those given), without those that widen it."""
+    knobs = knobs_of(trial.arms[task.arm], task)
+    most = prod(len(values) + 1 for values in knobs.values())
+    return max(1, min(trial.spec.tuning.trials, most))
+
+
+def _widening(trial: Trial, task: Task) -> float:
+    """About how many further trials widen a tuning: every second number has its best value at an end of what is
+    tried. What is planned to be tried does not depend on it; what it is likely to take does."""
+    knobs = knobs_of(trial.arms[task.arm], task).values() if trial.spec.tuning.trials else ()
+    numbers = sum(all(isinstance(value, int | float) for value in values) for values in knobs)
+    return min(1, trial.spec.tuning.widen) * numbers / 2
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -180,21 +195,23 @@ def _mean(values: Sequence[float], least: float) -> float:
 def task_costs(trial: Trial, task: Task, shape: ModelShape, lengths: Lengths) -> dict[Purpose, Cost]:
     """About what one task takes, by purpose."""
     spec, arm = trial.spec, trial.arms[task.arm]
-    exam = _exam(arm, shape, lengths)
+    exam, split = _exam(arm, shape, lengths), split_of(arm.method, arm.settings)
+
+    def invested(level: float) -> Cost:
+        return total(_used_up(spec, arm, shape, lengths, split * level * deployments(spec, task)).values())
+
     if task.stage == "tune":
-        problems, level = adaptations(trial, task) * spec.problems.passages, compared_level(spec, arm.method.learns)
-        return {Purpose.TUNE: problems * (total(_used_up(spec, arm, shape, lengths, level).values()) + exam)}
+        adapted = total(_used_up(spec, arm, shape, lengths, 1.0 - split).values()) + exam
+        tried = planned_trials(trial, task) + _widening(trial, task)
+        return {Purpose.TUNE: tried * (spec.problems.development * adapted + invested(MATCHED))}
     costs: dict[Purpose, Cost] = {}
-    for level in spec.budget.ladder:
-        for purpose, cost in _used_up(spec, arm, shape, lengths, level).items():
+    for level in levels(spec, task):
+        for purpose, cost in _used_up(spec, arm, shape, lengths, (1.0 - split) * level).items():
             costs[purpose] = costs.get(purpose, Cost.zero()) + spec.problems.test * cost
     if arm.method.learns:
-        invested = _used_up(spec, arm, shape, lengths, spec.budget.learn * deployments(spec))
-        costs[Purpose.LEARN] = total(invested.values())
-        developed = total(_used_up(spec, arm, shape, lengths, 1.0).values()) + exam
-        costs[Purpose.TUNE] = spec.problems.development * developed
-    exams = spec.problems.test * len(spec.budget.ladder) * exam
-    costs[Purpose.EVALUATE] = exams + _beside(spec, shape, lengths)
+        costs[Purpose.LEARN] = total(invested(level) for level in levels(spec, task))
+    exams = spec.problems.test * len(levels(spec, task)) * exam
+    costs[Purpose.EVALUATE] = exams + (_beside(spec, shape, lengths) if task.deployments is None else Cost.zero())
     return costs
 
 
@@ -276,10 +293,13 @@ def _verdicts(trial: Trial, task: Task, questions: float) -> float:
     decides = spec.grades == "judge"
     if task.stage == "tune":
         return adaptations(trial, task) * spec.problems.passages * questions if decides else 0.0
-    levels = sum(level in spec.budget.ladder for level in spec.exam.at)
-    controls = spec.problems.test * levels * 2 * spec.exam.controls
+    asked = spec.problems.test * len(levels(spec, task)) * questions
+    if task.deployments is not None:
+        return asked
+    examined = sum(level in spec.budget.ladder for level in spec.exam.at)
+    controls = spec.problems.test * examined * 2 * spec.exam.controls
     stream = spec.exam.stream * (spec.exam.stream + 1) * questions if decides else 0.0
-    return spec.problems.test * len(spec.budget.ladder) * questions + controls + stream
+    return asked + controls + stream
 
 
 def _verdict(judge: ModelShape | TokenPrices, prompt: int) -> Cost:

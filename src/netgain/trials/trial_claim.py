@@ -23,7 +23,6 @@ from netgain.records.claim import (
     SeedRun,
     Terms,
     TrialArm,
-    owner_name,
 )
 from netgain.records.provenance import Judging, RunSetup, Source
 from netgain.records.samples import Adaptation, Row, Tuning
@@ -34,11 +33,13 @@ from netgain.trials.outcome import (
     arm_name,
     charges,
     findings,
+    investment_name,
     most_spent,
     reward_runs,
     summed,
 )
-from netgain.trials.spec import TrialSpec
+from netgain.trials.spec import MATCHED, TrialSpec
+from netgain.trials.tasks import Task, deployments, tasks
 
 CONTROLS = ("seen", "skill")
 _WORDS = (
@@ -144,21 +145,19 @@ def _controls(exams: Iterable[Exam], primary: str) -> tuple[str, ...]:
 
 
 def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[str, ...]) -> Arm:
-    domain, method, level = cell
+    domain, method, level, further = cell
     spec, rows = outcome.spec, outcome.adaptations[cell]
     seeds = sorted({seed for seed, _ in rows})
     runs = tuple(_run(exam, seed, rows, controls) for seed in seeds)
-    invested = outcome.investments.get((domain, method), {})
+    invested = outcome.investments.get(cell, {})
     before = summed(row.rejected for row in invested.values())
-    own = level == outcome.own_level(domain, method, role)
-    budgets = [row.budget for row in rows.values() if row.budget is not None]
     primary = [value for run in runs for value in _means(exam, run, spec.compare.exam)]
     by_seed = {
         seed: [r.divergence for (s, _), r in rows.items() if s == seed and r.divergence is not None] for seed in seeds
     }
     return Arm(
-        name=arm_name(cell),
-        label=(spec.arms[method].label or method) + ("" if own else f" at {level:g}x the budget"),
+        name=arm_name(cell, spec),
+        label=(spec.arms[method].label or method) + _at(cell, spec),
         setting=domain,
         role=role,
         model=spec.model,
@@ -167,15 +166,16 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
         n_problems=len({problem for _, problem in rows}),
         n_questions=sum(kind == spec.compare.exam for problem in exam.problems for kind in problem.kinds),
         seeds=len(seeds),
-        invests=(owner_name(domain, method, "investment"),) if invested else (),
+        invests=(investment_name(cell, spec),) if invested else (),
         sources=(Source(file=FILE, field=f"domain={domain}, arm={method}, rung={level:g}"),),
         trial=TrialArm(
             method=method,
             rung=level,
-            own=own,
+            own=outcome.own(cell, role),
             learns=bool(invested),
+            deployments=further or None,
             development=_development(outcome, cell),
-            budget=max(budgets, default=None),
+            budget=None if role in UNTRAINED else level * spec.budget.per_problem,
             most_spent=most_spent(rows.values(), spec.budget.currency),
             runs=runs,
             rejected=summed(row.rejected for row in rows.values()),
@@ -183,6 +183,13 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
             divergence=tuple(fmean(values) for values in by_seed.values() if values),
         ),
     )
+
+
+def _at(cell: Cell, spec: TrialSpec) -> str:
+    """What distinguishes a cell from that in which its arm is compared, in words."""
+    level, further = cell[2:]
+    away = "" if level == MATCHED else f" at {level:g}x the budget"
+    return away + ("" if further in (0, deployments(spec)) else f", {further} deployments")
 
 
 def _run(exam: Exam, seed: int, rows: dict[tuple[int, str], Adaptation], controls: tuple[str, ...]) -> SeedRun:
@@ -218,13 +225,10 @@ def _means(exam: Exam, run: SeedRun, kind: str) -> list[float]:
 
 
 def _development(outcome: Outcome, cell: Cell) -> float | None:
-    """Accuracy on development problems at the matched level: from rows examined there, which arms that learn have
-    (their tuning does without what they learned), else as tuning measured it. What failed counts as wrong."""
-    kinds = {outcome.spec.compare.exam}
-    marks = [[a.correct for a in row.answers if a.kind in kinds] for row in outcome.development.get(cell, [])]
-    if any(marks):
-        return fmean(fmean(found) for found in marks if found)
-    tuning = outcome.tunings.get(cell[:2])
+    """Accuracy on development problems with the settings chosen, at the matched level, as tuning measured it."""
+    domain, method, _, further = cell
+    own = 0 if further == deployments(outcome.spec) else further
+    tuning = outcome.tunings.get((domain, method, own))
     return None if tuning is None else tuning.development
 
 
@@ -257,15 +261,15 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _searches(tunings: dict[tuple[str, str], Tuning]) -> list[Search]:
+def _searches(tunings: dict[tuple[str, str, int], Tuning]) -> list[Search]:
     return [
         Search(
-            arm="/".join(key),
+            arm=f"{domain}/{method}" + (f", {further} deployments" if further else ""),
             settings=", ".join(f"{name} = {value}" for name, value in attempt.settings.items()),
             accuracy=attempt.accuracy,
             chosen=index == row.chosen,
         )
-        for key, row in tunings.items()
+        for (domain, method, further), row in tunings.items()
         for index, attempt in enumerate(row.attempts)
     ]
 
@@ -278,8 +282,8 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
         currency=budget.currency,
         per_problem=budget.per_problem,
         ladder=budget.ladder,
-        learn=budget.learn,
-        deployments=budget.deployments or spec.problems.test,
+        deployments=deployments(spec),
+        curve=() if budget.curve is None else budget.curve.deployments,
         compare=spec.compare.arm,
         against=spec.compare.against,
         exam=spec.compare.exam,
@@ -291,24 +295,24 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
         test_problems=spec.problems.test,
         tuning_trials=spec.tuning.trials,
         passages=spec.problems.passages,
-        runs_planned=len(spec.domains) * len(spec.arms) * spec.seeds,
-        runs_done=sum(_done(outcome, d, a, roles[a]) for d in spec.domains for a in spec.arms),
+        runs_planned=sum(task.stage == "run" for task in tasks(spec)),
+        runs_done=sum(_done(outcome, roles[task.arm], task) for task in tasks(spec) if task.stage == "run"),
         device=device,
     )
 
 
-def _done(outcome: Outcome, domain: str, arm: str, role: Role) -> int:
-    """How many of an arm's seeds have every test problem at every level that was begun.
+def _done(outcome: Outcome, role: Role, task: Task) -> bool:
+    """Whether a run has every test problem at every level that was begun.
 
     What is never trained answers the same under every seed: one run stands for all.
     """
     spec = outcome.spec
-    levels = [
-        Counter(seed for seed, _ in rows) for cell, rows in outcome.adaptations.items() if cell[:2] == (domain, arm)
-    ]
-    seeds = {seed for found in levels for seed in found}
-    done = sum(all(found[seed] >= spec.problems.test for found in levels) for seed in seeds)
-    return spec.seeds if done and role in UNTRAINED else min(done, spec.seeds)
+    own = (0, deployments(spec)) if task.deployments is None else (task.deployments,)
+    mine = (task.domain, task.arm)
+    begun = [rows for cell, rows in outcome.adaptations.items() if cell[:2] == mine and cell[3] in own]
+    seeds = {seed for rows in begun for seed, _ in rows} if role in UNTRAINED else {task.seed}
+    found = [Counter(seed for seed, _ in rows) for rows in begun]
+    return bool(found) and any(all(rows[seed or 0] >= spec.problems.test for rows in found) for seed in seeds)
 
 
 def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:

@@ -146,19 +146,19 @@ class SealFiles:
 def collect(folder: Path) -> SealFiles:
     """Read every JSON file below ``folder`` that looks like one of SEAL's result files."""
     files = SealFiles()
-    for path in _result_paths(folder):
+    for path in _visible(folder, "*.json"):
         name = _name(path, folder)
         data = _parse(path, name, files)
         if isinstance(data, dict):
             _sort_in(name, data, files)
-    for path in sorted(path for path in folder.rglob("*.meta") if path.is_file()):
+    for path in _visible(folder, "*.meta"):
         _read_meta(path, _name(path, folder), files)
     return files
 
 
 def any_mark(folder: Path) -> bool:
     """Whether the head of some JSON file below the folder has a field of SEAL's result files. Cheap."""
-    return any(_has_mark(path) for path in _result_paths(folder))
+    return any(_has_mark(path) for path in _visible(folder, "*.json"))
 
 
 def _has_mark(path: Path) -> bool:
@@ -175,9 +175,9 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix().encode("utf-8", "replace").decode("utf-8")
 
 
-def _result_paths(folder: Path) -> Iterator[Path]:
-    hidden = (path for path in sorted(folder.rglob("*.json")) if path.is_file())
-    return (path for path in hidden if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+def _visible(folder: Path, pattern: str) -> Iterator[Path]:
+    found = (path for path in sorted(folder.rglob(pattern)) if path.is_file())
+    return (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _parse(path: Path, name: str, files: SealFiles) -> Any:
@@ -250,7 +250,7 @@ def _read_meta(path: Path, name: str, files: SealFiles) -> None:
     try:
         if path.stat().st_size > LARGEST_META:
             return
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
         data = json.loads(text.replace(",\n}", "\n}"))
     except (OSError, ValueError):
         files.findings.append(bad_file(name, "cannot be read as JSON"))

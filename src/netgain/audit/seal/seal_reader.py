@@ -249,6 +249,7 @@ def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
         continual=tuple(draft.continual),
         charges=tuple(draft.charges),
         reported=_reported(files),
+        searched=_searched(files),
         regressions=_regressions(bool(draft.continual)),
         tokens=tokens.how,
         findings=tuple(draft.findings),
@@ -288,11 +289,21 @@ def _last_round(arms: list[Arm]) -> str | None:
 
 
 def _reported(files: SealFiles) -> dict[str, Source | None]:
-    """Where each kind of compute is stated: in a field of some file, in the paper, or nowhere."""
+    """Where each kind of compute is stated: in a field of some file or in the paper, None where neither has it."""
     found = {kind: sorted(files.keys & set(keys)) for kind, keys in _KINDS.items()}
     reported = {kind: Source(file="result files", field=keys[0]) if keys else None for kind, keys in found.items()}
     hours = "about 6 h on two H100 for the 750 inner loops of a round; 30 to 45 s a self-edit evaluation"
-    return reported | {"device time of the outer loop": Source(file=PAPER, field="appendix B", note=hours)}
+    grids = "the grids of rank, learning rate, epochs and batch size; not which of their points were run, or their cost"
+    return (
+        reported
+        | {"device time of the outer loop": Source(file=PAPER, field="appendix B", note=hours)}
+        | ({} if reported["tuning trials"] else {"tuning trials": Source(file=PAPER, field="tables 3-4", note=grids)})
+    )
+
+
+def _searched(files: SealFiles) -> str:
+    count = len(files.passages) + len(files.corpora) + len(files.grids) + len(files.continual)
+    return f"the field names of {count} result files, and the tables and appendix of {PAPER}"
 
 
 def _regressions(has_matrix: bool) -> PublishedAnswer:
