@@ -191,7 +191,7 @@ def profiler() -> Any:
 
 
 def compare(model: Any, folder: Path, optimizer: str = "AdamW") -> dict[str, float]:
-    """Charged over profiled FLOPs of a training step and of ``generate``; updates and training tokens booked.
+    """Charged over profiled FLOPs of a training step and of ``generate``; updates and training tokens that were booked.
 
     ``folder`` takes the journal. The profiler does not see the optimizer's element-wise work, so it is left out.
     """
@@ -202,14 +202,12 @@ def compare(model: Any, folder: Path, optimizer: str = "AdamW") -> dict[str, flo
         account = book.account("matrix").under(Purpose.ADAPT)
         with profiler() as seen, netgain.meter(model, account, check=False):
             model(input_ids=ids, labels=ids).loss.backward()
-        passes = sum(charge.cost.flops or 0.0 for charge in book.charges())
-        found = {"training": passes / seen.get_total_flops()}
-        with netgain.meter(model, account, check=False):
             step.step()
-        update = book.charges()[-1].cost
-        found["updates"] = update.updates or 0.0
-        found["training tokens"] = sum(charge.cost.tokens_training or 0.0 for charge in book.charges())
-        found["a weight"] = (update.flops or 0.0) / OPTIMIZER_FLOPS_PER_WEIGHT / sum(w.numel() for w in weights)
+        costs = [charge.cost for charge in book.charges()]
+        update = OPTIMIZER_FLOPS_PER_WEIGHT * sum(weight.numel() for weight in weights if weight.grad is not None)
+        found = {"training": (sum(cost.flops or 0.0 for cost in costs) - update) / seen.get_total_flops()}
+        found["updates"] = sum(cost.updates or 0.0 for cost in costs)
+        found["training tokens"] = sum(cost.tokens_training or 0.0 for cost in costs)
         model.eval()
         before = len(book.charges())
         with profiler() as seen, netgain.meter(model, account, check=False):
