@@ -191,6 +191,7 @@ class TrialSpec(_Spec):
     question: str = ""
     model: str = "shipped"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attention: Literal["auto", "sdpa", "eager"] = "auto"  # auto: sdpa where the architecture has it
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     grades: Literal["exact", "judge"] = "exact"
