@@ -151,7 +151,7 @@ def _profile(top: nn.Module, model: PreTrainedModel, graded: bool, embedded: boo
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Pass:
+class _CountedPass:
     """A pass of the copy: what its decoder and head saw, and FLOPs forward and backward."""
 
     counts: Counts
@@ -159,7 +159,7 @@ class _Pass:
     backward: float
 
 
-def _solved(found: list[_Pass]) -> PassPrice:
+def _solved(found: list[_CountedPass]) -> PassPrice:
     counts = torch.tensor([one.counts.values() for one in found], dtype=torch.float64)
     flops = torch.tensor([[one.forward, one.backward] for one in found], dtype=torch.float64)
     solved = torch.linalg.solve(counts, flops).round(decimals=3).T.tolist()
@@ -187,7 +187,7 @@ class _Probe:
     def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
         self._seen += Counts(heads=output.numel() // output.shape[-1])
 
-    def run(self, rows: int, columns: int, kept: int, *, labelled: bool = False) -> _Pass:
+    def run(self, rows: int, columns: int, kept: int, *, labelled: bool = False) -> _CountedPass:
         """One pass over ``rows`` x ``columns`` tokens with logits at the last ``kept`` of each row (0: at all)."""
         self._seen = Counts()
         ids = torch.zeros(rows, columns, dtype=torch.long, device="meta")
@@ -204,7 +204,7 @@ class _Probe:
             raise InputError(
                 type(self._top).__name__, f"runs its decoder {self._seen.passes:.0f} times in one pass", REMEDY
             )
-        return _Pass(self._seen, forward, counter.flops - forward)
+        return _CountedPass(self._seen, forward, counter.flops - forward)
 
 
 @final
