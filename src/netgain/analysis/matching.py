@@ -105,7 +105,7 @@ def comparable(evidence: Evidence, arm: Arm) -> list[str]:
 
 def beside_another(evidence: Evidence, arm: Arm) -> list[str]:
     """Those that would be comparable, had they been measured beside the same frozen model."""
-    return [name for name in _alike(evidence, arm) if other_frozen(arm, evidence.arms[name])]
+    return sorted(name for name in _alike(evidence, arm) if other_frozen(arm, evidence.arms[name]))
 
 
 def other_frozen(arm: Arm, other: Arm) -> bool:
