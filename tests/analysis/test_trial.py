@@ -128,26 +128,13 @@ def test_an_arm_that_falls_behind_is_said_to(simulated: ModuleType) -> None:
     assert judged(simulated, simulated.Design(arms(simulated, seal=seal), seeds=5)).headline.kind == "rival ahead"
 
 
-def test_an_investment_pays_from_where_its_share_is_small_enough(simulated: ModuleType) -> None:
-    passage = simulated.Arm("passage", 0.40, 0.10, 0.0, label="fine-tuning on the passage")
-    own = simulated.Arm("synthetic", 0.20, 0.0, 0.0, label="own text")
-    seal = simulated.Arm("seal", 0.50, 0.0, 0.0, learns=True, label="SEAL")
-    design = simulated.Design(arms(simulated, passage=passage, own=own, seal=seal), problems=300, questions=8)
-    row = next(r for r in judged(simulated, design).break_even if r.currency == "flops")
-    assert row.rival == "plain/passage@1"
-    # SEAL has spent 1 + 300/n; the passage arm reaches 0.50 with twice its budget: at n = 300
-    assert 200 < row.ahead_from < 450
-    assert row.clear_from is None or row.clear_from >= row.ahead_from
-    assert row.not_before in {99, 100}  # the ladder ends at 4 budgets, and 1 % more is as good
-    unknown = [point for point in row.after if point.deployments is not None and point.deployments < 99]
-    assert all(point.method_part is None for point in unknown)
-
-
-def test_an_investment_that_buys_nothing_never_pays(simulated: ModuleType) -> None:
-    seal = simulated.Arm("seal", 0.30, 0.0, 0.0, learns=True, label="SEAL")
-    verdict = judged(simulated, simulated.Design(arms(simulated, seal=seal), problems=100))
-    assert all(row.never and row.ahead_from is None for row in verdict.break_even)
-    assert any("never pays" in detail for detail in verdict.headline.details)
+def test_one_investment_is_not_divided_by_numbers_that_it_was_not_made_for(simulated: ModuleType) -> None:
+    """A trial that ran one number of deployments knows that one, and not from where on an investment would pay."""
+    verdict = judged(simulated, simulated.Design(simulated.STANDARD))
+    for row in verdict.break_even:
+        assert [point.deployments for point in row.points] == [48]
+        assert row.points[0].worst_case.difference == matched(verdict).worst_case.difference
+        assert (row.ahead_from, row.reason) == (None, "it was run for one number of deployments")
 
 
 def test_a_ladder_is_met_between_its_rungs_and_never_beyond() -> None:
