@@ -96,7 +96,7 @@ class Squares:
 
     def margin(self, tail: float) -> float:
         """How far the mean lies from the truth with probability 1 - ``tail``, to one side."""
-        return float(self._margins(tail, np.float64(self.between_seeds), np.float64(self.between_problems)))
+        return float(self._margins(tail, np.array(self.between_seeds), np.array(self.between_problems)))
 
     def _margins(self, tail: float, between_seeds: Floats, between_problems: Floats) -> Floats:
         """The same for each of these mean squares, the rest as it is."""
@@ -146,7 +146,7 @@ def _student(tail: float, units: int) -> float:
 def crossed(values: Floats) -> bool:
     """Whether there are enough runs, of several problems, to let the interval hold for the next run."""
     seeds, problems = values.shape
-    return seeds >= FEWEST_RUNS and problems > 1
+    return bool(seeds >= FEWEST_RUNS and problems > 1)
 
 
 def estimate(
