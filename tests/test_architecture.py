@@ -19,7 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those before it.
 LAYERS = [
     *("errors", "engine", "streams", "tokens", "strict_yaml", "records", "extensions", "metering", "domains", "model"),
-    *("exam", "methods", "trials", "analysis", "audit", "report", "testing", "api", "doctor", "cli"),
+    *("exam", "methods", "analysis", "trials", "audit", "report", "testing", "api", "doctor", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}
 LAZY = {"tokens.py", "__init__.py", *(path.name for path in (ROOT / "cli").glob("*.py"))}
@@ -102,8 +102,8 @@ MOST_MODULES, MOST_CLASSES, MOST_PUBLIC_DATA_CLASSES, MOST_LINES, MOST_LINES_WIT
     156,
     352,
     156,
-    29_500,
-    26_000,
+    30_000,
+    26_650,
 )
 DATA_BASES = {"BaseModel", "NamedTuple", "Settings"}
 

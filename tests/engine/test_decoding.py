@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from netgain.engine.decoding import Chooser, DecodeRequest, choose
+from netgain.engine.decoding import Chooser, DecodeRequest, choose, new_rows, text_behind
 from netgain.engine.jobs import Sampling
 
 
@@ -33,3 +34,42 @@ def test_the_same_seed_draws_the_same_and_another_differs() -> None:
 def test_logits_that_are_not_finite_choose_nothing() -> None:
     logits = torch.tensor([[0.0, 1.0], [float("nan"), 1.0], [float("inf"), 0.0]])
     assert choose(logits, [Chooser(DecodeRequest(prompt=(1,))) for _ in range(3)]) == [1, -1, -1]
+
+
+WORDS = {5: "\u2581run", 6: "ning", 7: "\u2581ning", 8: "\u2581", 9: "Q", 10: ":"}
+
+
+def text_of(tokens: list[int]) -> str:
+    """As tokenizers do that begin every text with a space of their own."""
+    return "".join(WORDS[token] for token in tokens).replace("\u2581", " ").removeprefix(" ")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens", "text"),
+    [((5,), (6,), "ning"), ((5,), (7,), " ning"), ((5, 5, 5, 5, 5, 5, 5, 5, 5), (7, 6), " ningning"), ((5,), (), "")],
+)
+def test_an_answers_text_is_what_it_adds_to_the_prompts(
+    prompt: tuple[int, ...], tokens: tuple[int, ...], text: str
+) -> None:
+    assert text_behind(prompt, tokens, text_of) == text
+
+
+@pytest.mark.parametrize(
+    ("stop", "tokens", "after"),
+    [
+        ("ningQ:", [7, 9, 10], 3),  # across the borders of three tokens
+        (" n", [7], 1),  # the space that a text of its own would have lost
+        (" n", [6, 7], 2),
+        ("g", [6], 1),  # within a token
+        (" run", [6, 10, 7], None),  # what the prompt ends with is no part of the answer
+    ],
+)
+def test_a_stop_string_is_found_in_the_text_wherever_its_tokens_end(
+    stop: str, tokens: list[int], after: int | None
+) -> None:
+    request = DecodeRequest(prompt=(5,), sampling=Sampling(max_new_tokens=9, stop=(stop,)))
+    (row,) = new_rows([request], 0, 64, 16, text_of)
+    for token in tokens:
+        assert row.finish is None
+        row.take(token, 60, text_of)
+    assert (row.finish, len(row.tokens)) == (None if after is None else "stop", after or len(tokens))

@@ -23,6 +23,7 @@ COMMON = {
 }
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": COMMON,
+    "gemma2": COMMON | {"head_dim": 8},
     "gpt2": {"n_embd": 32, "n_head": 4, "n_layer": 3, "vocab_size": 260, "n_positions": 128}
     | {"bos_token_id": 1, "eos_token_id": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
 }

@@ -370,6 +370,19 @@ def test_settings_that_do_not_exist_are_refused(llama: Path, wrong: dict[str, An
         load_model(llama, **{"device": "cpu"} | wrong)
 
 
+def test_a_model_without_fused_attention_is_loaded_and_asking_for_it_names_the_way_out(
+    tmp_path: Path, save: Callable[..., Path], account: Account
+) -> None:
+    folder = save(tmp_path / "gemma", "gemma2")
+    default, eager = load_model(folder, device="cpu"), load_model(folder, device="cpu", attention="eager")
+    asked = [Generate(account=account, prompt="The river", max_new_tokens=4)]
+    assert default.generate(asked)[0].get().ids == eager.generate(asked)[0].get().ids
+    with pytest.raises(InputError, match=r"; use attention eager, or auto$") as raised:
+        load_model(folder, device="cpu", attention="sdpa")
+    assert "does not support an attention implementation" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be loaded"):
         load_model(tmp_path, device="cpu")

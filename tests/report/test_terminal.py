@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -101,7 +102,7 @@ def test_outside_text_can_neither_style_nor_command_the_terminal() -> None:
 
 def a_plan(detectable: float | None) -> Plan:
     words: dict[str, Any] = {"name": "t", "model": "m", "currency": "flops", "primary": "comparison:0", "device": "cpu"}
-    sizes: dict[str, Any] = {"tasks": 4, "problems": 8, "seeds": 1, "deployments": 10, "memory": 1e9}
+    sizes: dict[str, Any] = {"tasks": 4, "problems": 8, "seeds": 5, "deployments": 10, "memory": 1e9}
     more: dict[str, Any] = {"arms": (), "rate": "$0", "fits": True, "assumptions": ()}
     return Plan(**words, **sizes, **more, detectable=detectable)
 
@@ -113,6 +114,11 @@ def test_a_plan_promises_only_effects_that_can_happen(effect: float | None, told
     text = drawn(plan_page(a_plan(effect)))
     assert told in text
     assert "103.4" not in text
+
+
+def test_a_plan_below_three_seeds_promises_no_verdict() -> None:
+    text = drawn(plan_page(replace(a_plan(None), seeds=2)))
+    assert "no verdict: 2 seeds" in text
 
 
 def test_progress_fits_a_terminal_of_80_columns_and_its_clock_goes_on() -> None:

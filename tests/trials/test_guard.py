@@ -65,7 +65,7 @@ def test_spending_more_than_the_budget_is_refused(context: RunContext) -> None:
 
     evaluation = adapted(context, spend)
     assert "BudgetExceeded" in evaluation.error
-    assert sum(charge.cost.flops or 0 for charge in context.book.charges()) == 4
+    assert sum(charge.cost.flops or 0 for charge in context.book.charges()) == 8
 
 
 @pytest.mark.parametrize("where", ["beside", "above", "evaluate"])

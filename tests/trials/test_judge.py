@@ -129,9 +129,7 @@ def test_where_it_decides_grades_tuning_and_stream_are_its_own(deciding: Path) -
     assert {value for row in frozen for line in row.matrix for value in line} == {0.5}
     for path in deciding.rglob("journal"):
         purposes = {charge.purpose for charge in verify(path).charges if charge.opened.name == "judge"}
-        learned = path.parent.name.startswith("run-towns-edits")  # it is examined on development problems as well
-        expected = {"tune"} if path.parent.name.startswith("tune-") else {"evaluate"}
-        assert purposes == expected | ({"tune"} if learned else set())
+        assert purposes == ({"tune"} if path.parent.name.startswith("tune-") else {"evaluate"})
     assert all(row.development == 0.0 for row in rows if isinstance(row, Tuning) and row.arm == "frozen")
 
 

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from netgain.analysis import crossed
 from netgain.errors import InputError
-from netgain.trials.plan import Plan, detectable, make_plan
+from netgain.streams import stream
+from netgain.trials.plan import LUCK, Plan, detectable, make_plan
 from netgain.trials.resolve import SHIPPED_FOLDER, Trial, resolve
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -80,10 +83,25 @@ def test_a_server_without_prices_is_planned_in_tokens_alone(tmp_path: Path) -> N
 
 
 def test_more_problems_see_smaller_effects() -> None:
-    known = [detectable(problems, 6) for problems in (2, 12, 48, 200)]
+    known = [detectable(problems, 6, 5) for problems in (2, 12, 48, 200)]
     assert known[0] is None
     assert 0 < (known[3] or 0) < (known[2] or 0) < (known[1] or 0) < 0.5
-    assert detectable(48, 6) == pytest.approx(0.130, abs=0.005)
+
+
+def test_below_three_seeds_no_effect_is_promised() -> None:
+    assert [detectable(48, 6, seeds) is None for seeds in (1, 2, 3)] == [True, True, False]
+
+
+@pytest.mark.parametrize(("seeds", "luck"), [(3, LUCK), (5, LUCK), (5, 0.0), (8, 0.08)])
+def test_the_promised_effect_is_found_four_times_in_five(seeds: int, luck: float) -> None:
+    effect, rng, found = detectable(48, 6, seeds, luck), stream(0, "power", str(seeds), str(luck)), 0
+    assert effect
+    single = 0.3 * (1 + 0.2 * 5) / 6  # variance of one problem's difference under one run, half of it the run's
+    for _ in range(1000):
+        values = rng.normal(effect, np.sqrt(single / 2), (1, 48)) + rng.normal(0, np.sqrt(single / 2), (seeds, 48))
+        values += rng.normal(0, luck, (seeds, 1)) - rng.normal(0, luck, (seeds, 1))
+        found += crossed.Squares.of(values).margin(0.025) < values.mean()
+    assert found / 1000 == pytest.approx(0.8, abs=0.05)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
@@ -92,7 +110,7 @@ def test_every_example_can_be_planned(path: Path) -> None:
         pytest.skip("needs the shipped model")
     plan = planned(path)
     assert plan.whole.dollars
-    assert plan.detectable
+    assert bool(plan.detectable) == (plan.seeds >= crossed.FEWEST_RUNS)
 
 
 def test_the_demo_can_be_read() -> None:

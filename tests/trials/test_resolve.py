@@ -247,3 +247,22 @@ def test_an_interrupt_ends_every_process_and_what_is_done_stays(tmp_path: Path) 
     result = world.run(tmp_path, spec)
     assert result.failed == {}
     assert result.repeated >= 1
+
+
+def test_a_trial_says_how_its_model_attends_and_one_that_says_nothing_is_the_trial_that_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr("netgain.trials.executor.door.load_model", lambda _, **settings: asked.append(settings))
+    file = folder / "mine.yaml"
+    for said, attention in (("", "auto"), ("attention: eager\n", "eager"), ("attention: sdpa\n", "sdpa")):
+        file.write_text(TRIAL.replace("no-such-folder", ".") + said)
+        trial = resolve(file)
+        load_model(trial, "cpu")
+        assert asked[-1]["attention"] == attention
+        assert locked_form(with_data(trial), "1", {})["trial"].get("attention", "auto") == attention
+    file.write_text(TRIAL + "attention: on\n")
+    with pytest.raises(InputError, match=r"mine.yaml:11: attention = True: .*'eager'; quote it"):
+        resolve(file)
+    file.write_text(TRIAL)
+    assert "attention" not in locked_form(with_data(resolve(file)), "1", {})["trial"]

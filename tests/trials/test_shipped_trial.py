@@ -21,7 +21,7 @@ domains:
   plain: {{kind: people, style: plain}}
 problems: {{train: 6, development: 2, test: 10}}
 seeds: 1
-budget: {{per_problem: 4.0e+9, ladder: [1, 2], deployments: 30}}
+budget: {{per_problem: 8.0e+9, ladder: [1], deployments: 30}}
 tuning: {{trials: 1}}
 arms:
   frozen: {{method: frozen}}
@@ -39,7 +39,7 @@ domains:
   squad: {{kind: squad, path: {data}}}
 problems: {{train: 2, development: 1, test: 2}}
 seeds: 1
-budget: {{per_problem: 2.0e+8, ladder: [1, 2], deployments: 12}}
+budget: {{per_problem: 4.0e+8, ladder: [1], deployments: 12}}
 tuning: {{trials: 1}}
 arms:
   frozen: {{method: frozen}}
@@ -90,10 +90,10 @@ def test_no_budget_is_exceeded_and_what_is_trained_uses_its_own_to_one_per_cent(
 
 def test_the_world_is_a_test(people: Path) -> None:
     rows = adaptations(people)
-    assert accuracy(rows, "frozen", 2) < 0.2
-    assert accuracy(rows, "in-context", 2) > 0.85
-    assert accuracy(rows, "passage", 2) > accuracy(rows, "frozen", 2) + 0.2
-    assert accuracy(rows, "teacher", 2) >= accuracy(rows, "passage", 2)
+    assert accuracy(rows, "frozen", 1) < 0.2
+    assert accuracy(rows, "in-context", 1) > 0.85
+    assert accuracy(rows, "passage", 1) > accuracy(rows, "frozen", 1) + 0.2
+    assert accuracy(rows, "teacher", 1) >= accuracy(rows, "passage", 1)
 
 
 def test_what_was_rejected_is_itemised(people: Path) -> None:

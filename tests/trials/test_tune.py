@@ -73,7 +73,8 @@ def test_what_one_arm_may_tune_every_arm_that_has_it_may_tune() -> None:
 def test_a_rival_that_keeps_a_setting_fixed_is_told_of(tmp_path: Path) -> None:
     arms = {**world.ARMS, "passage": {"method": "passage", "fixed": ["steps"]}}
     asked = world.spec(arms, tuning={"trials": 2, "knobs": {"steps": [1, 2]}})
-    assert world.resolved(asked).arms["passage"].knobs == {}
+    arm = world.resolved(asked).arms["passage"]
+    assert (arm.name, arm.knobs) == ("passage", {})
     world.run(tmp_path, asked)
     claim = claim_of(asked, read_rows(tmp_path / "samples.jsonl"), {"edits": Role.SELF_IMPROVING})
     told = {finding.check: finding for finding in claim.findings}

@@ -10,6 +10,7 @@ from typing import Literal
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, last_rounds, other_frozen
+from netgain.analysis.rows import EQUIVALENCE_MARGIN
 from netgain.analysis.table import FROZEN, beside
 from netgain.analysis.verdict import Comparison
 from netgain.errors import InputError, nearest
@@ -17,7 +18,6 @@ from netgain.records.claim import Role
 
 Group = Literal["headline", "outer loop", "frozen", "asked"]
 Planned = tuple[str, str, str, Group]  # two arms, the kind of question, the group it is shown in
-EQUIVALENCE_MARGIN = 0.05
 UNPAIRED = "unpaired, from accuracy and n (Newcombe); questions taken as independent"
 
 
@@ -45,7 +45,7 @@ def _primary(evidence: Evidence, contests: Sequence[Contest]) -> Planned | None:
     if claim.terms is None:
         return (claim.headline, claim.rival, "", "headline") if claim.headline and claim.rival else None
     tested = next((contest for contest in contests if contest.setting == claim.terms.setting), None)
-    return (tested.arm, tested.rival, evidence.exam, "headline") if tested and tested.rival else None
+    return (tested.arm, tested.chosen, evidence.exam, "headline") if tested and tested.chosen else None
 
 
 def _of_claim(evidence: Evidence) -> Iterator[Planned]:
@@ -75,8 +75,8 @@ def _of_trial(evidence: Evidence, contests: Sequence[Contest]) -> Iterator[Plann
         kinds = evidence.kinds(contest.setting)
         others = [name for name in evidence.own(contest.setting) if name not in {contest.arm, contest.frozen}]
         for kind in kinds:
-            if contest.rival:
-                yield contest.arm, contest.rival, kind, "headline"
+            if contest.chosen:
+                yield contest.arm, contest.chosen, kind, "headline"
         for name in others:
             yield contest.arm, name, evidence.exam, "headline"
         if contest.frozen:
@@ -109,11 +109,12 @@ def _compare(evidence: Evidence, a: str, b: str, exam: str, group: Group) -> Com
     if values is None:
         return _unpaired(evidence, a, b, row, group)
     differences = values[0] - values[1]
-    found = evidence.estimate(differences)
+    questions = evidence.table.questions_a_unit(a, row, kind=exam)
+    found = evidence.estimate(differences, questions=questions)
+    weights = evidence.weights(differences.shape[1])
     shared = evidence.table.common(a, row, kind=exam)
     single = differences.shape[0] == 1
     mcnemar = intervals.mcnemar(*(evidence.table.answers(name, shared) for name in (a, row))) if single else None
-    names = (a, b, exam) if exam else (a, b)
     return Comparison(
         a=a,
         b=b,
@@ -122,7 +123,7 @@ def _compare(evidence: Evidence, a: str, b: str, exam: str, group: Group) -> Com
         difference=found.value,
         low=found.low,
         high=found.high,
-        p=crossed.p_value(differences, evidence.rng("flips", *names)),
+        p=crossed.p_value(differences, weights, questions=questions),
         p_adjusted=None,
         p_mcnemar=mcnemar.p if mcnemar else None,
         only_a=mcnemar.only_a if mcnemar else None,
@@ -130,9 +131,9 @@ def _compare(evidence: Evidence, a: str, b: str, exam: str, group: Group) -> Com
         n_problems=differences.shape[1],
         n_questions=int(shared.sum()),
         smallest_detectable=crossed.smallest_detectable(differences),
-        p_equivalent=crossed.equivalence_p(differences, EQUIVALENCE_MARGIN),
+        p_equivalent=crossed.equivalence_p(differences, weights, EQUIVALENCE_MARGIN, questions=questions),
         equivalence_margin=EQUIVALENCE_MARGIN,
-        method=f"{crossed.SINGLE}; p by sign flips of problems" if single else crossed.SEVERAL,
+        method=crossed.method(differences.shape[0]),
         setting=evidence.arms[a].setting,
         exam=exam,
         n_seeds=differences.shape[0],

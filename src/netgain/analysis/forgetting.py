@@ -8,7 +8,7 @@ import numpy as np
 from netgain.analysis import intervals
 from netgain.analysis.evidence import FRACTIONS, Evidence
 from netgain.analysis.intervals import Floats
-from netgain.analysis.table import beside
+from netgain.analysis.table import Mask, beside
 from netgain.analysis.verdict import RetentionTable, StabilityRow
 from netgain.records.claim import UNTRAINED, Continual, Role
 
@@ -45,7 +45,9 @@ def _stability(evidence: Evidence, name: str, kind: str) -> StabilityRow | None:
         return None
     now, then = after[paired], before[paired]
     problems, divergence = table.problem[columns], evidence.trial(name).divergence
-    change = evidence.estimate(_by_cell(after - before, problems)) if paired.any() else None
+    change = None
+    if paired.any():
+        change = evidence.estimate(_by_cell(after - before, problems), questions=_a_problem(paired, problems))
     return StabilityRow(
         arm=name,
         fixed=int(np.sum((then == 0) & (now == 1))),
@@ -53,7 +55,7 @@ def _stability(evidence: Evidence, name: str, kind: str) -> StabilityRow | None:
         previously_correct=int(np.sum(then == 1)),
         questions=int((paired if paired.any() else asked).sum()),
         kind=kind,
-        accuracy=evidence.estimate(_by_cell(after, problems), FRACTIONS),
+        accuracy=evidence.estimate(_by_cell(after, problems), FRACTIONS, _a_problem(asked, problems)),
         change=change,
         divergence=fmean(divergence) if divergence else None,
     )
@@ -76,6 +78,12 @@ def _untouched(evidence: Evidence, name: str, columns: np.ndarray, *, by_text: b
     texts = [table.questions[column] for column in columns]
     known = {t: right for rows in runs for row in rows for t, right in zip(texts, row, strict=True) if right == right}
     return np.array([known.get(text, np.nan) for text in texts])
+
+
+def _a_problem(asked: Mask, problems: np.ndarray) -> float:
+    """How many questions were asked on average of a problem that was asked any."""
+    columns = asked.any(axis=0)
+    return float(columns.sum()) / max(1, len(np.unique(problems[columns])))
 
 
 def _by_cell(values: Floats, problems: np.ndarray) -> Floats:

@@ -5,7 +5,14 @@ problems are resampled, with all their questions and for both arms of a pair at 
 percentile* intervals: the percentile levels are widened so that a mean of few problems is covered as by Student's t
 (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), section 3.3).
 
-Tests: sign flips by problem, exact McNemar by question, Holm over many, equivalence; and power.
+At the border (all answers right, nothing broken) a sample has no spread to resample. So an interval always reaches at
+least as far as the *no-spread bound*: what so many answers of which none differs cannot exclude. It is always there,
+so that one answer more or less never makes an interval jump, and it binds at the border only.
+
+A one-sided p (:func:`tail`) is the level at which the interval's end lies at the value that is tested: p < 0.05 where
+the 95 % interval excludes it, and nowhere else.
+
+Tests: exact McNemar by question, sign flips by problem, Holm over many; and power.
 """
 
 from collections.abc import Sequence
@@ -14,7 +21,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
@@ -22,7 +29,9 @@ FLIPS = 10_000
 FEWEST_TO_RESAMPLE = 10
 ROUNDING = 1e-9
 LEVEL = 0.95
+MOST = 0.5  # no one-sided p is larger: from there on the other side is asked
 EQUAL = 1e-12  # relative; values that differ by less are one value
+WITHIN = 0.2  # assumed correlation of the answers to two questions of one problem, where a sample cannot show it
 METHOD = "paired cluster bootstrap over problems, 10,000 resamples, expanded percentile (Student below ten problems)"
 
 
@@ -57,40 +66,111 @@ def expanded_levels(units: int, level: float = LEVEL) -> tuple[float, float]:
     if units < 2:
         return 0.0, 1.0
     tail = (1 - level) / 2
-    lower = float(stats.norm.cdf(np.sqrt(units / (units - 1)) * stats.t.ppf(tail, units - 1)))
+    lower = float(special.ndtr(np.sqrt(units / (units - 1)) * special.stdtrit(units - 1, tail)))
     return lower, 1 - lower
 
 
 def estimate(
-    values: Floats, weights: Floats, level: float = LEVEL, bounds: tuple[float, float] = (-1.0, 1.0)
+    values: Floats,
+    weights: Floats,
+    level: float = LEVEL,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    questions: float | None = None,
 ) -> Interval:
     """Mean of one value a unit, with its interval; ``weights`` as from :func:`resample_weights`.
 
-    With fewer than ten units a bootstrap has too few distinct resamples and Student's interval is given. Where all
-    values are equal the sample says nothing about their spread: see :func:`no_spread`. ``bounds`` are the values that a
-    unit can take at most.
+    With fewer than ten units a bootstrap has too few distinct resamples and Student's interval is taken. ``bounds`` are
+    the values that a unit can take at most, ``questions`` how many each value is a mean of; where that is not known,
+    the no-spread bound counts units and is given only where nothing differs.
     """
+    value = float(values.mean()) if len(values) else 0.0
+    least = no_spread(value, independent_answers(values, questions), level, bounds)
     if constant(values):
-        return no_spread(float(values.mean()) if len(values) else 0.0, len(values), level, bounds)
+        return least
     if len(values) < FEWEST_TO_RESAMPLE:
         found = student(values, level)
-        return Interval(found.value, max(found.low, bounds[0]), min(found.high, bounds[1]))
-    return from_resamples(float(values.mean()), weights @ values, len(values), level)
+    else:
+        found = from_resamples(value, weights @ values, len(values), level)
+    low, high = min(found.low, least.low), max(found.high, least.high)
+    return Interval(value, max(low, bounds[0]), min(high, bounds[1]))
 
 
-def no_spread(value: float, units: int, level: float, bounds: tuple[float, float]) -> Interval:
-    """The interval of a mean when all ``units`` sampled units had this same value.
+def tail(
+    values: Floats,
+    weights: Floats,
+    above: float = 0.0,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    questions: float | None = None,
+) -> float:
+    """One-sided p of a mean of at most ``above``: the tail at which the interval of :func:`estimate` ends there.
 
-    At most a share ``1 - (1 - level)^(1/units)`` of the population can differ from it without the sample having met
-    one (the exact form of the "rule of three"), and each of those by no more than the bounds allow.
+    At most 0.5. A resampled p is never below about 1 / resamples, a little more with few units.
     """
-    differing = 1 - (1 - level) ** (1 / units) if units else 1.0
+    value = float(values.mean()) if len(values) else 0.0
+    if value <= above:
+        return MOST
+    least = no_spread_tail(value, above, independent_answers(values, questions), bounds)
+    if constant(values):
+        return least
+    if len(values) < FEWEST_TO_RESAMPLE:
+        error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
+        return max(least, float(special.stdtr(len(values) - 1, (above - value) / error)))
+    return min(MOST, max(least, _resampled_tail(weights @ values - above, len(values))))
+
+
+def _resampled_tail(samples: Floats, units: int) -> float:
+    """The tail at which the expanded percentile of these resamples is zero."""
+    ordered = np.sort(_exact_zeros(samples))
+    below = int(np.searchsorted(ordered, 0.0, side="right"))
+    if below == len(ordered):
+        return MOST
+    level = 0.0
+    if below:  # linear between two resamples, as numpy's quantiles are
+        last, following = float(ordered[below - 1]), float(ordered[below])
+        level = (below - 1 - last / (following - last)) / (len(ordered) - 1)
+    level = max(level, 1 / (len(ordered) + 1))
+    return float(special.stdtr(units - 1, special.ndtri(level) * np.sqrt((units - 1) / units)))
+
+
+def _exact_zeros(samples: Floats) -> Floats:
+    """Resampled means with zero where only rounding made it something else, so that "excludes zero" means it."""
+    return np.where(np.abs(samples) < EQUAL, 0.0, samples)
+
+
+def independent_answers(values: Floats, questions: float | None) -> float:
+    """How many independent answers the values of all units are worth, each a mean of so many questions.
+
+    Answers of a unit are taken to correlate by ``WITHIN`` (Kish's design effect). Where the number is not known: one
+    for each unit if nothing differs, so that the no-spread bound is cautious, else infinitely many, so that it is void.
+    ``values`` may be seeds by units: the answers of several runs to a question are not counted as several.
+    """
+    units = values.shape[-1]
+    if questions is None:
+        return float(units) if constant(values.ravel()) else np.inf
+    asked = max(1.0, questions)
+    return float(units * asked / (1 + WITHIN * (asked - 1)))
+
+
+def no_spread(value: float, answers: float, level: float, bounds: tuple[float, float]) -> Interval:
+    """The least interval of a mean of so many independent answers: what holds where none of them differs.
+
+    At most a share ``1 - tail^(1 / answers)`` of the population can differ from all that were met without one being
+    among them (Clopper and Pearson's bound, of which the "rule of three" is an approximation), and each of those by no
+    more than the bounds allow. ``tail`` is the half of what the level leaves.
+    """
+    differing = 1 - ((1 - level) / 2) ** (1 / answers) if answers else 1.0
     return Interval(value, value - differing * (value - bounds[0]), value + differing * (bounds[1] - value))
+
+
+def no_spread_tail(value: float, above: float, answers: float, bounds: tuple[float, float]) -> float:
+    """The tail at which the lower end of :func:`no_spread` is ``above``, which is below the value."""
+    reached = (value - above) / (value - bounds[0]) if value > bounds[0] else 1.0
+    return float(min(MOST, max(0.0, 1 - reached) ** answers))
 
 
 def from_resamples(value: float, samples: Floats, units: int, level: float = LEVEL) -> Interval:
     """An interval from a statistic's resampled values; ``units`` is the number of resampled units."""
-    low, high = np.quantile(samples, expanded_levels(units, level))
+    low, high = np.quantile(_exact_zeros(samples), expanded_levels(units, level))
     return Interval(value, float(low), float(high))
 
 
@@ -165,30 +245,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (count - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
-
-
-def _without_spread(value: float, units: int, margin: float) -> float:
-    """The level at which :func:`no_spread` lies just inside the margin."""
-    if abs(value) >= margin:
-        return 1.0
-    above, below = (margin - value) / (1 - value), (margin + value) / (1 + value)
-    return float((1 - min(1.0, above, below)) ** units)
-
-
-def equivalence_p(differences: Floats, margin: float) -> float:
-    """Two one-sided t tests over problems: p of the claim that the mean difference lies within +- ``margin``.
-
-    Source: Schuirmann 1987. ``margin`` is a fraction above 0; fewer than two problems give 1.
-    """
-    if margin <= 0:
-        raise ValueError(f"margin = {margin}: an equivalence margin is above 0")
-    if len(differences) < 2:
-        return 1.0
-    if constant(differences):
-        return _without_spread(float(differences[0]), len(differences), margin)
-    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
-    return float(max(above, below))
 
 
 def smallest_detectable(differences: Floats, power: float = 0.8, alpha: float = 0.05) -> float | None:

@@ -88,7 +88,8 @@ def _reward(evidence: Evidence, run: RewardRun) -> RewardRow:
         apparent = float(apparent_gains(rewards.mean(axis=2)).mean())
         if run.repeats > 1:
             gains = held_out_gains(rewards)
-            held_out = intervals.estimate(gains, evidence.weights(len(gains)))
+            asked = float(np.mean(run.questions))
+            held_out = intervals.estimate(gains, evidence.weights(len(gains)), questions=asked)
     elif run.means and len({len(row) for row in run.means}) == 1:
         means = np.array(run.means, dtype=np.float64)
         apparent = float(apparent_gains(means).mean())

@@ -111,6 +111,11 @@ class Table:
         there = ~np.any(missing, axis=0) if seeds else np.zeros(len(self.questions), dtype=np.bool_)
         return np.asarray(there & (self.kinds == kind) if kind else there)
 
+    def questions_a_unit(self, *names: str, kind: str = "") -> float:
+        """How many questions (of this kind) a unit has on average that all of these rows answered; at least one."""
+        shared = self.common(*names, kind=kind)
+        return max(1.0, float(shared.sum()) / max(1, len(np.unique(self.unit[shared]))))
+
     def answers(self, name: str, questions: Mask) -> Floats:
         """The verdicts of a single run on these questions."""
         result: Floats = self.rows[name].correct[0, questions]

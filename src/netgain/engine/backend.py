@@ -41,6 +41,10 @@ class Backend(Protocol):
         """The longest sequence."""
 
     @property
+    def switch(self) -> int | None:
+        """The length beyond which the longest row changes how all rows of a batch are turned; None if there is none."""
+
+    @property
     def vocabulary(self) -> int:
         """Number of tokens."""
 

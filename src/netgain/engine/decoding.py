@@ -81,6 +81,18 @@ def choose(logits: Tensor, choosers: list[Chooser]) -> list[int]:
 
 
 TextOf = Callable[[list[int]], str]
+BORDER = 8  # tokens of the prompt that are read along: enough for a character of several bytes and for a space
+
+
+def text_behind(prompt: Sequence[int], tokens: Sequence[int], text_of: TextOf) -> str:
+    """The text that these tokens add to the prompt's.
+
+    Read by themselves they would lose the space that many tokenizers take for the one that begins every text, so that
+    `run` + ` ning` and `run` + `ning` would be one answer.
+    """
+    border = list(prompt[-BORDER:])
+    before, whole = text_of(border), text_of([*border, *tokens])
+    return whole[len(before) :] if whole.startswith(before) else text_of(list(tokens))
 
 
 @final
@@ -110,12 +122,13 @@ class DecodeRow:
         self.tokens.append(token)
         if token in self.request.eos:
             self.finish = "eos"
-        elif self.request.sampling.stop and text_of and self._has_stop(text_of(self.tokens)):
+        elif self.request.sampling.stop and text_of and self._has_stop(text_of):
             self.finish = "stop"
         elif len(self.tokens) >= min(self.request.sampling.max_new_tokens, room):
             self.finish = "length"
 
-    def _has_stop(self, text: str) -> bool:
+    def _has_stop(self, text_of: TextOf) -> bool:
+        text = text_behind(self.request.prompt, self.tokens, text_of)
         return any(stop in text for stop in self.request.sampling.stop)
 
     def fail(self, kind: Literal["too_long", "bad_token", "not_finite", "out_of_memory"], detail: str) -> None:

@@ -40,6 +40,7 @@ class HooksBackend:
         config: Any = model.config
         self.context = int(getattr(config, "max_position_embeddings", None) or config.n_positions)
         self.vocabulary = int(config.vocab_size)
+        self.switch = rope_switch(config, self.context)
         self._modules = tuple(_projections(model))
 
     def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
@@ -135,6 +136,54 @@ def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
     return found
 
 
+STATIC_ROPE = ("default", "linear", "llama3", "yarn", "proportional")  # factors that no input changes
+
+
+def rope_switch(config: Any, context: int) -> int | None:
+    """The length beyond which a model turns by other rotary factors, which its longest row decides for a whole batch.
+
+    None where nothing changes within ``context``: factors are fixed, or grow beyond the context only (dynamic NTK).
+    Raises InputError for a rotary embedding that is not known: its rows might depend on each other.
+    """
+    named = getattr(config, "rope_parameters", None) or {}
+    kinds = [inner for inner in named.values() if isinstance(inner, dict)] or [named]  # one, or one a kind of layer
+    found: list[int] = []
+    for kind in kinds:
+        name = str(kind.get("rope_type", "default"))
+        if name == "longrope":
+            found.append(int(kind.get("original_max_position_embeddings") or config.original_max_position_embeddings))
+        elif name == "dynamic":
+            found.append(int(config.max_position_embeddings))
+        elif name not in STATIC_ROPE:
+            problem = f"its rotary embedding is {name!r}: whether a row's answer depends on its batch is not known"
+            raise InputError(
+                type(config).__name__, problem, f"known are {', '.join(STATIC_ROPE)}, longrope and dynamic"
+            )
+    within = [length for length in found if length < context]
+    if len(set(within)) > 1:
+        raise InputError(type(config).__name__, f"its rotary factors change at {within}", "one length is supported")
+    return within[0] if within else None
+
+
+def together(rows: Sequence[DecodeRequest], most: int, context: int, switch: int | None) -> list[list[int]]:
+    """Which of these requests run as one batch, by place: up to ``most``, and only such as stay on one side of
+    ``switch`` (see :func:`rope_switch`). One that may cross it runs alone."""
+    sides: dict[int, list[int]] = {}
+    for place, row in enumerate(rows):
+        side = -1
+        if switch is not None and len(row.prompt) > switch:
+            side = -2
+        elif switch is not None and longest_pass(row, context) > switch:
+            side = place
+        sides.setdefault(side, []).append(place)
+    return [side[first : first + most] for side in sides.values() for first in range(0, len(side), most)]
+
+
+def longest_pass(row: DecodeRequest, context: int) -> int:
+    """How many positions the model has seen of a request at most: the last new token is not fed."""
+    return len(row.prompt) + min(row.sampling.max_new_tokens, context - len(row.prompt)) - 1
+
+
 def takes_positions(model: Any) -> bool:
     """Whether the model's forward takes position ids; a few old families count positions from the mask."""
     return "position_ids" in signature(model.forward).parameters
@@ -193,8 +242,9 @@ class HooksDecoder:
         rows = new_rows(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
         sound = [row for row in rows if row.finish is None]
         with torch.inference_mode():
-            for first in range(0, len(sound), self._rows):
-                run_rows(sound[first : first + self._rows], lambda some: self._batch(some, adapters))
+            requests = [row.request for row in sound]
+            for places in together(requests, self._rows, self._backend.context, self._backend.switch):
+                run_rows([sound[place] for place in places], lambda some: self._batch(some, adapters))
         return [row.answer() for row in rows]
 
     def _batch(self, rows: list[DecodeRow], adapters: Sequence[Adapter]) -> None:
@@ -237,7 +287,7 @@ class HooksDecoder:
                 logits_to_keep=1,
             )
             for row in active:
-                text = len(row.request.prompt) if fed > 1 else 1
+                text = len(row.request.prompt) + len(row.tokens) if fed > 1 else 1
                 row.work += Work(real=min(text, fed), positions=fed, head_positions=1, context=fed * width)
             for row, token in zip(
                 active, choose(output.logits[:, -1].float(), [r.chooser for r in active]), strict=True
@@ -255,3 +305,7 @@ class HooksDecoder:
             tokens = torch.tensor([[row.tokens[-1]] for row in active], device=device)
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
             width, fed = width + 1, 1
+            if len(rows) == 1 and self._backend.switch is not None and width == self._backend.switch + 1:
+                # The cache was turned by the other factors: read all of it again, as a text of this length would be.
+                tokens = torch.tensor([[*rows[0].request.prompt, *rows[0].tokens]], device=device)
+                cache, fed = DynamicCache(), width

@@ -88,6 +88,11 @@ class PlannedBackend:
         return self.plan.context
 
     @property
+    def switch(self) -> int | None:
+        """None: models whose rotary factors change with the length are not planned."""
+        return None
+
+    @property
     def vocabulary(self) -> int:
         """Number of tokens."""
         return self.plan.vocabulary

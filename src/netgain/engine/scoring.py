@@ -103,9 +103,14 @@ class Scorer:
         ]
 
     def _scorable(self, asked: Sequence[ScoreRequest]) -> list[list[int]]:
-        able = [i for i, one in enumerate(asked) if self._problem(one) is None]
-        found = chunks([asked[i].length for i in able], self._rows, self._positions)
-        return [[able[i] for i in chunk] for chunk in found]
+        able, switch = [i for i, one in enumerate(asked) if self._problem(one) is None], self._backend.switch
+        sides = [[i for i in able if switch is None or asked[i].length <= switch]]  # a batch lies on one side of it
+        sides.append([i for i in able if i not in set(sides[0])])
+        return [
+            [side[i] for i in chunk]
+            for side in sides
+            for chunk in chunks([asked[i].length for i in side], self._rows, self._positions)
+        ]
 
     def _problem(self, one: ScoreRequest) -> Failure | None:
         if not one.prompt or not one.tokens:

@@ -46,7 +46,9 @@ class MultiLoraTrainer:
             raise InputError("resident", f"{resident} adapters: at least one is needed")
         if budget < 1:
             raise InputError("budget", f"{budget} rows: a pack holds at least one")
-        self._backend, self._resident, self._budget = backend, resident, budget
+        # Where a long row changes how all rows of a batch are turned, no job's steps may share one with another's.
+        self.resident = resident if backend.switch is None else 1
+        self._backend, self._budget = backend, budget
 
     def run(self, jobs: Iterable[InnerLoopJob]) -> Iterator[JobOutcome]:
         """Train all jobs; outcomes come as they finish, impossible jobs first. Jobs of unlike adapters run in turn.
@@ -66,7 +68,7 @@ class MultiLoraTrainer:
             yield from self._run_alike(layout, queue)
 
     def _run_alike(self, layout: Layout, queue: deque[InnerLoopJob]) -> Iterator[JobOutcome]:
-        slots = min(self._resident, len(queue))
+        slots = min(self.resident, len(queue))
         bank = AdapterBank(layout, slots, dtype=self._backend.bank_dtype, device=self._backend.device)
         running: list[Resident] = []
         arrivals = 0

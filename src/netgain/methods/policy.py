@@ -27,13 +27,20 @@ def policy_job(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> InnerLo
     """
     ends = desk.model.ends[:1]
     prompts = [desk.model.tokenize(edit.ask.format.prompt(edit.ask.material)) for edit in kept]
-    edits = [(*desk.model.tokenize(edit.raw, special=False), *ends) for edit in kept]
+    edits = [(*_behind(prompt, edit, desk), *ends) for prompt, edit in zip(prompts, kept, strict=True)]
     pairs = [(prompt, edit) for prompt, edit in zip(prompts, edits, strict=True) if edit]
     return replace(
         job_of(desk.at("policy"), (), settings, epochs=settings.max_epochs or 1),
         sequences=[(prompt + edit)[: settings.max_length] for prompt, edit in pairs],
         loss_masks=[((False,) * len(prompt) + (True,) * len(edit))[: settings.max_length] for prompt, edit in pairs],
     )
+
+
+def _behind(prompt: tuple[int, ...], edit: SelfEdit, desk: Desk) -> tuple[int, ...]:
+    """An edit's tokens as they stand behind its prompt: by itself it would begin, for many tokenizers, with a space."""
+    whole = desk.model.tokenize(edit.ask.format.prompt(edit.ask.material) + edit.raw)
+    follows = whole[: len(prompt)] == prompt
+    return whole[len(prompt) :] if follows else desk.model.tokenize(edit.raw, special=False)
 
 
 def policy_cost(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> float:

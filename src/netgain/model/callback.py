@@ -8,6 +8,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from netgain.metering.account import Account
 from netgain.metering.shape import ModelShape
 from netgain.model.meter import Meter
+from netgain.model.optimizers import Prices
 
 
 @final
@@ -29,10 +30,12 @@ class MeterCallback(TrainerCallback):
         shape: ModelShape | None = None,
         stop_when_not_finite: bool = False,
         check: bool = True,
+        optimizer_flops: Prices | None = None,
     ) -> None:
         if not isinstance(account, Account):
             raise TypeError(f"account = {account!r}: nothing computes without an Account")
         self._account, self._shape, self._stop, self._check = account, shape, stop_when_not_finite, check
+        self._optimizer_flops = optimizer_flops
         self._meter: Meter | None = None
 
     def on_train_begin(
@@ -41,7 +44,8 @@ class MeterCallback(TrainerCallback):
         """Put the meter on; one that an earlier, broken run left is taken off first."""
         model: nn.Module = named["model"]
         self._take_off(None)
-        self._meter = Meter(model, self._account, shape=self._shape, check=self._check).__enter__()
+        settings: dict[str, Any] = {"shape": self._shape, "check": self._check}
+        self._meter = Meter(model, self._account, **settings, optimizer_flops=self._optimizer_flops).__enter__()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **named: Any) -> None:
         """Book the step."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from netgain.engine.backend import backend_for, decoder_for
-from netgain.engine.decoding import Decoded, DecodeRequest
-from netgain.engine.hooks import HooksBackend
+from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
+from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import Adapter as LoraAdapter
 from netgain.engine.lora import Layout, load_adapter, read_config, save_adapter
@@ -131,7 +131,7 @@ class _HuggingFace:
         self.name, self._texts = loaded.name, Texts(loaded, chat)
         self._engine = backend_for(loaded.model, engine)
         hooks = self._engine if isinstance(self._engine, HooksBackend) else HooksBackend(loaded.model)
-        self._resident, self._trainer = resident, MultiLoraTrainer(self._engine, resident=resident, budget=positions)
+        self._trainer = MultiLoraTrainer(self._engine, resident=resident, budget=positions)
         self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._texts.text)
         self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
 
@@ -178,7 +178,7 @@ class _HuggingFace:
         for size, visits in zip(sizes, job.visits(), strict=True):
             times[size] += visits
         if isinstance(self._engine, HooksBackend):  # whatever shares its rectangle
-            rows = Counter({longest: sum(times.values())}) if self._resident > 1 else job.widths()
+            rows = Counter({longest: sum(times.values())}) if self._trainer.resident > 1 else job.widths()
             ran = rectangles(rows)
         else:
             ran = sum((count * self._alone(size) for size, count in times.items()), Work())
@@ -228,12 +228,15 @@ class _HuggingFace:
         """As the decoder runs them: so many rows at a time, each padded to the longest prompt among them."""
         sound = [place for place, row in enumerate(rows) if len(row.prompt) < self._engine.context]
         bounds = [Work()] * len(rows)
-        for first in range(0, len(sound), self._rows):
-            chunk = sound[first : first + self._rows]
+        context, switch = self._engine.context, self._engine.switch
+        for places in together([rows[place] for place in sound], self._rows, context, switch):
+            chunk = [sound[place] for place in places]
             width = max(len(rows[place].prompt) for place in chunk)
             for place in chunk:
-                most = min(rows[place].sampling.max_new_tokens, self._engine.context - len(rows[place].prompt))
+                most = min(rows[place].sampling.max_new_tokens, context - len(rows[place].prompt))
                 bounds[place] = replace(decoding([width], [most]), real=len(rows[place].prompt) + most - 1)
+                if switch is not None and len(rows[place].prompt) <= switch < longest_pass(rows[place], context):
+                    bounds[place] += Work(positions=switch, real=switch, context=switch * (switch + 1))
         return bounds
 
     # -- runs
@@ -289,9 +292,9 @@ class _HuggingFace:
     ) -> Iterator[Done]:
         rows = [self._row(request, _index(adapters, request.adapter)) for request in requests]
         answers = self._decoder.generate(rows, adapters)
-        for place, request, answer in zip(places, requests, answers, strict=True):
+        for at, (place, request, answer) in enumerate(zip(places, requests, answers, strict=True)):
             part = Part(answer.work, adapter=lora)
-            yield Done(place, self._answered(request, answer), (part,), answer.failure)
+            yield Done(place, self._answered(request, rows[at], answer), (part,), answer.failure)
 
     def _score(
         self, places: list[int], requests: list[Score], lora: Lora | None, adapters: list[LoraAdapter]
@@ -359,8 +362,9 @@ class _HuggingFace:
             return ScoreRequest(*self._texts.continuation(request.prompt, wanted), adapter)
         return ScoreRequest(self._texts.prompt(request.prompt), wanted, adapter)
 
-    def _answered(self, request: Generate, answer: Decoded) -> Answered:
-        text = self._texts.text([token for token in answer.tokens if token not in self._texts.ends])
+    def _answered(self, request: Generate, row: DecodeRequest, answer: Decoded) -> Answered:
+        said = [token for token in answer.tokens if token not in self._texts.ends]
+        text = text_behind(row.prompt, said, self._texts.text)
         ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
         return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish, answer.tokens)
 

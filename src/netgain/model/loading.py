@@ -115,7 +115,7 @@ def _attempt(where: str, load: Callable[[], T]) -> T:
             raise InputError(
                 where, "it has no weights as safetensors", "convert them, or pass allow_pickle=True"
             ) from problem
-        remedy = "attention auto takes what it has" if "attn_implementation" in text else ""
+        remedy = "use attention eager, or auto" if "attn_implementation" in text else ""
         raise InputError(where, f"it cannot be loaded as a causal language model ({text})", remedy) from problem
 
 

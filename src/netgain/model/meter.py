@@ -11,13 +11,13 @@ What is charged, from the shapes of what the model is really given:
 - the output head at the positions where it ran
 - a backward pass for each forward pass that gets a gradient, down to the lowest trained weight (LoRA or full)
 - with gradient checkpointing, the layers' second forward pass
-- every optimizer step on weights of this model
+- every optimizer step on weights of this model, as one update however many optimizers share it
 - ``generate``, as one charge a call
 
-A call is reserved before it runs, so an exhausted budget stops the loop, and settled when its end is noticed: at the
-optimizer's step, at the next call, or when the meter is taken off. What a killed process had settled stays spent, its
-open call is charged in full, and a resumed run on the same account adds to it. A loss, gradient or step that is not
-finite is booked as a failure, whatever the loop shows for it.
+A call is reserved before it runs, so an exhausted budget stops the loop, and settled when its end is noticed: when
+every trained weight was stepped, at the next call, or when the meter is taken off. What a killed process had settled
+stays spent, its open call is charged in full, and a resumed run on the same account adds to it. A loss, gradient or
+step that is not finite is booked as a failure, whatever the loop shows for it.
 
 Not seen: other models (put a meter on each), generation in other processes (vLLM), kernels that attend to less than the
 rectangle (packed sequences without a mask are charged as one), second forward passes other than transformers' own.
@@ -36,17 +36,18 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from netgain.engine.jobs import Work
-from netgain.errors import OverrunError
+from netgain.errors import InputError, OverrunError
 from netgain.metering.account import Account, Reservation
 from netgain.metering.estimate import generate as decoding
-from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
-from netgain.model.calls import Call, CallPrices, Setup, Survey, causal_lm, describe, past_of, survey
+from netgain.model.calls import OPEN, UNSEEN, Call, CallPrices, Setup, causal_lm, describe, outermost, survey
+from netgain.model.optimizers import Prices, Updates, elementwise, has_closure, is_skipped, step_flops
+from netgain.model.passes import WRAPPED, generated, given_to, past_of, real_positions, require_known_inputs
 from netgain.model.selfcheck import check_meter
 from netgain.records.cost import Cost
 
 PROBED = 1 << 16  # larger trained weights are not looked at one by one for a gradient that is not finite
-FRESH: dict[str, Any] = {"ended": False, "backwards": 0, "updates": 0, "probes": []}
+FRESH: dict[str, Any] = {"ended": False, "backwards": 0, "updates": 0, "update_flops": 0.0, "probes": []}
 CHECKED = "the meter's self-check"
 HEAD_UNSEEN = "the output head was not called as a module; it is charged at every position"
 
@@ -62,6 +63,8 @@ class _Generation:
     positions: int = 0
     context: int = 0
     heads: int = 0
+    rows: int = 0  # of the first pass
+    passes: int = 0
 
     def work(self) -> Work:
         """The passes so far. How many positions have text is known at the end."""
@@ -73,7 +76,13 @@ class Meter:
     """Charges what happens to one model for as long as its ``with`` block lasts. See :func:`meter`."""
 
     def __init__(
-        self, model: nn.Module, account: Account, *, shape: ModelShape | None = None, check: bool = True
+        self,
+        model: nn.Module,
+        account: Account,
+        *,
+        shape: ModelShape | None = None,
+        check: bool = True,
+        optimizer_flops: Prices | None = None,
     ) -> None:
         if not isinstance(account, Account):
             raise TypeError(
@@ -81,10 +90,12 @@ class Meter:
             )
         self._outer, self._account = model, account
         self._model: Any = causal_lm(model)
+        self._top = outermost(model)
         self.shape = shape or ModelShape.from_config(self._model.config.to_dict())
-        self._prices = CallPrices(self.shape, self._model)
-        self._setup, self._seen = Setup(None, None), Survey(-1, 0, (), checkpointed=False)
-        self._stepped: dict[int, list[nn.Parameter]] = {}
+        self._prices = CallPrices(self.shape, self._model, self._top)
+        self._setup, self._seen = Setup(None, None), UNSEEN
+        self._updates, self._optimizer_flops = Updates(model), dict(optimizer_flops or {})
+        self._products: tuple[Reservation, Cost] | None = None
         self._pending: Call | None = None
         self._generation: _Generation | None = None
         self._asked: dict[str, Any] = {}
@@ -113,6 +124,7 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            self._fail_products()
             self.flush(error)
         finally:
             self.remove()
@@ -144,23 +156,31 @@ class Meter:
                 self.flush()
 
     def _on_decoder(self, decoder: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        given = arguments[0] if arguments else named.get("input_ids")
-        given = named["inputs_embeds"] if given is None else given
+        given = given_to(arguments, named)
         rows, columns = int(given.shape[0]), int(given.shape[1])
         past = past_of(decoder, arguments, named)
         if self._generation is not None:
+            self._generation.rows = self._generation.rows or rows
+            self._generation.passes += 1
             self._generation.positions += rows * columns
             self._generation.context += rows * columns * (past + columns)
             return
         self.flush()
         setup = self._current_setup()
-        graded = torch.is_grad_enabled() and setup.training is not None
-        quote = self._prices.quote(setup, rows, columns, past, graded)
-        reservation = self._account.reserve("train" if graded else "forward", quote)
-        real = _real(named.get("attention_mask"), rows, columns)
-        call = Call(reservation, setup, rows, columns, past, real, time.perf_counter())
-        call.checkpointed = graded and self._seen.checkpointed
+        graded = torch.is_grad_enabled() and setup.trains
+        require_known_inputs(arguments, named, trains=setup.trains, formula=setup.formula)
+        self._updates.renew()
+        real = real_positions(named.get("attention_mask"), rows, columns)
+        call = Call(setup, rows, columns, past, real, time.perf_counter())
+        call.graded, call.checkpointed = graded, graded and self._seen.checkpointed
+        call.embedded = given if given.requires_grad else None
         self._note_asked(call, given.device)
+        self._prices.choose(call, embedded=self._embedding_needs_gradient(call))
+        quote = self._prices.quote(call)
+        if graded:
+            self._updates.passes += 1
+            quote += _update_quote(self._updates.flops_bound())
+        call.reservation = self._account.reserve("train" if graded else "forward", quote)
         self._pending = call
 
     def _note_asked(self, call: Call, device: torch.device) -> None:
@@ -177,14 +197,31 @@ class Meter:
         if self._pending is not None and self._generation is None and not self._pending.forwarded:
             self._pending.embedded = output
 
+    def _embedding_needs_gradient(self, call: Call) -> bool:
+        """As far as it can be known before the pass; a hook may change it."""
+        if call.embedded is not None:
+            return bool(call.embedded.requires_grad)
+        return any(weight.requires_grad for weight in self._model.get_input_embeddings().parameters())
+
     def _on_decoder_end(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         call = self._pending
         if self._generation is not None or call is None:
             return
         call.forwarded = True
         hidden = output[0]
-        if hidden.requires_grad:
-            hidden.register_hook(lambda gradient: self._on_gradient(call, gradient))
+        if hidden.requires_grad and not call.setup.trains:
+            raise InputError(
+                "the hidden states", "need a gradient, though no weight of the metered model is trained", WRAPPED
+            )
+        if call.price is not None:
+            self._prices.choose(call, embedded=self._embedding_needs_gradient(call))
+        self._watch(call, hidden)
+
+    def _watch(self, call: Call, output: Tensor) -> None:
+        """Notice the backward pass through this output, once for each pass."""
+        if output.requires_grad and not call.watched:
+            call.watched = True
+            output.register_hook(lambda gradient: self._on_gradient(call, gradient))
 
     def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
         positions = output.numel() // output.shape[-1]
@@ -192,45 +229,83 @@ class Meter:
             self._generation.heads += positions
         elif self._pending is not None and self._pending.forwarded:
             self._pending.heads += positions
+            self._watch(self._pending, output)  # where nothing below the head is trained
 
     def _on_gradient(self, call: Call, gradient: Tensor) -> None:
         """A backward pass through this call begins; one that was settled already is charged for it apart."""
+        self._updates.backward_begins()
         if call.ended or call.backwards:
             self.flush()
-            quote = self._prices.backward(call) + self._prices.update(call.setup)
+            quote = self._prices.backward(call) + _update_quote(self._updates.flops_bound())
             reservation = self._account.reserve("backward", quote)
-            call = replace(call, reservation=reservation, late=True, started=time.perf_counter(), **FRESH)
+            call = replace(call, late=True, started=time.perf_counter(), **FRESH)
+            call.reservation = reservation
             self._pending = call
         call.probes = [*call.probes, gradient.detach().abs().amax()]
         call.backwards += 1
 
     # -- the optimizer
 
-    def _on_step(self, optimizer: torch.optim.Optimizer, arguments: object, named: object) -> None:
-        mine = self._trained_in(optimizer)
-        if not mine:
+    def _on_step(self, optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:
+        own = self._updates.weights_of(optimizer)
+        if not own:
             return
-        if self._pending is None:
-            setup = self._current_setup()
-            reservation = self._account.reserve("update", self._prices.update(setup))
-            self._pending = Call(reservation, setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
-        gradients = [weight.grad for weight in mine if weight.grad is not None and weight.numel() <= PROBED]
+        self._updates.begin(optimizer)
+        step_flops(optimizer, own, self._optimizer_flops)  # refuses what has no price, before it runs
+        if has_closure(arguments, named):  # its passes, and with them the gradients, are yet to come
+            return
+        stepped = [weight for weight in own if weight.grad is not None]
+        if not stepped:
+            return
+        self._updates.require_passes(stepped)
+        self._reserve_products(optimizer, stepped)
+        call = self._call_of_step(stepped)
+        gradients = [weight.grad for weight in stepped if weight.grad is not None and weight.numel() <= PROBED]
         if gradients:
-            self._pending.probes.append(torch.nn.utils.get_total_norm(gradients, float("inf")))
+            call.probes.append(torch.nn.utils.get_total_norm(gradients, float("inf")))
 
-    def _on_step_end(self, optimizer: torch.optim.Optimizer, arguments: object, named: object) -> None:
-        if self._pending is not None and self._trained_in(optimizer):
-            self._pending.updates += 1
+    def _on_step_end(self, optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:
+        stepped = [weight for weight in self._updates.weights_of(optimizer) if weight.grad is not None]
+        if not stepped or not self._updates.end(optimizer):
+            return
+        if has_closure(arguments, named):
+            self._reserve_products(optimizer, stepped)
+        if self._products is not None:
+            (reservation, cost), self._products = self._products, None
+            self._end(reservation, cost, time.perf_counter(), "")  # the call has the seconds
+        if is_skipped(optimizer):
+            return
+        call = self._call_of_step(stepped)
+        call.updates += self._updates.add(stepped)
+        call.update_flops += min(elementwise(stepped), step_flops(optimizer, stepped, self._optimizer_flops))
+        if self._updates.complete:
             self.flush()
 
-    def _trained_in(self, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-        """The weights of this model that this optimizer steps."""
-        groups = optimizer.param_groups
-        key = hash((id(optimizer), *(len(group["params"]) for group in groups)))
-        if key not in self._stepped:
-            stepped = {id(weight) for group in groups for weight in group["params"]}
-            self._stepped[key] = [weight for weight in self._model.parameters() if id(weight) in stepped]
-        return self._stepped[key]
+    def _call_of_step(self, stepped: list[nn.Parameter]) -> Call:
+        """The call that a step is booked with: the open one, or one of its own."""
+        if self._pending is not None and self._pending.reservation.operation == "forward":
+            self.flush()
+        if self._pending is None:
+            setup = self._current_setup()
+            reservation = self._account.reserve("update", _update_quote(elementwise(stepped)))
+            self._pending = Call(setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
+            self._pending.reservation = reservation
+        return self._pending
+
+    def _reserve_products(self, optimizer: torch.optim.Optimizer, stepped: list[nn.Parameter]) -> None:
+        """A call's quote knows the weights and not the optimizer: what a step takes beyond it is a charge apart."""
+        beyond = step_flops(optimizer, stepped, self._optimizer_flops) - elementwise(stepped)
+        cost = replace(Cost.zero(), **OPEN, flops=max(0.0, beyond))
+        if self._products is not None and self._products[1] == cost:
+            return  # a step that calls its parent's
+        self._fail_products()
+        if beyond > 0:
+            self._products = (self._account.reserve("update", cost), cost)
+
+    def _fail_products(self) -> None:
+        if self._products is not None:
+            self._products[0].fail("the optimizer's step did not end")
+            self._products = None
 
     # -- generation
 
@@ -240,22 +315,26 @@ class Meter:
                 return generate(*arguments, **named)
             self.flush()
             setup, (quote, lengths) = self._current_setup(), self._generation_bound(arguments, named)
-            cost = forward_cost(self.shape, quote, setup.adapter)
+            rows, passes = quote.head_positions, quote.head_positions
+            cost = self._prices.forward(setup, quote, rows=rows, passes=passes)
             running = _Generation(self._account.reserve("generate", cost), setup, time.perf_counter())
             self._generation = running
             try:
                 output = generate(*arguments, **named)
             except BaseException as error:
-                done = forward_cost(self.shape, running.work(), setup.adapter)
+                done = self._run_cost(running, running.work())
                 self._end(running.reservation, done, running.started, f"{type(error).__name__}: {error}")
                 raise
             finally:
                 self._generation = None
-            work = running.work() + self._generated(output, lengths, named)
-            self._end(running.reservation, forward_cost(self.shape, work, setup.adapter), running.started, "")
+            work = running.work() + generated(output, lengths, named, self._model.generation_config)
+            self._end(running.reservation, self._run_cost(running, work), running.started, "")
             return output
 
         return metered
+
+    def _run_cost(self, running: _Generation, work: Work) -> Cost:
+        return self._prices.forward(running.setup, work, rows=running.rows, passes=running.passes)
 
     def _generation_bound(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Work, tuple[int, float]]:
         """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens)."""
@@ -269,29 +348,15 @@ class Meter:
             longest = named.get("max_length") or settings.max_length or self._model.config.max_position_embeddings
             most = max(1, longest - columns)
         work = decoding([columns] * rows, [most] * rows)
-        real = float(_real(named.get("attention_mask"), rows // max(many), columns)) * max(many)
+        real = float(real_positions(named.get("attention_mask"), rows // max(many), columns)) * max(many)
         return replace(work, head_positions=float(rows * (columns + most))), (columns, real)
-
-    def _generated(self, output: Any, prompt: tuple[int, float], named: dict[str, Any]) -> Work:
-        """Tokens that were generated, up to each row's end, and the positions with text."""
-        columns, real = prompt
-        tokens = output if isinstance(output, Tensor) else output.sequences
-        new = tokens[:, columns:] if "inputs_embeds" not in named else tokens
-        settings = named.get("generation_config") or self._model.generation_config
-        ends = named.get("eos_token_id", settings.eos_token_id)
-        over = torch.zeros_like(new, dtype=torch.bool)
-        for end in [] if ends is None else ends if isinstance(ends, list) else [ends]:
-            over |= new == end
-        lengths = (over.cumsum(1) - over.long() == 0).sum(1)
-        return Work(real=real + float((lengths - 1).clamp(min=0).sum()), generated=float(lengths.sum()))
 
     # -- prices
 
     def _current_setup(self) -> Setup:
-        seen = survey(self._model)
+        seen = survey(self._top)
         if seen != self._seen:
-            self._setup, self._seen = describe(self._model, self.shape), seen
-            self._stepped.clear()
+            self._setup, self._seen = describe(self._model, self.shape, self._top), seen
         self._require_true_prices()
         return self._setup
 
@@ -320,7 +385,7 @@ class Meter:
                 call.reservation.fail(error or "the forward pass did not end")
             return
         self._check_head(call)
-        trouble = call.trouble() if call.backwards or call.updates else ""
+        trouble = call.trouble() if call.backwards or call.update_flops else ""
         if error is not None:
             trouble = trouble or f"{type(error).__name__}: {error}"
         cost = self._prices.cost(call)
@@ -344,25 +409,30 @@ class Meter:
                 reservation.settle(cost)
 
 
-def meter(model: nn.Module, account: Account, *, shape: ModelShape | None = None, check: bool = True) -> Meter:
+def meter(
+    model: nn.Module,
+    account: Account,
+    *,
+    shape: ModelShape | None = None,
+    check: bool = True,
+    optimizer_flops: Prices | None = None,
+) -> Meter:
     """A meter on ``model`` (a Hugging Face causal LM, or PEFT's wrapper of one), to be used in a ``with`` block.
 
     Everything that happens to the model inside is charged to ``account``, which has a purpose. Put it on when the model
     is complete: after PEFT or TRL have wrapped it. ``shape`` prices an architecture without price formulas. Before the
     first charge a toy of the same architecture holds the prices against torch's profiler; ``check`` False leaves that
-    out, and the journal says so.
+    out, and the journal says so. ``optimizer_flops`` gives a price, in FLOPs of a step for each weight, to classes of
+    optimizers that have none here.
 
-    Raises TypeError without an account, InputError for a model that cannot be priced, and, inside the block,
-    BudgetExceeded in place of the call that the budget does not allow.
+    Raises TypeError without an account, InputError for a model that cannot be priced, and, inside the block, for work
+    that cannot; BudgetExceeded in place of the call that the budget does not allow.
     """
-    return Meter(model, account, shape=shape, check=check)
+    return Meter(model, account, shape=shape, check=check, optimizer_flops=optimizer_flops)
 
 
-def _real(mask: Any, rows: int, columns: int) -> Tensor | float:
-    """Positions with text among the last ``columns`` of a mask [rows, keys]; all where there is none of that form."""
-    if isinstance(mask, Tensor) and mask.dim() == 2 and mask.shape[1] >= columns:
-        return mask[:, -columns:].sum()
-    return float(rows * columns)
+def _update_quote(flops: float) -> Cost:
+    return replace(Cost.zero(), **OPEN, updates=1.0, flops=flops)
 
 
 def _detached(loss: Any) -> Tensor | None:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.records.cost import Cost
 from netgain.report import numbers
 from netgain.trials.plan import ArmPlan, Plan
@@ -65,6 +66,8 @@ def _count(number: int, word: str) -> str:
 
 
 def _effect(plan: Plan) -> str:
+    if plan.seeds < FEWEST_RUNS:
+        return f"figures and intervals, no verdict: {_count(plan.seeds, 'seed')} cannot show the luck of training"
     if plan.detectable is None or plan.detectable >= 1:
         return f"no difference: {_count(plan.problems, 'test problem')} cannot tell two arms apart; ask for more"
     return f"a difference of {100 * plan.detectable:.1f} percentage points (smallest that is found four times in five)"

@@ -74,7 +74,8 @@ def load_model(trial: Trial, device: str) -> Model:
     if not Path(trial.model).exists() and (trial.model.count("/") > 1 or trial.model.startswith((".", "~"))):
         remedy = "paths are relative to the trial's file; a hub name is OWNER/NAME"
         raise trial.lines.error(("model",), f"model = {trial.spec.model!r}: there is no such folder", remedy)
-    model: Model = door.load_model(trial.model, device=device, dtype=trial.spec.dtype)
+    spec = trial.spec
+    model: Model = door.load_model(trial.model, device=device, dtype=spec.dtype, attention=spec.attention)
     return model
 
 

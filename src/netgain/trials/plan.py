@@ -5,7 +5,6 @@ What is exact: the budgets, in the trial's currency. All else is estimated from 
 """
 
 import contextlib
-import math
 import re
 import time
 from collections import Counter
@@ -16,8 +15,10 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from scipy import stats
 
+from netgain.analysis import crossed
+from netgain.analysis.crossed import POWER
+from netgain.analysis.intervals import WITHIN
 from netgain.domains.grading import MAX_NEW_TOKENS
 from netgain.errors import InputError, MissingExtraError
 from netgain.metering.estimate import Device, find_device, memory_estimate, shape_of, timed
@@ -45,7 +46,8 @@ from netgain.trials.tasks import (
 )
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-DISCORDANT, WITHIN, POWER, ALPHA = 0.3, 0.2, 0.8, 0.05
+DISCORDANT, RENEWED = 0.3, 0.5  # of two arms' answers; of a problem's own difference, what every run draws anew
+LUCK = 0.047  # of a run in accuracy, standard deviation: as records of trials show it (NOTEBOOK.md)
 FEW_UNKNOWN = 0.02  # of a domain's words: names and foreign words that do no harm
 SHOWN = 5
 CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
@@ -122,7 +124,7 @@ class Plan:
 def make_plan(trial: Trial, device: str | None = None, dollars: float | None = None) -> Plan:
     """The plan of a trial on a device by name (``cpu``: this machine; None: the CPU for the shipped model, else an
     H100), at these dollars an hour (None: a typical price). Data that cannot be read is taken to be typical."""
-    name = device or ("cpu" if trial.spec.model == SHIPPED else "H100")
+    name = device or ("cpu" if trial.spec.model in SHIPPED else "H100")
     chosen = this_cpu() if name == "cpu" else find_device(name)
     rate = DEVICE_RATES.get(chosen.name, DeviceRate(0.0, "this machine is taken to be yours already"))
     rate = rate if dollars is None else DeviceRate(dollars, "as stated")
@@ -137,7 +139,7 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
     longest = f"every answer is put to the judge, its verdicts as long as they may be ({MAX_NEW_TOKENS} tokens)"
     return Plan(
         name=spec.name,
-        model=spec.model if spec.model == SHIPPED else shape.name or spec.model,
+        model=spec.model if spec.model in SHIPPED else shape.name or spec.model,
         currency=spec.budget.currency.value,
         primary=identity("comparison", {"compare": spec.compare.model_dump(), "budget": spec.budget.model_dump()}),
         tasks=len(costs),
@@ -149,7 +151,9 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
         rate=f"${rate.dollars_per_hour:.2f} an hour ({rate.source})",
         memory=memory,
         fits=memory <= chosen.memory,
-        detectable=detectable(spec.problems.test, lengths[spec.compare.domain or next(iter(spec.domains))].questions),
+        detectable=detectable(
+            spec.problems.test, lengths[spec.compare.domain or next(iter(spec.domains))].questions, spec.seeds
+        ),
         assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest])),
         warnings=warnings,
         judging=None if judge is None else judging_cost(trial, judge, chosen, rate, lengths),
@@ -277,21 +281,21 @@ def _judge(trial: Trial) -> ModelShape | TokenPrices | None:
         return TokenPrices()
 
 
-def detectable(problems: int, questions: float) -> float | None:
-    """The smallest true difference in accuracy between two arms that a paired test finds four times in five.
+def detectable(problems: int, questions: float, seeds: int, luck: float = LUCK) -> float | None:
+    """The smallest true difference in accuracy between two arms that a verdict finds four times in five.
 
-    Paired differences of single questions have a variance of at most the share of questions on which the two disagree
-    (assumed 0.3), and correlate within a problem (0.2), so a problem's mean difference has the variance
-    ``0.3 (1 + 0.2 (q - 1)) / q``; two-sided at 5 %, by Student's t over problems. Several seeds make it smaller, which
-    is not counted on. None for fewer than three problems.
+    Found means that the interval of :mod:`netgain.analysis.crossed` excludes zero. ``luck`` is the standard deviation
+    of a run's accuracy, the same in both arms. Differences of single questions have a variance of at most the share of
+    questions on which the arms disagree (assumed 0.3) and correlate within a problem (0.2), so a problem's difference
+    has the variance ``0.3 (1 + 0.2 (q - 1)) / q``, of which every run draws half anew. None where no verdict is told:
+    for fewer than three seeds or problems.
     """
-    if problems < 3:
+    if problems < 3 or seeds < crossed.FEWEST_RUNS:
         return None
-    questions = max(1.0, questions)
-    variance = DISCORDANT * (1 + WITHIN * (questions - 1)) / questions
-    freedom = problems - 1
-    reach = float(stats.t.ppf(1 - ALPHA / 2, freedom) + stats.t.ppf(POWER, freedom))
-    return reach * math.sqrt(variance / problems)
+    asked = max(1.0, questions)
+    variance = DISCORDANT * (1 + WITHIN * (asked - 1)) / asked
+    of_problems, of_rest = (1 - RENEWED) * variance, RENEWED * variance
+    return crossed.Squares.expected(seeds, problems, 2 * luck**2, of_problems, of_rest).detectable(POWER)
 
 
 def _assumptions(lengths: Mapping[str, Lengths]) -> tuple[str, ...]:
@@ -303,6 +307,6 @@ def _assumptions(lengths: Mapping[str, Lengths]) -> tuple[str, ...]:
         *texts,
         "budgets are exact in the trial's currency; everything else is estimated",
         "a budget is taken to be used up: what an arm writes first, then training; an investment likewise",
-        f"smallest effect: {POWER:.0%} power, two-sided {ALPHA:.0%}, two arms disagreeing on {DISCORDANT:.0%} of the "
-        f"questions, correlation {WITHIN} within a problem, one seed",
+        f"smallest effect: {POWER:.0%} power at the 95 % interval, a run's luck {100 * LUCK:.1f} points in both "
+        f"arms, which disagree on {DISCORDANT:.0%} of the questions, correlation {WITHIN} within a problem",
     )

@@ -31,8 +31,8 @@ FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that 
 FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
-SHIPPED = "shipped"
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
+SHIPPED = {"shipped": SHIPPED_FOLDER, "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful")}
 
 
 @final
@@ -96,7 +96,8 @@ class Trial:
     @property
     def model(self) -> str:
         """The folder of the trial's model, or the name by which a hub knows it."""
-        return str(SHIPPED_FOLDER) if self.spec.model == SHIPPED else self.located(self.spec.model)
+        shipped = SHIPPED.get(self.spec.model)
+        return self.located(self.spec.model) if shipped is None else str(shipped)
 
     def located(self, name: str) -> str:
         """The folder of this name beside the trial's file; the name itself where there is none (a hub's name)."""
@@ -217,10 +218,10 @@ def _arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) 
     except InputError as error:
         raise lines.error((*at, "method"), f"{error.where}: {error.problem}", error.remedy) from None
     settings = _settings(spec, method, lines, at)
-    for name in spec.fixed:
-        if name not in method.Settings.model_fields:
-            problem = f"unknown field {'.'.join((*map(str, at), 'fixed', name))!r}"
-            raise lines.error((*at, "fixed"), problem, nearest(name, method.Settings.model_fields))
+    for knob in spec.fixed:
+        if knob not in method.Settings.model_fields:
+            problem = f"unknown field {'.'.join((*map(str, at), 'fixed', knob))!r}"
+            raise lines.error((*at, "fixed"), problem, nearest(knob, method.Settings.model_fields))
     knobs = _knobs(spec, settings, lines, at)
     return ResolvedArm(name, spec.label or name, method, settings, knobs, spec.fixed, source_digest(method))
 

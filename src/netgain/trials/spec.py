@@ -171,7 +171,8 @@ class ComparisonSpec(_Spec):
 
 @final
 class TrialSpec(_Spec):
-    """One trial. ``model`` is ``shipped``, a folder or a hub name; ``dtype`` is how its weights are held.
+    """One trial. ``model`` is ``shipped``, ``shipped-faithful``, a folder or a hub name; ``dtype`` is how its weights
+    are held.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
     ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked
@@ -190,6 +191,7 @@ class TrialSpec(_Spec):
     question: str = ""
     model: str = "shipped"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attention: Literal["auto", "sdpa", "eager"] = "auto"  # auto: sdpa where the architecture has it
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     grades: Literal["exact", "judge"] = "exact"

@@ -240,6 +240,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
         del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
     if trial.spec.limited_from is None:
         del spec["limited_from"]
+    if trial.spec.attention == "auto":
+        del spec["attention"]  # as it was before it could be chosen
     arms = {
         name: {
             "label": arm.label,
@@ -355,6 +357,7 @@ def task_identity(trial: Trial, task: Task, settings: Mapping[str, Any], locked:
     """The identity of a task's work: of all that decides its rows, and of nothing else."""
     spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
+    parts |= {"attention": spec["attention"]} if "attention" in spec else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
         parts["grades"] = spec["grades"]

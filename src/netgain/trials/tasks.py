@@ -143,6 +143,14 @@ def planned_trials(trial: Trial, task: Task) -> int:
     return max(1, min(trial.spec.tuning.trials, most))
 
 
+def _widening(trial: Trial, task: Task) -> float:
+    """About how many further trials widen a tuning: every second number has its best value at an end of what is
+    tried. What is planned to be tried does not depend on it; what it is likely to take does."""
+    knobs = knobs_of(trial.arms[task.arm], task).values() if trial.spec.tuning.trials else ()
+    numbers = sum(all(isinstance(value, int | float) for value in values) for values in knobs)
+    return min(1, trial.spec.tuning.widen) * numbers / 2
+
+
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """These settings with some of them changed, validated anew."""
     return type(settings).model_validate(settings.model_dump() | dict(changes))
@@ -194,8 +202,8 @@ def task_costs(trial: Trial, task: Task, shape: ModelShape, lengths: Lengths) ->
 
     if task.stage == "tune":
         adapted = total(_used_up(spec, arm, shape, lengths, 1.0 - split).values()) + exam
-        learned = planned_trials(trial, task) * invested(MATCHED)
-        return {Purpose.TUNE: adaptations(trial, task) * spec.problems.passages * adapted + learned}
+        tried = planned_trials(trial, task) + _widening(trial, task)
+        return {Purpose.TUNE: tried * (spec.problems.development * adapted + invested(MATCHED))}
     costs: dict[Purpose, Cost] = {}
     for level in levels(spec, task):
         for purpose, cost in _used_up(spec, arm, shape, lengths, (1.0 - split) * level).items():
