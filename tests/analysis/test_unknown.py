@@ -77,7 +77,7 @@ def test_rejected_work_of_unknown_size_is_unknown(simulated: ModuleType) -> None
     verdict = judged(simulated, rejected)
     own = verdict.arm("plain/own@1")
     assert "flops" not in own.rejected_per_problem
-    assert column(arms(verdict), "rejected")[f"{own.label} at 0.5x the budget"] == "unknown"
+    assert column(arms(verdict), "rejected")[own.label] == "unknown"
     card = detail_tables.card(verdict)
     assert column(card, "rejected or failed")[own.label] == "unknown"
     assert column(card, "rejected or failed")["the frozen model"] == "0"
