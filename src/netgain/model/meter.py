@@ -21,6 +21,7 @@ step that is not finite is booked as a failure, whatever the loop shows for it.
 
 Not seen: other models (put a meter on each), generation in other processes (vLLM), kernels that attend to less than the
 rectangle (packed sequences without a mask are charged as one), second forward passes other than transformers' own.
+Refused: compiled models, shares of a model, ranks beside others (:mod:`netgain.model.boundaries`).
 """
 
 import contextlib
@@ -41,6 +42,7 @@ from netgain.metering.account import Account, Reservation
 from netgain.metering.estimate import generate as decoding
 from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
+from netgain.model.boundaries import Boundaries, refuse_copy, require_eager
 from netgain.model.calls import OPEN, Call, CallPrices, Setup, Survey, causal_lm, describe, past_of, survey
 from netgain.model.optimizers import Prices, Updates, elementwise, has_closure, is_skipped, step_flops
 from netgain.model.selfcheck import check_meter
@@ -73,6 +75,8 @@ class _Generation:
 class Meter:
     """Charges what happens to one model for as long as its ``with`` block lasts. See :func:`meter`."""
 
+    __reduce__ = refuse_copy
+
     def __init__(
         self,
         model: nn.Module,
@@ -81,12 +85,14 @@ class Meter:
         shape: ModelShape | None = None,
         check: bool = True,
         optimizer_flops: Prices | None = None,
+        this_rank_only: bool = False,
     ) -> None:
         if not isinstance(account, Account):
             raise TypeError(
                 f"account = {account!r}: a meter needs an Account; nothing is measured that nobody pays for"
             )
         self._outer, self._account = model, account
+        self._this_rank_only, self._boundaries = this_rank_only, Boundaries(model, this_rank_only=this_rank_only)
         self._model: Any = causal_lm(model)
         self.shape = shape or ModelShape.from_config(self._model.config.to_dict())
         self._prices = CallPrices(self.shape, self._model)
@@ -104,6 +110,7 @@ class Meter:
 
     def __enter__(self) -> Self:
         decoder, head = self._model.base_model, self._model.get_output_embeddings()
+        self._handles += self._boundaries.open(self._account.book, self._outer, self._model, decoder, head)
         for top in dict.fromkeys((self._outer, self._model)):
             self._handles.append(top.register_forward_pre_hook(self._on_top, with_kwargs=True))
             self._handles.append(top.register_forward_hook(self._on_top_end, always_call=True))
@@ -123,6 +130,7 @@ class Meter:
         try:
             self._fail_products()
             self.flush(error)
+            self._boundaries.explain(error)
         finally:
             self.remove()
 
@@ -224,6 +232,7 @@ class Meter:
         own = self._updates.weights_of(optimizer)
         if not own:
             return
+        require_eager()
         self._updates.begin(optimizer)
         step_flops(optimizer, own, self._optimizer_flops)  # refuses what has no price, before it runs
         if has_closure(arguments, named):  # its passes, and with them the gradients, are yet to come
@@ -350,7 +359,7 @@ class Meter:
         self._checked.add(lora)
         checked: dict[str, Any] = {"skipped": "check=False"}
         if self._check:
-            unchecked = partial(Meter, check=False)
+            unchecked = partial(Meter, check=False, this_rank_only=self._this_rank_only)
             checked = check_meter(self._model, self.shape, unchecked, lora=lora).statement()
         self._account.book.note(CHECKED, checked)
 
@@ -398,6 +407,7 @@ def meter(
     shape: ModelShape | None = None,
     check: bool = True,
     optimizer_flops: Prices | None = None,
+    this_rank_only: bool = False,
 ) -> Meter:
     """A meter on ``model`` (a Hugging Face causal LM, or PEFT's wrapper of one), to be used in a ``with`` block.
 
@@ -405,12 +415,14 @@ def meter(
     is complete: after PEFT or TRL have wrapped it. ``shape`` prices an architecture without price formulas. Before the
     first charge a toy of the same architecture holds the prices against torch's profiler; ``check`` False leaves that
     out, and the journal says so. ``optimizer_flops`` gives a price, in FLOPs of a step for each weight, to classes of
-    optimizers that have none here.
+    optimizers that have none here. Compiled models are refused, and so is one rank of several unless ``this_rank_only``
+    is given: then every rank needs a book and a meter of its own, and the book says which rank it holds.
 
     Raises TypeError without an account, InputError for a model that cannot be priced, and, inside the block, for work
     that cannot; BudgetExceeded in place of the call that the budget does not allow.
     """
-    return Meter(model, account, shape=shape, check=check, optimizer_flops=optimizer_flops)
+    rest: dict[str, Any] = {"optimizer_flops": optimizer_flops, "this_rank_only": this_rank_only}
+    return Meter(model, account, shape=shape, check=check, **rest)
 
 
 def _real(mask: Any, rows: int, columns: int) -> Tensor | float:
