@@ -203,6 +203,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="designs whose name holds this")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     stored = options.folder / "simulated_verdicts.json"
     known = {json.dumps(row["design"]): row for row in json.loads(stored.read_text())} if stored.is_file() else {}
     rows: list[Row] = []

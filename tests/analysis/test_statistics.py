@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from netgain.analysis import decomposition, descriptive, intervals, matching
+from netgain.analysis import deployments, descriptive, intervals, matching
 from netgain.streams import stream
 
 
@@ -168,16 +168,16 @@ def test_the_front_holds_the_arms_that_nothing_cheaper_beats() -> None:
 
 
 def test_a_bill_is_earned_back_by_what_is_saved_on_each_problem() -> None:
-    assert decomposition.break_even(bill=100, adapt=4, rival_adapt=14) == 10
-    assert decomposition.break_even(bill=101, adapt=4, rival_adapt=14) == 11
-    assert decomposition.break_even(bill=100, adapt=4, rival_adapt=4) is None
-    assert decomposition.break_even(bill=0, adapt=4, rival_adapt=4) == 0
-    assert decomposition.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
+    assert deployments.break_even(bill=100, adapt=4, rival_adapt=14) == 10
+    assert deployments.break_even(bill=101, adapt=4, rival_adapt=14) == 11
+    assert deployments.break_even(bill=100, adapt=4, rival_adapt=4) is None
+    assert deployments.break_even(bill=0, adapt=4, rival_adapt=4) == 0
+    assert deployments.break_even(bill=4, adapt=0, rival_adapt=5e-324) is None
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e3), st.floats(0, 1e3))
 def test_at_the_break_even_the_outer_loop_costs_no_more(bill: float, adapt: float, rival: float) -> None:
-    problems = decomposition.break_even(bill, adapt, rival)
+    problems = deployments.break_even(bill, adapt, rival)
     if problems is not None:
         assert bill + problems * adapt <= problems * rival * (1 + 1e-9) + 1e-6
 
@@ -195,6 +195,8 @@ def test_choosing_the_best_of_equal_rivals_on_other_problems_costs_no_bias() -> 
         generator = stream(trial, "bias")
         arm, rivals = generator.random(40), generator.random((6, 40))
         naive.append((arm - rivals[rivals.mean(axis=1).argmax()]).mean())
-        fitted.append(matching.cross_fitted(arm, rivals, generator).mean())
+        weights = intervals.resample_weights(40, generator)
+        found, _ = matching.cross_fitted(arm[None], rivals[:, None], [None] * 6, generator, weights)
+        fitted.append(found.value)
     assert np.mean(naive) < -0.04
     assert abs(np.mean(fitted)) < 0.03

@@ -40,7 +40,7 @@ def checks(verdict: Verdict) -> set[str]:
 
 def test_a_planted_method_is_found(simulated: ModuleType) -> None:
     seal = simulated.Arm("seal", 0.53, 0.02, 0.0, learns=True, label="SEAL")
-    verdict = judged(simulated, simulated.Design(arms(simulated, seal=seal), problems=120, questions=6))
+    verdict = judged(simulated, simulated.Design(arms(simulated, seal=seal), problems=120, questions=6, seeds=5))
     row = matched(verdict)
     assert verdict.headline.kind == "method"
     assert row.method_part.low < 0.09 < row.method_part.high
@@ -110,31 +110,31 @@ def test_a_rival_chosen_on_test_problems_is_a_finding(simulated: ModuleType) -> 
     assert "rival-chosen-on-test" in checks(judged(simulated, simulated.Design(simulated.STANDARD, development=False)))
 
 
+@pytest.mark.parametrize(("seeds", "enough"), [(1, False), (2, False), (3, True)])
+def test_below_three_shared_runs_no_verdict_may_rest_on_trained_arms(
+    simulated: ModuleType, seeds: int, enough: bool
+) -> None:
+    design = simulated.Design(simulated.STANDARD, problems=12, seeds=seeds)
+    evidence = Evidence.of(claim_of(simulated.spec_of(design), simulated.rows_of(design), simulated.ROLES), 0)
+    seal, passage = (evidence.method("plain", name) or "" for name in ("seal", "passage"))
+    frozen = evidence.own("plain", Role.FROZEN)[0]
+    assert evidence.enough_runs(seal, passage) is enough
+    assert evidence.enough_runs(seal, frozen) is enough
+    assert evidence.enough_runs(frozen, frozen)  # nothing was trained: its one run stands for all seeds
+
+
 def test_an_arm_that_falls_behind_is_said_to(simulated: ModuleType) -> None:
     seal = simulated.Arm("seal", 0.25, 0.0, 0.0, learns=True, label="SEAL")
-    assert judged(simulated, simulated.Design(arms(simulated, seal=seal))).headline.kind == "rival ahead"
+    assert judged(simulated, simulated.Design(arms(simulated, seal=seal), seeds=5)).headline.kind == "rival ahead"
 
 
-def test_an_investment_pays_from_where_its_share_is_small_enough(simulated: ModuleType) -> None:
-    passage = simulated.Arm("passage", 0.40, 0.10, 0.0, label="fine-tuning on the passage")
-    own = simulated.Arm("synthetic", 0.20, 0.0, 0.0, label="own text")
-    seal = simulated.Arm("seal", 0.50, 0.0, 0.0, learns=True, label="SEAL")
-    design = simulated.Design(arms(simulated, passage=passage, own=own, seal=seal), problems=300, questions=8)
-    row = next(r for r in judged(simulated, design).break_even if r.currency == "flops")
-    assert row.rival == "plain/passage@1"
-    # SEAL has spent 1 + 300/n; the passage arm reaches 0.50 with twice its budget: at n = 300
-    assert 200 < row.ahead_from < 450
-    assert row.clear_from is None or row.clear_from >= row.ahead_from
-    assert row.not_before in {99, 100}  # the ladder ends at 4 budgets, and 1 % more is as good
-    unknown = [point for point in row.after if point.deployments is not None and point.deployments < 99]
-    assert all(point.method_part is None for point in unknown)
-
-
-def test_an_investment_that_buys_nothing_never_pays(simulated: ModuleType) -> None:
-    seal = simulated.Arm("seal", 0.30, 0.0, 0.0, learns=True, label="SEAL")
-    verdict = judged(simulated, simulated.Design(arms(simulated, seal=seal), problems=100))
-    assert all(row.never and row.ahead_from is None for row in verdict.break_even)
-    assert any("never pays" in detail for detail in verdict.headline.details)
+def test_one_investment_is_not_divided_by_numbers_that_it_was_not_made_for(simulated: ModuleType) -> None:
+    """A trial that ran one number of deployments knows that one, and not from where on an investment would pay."""
+    verdict = judged(simulated, simulated.Design(simulated.STANDARD))
+    for row in verdict.break_even:
+        assert [point.deployments for point in row.points] == [48]
+        assert row.points[0].worst_case.difference == matched(verdict).worst_case.difference
+        assert (row.ahead_from, row.reason) == (None, "it was run for one number of deployments")
 
 
 def test_a_ladder_is_met_between_its_rungs_and_never_beyond() -> None:

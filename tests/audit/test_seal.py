@@ -292,7 +292,7 @@ def test_a_part_of_the_repository_is_enough(published: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "kind", "words"),
     [
-        ("knowledge-incorporation/results/cpt", "cannot tell", "SEAL implications R2 (CPT)"),
+        ("knowledge-incorporation/results/cpt", "nothing left", "SEAL implications R2 (CPT)"),
         ("knowledge-incorporation/results/query_server/alternate_prompts", "cannot tell", "the same frozen model"),
         ("knowledge-incorporation/results/query_server/train", "cannot tell", "holds no arm"),
         ("few-shot", "cannot tell", "holds a single arm"),

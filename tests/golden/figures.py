@@ -25,13 +25,15 @@ KEYS: dict[str, tuple[str, ...]] = {
     "retentions": ("name",),
     "domains": ("setting",),
     "break_even": ("setting", "arm", "currency"),
-    "after": ("deployments",),
+    "points": ("deployments",),
+    "all": ("rival",),
     "spread": ("arm",),
     "compute": ("arm", "purpose", "before"),
     "card": ("setting", "method"),
 }
 NAMES = {"kind", "rival", "frozen", "chosen_on", "answer", "role", "currency", "dearer", "undominated"}
 NAMES |= {"invests", "invests_unpublished", "charged_incomplete", "frozen_group", "arm", "mixture", "chosen"}
+NAMES |= {"behind", "left_out", "missing"}
 LEFT_OUT = {"sources", "notes", "netgain", "reported", "training", "worlds", "setup"}
 
 

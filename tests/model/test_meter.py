@@ -289,9 +289,10 @@ def test_an_optimizer_of_another_model_is_not_charged(llama: Path, book: Book, a
 
 
 def test_what_cannot_be_priced_is_refused(llama: Path, account: Account) -> None:
-    mixed = adapted(llama, "q_proj", modules_to_save=["lm_head"])
-    with pytest.raises(InputError, match="what is trained"), netgain.meter(mixed, account):
-        mixed(**batch(4, 4))
+    circulant = peft.C3AConfig(target_modules=["q_proj"], block_size=8, task_type="CAUSAL_LM")
+    unknown = peft.get_peft_model(load(llama), circulant)
+    with pytest.raises(InputError, match=r"C3AModel on base_model: is of a kind"), netgain.meter(unknown, account):
+        unknown(**batch(4, 4))
     with pytest.raises(InputError, match="no Hugging Face causal language model"):
         netgain.meter(torch.nn.Linear(2, 2), account)
     with pytest.raises(TypeError, match="Account"):

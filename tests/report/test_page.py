@@ -5,11 +5,12 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from netgain.analysis.judge import judge
+from netgain.analysis.rows import HeadlineKind
 from netgain.analysis.verdict import Verdict
 from netgain.audit.audit import audit, read_claim
 from netgain.audit.card import NEW_CARD
@@ -189,7 +190,7 @@ def test_the_verdict_is_one_plain_sentence_for_each_domain(trial: Verdict) -> No
     assert all(row.sentence in text.replace("&#39;", "'") for row in trial.domains)
 
 
-KINDS = ["method", "nothing left", "no difference", "no gain", "rival ahead", "unmatched", "cannot tell"]
+KINDS = list(get_args(HeadlineKind))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,7 @@ from typing import Literal
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, last_rounds, other_frozen
+from netgain.analysis.rows import EQUIVALENCE_MARGIN
 from netgain.analysis.table import FROZEN, beside
 from netgain.analysis.verdict import Comparison
 from netgain.errors import InputError, nearest
@@ -17,7 +18,6 @@ from netgain.records.claim import Role
 
 Group = Literal["headline", "outer loop", "frozen", "asked"]
 Planned = tuple[str, str, str, Group]  # two arms, the kind of question, the group it is shown in
-EQUIVALENCE_MARGIN = 0.05
 UNPAIRED = "unpaired, from accuracy and n (Newcombe); questions taken as independent"
 
 
@@ -45,7 +45,7 @@ def _primary(evidence: Evidence, contests: Sequence[Contest]) -> Planned | None:
     if claim.terms is None:
         return (claim.headline, claim.rival, "", "headline") if claim.headline and claim.rival else None
     tested = next((contest for contest in contests if contest.setting == claim.terms.setting), None)
-    return (tested.arm, tested.rival, evidence.exam, "headline") if tested and tested.rival else None
+    return (tested.arm, tested.chosen, evidence.exam, "headline") if tested and tested.chosen else None
 
 
 def _of_claim(evidence: Evidence) -> Iterator[Planned]:
@@ -75,8 +75,8 @@ def _of_trial(evidence: Evidence, contests: Sequence[Contest]) -> Iterator[Plann
         kinds = evidence.kinds(contest.setting)
         others = [name for name in evidence.own(contest.setting) if name not in {contest.arm, contest.frozen}]
         for kind in kinds:
-            if contest.rival:
-                yield contest.arm, contest.rival, kind, "headline"
+            if contest.chosen:
+                yield contest.arm, contest.chosen, kind, "headline"
         for name in others:
             yield contest.arm, name, evidence.exam, "headline"
         if contest.frozen:

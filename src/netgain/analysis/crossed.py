@@ -17,9 +17,10 @@ interval: of five runs with much luck it covers 95 % of the time, but 88 % in th
 least. An interval that errs in a share ``e`` of all trials errs in at most ``3 e`` of any third of them. With half the
 tail that is at most 7.5 %, whatever the luck is (if it is normal), and it need not be known beforehand.
 
-What that gives (``benchmarks/simulated_verdicts.py``, table in its results): with three runs and more at least about
-93 % in every third of trials, by how much the runs differed, and 97 to 99 % over all: cautious rather than exact, for
-the luck of the next run cannot be known from a few. Where runs collapse now and then and none of those at hand did, no
+What that gives (``benchmarks/simulated_verdicts.py``, table in its results): with three runs and more 92 % or more
+in every third of trials by how much the runs differed (with five, 93 %), and 97 to 100 % over all: cautious rather than
+exact, for the luck of the next run cannot be known from a few. Three runs pay for that with width: five halve it. Where
+runs collapse now and then and none of those at hand did, no
 width that is read from them suffices: see the table. Below three runs the interval is over the problems of those runs
 alone, and no verdict may rest on it (:data:`FEWEST_RUNS`).
 
@@ -95,7 +96,7 @@ class Squares:
 
     def margin(self, tail: float) -> float:
         """How far the mean lies from the truth with probability 1 - ``tail``, to one side."""
-        return float(self._margins(tail, np.float64(self.between_seeds), np.float64(self.between_problems)))
+        return float(self._margins(tail, np.array(self.between_seeds), np.array(self.between_problems)))
 
     def _margins(self, tail: float, between_seeds: Floats, between_problems: Floats) -> Floats:
         """The same for each of these mean squares, the rest as it is."""
@@ -145,7 +146,7 @@ def _student(tail: float, units: int) -> float:
 def crossed(values: Floats) -> bool:
     """Whether there are enough runs, of several problems, to let the interval hold for the next run."""
     seeds, problems = values.shape
-    return seeds >= FEWEST_RUNS and problems > 1
+    return bool(seeds >= FEWEST_RUNS and problems > 1)
 
 
 def estimate(

@@ -65,6 +65,7 @@ def _arm(evidence: Evidence, arm: Arm) -> ArmRow:
         rung=arm.trial.rung if arm.trial else None,
         own=trial.own,
         learns=trial.learns,
+        deployments=trial.deployments,
         development=trial.development,
         budget_per_problem=trial.budget,
         spent_per_problem={c.value: amount for c, amount in per_problem.items()} if arm.trial else {},
@@ -120,7 +121,7 @@ def _spent_share(evidence: Evidence, name: str) -> float | None:
     terms, trial = evidence.claim.terms, evidence.trial(name)
     if terms is None or not trial.budget:
         return None
-    spent = evidence.costs[name].exactly(trial.deployments or terms.deployments, terms.currency)
+    spent = evidence.costs[name].exactly(evidence.costs[name].deployments, terms.currency)
     return spent / trial.budget if spent is not None else None
 
 
@@ -188,7 +189,7 @@ def card_rows(evidence: Evidence) -> list[CardRow]:
 
 
 def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
-    ladder, charges = evidence.ladder(own), evidence.claim.charges
+    ladder, charges = evidence.runs(own), evidence.claim.charges
     arms = [(evidence.arms[name], evidence.trial(name)) for name in ladder]
     method = evidence.trial(own).method
     invested = {name for arm, _ in arms for name in arm.invests}
@@ -207,8 +208,9 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
     whole = ledger.sum_up(charge for found in stages.values() for charge in found)
     incomplete = [currency.value for currency in Currency if unknown or currency in whole.incomplete]
     at_least = whole.at_least.known()
-    times = next((charge.count or 1 for charge in stages["investments"]), 0)
-    before = {name: times * value for name, value in arms[0][1].rejected_before.items()}
+    times = {charge.arm: charge.count or 1 for charge in stages["investments"]}
+    thrown = {investment: trial.rejected_before for arm, trial in arms for investment in arm.invests}
+    before = [{n: times.get(of, 0) * value for n, value in found.items()} for of, found in thrown.items()]
     return CardRow(
         setting=setting,
         method=method,
@@ -216,7 +218,7 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
         seeds=len({run.seed for _, trial in arms for run in trial.runs}),
         adaptations=sum(evidence.costs[name].problems or 0 for name in ladder),
         spent=spent,
-        rejected=_known_in_all([*(trial.rejected for _, trial in arms), before]),
+        rejected=_known_in_all([*(trial.rejected for _, trial in arms), *before]),
         total={name: value for name, value in at_least.items() if value or name not in incomplete},
         incomplete=incomplete,
     )

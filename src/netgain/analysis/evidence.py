@@ -60,7 +60,7 @@ class ArmCost:
         return self.shared_by(self.deployments, currency)
 
     def shared_by(self, deployments: float | None, currency: Currency) -> float | None:
-        """The same with the bill shared by so many problems; by infinitely many it is free."""
+        """The same with the bill shared by so many problems; by infinitely many (``math.inf``) it is forgotten."""
         adapt = self.adapt_per_problem(currency)
         if not self.invested or adapt is None:
             return adapt
@@ -84,7 +84,7 @@ def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
     adapting, investing = ((), ()) if terms else ((Purpose.ADAPT,), (Purpose.ADAPT, Purpose.LEARN))
     charges = ledger.of(claim.charges, arm.name, *adapting)
     covered = next((charge.problems for charge in charges if charge.problems is not None), arm.n_problems)
-    deployments = terms.deployments if terms else arm.n_problems
+    deployments = _deployments(claim, arm)
     rounds = [ledger.of(claim.charges, name, *investing) for name in arm.invests]
     bill = ledger.sum_up(charge for found in rounds for charge in found)
     complete = bool(rounds) and all(rounds) and not arm.invests_unpublished
@@ -92,6 +92,18 @@ def arm_cost(claim: Claim, arm: Arm) -> ArmCost:
     incomplete = (bill.incomplete if complete else tuple(Currency)) if invested else ()
     once = bill.at_least * (1 / (_times(rounds) if terms else 1)) if invested else Cost.zero()
     return ArmCost(covered, deployments, ledger.sum_up(charges), once, incomplete, invested)
+
+
+def _deployments(claim: Claim, arm: Arm) -> int | None:
+    """How many problems share an arm's bill: those it was made for in a trial, those examined where it was published.
+
+    An arm's bill is never shared by another number than its own: what it would have learned with more or less to
+    invest was not measured.
+    """
+    if claim.terms is None:
+        return arm.n_problems
+    own = arm.trial.deployments if arm.trial else None
+    return claim.terms.deployments if own is None else own
 
 
 def _times(rounds: list[list[Charge]]) -> int:
@@ -162,8 +174,13 @@ class Evidence:
         return self.arms[name].trial or TrialArm(method=name, rung=1.0, own=True)
 
     def own(self, setting: str, *roles: Role) -> list[str]:
-        """Of each method of a setting the arm at the level that is compared; of these roles, if some are named."""
+        """Of each method of a setting the arm at the level that is compared; of these roles, if some are named.
+
+        An arm that learns is compared at the trial's own number of deployments.
+        """
+        stated = (None, self.claim.terms.deployments) if self.claim.terms else (None,)
         arms = (arm for arm in self.claim.arms if arm.setting == setting and self.trial(arm.name).own)
+        arms = (arm for arm in arms if self.trial(arm.name).deployments in stated)
         return [arm.name for arm in arms if not roles or arm.role in roles]
 
     def method(self, setting: str, method: str) -> str | None:
@@ -171,11 +188,19 @@ class Evidence:
         return next((name for name in self.own(setting) if self.trial(name).method == method), None)
 
     def ladder(self, name: str) -> list[str]:
-        """All budget levels of an arm's method, rising: a single one where it was published."""
+        """All budget levels of an arm's method, rising: a single one where it was published.
+
+        Of an arm that learns those of one number of deployments: another number is another investment.
+        """
+        return self.runs(name, self.trial(name).deployments)
+
+    def runs(self, name: str, *deployments: int | None) -> list[str]:
+        """All levels of an arm's method that were run for one of these numbers of deployments, or for any; rising."""
         arm, method = self.arms[name], self.trial(name).method
         rungs = [other for other in self.claim.arms if other.setting == arm.setting]
         mine = [other.name for other in rungs if self.trial(other.name).method == method]
-        return sorted(mine, key=lambda rung: (self.trial(rung).rung, rung))
+        mine = [rung for rung in mine if not deployments or self.trial(rung).deployments in deployments]
+        return sorted(mine, key=lambda rung: (self.trial(rung).deployments or 0, self.trial(rung).rung, rung))
 
     def frozen(self, name: str) -> str | None:
         """The row of the frozen model to hold an arm against: measured beside it, else the frozen arm of its setting.

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import best_of, closed_book
-from netgain.analysis.rows import DomainRow
-from netgain.analysis.sentences import interval, points
+from netgain.analysis.rows import FEWEST_SEEDS, DomainRow
+from netgain.analysis.sentences import interval
 from netgain.analysis.verdict import ArmRow, Comparison
 from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
 
@@ -97,10 +97,11 @@ def _tuned_less(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _single_seeds(evidence: Evidence) -> Iterator[Finding]:
-    once = [name for name, trial in _trained(evidence) if len(trial.runs) == 1]
-    if once:
-        message = f"{len(once)} arms were run under one seed; no interval covers the luck of a run"
-        yield finding("single-seed", "medium", message, once)
+    few = [f"{name}: {len(trial.runs)}" for name, trial in _trained(evidence) if len(trial.runs) < FEWEST_SEEDS]
+    if few:
+        whose = "arm was run under fewer" if len(few) == 1 else "arms were run under fewer"
+        message = f"{len(few)} {whose} than {FEWEST_SEEDS} seeds: their figures stand, no verdict is given on them"
+        yield finding("single-seed", "medium", message, few)
 
 
 def _chosen_on_test(domains: list[DomainRow]) -> Iterator[Finding]:
@@ -123,10 +124,12 @@ def _small_differences_unseen(compared: list[Comparison], labels: dict[str, str]
     row = next((row for row in compared if row.primary), None)
     if row is None or row.low is None or row.high is None or not row.low <= 0 <= row.high:
         return
+    if (row.n_seeds or 0) < FEWEST_SEEDS:
+        return  # how much luck there is in a run is not known
     if row.smallest_detectable is not None and row.smallest_detectable > (row.equivalence_margin or 0.0):
         message = (
             f"{labels[row.a]} against {labels[row.b]}: this many seeds and problems detect a difference of "
-            f"{points(row.smallest_detectable)} points with 80 % power, and smaller ones less often"
+            f"{100 * row.smallest_detectable:.1f} points with 80 % power, and smaller ones less often"
         )
         yield finding("small-differences-unseen", "note", message)
 
@@ -145,14 +148,21 @@ def _domain_shows_nothing(evidence: Evidence, setting: str) -> Iterator[Finding]
     passages = [name for name in closed_book(evidence, setting) if evidence.arms[name].role is Role.PASSAGE]
     passage = best_of(evidence, passages)[0] if passages else None
     gain = evidence.over(passage, frozen) if passage and frozen else None
-    if gain and gain.low <= 0:
+    if gain and gain.low <= 0 and _enough(evidence, passage):
         told = interval(gain)
-        reasons.append(f"training on the passage adds {told} points over the frozen model, not more than zero")
+        reasons.append(f"training on the passage adds {told} points over the frozen model, not clearly more than zero")
     teachers = evidence.own(setting, Role.TEACHER) if terms and terms.oracle else []
     room = evidence.over(best_of(evidence, teachers)[0], passage) if passage and teachers else None
-    if room and room.low <= 0:
-        message = f"{setting}: the passage alone already teaches as much as a perfect writer, so no writer can win much"
+    if room and room.low <= 0 and _enough(evidence, passage):
+        message = f"{setting}: a perfect writer's text is not clearly better than the passage: writers have little room"
         line = f"a perfect writer's text adds {interval(room)} points over the passage"
         yield finding("no-room-to-win", "medium", message, [line])
     if reasons:
-        yield finding("world-is-no-test", "high", f"{setting}: this domain cannot show self-improvement", reasons)
+        yield finding(
+            "world-is-no-test", "high", f"{setting}: this domain may not be able to show self-improvement", reasons
+        )
+
+
+def _enough(evidence: Evidence, *names: str | None) -> bool:
+    """Whether these arms were run often enough for a verdict on them."""
+    return all(name is None or len(evidence.trial(name).runs) >= FEWEST_SEEDS for name in names)

@@ -148,7 +148,7 @@ def independent_answers(values: Floats, questions: float | None) -> float:
     if questions is None:
         return float(units) if constant(values.ravel()) else np.inf
     asked = max(1.0, questions)
-    return units * asked / (1 + WITHIN * (asked - 1))
+    return float(units * asked / (1 + WITHIN * (asked - 1)))
 
 
 def no_spread(value: float, answers: float, level: float, bounds: tuple[float, float]) -> Interval:

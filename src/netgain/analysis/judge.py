@@ -3,10 +3,12 @@
 from netgain import __version__
 from netgain.analysis import crossed, descriptive, findings, forgetting, reward, sentences
 from netgain.analysis.comparisons import comparisons
-from netgain.analysis.decomposition import amortisations, break_even_rows, decompositions
+from netgain.analysis.decomposition import decompositions
+from netgain.analysis.deployments import amortisations, break_even_rows
+from netgain.analysis.details import details
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
-from netgain.analysis.rows import DomainRow
+from netgain.analysis.rows import FEWEST_SEEDS, DomainRow
 from netgain.analysis.verdict import (
     Comparison,
     DecompositionRow,
@@ -16,15 +18,18 @@ from netgain.analysis.verdict import (
     primary_row,
 )
 from netgain.errors import InputError
-from netgain.records.claim import BEST_CONVENTIONAL, Claim, Terms
+from netgain.records.claim import BEST_CONVENTIONAL, UNTRAINED, Claim, Terms
 
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
     "reported beside it; every arm may try as many settings.",
     "An arm that reads at the exam pays for every question instead; what a question takes stands beside what training "
     "takes. Control questions are about the weights, so none are held against it: its weights are the frozen model's.",
-    "The best conventional arm is chosen on development problems among the trained arms that are not self-improving; "
-    "a perfect writer, the arms that read the text at the exam and the frozen model are shown, but are no rivals.",
+    "Rivals are all trained arms that are not self-improving. An arm counts as ahead only where it is ahead of every "
+    "one of them: the largest of the one-sided p values is at most 2.5 % (an intersection-union test). Beside that "
+    "stand the rival that was chosen on development problems, and the rival chosen on other test problems and seeds "
+    "than it is compared on. A perfect writer, the arms that read the text at the exam and the frozen model are no "
+    "rivals.",
     "Between two budget levels accuracy is taken as linear in the logarithm of compute, question by question; "
     "beyond the lowest and the highest nothing is said.",
 )
@@ -45,7 +50,8 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     labels = {row.name: row.label for row in arm_rows}
     compared = comparisons(evidence, tested, asked or ())
     parts = decompositions(evidence, tested)
-    domains = [_domain(contest, claim.terms, parts, compared, labels) for contest in tested if claim.terms]
+    training = {arm.name for arm in claim.arms if arm.role not in UNTRAINED}
+    domains = [_domain(contest, claim.terms, parts, compared, labels, training) for contest in tested if claim.terms]
     retentions = [forgetting.retention_table(continual) for continual in claim.continual]
     verdict = Verdict(
         netgain=__version__,
@@ -84,7 +90,9 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         judging=claim.judging,
         setup=claim.setup,
     )
-    return verdict.model_copy(update={"headline": sentences.headline(verdict)})
+    told = [text for _, text in details(verdict)]
+    headline = sentences.headline(verdict).model_copy(update={"details": told})
+    return verdict.model_copy(update={"headline": headline})
 
 
 def _domain(
@@ -93,24 +101,26 @@ def _domain(
     parts: list[DecompositionRow],
     compared: list[Comparison],
     labels: dict[str, str],
+    training: set[str],
 ) -> DomainRow:
-    """The verdict on one domain of a trial, in the trial's own currency."""
+    """The verdict on one domain of a trial, in the trial's own currency. ``training``: the arms that are trained, whose
+    luck it takes several runs to see."""
     row = primary_row([row for row in parts if row.currency == terms.currency], contest.arm)
-    ends = (contest.arm, contest.rival, terms.exam)
     mine = [found for found in compared if found.exam == terms.exam]
-    comparison = next((found for found in mine if (found.a, found.b, found.exam) == ends), None)
-    equivalent = comparison.p_equivalent if comparison else None
-    kind = sentences.judgement(row, equivalent, fixed=terms.against != BEST_CONVENTIONAL)
+    kind = sentences.judgement(row, fixed=terms.against != BEST_CONVENTIONAL)
+    runs, trained = sentences.runs_of(row), {contest.arm, row.rival if row else None} & training
+    if trained and kind != "cannot tell" and (runs or 0) < FEWEST_SEEDS:
+        kind = "too few runs"
     return DomainRow(
         setting=contest.setting,
         primary=contest.setting == terms.setting,
         arm=contest.arm,
-        rival=contest.rival,
+        rival=contest.chosen,
         chosen_on=contest.chosen_on,
         frozen=contest.frozen,
         sentence=sentences.sentence(kind, row, contest.arm, labels, mine),
         kind=kind,
-        p_equivalent=equivalent,
+        p_equivalent=row.worst_case.p_equivalent if row and row.worst_case else None,
         n_problems=row.n_problems if row else None,
         n_seeds=row.n_seeds if row else None,
         method=crossed.method((row.n_seeds if row else None) or 1),

@@ -1,4 +1,4 @@
-"""What an arm is held against: the conventional arms that may be its rival, and where their ladders meet its cost.
+"""What an arm is held against: the conventional arms, which are all its rivals, and where their ladders meet its cost.
 
 Between two budget levels accuracy is taken as linear in the logarithm of what was spent, question by question;
 beyond the lowest and highest nothing is said. A level within 1 % of the amount asked for is taken as it is. A
@@ -6,19 +6,23 @@ published arm is a ladder of one level: it can be afforded, exactly or with some
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from netgain.analysis import crossed
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.intervals import Floats
+from netgain.analysis.intervals import Floats, Interval
 from netgain.records.claim import BEST_CONVENTIONAL, UNTRAINED, Arm, Role, Terms
 
 TOLERANCE = 0.01
 FOLDS = 10
 REPEATS = 20
+CHOICES = 2_000  # resamples in which the rival is chosen again
+SURE = 1.96  # standard deviations of the choice to either side
 ENOUGH_OVERLAP = 0.9
 
 Chosen = Literal["development", "fixed before the run", "test", "nothing"]
@@ -30,20 +34,18 @@ Ladder = tuple[str, ...]
 class Contest:
     """An arm under test, the frozen model's row to hold it against, and its rivals, each with its ladder.
 
-    A trial knows its one rival beforehand. Of published arms every conventional one that answered the same questions
-    may be the rival; the best is chosen on those very questions (``chosen_on`` is ``test``), which cross-fitting mends.
+    The rivals are all conventional arms: those of a trial that are trained, of a published claim those that answered
+    the same questions. ``chosen`` is the one of them that a trial fixed or chose on development problems; of published
+    arms none is known beforehand: the best is chosen on the very questions (``chosen_on`` is ``test``), which
+    cross-fitting mends.
     """
 
     setting: str
     arm: str
     frozen: str | None
     rivals: Mapping[str, Ladder]
+    chosen: str | None
     chosen_on: Chosen
-
-    @property
-    def rival(self) -> str | None:
-        """The rival of a trial."""
-        return next(iter(self.rivals), None)
 
 
 @final
@@ -85,13 +87,14 @@ def contests(evidence: Evidence) -> list[Contest]:
 
 def _published(evidence: Evidence, arm: Arm) -> Contest:
     rivals = {name: (name,) for name in sorted(comparable(evidence, arm))}
-    return Contest(arm.setting, arm.name, evidence.frozen(arm.name), rivals, "test")
+    return Contest(arm.setting, arm.name, evidence.frozen(arm.name), rivals, None, "test")
 
 
 def _tested(evidence: Evidence, setting: str, arm: str, terms: Terms) -> Contest:
-    rival, chosen = choose_rival(evidence, setting, terms)
-    rivals = {rival: tuple(evidence.ladder(rival))} if rival and rival != arm else {}
-    return Contest(setting, arm, evidence.frozen(arm), rivals, chosen)
+    chosen, how = choose_rival(evidence, setting, terms)
+    names = dict.fromkeys([*([chosen] if chosen else []), *conventional(evidence, setting, terms)])
+    rivals = {name: tuple(evidence.ladder(name)) for name in names if name != arm}
+    return Contest(setting, arm, evidence.frozen(arm), rivals, chosen if chosen in rivals else None, how)
 
 
 def comparable(evidence: Evidence, arm: Arm) -> list[str]:
@@ -102,7 +105,7 @@ def comparable(evidence: Evidence, arm: Arm) -> list[str]:
 
 def beside_another(evidence: Evidence, arm: Arm) -> list[str]:
     """Those that would be comparable, had they been measured beside the same frozen model."""
-    return [name for name in _alike(evidence, arm) if other_frozen(arm, evidence.arms[name])]
+    return sorted(name for name in _alike(evidence, arm) if other_frozen(arm, evidence.arms[name]))
 
 
 def other_frozen(arm: Arm, other: Arm) -> bool:
@@ -142,14 +145,23 @@ def closed_book(evidence: Evidence, setting: str) -> list[str]:
     return [name for name in evidence.own(setting) if evidence.arms[name].role not in UNTRAINED]
 
 
-def choose_rival(evidence: Evidence, setting: str, terms: Terms) -> tuple[str | None, Chosen]:
-    """The rival of one domain of a trial and how it was chosen: as the trial fixed it, else the best conventional arm:
-    trained, and without a teacher that is the world's own writer."""
-    if terms.against != BEST_CONVENTIONAL:
-        return evidence.method(setting, terms.against), "fixed before the run"
+def conventional(evidence: Evidence, setting: str, terms: Terms) -> list[str]:
+    """The arms of a trial that the arm under test has to beat, by name: all that are trained and not self-improving.
+
+    What learns beforehand (from labelled examples, say) is one of them; a teacher that is the world's own writer is an
+    upper bound and no rival.
+    """
     out = {Role.SELF_IMPROVING} | ({Role.TEACHER} if terms.oracle else set())
     names = [name for name in closed_book(evidence, setting) if evidence.arms[name].role not in out]
-    names = [name for name in names if evidence.trial(name).method != terms.compare]
+    return sorted(name for name in names if evidence.trial(name).method != terms.compare)
+
+
+def choose_rival(evidence: Evidence, setting: str, terms: Terms) -> tuple[str | None, Chosen]:
+    """The rival of one domain of a trial and how it was chosen: as the trial fixed it, else the best conventional arm
+    on development problems."""
+    if terms.against != BEST_CONVENTIONAL:
+        return evidence.method(setting, terms.against), "fixed before the run"
+    names = conventional(evidence, setting, terms)
     return best_of(evidence, names) if names else (None, "nothing")
 
 
@@ -163,20 +175,64 @@ def best_of(evidence: Evidence, names: list[str]) -> tuple[str, Chosen]:
     return max(tested, key=lambda name: tested[name], default=names[0]), "test"
 
 
-def cross_fitted(arm: Floats, rivals: Floats, rng: np.random.Generator, folds: int = FOLDS) -> Floats:
-    """Per-problem differences to the best rival, where each problem's rival was chosen on the other folds.
+def cross_fitted(
+    arm: Floats,
+    rivals: Floats,
+    development: Sequence[float | None],
+    rng: np.random.Generator,
+    weights: Floats,
+    questions: float | None = None,
+) -> tuple[Interval, Floats]:
+    """The arm minus the best rival, chosen on other problems and other seeds than it is compared on.
 
-    Choosing the best of several rivals on the very problems that it is then compared on favours the rivals; this
-    does not. Averaged over 20 random divisions into folds. ``rivals`` is an array of rivals by problems. Returns one
-    difference a problem.
+    ``arm``: accuracies as seeds by problems; ``rivals``: rivals by seeds by problems; ``development``: each rival's
+    accuracy on development problems, which counts as one more fold where it is known of all; ``weights``: bootstrap
+    weights, resamples by problems; ``questions``: how many each value is a mean of.
+
+    Choosing the best of several on the problems and runs that it is then compared on favours the rivals; choosing it on
+    a few development problems favours the arm, since a worse one than the best is sometimes chosen. Here each cell's
+    rival is the best on the other folds' problems in the other runs (a single run has no others), averaged over 20
+    random divisions into folds.
+
+    The interval contains the choice: in each resample of seeds and problems the rival is chosen again, and the spread
+    of the differences to whom it chose is added in squares to the margin of the differences themselves. Returns the
+    difference with that interval, and the share of cells in which each rival was chosen.
     """
-    units = len(arm)
-    differences = np.zeros(units)
+    problems = arm.shape[1]
+    folds = min(FOLDS, problems)
+    known = [value for value in development if value is not None]
+    before = np.array(known) / folds if len(known) == len(rivals) else np.zeros(len(rivals))
+    cells, share = np.zeros_like(arm), np.zeros(len(rivals))
     for _ in range(REPEATS):
-        fold = rng.permutation(units) % min(folds, units)
-        for index in range(int(fold.max()) + 1):
-            held_out = fold == index
-            chosen = int(rivals[:, ~held_out].mean(axis=1).argmax()) if (~held_out).any() else 0
-            differences[held_out] += arm[held_out] - rivals[chosen, held_out]
-    result: Floats = differences / REPEATS
+        fold = rng.permutation(problems) % folds
+        scores = _elsewhere(rivals, fold, folds) * (folds - 1) / folds + before[:, None, None]
+        best = scores.argmax(axis=0)[:, fold]
+        cells += arm - np.take_along_axis(rivals, best[None], axis=0)[0]
+        share += np.bincount(best.ravel(), minlength=len(rivals))
+    found = crossed.estimate(cells / REPEATS, weights, questions=questions)
+    spread = SURE * _choice_deviation(arm, rivals, before, rng, weights)
+    low = found.value - float(np.hypot(found.value - found.low, spread))
+    high = found.value + float(np.hypot(found.high - found.value, spread))
+    return Interval(found.value, max(low, -1.0), min(high, 1.0)), share / share.sum()
+
+
+def _elsewhere(rivals: Floats, fold: NDArray[np.int64], folds: int) -> Floats:
+    """Mean accuracy on the other folds in the other seeds: rivals by seeds by folds; zero where there are none."""
+    belongs = (fold[:, None] == np.arange(folds)).astype(np.float64)
+    sums, counts = rivals @ belongs, belongs.sum(axis=0)
+    sums, counts = sums.sum(axis=2, keepdims=True) - sums, counts.sum() - counts
+    if (seeds := rivals.shape[1]) > 1:
+        sums, counts = sums.sum(axis=1, keepdims=True) - sums, counts * (seeds - 1)
+    result: Floats = sums / np.maximum(counts, 1.0)
     return result
+
+
+def _choice_deviation(arm: Floats, rivals: Floats, before: Floats, rng: np.random.Generator, weights: Floats) -> float:
+    """Standard deviation of the difference to the rival that is chosen, over resamples of seeds and problems."""
+    seeds, problems = arm.shape
+    of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=CHOICES) / seeds
+    by_seed = rivals @ weights[:CHOICES].T  # rivals by seeds by resamples
+    folds = min(FOLDS, problems)
+    scores = np.einsum("rsb,bs->rb", by_seed, of_seeds) * (folds - 1) / folds + before[:, None]
+    differences = (arm - rivals).mean(axis=(1, 2))
+    return float(differences[scores.argmax(axis=0)].std())

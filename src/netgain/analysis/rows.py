@@ -1,4 +1,7 @@
-"""The rows of a verdict that only a trial of our own has. Accuracies, differences and intervals are fractions."""
+"""Rows of a verdict: what an arm is against each of its rivals, and those that only a trial of our own has.
+
+Accuracies, differences and intervals are fractions.
+"""
 
 from typing import Literal, final
 
@@ -7,12 +10,66 @@ from pydantic import Field
 from netgain.analysis.intervals import Interval
 from netgain.records.provenance import StrictModel
 
-HeadlineKind = Literal["method", "nothing left", "no difference", "no gain", "rival ahead", "unmatched", "cannot tell"]
+EQUIVALENCE_MARGIN = 0.05  # arms that differ by less are called equal
+FEWEST_SEEDS = 3  # below which the luck of training cannot be told from a difference: figures, and no verdict
+HeadlineKind = Literal[
+    "method", "nothing left", "no difference", "no gain", "rival ahead", "unmatched", "too few runs", "cannot tell"
+]
+
+
+@final
+class RivalRow(StrictModel):
+    """The arm under test minus one conventional arm at equal cost (``cost_per_problem``; ``underspent`` where that is
+    more than 1 % less), on the seeds and problems that both have.
+
+    ``p`` is one-sided: of the claim that the arm is ahead. ``p_behind`` is the one-sided p of the opposite claim,
+    Holm-adjusted over all rivals; ``p_not_worse`` and ``p_not_better`` those of the claims that the arm is behind, or
+    ahead, by less than 5 points (None for published arms).
+    """
+
+    rival: str
+    difference: Interval
+    p: float
+    p_behind: float
+    p_not_worse: float | None
+    p_not_better: float | None
+    cost_per_problem: float
+    underspent: bool
+    n_seeds: int | None
+    n_problems: int | None
+
+
+@final
+class WorstCase(StrictModel):
+    """Whether an arm is ahead of *every* conventional arm at equal cost: an intersection-union test.
+
+    ``rival`` is the strongest, ``difference`` the arm minus it: the smallest difference of ``all``. ``p`` is the
+    largest of the one-sided p's; no adjustment for their number is needed to call the arm ahead of all where it is at
+    most ``level`` (Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24(4)).
+    ``ahead``: so it is, and every interval lies above zero. ``behind`` names the rivals that the arm lies below (each
+    with its Holm-adjusted one-sided p at most ``level``), the strongest first. ``p_equivalent`` is that of the claim
+    that the arm lies within 5 points of the best: less than 5 behind each (again the largest p), and less than 5 ahead
+    of the one that was chosen beforehand (where none was, of any, Holm-adjusted). ``left_out`` names the conventional
+    arms that could not be compared at equal cost.
+    """
+
+    rival: str
+    difference: Interval
+    p: float
+    level: float
+    ahead: bool
+    behind: list[str]
+    p_equivalent: float | None
+    all: list[RivalRow]
+    left_out: list[str]
 
 
 @final
 class DomainRow(StrictModel):
-    """The verdict on one domain: the arm under test, the rival that development problems chose, and the sentence."""
+    """The verdict on one domain: the arm under test, the rival that development problems chose, and the sentence.
+
+    ``p_equivalent`` is that of the worst case over all rivals (``WorstCase``).
+    """
 
     setting: str
     primary: bool
@@ -29,35 +86,39 @@ class DomainRow(StrictModel):
 
 
 @final
-class AfterDeployments(StrictModel):
-    """The method's part when an investment is shared by ``deployments`` problems (None: a free one), at ``spent`` a
-    problem for both arms; None where the rival's ladder does not reach so far."""
+class DeploymentsPoint(StrictModel):
+    """One number of deployments at which learners invested anew: ``arm``, the run of the arm under test that was made
+    for it, at ``cost_per_problem`` in all, against every conventional arm at the same total; None where none of them
+    could be compared.
 
-    deployments: int | None
-    spent: float
-    method_part: Interval | None
+    ``stand_ins`` maps each rival that learns and was not run for this number to its run for the next smaller one, which
+    bounds it from below; ``missing`` names those without any. An arm ahead of these is not ahead at equal compute.
+    """
+
+    deployments: int
+    arm: str
+    cost_per_problem: float
+    worst_case: WorstCase | None
+    stand_ins: dict[str, str]
+    missing: list[str]
 
 
 @final
 class BreakEvenRow(StrictModel):
-    """From how many deployments on an investment is worth it: the arm against its rival at the same total spent.
+    """From how many deployments on an investment is worth it: the arm against every rival at the same total, at each
+    number of deployments for which it invested anew. Between them nothing is interpolated.
 
-    ``ahead_from``: from there on the method's part stays above zero; ``clear_from``: its whole interval does. None with
-    ``never`` (or ``never_clear``): not even where the investment is free. ``not_before`` is the first number of
-    deployments at which the rival's ladder reaches the arm's total: below it nothing is known.
+    ``ahead_from``: there and at every larger number that was run, of which there is at least one, the arm is ahead of
+    every conventional arm. None with the reason in ``reason``. ``bill`` is the investment at the trial's own number.
     """
 
     setting: str
     arm: str
-    rival: str
     currency: str
     bill: float
+    points: list[DeploymentsPoint]
     ahead_from: int | None
-    clear_from: int | None
-    never: bool
-    never_clear: bool
-    not_before: int | None
-    after: list[AfterDeployments]
+    reason: str
 
 
 @final

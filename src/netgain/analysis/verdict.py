@@ -19,6 +19,7 @@ from netgain.analysis.rows import (
     ReadingRow,
     RegimeRow,
     SpreadRow,
+    WorstCase,
 )
 from netgain.records.claim import Finding, Terms
 from netgain.records.cost import Currency
@@ -36,9 +37,10 @@ class ArmRow(StrictModel):
     so charged, and at least as accurate. ``frozen_accuracy`` is that of the frozen model as published beside the arm.
 
     From ``method`` on, trials of our own: a method at one budget level (``rung``, a multiple; ``own``: that at
-    which it is compared). ``budget_per_problem`` is in the trial's currency, ``spent_share`` the part of it that was
-    used (and of an investment), ``underspent`` says that more than 1 % was left. ``exams`` gives the accuracy on each
-    kind of question, ``by_seed`` that of each run on the primary kind, ``answering`` what one exam question took.
+    which it is compared), for ``deployments`` where it invested for just so many. ``budget_per_problem`` is in the
+    trial's currency, ``spent_share`` the part of it that was used (and of an investment), ``underspent`` says that more
+    than 1 % was left. ``exams`` gives the accuracy on each kind of question, ``by_seed`` that of each run on the
+    primary kind, ``answering`` what one exam question took.
     """
 
     name: str
@@ -79,6 +81,7 @@ class ArmRow(StrictModel):
     rung: float | None = None
     own: bool = True
     learns: bool = False
+    deployments: int | None = None
     development: float | None = None
     budget_per_problem: float | None = None
     spent_per_problem: dict[str, float | None] = Field(default_factory=dict)
@@ -134,9 +137,12 @@ class DecompositionRow(StrictModel):
     compute. ``dearer`` names the conventional arms left out because they cost more than is known of the budget,
     ``other_frozen`` those left out because the frozen model beside them answers differently. ``prompts_differ``: the
     rival wrote its texts under another prompt, so that the difference is the prompt's as well. ``gap`` and
-    ``compute_part`` are over the frozen model as published beside the arm. ``cross_fitted`` is the method part when the
-    rival is chosen on other problems than it is compared on. In trials of our own the rival was chosen on development
-    problems, and ``mixture`` says between which of its levels its accuracy was interpolated.
+    ``compute_part`` are over the frozen model as published beside the arm. In trials of our own the rival was chosen on
+    development problems, and ``mixture`` says between which of its levels its accuracy was interpolated.
+
+    ``worst_case`` holds the arm against every conventional arm; whether the method adds something rests on it.
+    ``cross_fitted`` is the method part when the rival is chosen on other problems and seeds than it is compared on, its
+    interval with the uncertainty of that choice; ``cross_fitted_rivals`` says how often each was chosen.
     """
 
     arm: str
@@ -161,6 +167,8 @@ class DecompositionRow(StrictModel):
     setting: str = ""
     mixture: dict[str, float] = Field(default_factory=dict)
     n_seeds: int | None = None
+    worst_case: WorstCase | None = None
+    cross_fitted_rivals: dict[str, float] = Field(default_factory=dict)
 
 
 @final

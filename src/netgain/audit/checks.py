@@ -13,7 +13,7 @@ from netgain.analysis.findings import severest_first
 from netgain.analysis.matching import ENOUGH_OVERLAP
 from netgain.analysis.sentences import number, points, span
 from netgain.analysis.verdict import ArmRow, RewardRow, Verdict
-from netgain.records.claim import Arm, Claim, Finding, Role, Training
+from netgain.records.claim import UNTRAINED, Arm, Claim, Finding, Role, Training
 
 _A = TypeVar("_A", Arm, ArmRow)
 Check = Callable[[Claim, Verdict], Iterator[Finding]]
@@ -68,7 +68,7 @@ def bill_left_out(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         rounds = ", ".join(arm.invests) or "none"
         lines.append(
             f"{arm.label}: {_amount(adapt)} updates a problem as compared, {_amount(budget)}{least} with its outer "
-            f"loop shared by the {row.deployments} problems examined (rounds: {rounds}{unseen})"
+            f"loop if shared by the {row.deployments} problems examined (rounds: {rounds}{unseen})"
         )
     if lines:
         yield _finding(
@@ -91,8 +91,12 @@ def hyperparameters_differ(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
                     "hyperparameters-differ",
                     "high" if field == "learning_rate" else "medium",
                     f"{setting}: {field} differs between compared arms{_ratio(stated)}",
-                    [f"{label}: {field} = {value}" for label, value in values.items()],
+                    [f"{label}: {field} {_stated(value)}" for label, value in values.items()],
                 )
+
+
+def _stated(value: object) -> str:
+    return "not stated" if value is None else f"= {value}"
 
 
 def _ratio(values: set[float]) -> str:
@@ -106,11 +110,14 @@ def baseline_drifts(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         seen = [(arm.frozen_accuracy, arm.label) for arm in arms if arm.frozen_accuracy is not None]
         if len(seen) > 1 and max(seen)[0] - min(seen)[0] > DRIFT:
             low, high = min(seen), max(seen)
+            exams = {claim.arm(arm.name).exam for arm in arms if arm.frozen_accuracy is not None}
+            same = len(exams) == 1 and None not in exams
             yield _finding(
                 "baseline-drifts",
                 "medium",
-                f"{setting}: the frozen baseline scores {low[0]:.1%} to {high[0]:.1%} on the same questions; "
-                f"{points(high[0] - low[0])} points come from the run or the set-up, not from any method",
+                f"{setting}: the frozen baseline scores {low[0]:.1%} to {high[0]:.1%}"
+                f"{' on the same questions' if same else ''}: up to {100 * (high[0] - low[0]):.1f} points between two "
+                f"arms can come from the run or the set-up{'' if same else ' (or from other questions)'}",
                 [f"beside {label}: {accuracy:.4f}" for accuracy, label in sorted(seen)],
             )
 
@@ -144,9 +151,11 @@ def compute_not_reported(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
     missing = [kind for kind, source in verdict.reported.items() if source is None]
     if missing:
         stated = [f"stated: {kind}, {source}" for kind, source in verdict.reported.items() if source]
+        arms = [arm for arm in verdict.arms if arm.role not in UNTRAINED]
+        unknown = any(arm.updates_per_problem is None and arm.flops_per_problem is None for arm in arms)
         yield _finding(
             "compute-not-reported",
-            "high",
+            "high" if unknown else "medium",  # else it follows from what is published
             f"{len(missing)} of {len(verdict.reported)} kinds of compute were not found in "
             f"{verdict.searched or 'what was read'}: {', '.join(missing)}",
             stated or ["none was found there"],
@@ -163,18 +172,19 @@ def no_strong_rival(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield _finding(
             "no-fine-tuning-arm",
             "high",
-            "there is no conventional fine-tuning arm to compare the headline arm with",
+            "among what was read there is no conventional fine-tuning arm to compare the headline arm with",
             [],
         )
         return
     budget = row.budget_per_problem if row else None
     known = [(arm.updates_per_problem, arm.label) for arm in rivals if arm.updates_per_problem is not None]
+    most = "at most " if row and row.budget_incomplete else ""
     if budget and known and max(known)[0] < STARVED * budget:
         yield _finding(
             "fine-tuning-starved",
             "high",
-            f"the longest-trained conventional arm, {max(known)[1]}, was given {max(known)[0] / budget:.0%} of the "
-            "updates that the headline arm took with its outer loop",
+            f"the longest-trained conventional arm, {max(known)[1]}, was given {most}{max(known)[0] / budget:.0%} of "
+            "the updates that the headline arm took with its outer loop, shared by the problems examined",
             [f"{label}: {_amount(updates)} of {_amount(budget)} updates a problem" for updates, label in sorted(known)],
         )
 
@@ -201,20 +211,24 @@ def regressions_not_shown(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
     broken = [row for row in verdict.stability if row.previously_correct and row.broken]
     if broken:
         labels = {arm.name: arm.label for arm in verdict.arms}
-        worst = max(broken, key=lambda row: row.broken / row.previously_correct)
+        shares = [row.broken / row.previously_correct for row in broken]
+        first = next((row for row in broken if row.arm == claim.headline), broken[shares.index(max(shares))])
+        spread = f"; over all arms {min(shares):.0%} to {max(shares):.0%}" if len(broken) > 1 else ""
         yield _finding(
             "regressions-not-shown",
             "medium",
-            f"net accuracy hides that {labels[worst.arm]} broke {worst.broken / worst.previously_correct:.0%} "
-            f"of the answers that were right before ({worst.broken} of {worst.previously_correct})",
+            f"net accuracy does not show that {labels[first.arm]} broke {first.broken / first.previously_correct:.0%} "
+            f"of the answers that its frozen model had right ({first.broken} of {first.previously_correct}){spread}",
             [f"{labels[r.arm]}: fixed {r.fixed}, broke {r.broken} of {r.previously_correct}" for r in broken],
         )
 
 
 def unresolvable(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
-    """A primary difference smaller than the design could detect."""
+    """A primary difference whose interval contains zero and which is smaller than the design could detect."""
     row = next((row for row in verdict.comparisons if row.primary), None)
     if row is None or row.smallest_detectable is None or abs(row.difference) >= row.smallest_detectable:
+        return
+    if row.low is not None and row.high is not None and not row.low <= 0 <= row.high:
         return
     labels = {arm.name: arm.label for arm in verdict.arms}
     interval = f" {span(row.low, row.high)}" if row.low is not None and row.high is not None else ""
@@ -222,7 +236,8 @@ def unresolvable(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         "difference-unresolvable",
         "high",
         f"{labels[row.a]} against {labels.get(row.b, row.b)}: {points(row.difference)} points{interval}, but the "
-        f"smallest that {row.n_problems} problems detect with 80 % power is {points(row.smallest_detectable)}",
+        f"smallest that {row.n_problems} problems detect with 80 % power is {100 * row.smallest_detectable:.1f}"
+        f"{', the luck of training not counted' if row.n_seeds == 1 else ''}",
         [
             f"{row.n_questions} questions, p = {row.p:.3f}" if row.p is not None else "",
             "the frozen models beside the two answer differently: the set-up may differ too"
@@ -278,7 +293,7 @@ def settings_changed(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
                 cost = f": {known[0]} against {known[1]} updates a round" if len(known) > 1 else ""
                 yield _finding(
                     "settings-changed-between-rounds",
-                    "high",
+                    "medium",
                     f"{prompt}: {', '.join(changed)} changed between {before.name} and {after.name}{cost}",
                     [f"{field}: {getattr(old, field)} then {getattr(new, field)}" for field in changed],
                 )
@@ -297,7 +312,7 @@ def per_question_missing(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield _finding(
             "per-question-data-missing",
             "medium",
-            f"no answers to single questions were published for {names}: nothing there can be paired or checked",
+            f"no verdicts on single questions were found for {names}: nothing there can be paired or checked",
             [],
         )
 

@@ -21,7 +21,7 @@ def answer_all(claim: Claim, verdict: Verdict) -> list[QuestionRow]:
 
 def trained_equally(claim: Claim, verdict: Verdict) -> QuestionRow:
     """Yes only where every trained arm of the headline's setting took the headline's total of updates, within 1 %."""
-    question = "Are the baselines trained for the same number of steps, or frozen?"
+    question = "Are the baselines trained for as many steps as the headline arm?"
     row = _charged(claim, verdict)
     rivals = _rivals(claim, verdict)
     frozen = any(arm.role == Role.FROZEN or arm.frozen_accuracy is not None for arm in verdict.arms)
@@ -32,7 +32,7 @@ def trained_equally(claim: Claim, verdict: Verdict) -> QuestionRow:
         return _row(question, "cannot tell", [*evidence, "the headline arm's number of updates is not stated"])
     budget = row.budget_per_problem
     least = "at least " if row.budget_incomplete else ""
-    shared = f"headline arm with its outer loop: {least}{budget:,.0f} updates a problem (shared by {row.deployments})"
+    shared = f"headline arm with its outer loop: {least}{budget:,.0f} updates a problem{_shared(row)}"
     evidence.append(shared)
     known = [arm.updates_per_problem for arm in rivals]
     if not rivals:
@@ -71,7 +71,9 @@ def strong_fine_tuning(claim: Claim, verdict: Verdict) -> QuestionRow:
     known = [arm.updates_per_problem for arm in rivals if arm.updates_per_problem is not None]
     if not known:
         return _row(question, "cannot tell", evidence)
-    evidence.append(f"headline arm with its outer loop: {row.budget_per_problem:,.0f} updates a problem")
+    least = "at least " if row.budget_incomplete else ""
+    took = f"{least}{row.budget_per_problem:,.0f} updates a problem{_shared(row)}"
+    evidence.append(f"headline arm with its outer loop: {took}")
     strong = max(known) >= row.budget_per_problem * (1 - TOLERANCE)
     if (strong and row.budget_incomplete) or (not strong and any(arm.updates_per_problem is None for arm in rivals)):
         return _row(question, "cannot tell", evidence)
@@ -90,7 +92,7 @@ def regressions_checked(claim: Claim, verdict: Verdict) -> QuestionRow:
     headline = next((row for row in verdict.stability if row.arm == claim.headline), None)
     if headline:
         broken = f"{headline.broken} of {headline.previously_correct}"
-        evidence.append(f"in the headline experiment none is shown; recomputed, {broken} right answers were broken")
+        evidence.append(f"recomputed from the headline experiment: {broken} answers that were right before are wrong")
     return _row(question, answer, evidence or ["the claim does not say"])
 
 
@@ -105,6 +107,11 @@ def _rivals(claim: Claim, verdict: Verdict) -> list[ArmRow]:
     setting = verdict.arm(claim.headline).setting
     outside = {Role.FROZEN, Role.SELF_IMPROVING}
     return [arm for arm in verdict.arms if arm.setting == setting and arm.role not in outside]
+
+
+def _shared(row: DecompositionRow) -> str:
+    """By how many problems an outer loop's cost is shared, where there is one."""
+    return f" (shared by the {row.deployments:,} problems examined)" if row.deployments else ""
 
 
 def _updates(arm: ArmRow) -> str:

@@ -31,7 +31,7 @@ class Boundaries:
     """Requires of one meter's model that all that runs of it is seen: in this process, uncompiled, metered once."""
 
     def __init__(self, model: nn.Module, *, this_rank_only: bool) -> None:
-        self._model, self._this_rank_only = model, this_rank_only
+        self._model, self.this_rank_only = model, this_rank_only
         self._process = os.getpid()
 
     def open(self, book: Book, *hooked: nn.Module) -> list[Any]:
@@ -69,7 +69,7 @@ class Boundaries:
                 "train in the metered process, or open a book and a meter in the other one",
             )
         rank, world = rank_and_world()
-        if world > 1 and not self._this_rank_only:
+        if world > 1 and not self.this_rank_only:
             raise InputError(
                 f"rank {rank} of {world}",
                 "a meter sees its own process alone; what the other ranks do would cost nothing",

@@ -3,32 +3,58 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from inspect import signature
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from netgain.engine.jobs import Work
 from netgain.errors import InputError
 from netgain.metering.account import Reservation
-from netgain.metering.price import HEAD, Full, Lora, Training, coefficients, forward_cost, training_cost
+from netgain.metering.price import (
+    HEAD,
+    Full,
+    Lora,
+    Training,
+    coefficients,
+    forward_cost,
+    training_cost,
+)
 from netgain.metering.shape import ModelShape, Projection
+from netgain.model.profiled import Counts, PassPrice, profile, require_known_adapters
 from netgain.records.cost import Cost
 
 ADAPTER = re.compile(r"(?P<path>.+)\.lora_A\.(?P<adapter>[^.]+)\.weight$")
 NUMBER = re.compile(r"\.(\d+)\.")
 REMEDY = "train adapters of one rank and one set of matrices, whole layers, or everything"
+KNOWN = (
+    "torch.",
+    "transformers.",
+    "transformers_modules.",
+    "bitsandbytes.",
+)  # whose modules the price list is made for
+POSITIONS = ("wpe.weight",)  # learnt positions, which are looked up
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The adapter that runs beside the weights (None: none) and what is trained (None: nothing)."""
+    """The adapter that runs beside the weights (None: none) and what is trained (None: nothing).
+
+    ``formula`` is False where the price list does not describe it: then passes are priced by the profiler
+    (:mod:`netgain.model.profiled`), and ``trained`` is the number of trained weights.
+    """
 
     adapter: Lora | None
     training: Training | None
+    formula: bool = True
+    trained: int = 0
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained."""
+        return self.training is not None or self.trained > 0
 
 
 def causal_lm(model: nn.Module) -> PreTrainedModel:
@@ -40,51 +66,118 @@ def causal_lm(model: nn.Module) -> PreTrainedModel:
     raise InputError(type(model).__name__, "holds no Hugging Face causal language model", "give one, or PEFT's wrapper")
 
 
-def describe(model: PreTrainedModel, shape: ModelShape) -> Setup:
-    """What runs and what is trained in ``model``.
+def outermost(model: nn.Module) -> nn.Module:
+    """What users call to run the causal LM in ``model``: PEFT's wrapper around it, where there is one.
 
-    Raises InputError where no price fits: several ranks, adapters beside trained weights, layers trained in part.
+    Raises InputError for weights around it that are neither its own nor PEFT's.
     """
+    inner = causal_lm(model)
+    peft = [m for m in model.modules() if any(kind.__module__ == "peft.peft_model" for kind in type(m).__mro__)]
+    top = next((one for one in peft if any(module is inner for module in one.modules())), inner)
+    known = {id(weight) for weight in top.parameters()}
+    for name, weight in model.named_parameters():
+        if id(weight) not in known:
+            raise InputError(f"the weight {name} around the language model", "has no price", "meter the model inside")
+    return top
+
+
+def describe(model: PreTrainedModel, shape: ModelShape, top: nn.Module | None = None) -> Setup:
+    """What runs and what is trained in ``model`` and in its wrapper ``top`` (None: it has none).
+
+    Raises InputError for a kind of adapter that was never held against the profiler.
+    """
+    top = model if top is None else top
+    require_known_adapters(top)
+    try:
+        return _by_formula(model, shape, top)
+    except InputError:
+        trained = {id(weight): weight.numel() for weight in top.parameters() if weight.requires_grad}
+        return Setup(None, None, formula=False, trained=sum(trained.values()))
+
+
+def _by_formula(model: PreTrainedModel, shape: ModelShape, top: nn.Module) -> Setup:
+    """The set-up as the price list has it.
+
+    Raises InputError where it does not: several ranks, adapters beside trained weights, layers trained in part.
+    """
+    for path, module in top.named_modules():
+        _require_plain(path, module)
     active: dict[str, int] = {}
     trained: dict[str, int] = {}
-    weights: dict[str, bool] = {}
+    weights: dict[str, nn.Parameter] = {}
     for path, weight in model.named_parameters():
         found = ADAPTER.match(path)
         if found is not None:
-            module: Any = model.get_submodule(found["path"])
+            module = model.get_submodule(found["path"])
             if _is_used(module, found["adapter"]):
                 active[found["path"]] = len(weight)
                 if weight.requires_grad:
                     trained[found["path"]] = len(weight)
-        elif ".lora_" not in path and weight.dim() > 1:
-            weights[path] = weight.requires_grad
+        elif ".lora_" not in path:
+            weights[path] = weight
+    _require_all_known(weights, shape, model)
     adapter = _lora(active, shape) if active else None
-    whole = {path for path, is_trained in weights.items() if is_trained}
-    if trained and whole:
-        raise InputError("what is trained", f"adapters and weights ({sorted(whole)[0]}) at once have no price", REMEDY)
+    whole = {path for path, weight in weights.items() if weight.requires_grad}
+    if whole and (trained or adapter is not None):
+        raise InputError("what is trained", f"adapters beside weights ({sorted(whole)[0]}) have no formula", REMEDY)
     if trained:
         return Setup(adapter, _lora(trained, shape))
-    if whole and adapter is not None:
-        raise InputError("what is trained", "weights beside frozen adapters have no price", "merge the adapters first")
     return Setup(adapter, _full(weights, whole) if whole else None)
+
+
+def _require_plain(path: str, module: Any) -> None:
+    home = type(module).__module__
+    if home.startswith("peft.tuners.lora.") and not vars(module).get("lora_variant"):
+        biases = vars(module).get("lora_bias") or {}
+        if not any(biases.values()) and type(module).__name__ in ("LoraModel", "Linear", "Linear8bitLt", "Linear4bit"):
+            return
+    elif home == "peft.peft_model":
+        if "prompt_encoder" not in module._modules:
+            return
+    elif home.startswith(KNOWN) or isinstance(module, PreTrainedModel):
+        return
+    raise InputError(f"{type(module).__name__} at {path}", "has no formula", REMEDY)
+
+
+def _require_all_known(weights: Mapping[str, nn.Parameter], shape: ModelShape, model: PreTrainedModel) -> None:
+    """Every matrix is one of the shape's; a shape that was given by hand is taken at its user's word."""
+    try:
+        derived = ModelShape.from_config(model.config.to_dict())
+    except InputError:
+        return
+    if replace(derived, name=shape.name, source=shape.source) != shape:
+        return
+    matrices = [w for path, w in weights.items() if w.dim() > 1 and not path.endswith(POSITIONS)]
+    if all(weight.is_floating_point() for weight in matrices):  # else they are packed, and their sizes say nothing
+        many = sum(weight.numel() for weight in matrices)
+        if many != shape.stored_weights:
+            raise InputError(type(model).__name__, f"has {many:,} weights for {shape.stored_weights:,}", REMEDY)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What may change between two calls: equal surveys have equal setups. Cheap."""
+    """What may change between two calls: equal surveys have equal setups. Cheap.
 
-    trained: int
+    ``trained`` are the places of the trained weights among all, ``weights`` their number.
+    """
+
+    trained: tuple[int, ...]
     weights: int
     switches: tuple[object, ...]
     checkpointed: bool
+    training: bool
+
+
+UNSEEN = Survey((), -1, (), checkpointed=False, training=False)
 
 
 def survey(model: nn.Module) -> Survey:
     """Look over all modules once. ``checkpointed``: transformers' layers run a second time in the backward pass."""
-    trained = weights = 0
+    weights = 0
+    trained: list[int] = []
     switches: list[object] = []
-    checkpointed = False
+    checkpointed = training = False
     left: list[nn.Module | None] = [model]  # not model.modules(), which spends its time on names
     while left:
         module = left.pop()
@@ -94,12 +187,18 @@ def survey(model: nn.Module) -> Survey:
         for weight in module._parameters.values():
             if weight is not None:
                 weights += 1
-                trained += weight.requires_grad
-        if "lora_A" in module._modules:
+                if weight.requires_grad:
+                    trained.append(weights)
+        held = module.__dict__
+        if "_disable_adapters" in held or "prompt_encoder" in module._modules:
             adapter: Any = module
-            switches += (adapter.disable_adapters, adapter.merged, *adapter.active_adapters)
-        checkpointed = checkpointed or bool(module.__dict__.get("gradient_checkpointing"))
-    return Survey(trained, weights, tuple(switches), checkpointed and model.training)
+            active = adapter.active_adapters
+            switches += (held.get("_disable_adapters"), tuple(held.get("merged_adapters", ())), "forward" in held)
+            switches += [active] if isinstance(active, str) else active
+        if module.training:
+            training = True
+            checkpointed = checkpointed or bool(held.get("gradient_checkpointing"))
+    return Survey(tuple(trained), weights, tuple(switches), checkpointed, training)
 
 
 def _is_used(module: Any, adapter: str) -> bool:
@@ -131,7 +230,7 @@ def _place(path: str, shape: ModelShape) -> tuple[int, Projection]:
     raise InputError(f"an adapter on {path}", "has no price", REMEDY)
 
 
-def _full(weights: Mapping[str, bool], whole: set[str]) -> Full:
+def _full(weights: Mapping[str, object], whole: set[str]) -> Full:
     if len(whole) == len(weights):
         return Full()
     numbers = {path: NUMBER.search(path) for path in weights}
@@ -143,45 +242,18 @@ def _full(weights: Mapping[str, bool], whole: set[str]) -> Full:
     return Full(tuple(sorted(layers)))
 
 
-# Tensors that a decoder may be given without another price than their rectangle has.
-_SEEN = ("input_ids", "inputs_embeds", "attention_mask", "position_ids", "cache_position", "token_type_ids", "seq_idx")
-_PASSED_ON = ("cu_seq_lens_q", "cu_seq_lens_k", "labels", "shift_labels", "num_items_in_batch", "logits_to_keep")
-PRICED_INPUTS = frozenset((*_SEEN, *_PASSED_ON))
-PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device)
-
-
-def past_of(decoder: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> int:
-    """Positions that a call of ``decoder`` finds in its cache: whatever keyword brings a ``Cache``, it is read.
-
-    Libraries rename such keywords (``past_key_values`` became ``cache`` in transformers 5.24). So what may be given
-    besides a cache is listed: raises InputError for anything else that could carry positions or cost.
-    """
-    names = signature(decoder.forward).parameters if arguments else ()
-    past = 0
-    for name, value in [*zip(names, arguments, strict=False), *named.items()]:
-        if isinstance(value, Cache):
-            past = max(past, int(value.get_seq_length()))
-        elif name not in PRICED_INPUTS and not isinstance(value, PLAIN):
-            kind = f"{type(value).__module__}.{type(value).__qualname__}"
-            raise InputError(
-                f"the argument {name} of {type(decoder).__name__}",
-                f"a {kind} may carry positions of earlier calls; the meter has no price for it",
-                "give a transformers Cache, or leave it out",
-            )
-    return past
-
-
 @final
 @dataclass(slots=True, eq=False)
 class Call:
     """One forward pass over ``rows`` x ``columns`` positions after ``past`` cached ones, and what followed from it.
 
     ``real`` of the positions have text, ``heads`` of them went through the output head (``fused``: in TRL's way, which
-    forms the logits again in the backward pass). ``late`` says that only backward passes are charged here, the forward
-    pass having been settled before. ``probes`` are numbers that must be finite.
+    forms the logits again in the backward pass). ``price`` is the profiler's (None: the price list's). ``late`` says
+    that only backward passes are charged here, the forward pass having been settled before. ``probes`` are numbers that
+    must be finite.
     """
 
-    reservation: Reservation
+    reservation: Reservation = field(init=False)
     setup: Setup
     rows: int
     columns: int
@@ -192,7 +264,10 @@ class Call:
     fused: bool = False
     labels: Tensor | float | None = None
     checkpointed: bool = False
+    graded: bool = False
+    price: PassPrice | None = None
     forwarded: bool = False
+    watched: bool = False
     late: bool = False
     backwards: int = 0
     updates: int = 0
@@ -212,6 +287,10 @@ class Call:
             head_positions=self.heads,
         )
 
+    def counts(self) -> Counts:
+        """The same for the profiler's price."""
+        return _counts(self.work(), float(self.rows))
+
     def training(self) -> Training | None:
         """What is trained; whether the embedding's output needs a gradient, it says itself."""
         if self.setup.training is None or self.embedded is None or not self.embedded.requires_grad:
@@ -229,59 +308,81 @@ class Call:
 
 @final
 class CallPrices:
-    """Prices of calls of one model."""
+    """Prices of calls of one model: by the price list, or by the profiler where that has no formula."""
 
-    def __init__(self, shape: ModelShape, model: Any) -> None:
-        self.shape, self._model = shape, model
+    def __init__(self, shape: ModelShape, model: Any, top: nn.Module) -> None:
+        self.shape, self._model, self._top = shape, model, top
+        self._profiled: dict[tuple[object, ...], PassPrice] = {}
 
-    def quote(self, setup: Setup, rows: int, columns: int, past: int, graded: bool) -> Cost:
+    def choose(self, call: Call, *, embedded: bool) -> None:
+        """Give a call the profiler's price where it needs one; call this while the model is as in the call.
+
+        ``embedded`` says whether the embedding's output needs a gradient. Raises InputError where nothing has a price.
+        """
+        if not call.setup.formula or call.checkpointed:
+            call.price = self._profile(call.graded, call.graded and embedded, call.labels is not None)
+
+    def _profile(self, graded: bool, embedded: bool, labelled: bool) -> PassPrice:
+        key = (survey(self._top), graded, embedded, labelled)
+        if key not in self._profiled:
+            price = profile(self._top, self._model, graded=graded, embedded=embedded, labelled=labelled)
+            self._profiled[key] = price
+        return self._profiled[key]
+
+    def forward(self, setup: Setup, work: Work, *, rows: float, passes: float) -> Cost:
+        """Passes of ``generate``: ``rows`` in the first, ``passes`` in all."""
+        cost = forward_cost(self.shape, work, setup.adapter)
+        if setup.formula:
+            return cost
+        price = self._profile(graded=False, embedded=False, labelled=False)
+        return replace(cost, flops=_counts(work, rows, passes).flops(price.forward))
+
+    def quote(self, call: Call) -> Cost:
         """A bound on a call, its update apart: logits everywhere; with a gradient, all back-propagated, repeated."""
-        positions = float(rows * columns)
-        work = Work(positions=positions, real=positions, context=positions * (past + columns), head_positions=positions)
-        forward = forward_cost(self.shape, work, setup.adapter)
-        if not graded or setup.training is None:
+        positions = float(call.rows * call.columns)
+        whole = replace(call, heads=positions)
+        forward = self._forward(whole)
+        if not call.graded:
             return forward
-        whole = replace(setup.training, to_embedding=True)
-        cost = training_cost(self.shape, work + Work(training=positions), whole)
-        return replace(cost, flops=(cost.flops or 0.0) + (forward.flops or 0.0))
+        if call.price is None and call.setup.training is not None:
+            training = replace(call.setup.training, to_embedding=True)
+            cost = training_cost(self.shape, whole.work() + Work(training=positions), training)
+            return replace(cost, flops=_flops(cost) + _flops(forward))
+        # A product has at most two in the backward pass, and is formed again at most once.
+        return replace(forward, flops=4 * _flops(forward), tokens_training=positions)
 
     def cost(self, call: Call) -> Cost:
         """What a call took. Training tokens are unknown if the loss was formed outside the model."""
-        cost = replace(Cost.zero() if call.late else forward_cost(self.shape, call.work(), call.setup.adapter), **OPEN)
+        cost = replace(Cost.zero() if call.late else self._forward(call), **OPEN)
         for _ in range(call.backwards):
             cost += self.backward(call)
         return replace(cost, updates=float(call.updates), flops=_flops(cost) + call.update_flops)
 
+    def _forward(self, call: Call) -> Cost:
+        cost = forward_cost(self.shape, call.work(), call.setup.adapter)
+        return cost if call.price is None else replace(cost, flops=call.counts().flops(call.price.forward))
+
     def backward(self, call: Call) -> Cost:
         """One backward pass, with what it computes again. Its positions were counted with the forward pass."""
-        training = call.training()
-        if training is None:
+        training, work = call.training(), call.work()
+        if not call.setup.trains:
             return replace(Cost.zero(), **OPEN)
-        work, adapter = call.work(), call.setup.adapter
-        flops = _flops(training_cost(self.shape, work, training)) - _flops(forward_cost(self.shape, work, adapter))
-        if call.checkpointed:
-            flops += _flops(forward_cost(self.shape, replace(work, head_positions=0.0), adapter))
-            flops -= self._not_repeated(call) * work.positions
+        if call.price is not None:
+            flops = call.counts().flops(call.price.backward)
+        elif training is not None:
+            forward = forward_cost(self.shape, work, call.setup.adapter)
+            flops = _flops(training_cost(self.shape, work, training)) - _flops(forward)
         if call.fused:
             flops += coefficients(self.shape).head * work.head_positions
         labelled = None if call.labels is None else float(call.labels)
         return replace(Cost.zero(), **OPEN, flops=flops, tokens_training=labelled)
 
-    def _not_repeated(self, call: Call) -> float:
-        """FLOPs a position of each checkpointed layer's last product, which torch does not form a second time."""
-        held = (getattr(module, "_gradient_checkpointing_func", None) for module in self._model.modules())
-        function: Any = next(found for found in held if found is not None)
-        if function.keywords.get("use_reentrant", True) or self.shape.experts:
-            return 0.0
-        adapter, skipped = call.setup.adapter, 0.0
-        for number in range(self.shape.layers):
-            last = self.shape.layer(number)[-1]
-            rank = adapter.rank_of(last, number) if adapter else 0
-            skipped += 2.0 * rank * last.outputs if rank else 2.0 * last.weights
-        return skipped
-
 
 OPEN: dict[str, Any] = {"seconds": None, "joules": None, "dollars": None}  # a clock knows the first, nobody the others
+
+
+def _counts(work: Work, rows: float, passes: float = 1.0) -> Counts:
+    return Counts(work.positions, work.context, work.head_positions, rows, passes)
 
 
 def _flops(cost: Cost) -> float:

@@ -21,7 +21,6 @@ step that is not finite is booked as a failure, whatever the loop shows for it.
 
 Not seen: other models (put a meter on each), generation in other processes (vLLM), kernels that attend to less than the
 rectangle (packed sequences without a mask are charged as one), second forward passes other than transformers' own.
-Refused: compiled models, shares of a model, ranks beside others (:mod:`netgain.model.boundaries`).
 """
 
 import contextlib
@@ -37,14 +36,21 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from netgain.engine.jobs import Work
-from netgain.errors import OverrunError
+from netgain.errors import InputError, OverrunError
 from netgain.metering.account import Account, Reservation
-from netgain.metering.estimate import generate as decoding
-from netgain.metering.price import forward_cost
 from netgain.metering.shape import ModelShape
 from netgain.model.boundaries import Boundaries, refuse_copy, require_eager
-from netgain.model.calls import OPEN, Call, CallPrices, Setup, Survey, causal_lm, describe, past_of, survey
-from netgain.model.optimizers import Prices, Updates, elementwise, has_closure, is_skipped, step_flops
+from netgain.model.calls import OPEN, UNSEEN, Call, CallPrices, Setup, causal_lm, describe, outermost, survey
+from netgain.model.optimizers import Prices, Updates, elementwise, has_closure, is_skipped, step_flops, update_quote
+from netgain.model.passes import (
+    WRAPPED,
+    generated,
+    generation_bound,
+    given_to,
+    past_of,
+    real_positions,
+    require_known_inputs,
+)
 from netgain.model.selfcheck import check_meter
 from netgain.records.cost import Cost
 
@@ -65,6 +71,8 @@ class _Generation:
     positions: int = 0
     context: int = 0
     heads: int = 0
+    rows: int = 0  # of the first pass
+    passes: int = 0
 
     def work(self) -> Work:
         """The passes so far. How many positions have text is known at the end."""
@@ -92,11 +100,12 @@ class Meter:
                 f"account = {account!r}: a meter needs an Account; nothing is measured that nobody pays for"
             )
         self._outer, self._account = model, account
-        self._this_rank_only, self._boundaries = this_rank_only, Boundaries(model, this_rank_only=this_rank_only)
+        self._boundaries = Boundaries(model, this_rank_only=this_rank_only)
         self._model: Any = causal_lm(model)
+        self._top = outermost(model)
         self.shape = shape or ModelShape.from_config(self._model.config.to_dict())
-        self._prices = CallPrices(self.shape, self._model)
-        self._setup, self._seen = Setup(None, None), Survey(-1, 0, (), checkpointed=False)
+        self._prices = CallPrices(self.shape, self._model, self._top)
+        self._setup, self._seen = Setup(None, None), UNSEEN
         self._updates, self._optimizer_flops = Updates(model), dict(optimizer_flops or {})
         self._products: tuple[Reservation, Cost] | None = None
         self._pending: Call | None = None
@@ -154,34 +163,39 @@ class Meter:
         self._depth -= 1
         call = self._pending
         if call is not None and isinstance(output, Mapping):
-            call.loss = _detached(output.get("loss"))
+            loss = output.get("loss")
+            call.loss = loss.detach() if isinstance(loss, Tensor) else None
         if self._depth == 0:
             self._asked = {}
             if call is not None and not torch.is_grad_enabled() and call.forwarded:
                 self.flush()
 
     def _on_decoder(self, decoder: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        given = arguments[0] if arguments else named.get("input_ids")
-        given = named["inputs_embeds"] if given is None else given
+        given = given_to(arguments, named)
         rows, columns = int(given.shape[0]), int(given.shape[1])
         past = past_of(decoder, arguments, named)
         if self._generation is not None:
+            self._generation.rows = self._generation.rows or rows
+            self._generation.passes += 1
             self._generation.positions += rows * columns
             self._generation.context += rows * columns * (past + columns)
             return
         self.flush()
         setup = self._current_setup()
-        graded = torch.is_grad_enabled() and setup.training is not None
+        graded = torch.is_grad_enabled() and setup.trains
+        require_known_inputs(arguments, named, trains=setup.trains, formula=setup.formula)
         self._updates.renew()
-        quote = self._prices.quote(setup, rows, columns, past, graded)
+        real = real_positions(named.get("attention_mask"), rows, columns)
+        call = Call(setup, rows, columns, past, real, time.perf_counter())
+        call.graded, call.checkpointed = graded, graded and self._seen.checkpointed
+        call.embedded = given if given.requires_grad else None
+        self._note_asked(call, given.device)
+        self._prices.choose(call, embedded=self._embedding_needs_gradient(call))
+        quote = self._prices.quote(call)
         if graded:
             self._updates.passes += 1
-            quote += _update_quote(self._updates.flops_bound())
-        reservation = self._account.reserve("train" if graded else "forward", quote)
-        real = _real(named.get("attention_mask"), rows, columns)
-        call = Call(reservation, setup, rows, columns, past, real, time.perf_counter())
-        call.checkpointed = graded and self._seen.checkpointed
-        self._note_asked(call, given.device)
+            quote += update_quote(self._updates.flops_bound())
+        call.reservation = self._account.reserve("train" if graded else "forward", quote)
         self._pending = call
 
     def _note_asked(self, call: Call, device: torch.device) -> None:
@@ -198,14 +212,31 @@ class Meter:
         if self._pending is not None and self._generation is None and not self._pending.forwarded:
             self._pending.embedded = output
 
+    def _embedding_needs_gradient(self, call: Call) -> bool:
+        """As far as it can be known before the pass; a hook may change it."""
+        if call.embedded is not None:
+            return bool(call.embedded.requires_grad)
+        return any(weight.requires_grad for weight in self._model.get_input_embeddings().parameters())
+
     def _on_decoder_end(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         call = self._pending
         if self._generation is not None or call is None:
             return
         call.forwarded = True
         hidden = output[0]
-        if hidden.requires_grad:
-            hidden.register_hook(lambda gradient: self._on_gradient(call, gradient))
+        if hidden.requires_grad and not call.setup.trains:
+            raise InputError(
+                "the hidden states", "need a gradient, though no weight of the metered model is trained", WRAPPED
+            )
+        if call.price is not None:
+            self._prices.choose(call, embedded=self._embedding_needs_gradient(call))
+        self._watch(call, hidden)
+
+    def _watch(self, call: Call, output: Tensor) -> None:
+        """Notice the backward pass through this output, once for each pass."""
+        if output.requires_grad and not call.watched:
+            call.watched = True
+            output.register_hook(lambda gradient: self._on_gradient(call, gradient))
 
     def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
         positions = output.numel() // output.shape[-1]
@@ -213,15 +244,17 @@ class Meter:
             self._generation.heads += positions
         elif self._pending is not None and self._pending.forwarded:
             self._pending.heads += positions
+            self._watch(self._pending, output)  # where nothing below the head is trained
 
     def _on_gradient(self, call: Call, gradient: Tensor) -> None:
         """A backward pass through this call begins; one that was settled already is charged for it apart."""
         self._updates.backward_begins()
         if call.ended or call.backwards:
             self.flush()
-            quote = self._prices.backward(call) + _update_quote(self._updates.flops_bound())
+            quote = self._prices.backward(call) + update_quote(self._updates.flops_bound())
             reservation = self._account.reserve("backward", quote)
-            call = replace(call, reservation=reservation, late=True, started=time.perf_counter(), **FRESH)
+            call = replace(call, late=True, started=time.perf_counter(), **FRESH)
+            call.reservation = reservation
             self._pending = call
         call.probes = [*call.probes, gradient.detach().abs().amax()]
         call.backwards += 1
@@ -270,8 +303,9 @@ class Meter:
             self.flush()
         if self._pending is None:
             setup = self._current_setup()
-            reservation = self._account.reserve("update", _update_quote(elementwise(stepped)))
-            self._pending = Call(reservation, setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
+            reservation = self._account.reserve("update", update_quote(elementwise(stepped)))
+            self._pending = Call(setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
+            self._pending.reservation = reservation
         return self._pending
 
     def _reserve_products(self, optimizer: torch.optim.Optimizer, stepped: list[nn.Parameter]) -> None:
@@ -296,58 +330,34 @@ class Meter:
             if self._generation is not None:  # generate calls itself for some strategies
                 return generate(*arguments, **named)
             self.flush()
-            setup, (quote, lengths) = self._current_setup(), self._generation_bound(arguments, named)
-            cost = forward_cost(self.shape, quote, setup.adapter)
+            setup, (quote, lengths) = self._current_setup(), generation_bound(arguments, named, self._model)
+            rows, passes = quote.head_positions, quote.head_positions
+            cost = self._prices.forward(setup, quote, rows=rows, passes=passes)
             running = _Generation(self._account.reserve("generate", cost), setup, time.perf_counter())
             self._generation = running
             try:
                 output = generate(*arguments, **named)
             except BaseException as error:
-                done = forward_cost(self.shape, running.work(), setup.adapter)
+                done = self._run_cost(running, running.work())
                 self._end(running.reservation, done, running.started, f"{type(error).__name__}: {error}")
                 raise
             finally:
                 self._generation = None
-            work = running.work() + self._generated(output, lengths, named)
-            self._end(running.reservation, forward_cost(self.shape, work, setup.adapter), running.started, "")
+            work = running.work() + generated(output, lengths, named, self._model.generation_config)
+            self._end(running.reservation, self._run_cost(running, work), running.started, "")
             return output
 
         return metered
 
-    def _generation_bound(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Work, tuple[int, float]]:
-        """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens)."""
-        given = arguments[0] if arguments else named.get("input_ids", named.get("inputs", named.get("inputs_embeds")))
-        rows, columns = (1, 1) if given is None else (int(given.shape[0]), int(given.shape[1]))
-        settings = named.get("generation_config") or self._model.generation_config
-        many = [named.get(key) or getattr(settings, key, None) or 1 for key in ("num_return_sequences", "num_beams")]
-        rows *= max(many)
-        most = named.get("max_new_tokens") or settings.max_new_tokens
-        if most is None:
-            longest = named.get("max_length") or settings.max_length or self._model.config.max_position_embeddings
-            most = max(1, longest - columns)
-        work = decoding([columns] * rows, [most] * rows)
-        real = float(_real(named.get("attention_mask"), rows // max(many), columns)) * max(many)
-        return replace(work, head_positions=float(rows * (columns + most))), (columns, real)
-
-    def _generated(self, output: Any, prompt: tuple[int, float], named: dict[str, Any]) -> Work:
-        """Tokens that were generated, up to each row's end, and the positions with text."""
-        columns, real = prompt
-        tokens = output if isinstance(output, Tensor) else output.sequences
-        new = tokens[:, columns:] if "inputs_embeds" not in named else tokens
-        settings = named.get("generation_config") or self._model.generation_config
-        ends = named.get("eos_token_id", settings.eos_token_id)
-        over = torch.zeros_like(new, dtype=torch.bool)
-        for end in [] if ends is None else ends if isinstance(ends, list) else [ends]:
-            over |= new == end
-        lengths = (over.cumsum(1) - over.long() == 0).sum(1)
-        return Work(real=real + float((lengths - 1).clamp(min=0).sum()), generated=float(lengths.sum()))
+    def _run_cost(self, running: _Generation, work: Work) -> Cost:
+        return self._prices.forward(running.setup, work, rows=running.rows, passes=running.passes)
 
     # -- prices
 
     def _current_setup(self) -> Setup:
-        seen = survey(self._model)
+        seen = survey(self._top)
         if seen != self._seen:
-            self._setup, self._seen = describe(self._model, self.shape), seen
+            self._setup, self._seen = describe(self._model, self.shape, self._top), seen
         self._require_true_prices()
         return self._setup
 
@@ -359,7 +369,7 @@ class Meter:
         self._checked.add(lora)
         checked: dict[str, Any] = {"skipped": "check=False"}
         if self._check:
-            unchecked = partial(Meter, check=False, this_rank_only=self._this_rank_only)
+            unchecked = partial(Meter, check=False, this_rank_only=self._boundaries.this_rank_only)
             checked = check_meter(self._model, self.shape, unchecked, lora=lora).statement()
         self._account.book.note(CHECKED, checked)
 
@@ -421,20 +431,5 @@ def meter(
     Raises TypeError without an account, InputError for a model that cannot be priced, and, inside the block, for work
     that cannot; BudgetExceeded in place of the call that the budget does not allow.
     """
-    rest: dict[str, Any] = {"optimizer_flops": optimizer_flops, "this_rank_only": this_rank_only}
-    return Meter(model, account, shape=shape, check=check, **rest)
-
-
-def _real(mask: Any, rows: int, columns: int) -> Tensor | float:
-    """Positions with text among the last ``columns`` of a mask [rows, keys]; all where there is none of that form."""
-    if isinstance(mask, Tensor) and mask.dim() == 2 and mask.shape[1] >= columns:
-        return mask[:, -columns:].sum()
-    return float(rows * columns)
-
-
-def _update_quote(flops: float) -> Cost:
-    return replace(Cost.zero(), **OPEN, updates=1.0, flops=flops)
-
-
-def _detached(loss: Any) -> Tensor | None:
-    return loss.detach() if isinstance(loss, Tensor) else None
+    settings: dict[str, Any] = {"shape": shape, "check": check, "optimizer_flops": optimizer_flops}
+    return Meter(model, account, **settings, this_rank_only=this_rank_only)

@@ -6,8 +6,7 @@ from typing import final
 
 from markupsafe import Markup
 
-from netgain.analysis.intervals import Interval
-from netgain.analysis.rows import BreakEvenRow
+from netgain.analysis.rows import BreakEvenRow, DeploymentsPoint, WorstCase
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import AmortisationRow, ArmRow
 from netgain.report import numbers, svg
@@ -155,45 +154,49 @@ def _at(x: svg.Axis, y: svg.Axis, problems: int, cost: float, name: str) -> Mark
     )
 
 
-def lead_curve(row: BreakEvenRow, labels: dict[str, str], stated: int | None) -> Markup | None:
-    """The method's part with its interval against the number of deployments; None where fewer than two are known."""
-    known = [(p.deployments, p.method_part) for p in row.after if p.deployments and p.method_part]
+def lead(row: BreakEvenRow, labels: dict[str, str], stated: int | None) -> Markup | None:
+    """The arm minus the strongest conventional arm at each number of deployments that was run, with its interval.
+
+    Nothing is drawn between the numbers: at each what learns had invested anew. None for fewer than two.
+    """
+    known = [(point, point.worst_case) for point in row.points if point.worst_case]
     if len(known) < 2:
         return None
-    free = next((p.method_part for p in row.after if p.deployments is None), None)
-    ends = [value for _, part in known for value in (part.low, part.high)] + [0.0]
-    ends += [free.low, free.high] if free else []
-    x = svg.Axis(1, max(n for n, _ in known), EDGE, WIDTH - 120, log=True)
-    y = svg.Axis(min(ends) - 0.01, max(ends) + 0.01, LOW - BOTTOM, TOP)
-    arm, rival = labels[row.arm], labels[row.rival]
-    upright = f"lead of {svg.short(arm, 40)} over {svg.short(rival, 40)} at equal total compute, percentage points"
-    there = [f"{x(n):.1f},{y(part.high):.1f}" for n, part in known]
-    back = [f"{x(n):.1f},{y(part.low):.1f}" for n, part in reversed(known)]
-    line = " ".join(f"{x(n):.1f},{y(part.value):.1f}" for n, part in known)
-    parts = [_unmatched(x, known[0][0], rival)]
-    parts.append(svg.plane(x, y, "problems that share the investment (deployments)", upright, points))
-    parts.append(svg.el("polygon", points=" ".join([*there, *back]), class_="band role-self_improving"))
-    parts.append(svg.el("polyline", points=line, class_="curve role-self_improving"))
-    for n, part in known:
-        tip = f"{n:,} deployments: {arm} adds {numbers.estimate(part)} points over {rival}"
-        parts.append(svg.mark(tip, svg.el("circle", cx=x(n), cy=y(part.value), r=3.5, class_="dot clear")))
-    flags = ((row.ahead_from, "ahead from"), (row.clear_from, "clearly from"), (stated, "as tried:"))
+    ends = [value for _, worst in known for value in (worst.difference.low, worst.difference.high)] + [0.0]
+    numbers_run = [point.deployments for point in row.points]
+    x = svg.Axis(min(numbers_run) / 1.5, max(numbers_run) * 1.5, EDGE, WIDTH - 120, log=True)
+    y = svg.Axis(min(ends) - 0.02, max(ends) + 0.02, LOW - BOTTOM, TOP)
+    arm = labels[row.arm]
+    upright = f"{svg.short(arm, 40)} minus the strongest rival, percentage points"
+    parts = [svg.plane(x, y, "problems that share the investment (deployments)", upright, points)]
+    parts.append(svg.line(x.start, y(0.0), x.end, y(0.0), "grid zero"))
+    parts += [_run_at(x, y, point, worst, arm, labels) for point, worst in known]
+    parts += [_uncompared(x, point) for point in row.points if point.worst_case is None]
+    flags = ((row.ahead_from, "ahead from"), (stated, "the verdict's:"))
     parts += [_flag(x, n, name, turn) for turn, (n, name) in enumerate(flags) if n and x.low <= n <= x.high]
-    if free:
-        parts.append(_free(y, free))
-    title = f"What {arm} adds over {rival} at equal {numbers.ALL_NAMES[row.currency]}"
+    title = f"{arm} minus the strongest conventional arm at equal {numbers.ALL_NAMES[row.currency]}, by deployments"
     return svg.drawing(WIDTH, LOW, title, *parts)
 
 
-def _unmatched(x: svg.Axis, first: int, rival: str) -> Markup:
-    """Where the rival's ladder ends before the arm's total is reached."""
-    if first <= 1:
-        return Markup("")
-    width, high = x(first) - EDGE, LOW - BOTTOM - TOP
+def _run_at(
+    x: svg.Axis, y: svg.Axis, point: DeploymentsPoint, worst: WorstCase, arm: str, labels: dict[str, str]
+) -> Markup:
+    at, part, rival = x(point.deployments), worst.difference, labels[worst.rival]
+    bound = point.stand_ins or point.missing or worst.left_out
+    tip = f"{point.deployments:,} deployments: {arm} minus {rival} {numbers.estimate(part)} points"
+    tip += "; not every rival was run for this number at the same total" if bound else ""
     return svg.mark(
-        f"below {first:,} deployments {rival} was given no budget as large as the total: no comparison",
-        svg.el("rect", x=EDGE, y=TOP, width=width, height=high, class_="cell none"),
-        svg.text(EDGE + width / 2, TOP + high / 2, "no rival had as much" if width > 150 else "", "faint", "middle"),
+        tip,
+        svg.line(at, y(part.low), at, y(part.high), "whisker"),
+        svg.el("circle", cx=at, cy=y(part.value), r=5, class_=f"dot{'' if bound or not worst.ahead else ' clear'}"),
+        svg.text(at + 9, y(part.value) - 7, svg.short(f"over {rival}", 26), "label"),
+    )
+
+
+def _uncompared(x: svg.Axis, point: DeploymentsPoint) -> Markup:
+    return svg.mark(
+        f"{point.deployments:,} deployments: no rival was run at the same total",
+        svg.text(x(point.deployments), LOW - BOTTOM - 8, "not compared", "faint", "middle"),
     )
 
 
@@ -205,14 +208,4 @@ def _flag(x: svg.Axis, n: int, name: str, turn: int) -> Markup:
         svg.text(
             x(n) + (-5 if left else 5), TOP + 12 + 14 * turn, f"{name} {n:,}", "label", "end" if left else "start"
         ),
-    )
-
-
-def _free(y: svg.Axis, part: Interval) -> Markup:
-    at, clear = WIDTH - 74, " clear" if part.low > 0 or part.high < 0 else ""
-    return svg.mark(
-        f"with a free investment: {numbers.estimate(part)} points",
-        svg.line(at, y(part.low), at, y(part.high), "whisker"),
-        svg.el("circle", cx=at, cy=y(part.value), r=4, class_=f"dot{clear}"),
-        svg.text(at, LOW - BOTTOM + 18, "if it were free", "tick", "middle"),
     )

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from netgain.analysis.comparisons import EQUIVALENCE_MARGIN
-from netgain.analysis.rows import CardRow, ReadingRow
+from netgain.analysis.rows import EQUIVALENCE_MARGIN, BreakEvenRow, CardRow, DeploymentsPoint, ReadingRow, RivalRow
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import Comparison, DecompositionRow, StabilityRow, Verdict
 from netgain.report import numbers, summary
@@ -85,7 +84,7 @@ def decompositions(verdict: Verdict) -> Listing:
             ("method's part", lambda row: Cell(estimate(row.method_part))),
             ("share of the gap", share),
             (
-                "rival chosen on other passages",
+                "rival chosen on other problems",
                 lambda row: Cell(estimate(row.cross_fitted)) if row.cross_fitted else None,
             ),
             ("problems", lambda row: Cell(UNKNOWN if row.n_problems is None else str(row.n_problems))),
@@ -98,6 +97,102 @@ def decompositions(verdict: Verdict) -> Listing:
             ),
         ],
         strong=lambda row: row.arm in tested,
+    )
+
+
+def rivals(verdict: Verdict) -> Listing:
+    """The arm under test minus every conventional arm at equal cost, in the currency that decides."""
+    found = [(row, one) for row in _decide(verdict) if row.worst_case for one in row.worst_case.all]
+
+    def part(row: DecompositionRow, one: RivalRow) -> Cell:
+        worst = row.worst_case
+        words = ["chosen on development problems"] if verdict.terms and one.rival == row.rival else []
+        words += ["the strongest"] if worst and one.rival == worst.rival else []
+        return Cell(label_of(verdict, one.rival), "; ".join(words))
+
+    def share(row: DecompositionRow, one: RivalRow) -> Cell | None:
+        return Cell(f"{100 * row.cross_fitted_rivals.get(one.rival, 0.0):.0f} %") if row.cross_fitted_rivals else None
+
+    tests = "p, ahead and p, behind are one-sided, at 2.5 %; the second is Holm-adjusted over the rivals."
+    notes = []
+    for row in _decide(verdict):
+        worst = row.worst_case
+        if worst:
+            where = f"{row.setting}: " if len(_decide(verdict)) > 1 and row.setting else ""
+            elsewhere = "; rival chosen on other problems and seeds: "
+            fitted = elsewhere + estimate(row.cross_fitted) if row.cross_fitted else ""
+            lost = ", ".join(label_of(verdict, name) for name in worst.left_out)
+            notes.append(
+                f"{where}over the strongest {estimate(worst.difference)}, p of being ahead of all "
+                f"{numbers.p_value(worst.p)} (the largest of the p's){fitted}."
+                + (f" Not compared at equal cost: {lost}." if lost else "")
+            )
+    return listing(
+        "The arm under test minus every conventional arm at equal cost",
+        found,
+        [
+            ("conventional arm", lambda pair: part(*pair)),
+            ("difference", lambda pair: Cell(estimate(pair[1].difference), "", pair[1].difference.value)),
+            ("p, ahead", lambda pair: Cell(numbers.p_value(pair[1].p), sort=pair[1].p)),
+            ("p, behind", lambda pair: Cell(numbers.p_value(pair[1].p_behind), sort=pair[1].p_behind)),
+            ("chosen by the other folds", lambda pair: share(*pair)),
+            ("compute of a problem", lambda pair: amount_cell(pair[1].cost_per_problem)),
+            ("less compute", lambda pair: Cell("yes") if pair[1].underspent else None),
+            ("seeds", lambda pair: None if pair[1].n_seeds is None else Cell(str(pair[1].n_seeds))),
+        ],
+        group=lambda pair: pair[0].setting,
+        strong=lambda pair: pair[0].worst_case is not None and pair[1].rival == pair[0].worst_case.rival,
+        notes=(tests, *notes),
+    )
+
+
+def _decide(verdict: Verdict) -> list[DecompositionRow]:
+    """Of each arm under test the row that its verdict rests on."""
+    rows = [summary.matched(verdict, arm) for arm in summary.subjects(verdict).values()]
+    return [row for row in rows if row is not None]
+
+
+def deployments(verdict: Verdict) -> Listing:
+    """The arm under test minus the strongest conventional arm at each number of deployments that was run."""
+    found = [(row, point) for row in verdict.break_even for point in row.points]
+
+    def rival(row: BreakEvenRow, point: DeploymentsPoint) -> Cell:
+        if point.worst_case is None:
+            return Cell("not compared")
+        lost = [*point.missing, *point.worst_case.left_out]
+        words = [f"{label_of(verdict, name)}: its run for fewer, a lower bound" for name in point.stand_ins]
+        words += [f"{label_of(verdict, name)}: not compared" for name in lost]
+        return Cell(label_of(verdict, point.worst_case.rival), "; ".join(words))
+
+    def worst(point: DeploymentsPoint) -> tuple[Cell, Cell, Cell] | None:
+        one = point.worst_case
+        if one is None:
+            return None
+        seeds = min(row.n_seeds or 0 for row in one.all)
+        return (
+            Cell(estimate(one.difference), "", one.difference.value),
+            Cell(numbers.p_value(one.p), sort=one.p),
+            Cell(f"{len(one.all)}, {seeds} seed{'s' if seeds != 1 else ''}"),
+        )
+
+    def column(index: int, pair: tuple[BreakEvenRow, DeploymentsPoint]) -> Cell | None:
+        cells = worst(pair[1])
+        return cells[index] if cells else None
+
+    return listing(
+        "The arm under test minus the strongest conventional arm, by deployments",
+        found,
+        [
+            ("deployments", lambda pair: Cell(f"{pair[1].deployments:,}", sort=pair[1].deployments)),
+            ("matched in", lambda pair: Cell(numbers.ALL_NAMES[pair[0].currency])),
+            ("compute of a problem", lambda pair: amount_cell(pair[1].cost_per_problem)),
+            ("strongest rival", lambda pair: rival(*pair)),
+            ("difference", lambda pair: column(0, pair)),
+            ("p, ahead of all", lambda pair: column(1, pair)),
+            ("rivals", lambda pair: column(2, pair)),
+        ],
+        group=lambda pair: pair[0].setting,
+        notes=("At each number what learns invested anew; p is one-sided, at 2.5 %, the largest over all rivals.",),
     )
 
 

@@ -144,12 +144,13 @@ def _figures(verdict: Verdict, labels: dict[str, str], tested: dict[str, str], s
         return bars.waterfall(row, labels) if row else None
 
     def scatter(setting: str, key: str) -> Markup | None:
-        return curves.scatter([arm for arm in verdict.arms if arm.setting == setting], key)
+        shown = [arm for arm in verdict.arms if arm.setting == setting and arm.deployments in (None, stated)]
+        return curves.scatter(shown, key)
 
     def shared(setting: str, key: str) -> Markup | None:
         leads = [row for row in verdict.break_even if (row.setting, row.currency) == (setting, key)]
         if leads:
-            return curves.lead_curve(leads[0], labels, stated)
+            return curves.lead(leads[0], labels, stated)
         # the rows begin with the cheapest rival
         name = tested.get(setting)
         costs = [row for row in verdict.amortisation if (row.arm, row.currency) == (name, key)]

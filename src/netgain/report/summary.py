@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator
 
-from netgain.analysis.sentences import over_dearer, points, unmatched
+from netgain.analysis.intervals import Interval
+from netgain.analysis.sentences import (
+    decisive,
+    every,
+    figures,
+    luck_left_out,
+    over_dearer,
+    points,
+    shared,
+    too_few,
+    unmatched,
+)
 from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict, primary_row
 from netgain.records.provenance import RunHistory, RunSetup
 from netgain.report import numbers
@@ -151,37 +162,42 @@ def plain(verdict: Verdict) -> list[tuple[str, str]]:
 
 def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -> str | None:
     """None where the analysis' own sentence says it best: where nothing can be matched."""
-    if row.method_part is None or row.rival is None or kind == "cannot tell":
+    if row.method_part is None or row.rival is None or row.worst_case is None or kind == "cannot tell":
         return None
-    rival = _rival(verdict.arm(row.rival))
-    left = f"{points(row.method_part.value)} points, 95\N{NO-BREAK SPACE}% interval {points(row.method_part.low)} to "
-    left += points(row.method_part.high)
-    gains = (
-        f"{arm.label} gains {100 * row.gap.value:.1f} percentage points in accuracy over the unchanged (frozen) model"
-        if row.gap
-        else ""
-    )
-    bought = f"{100 * row.compute_part.value:.1f}" if row.compute_part else "as much"
+    labels, worst = {other.name: other.label for other in verdict.arms}, row.worst_case
+    if kind == "too few runs":
+        return f"{too_few(row)} {figures(row, labels)}."
+    one = decisive(kind, row) or next((found for found in worst.all if found.rival == row.rival), worst.all[0])
+    rival, left = _rival(verdict.arm(one.rival)), _left(one.difference)
+    prompt = ", under another prompt" if row.prompts_differ and one.rival == row.rival else ""
+    gains = f"{arm.label} was compared"
+    if row.gap is not None:
+        points_gained = f"{100 * row.gap.value:.1f} percentage points in accuracy"
+        gains = f"{arm.label} gains {points_gained} over the unchanged (frozen) model"
+    with_no_more = f"with no more compute{shared(row)}"
+    told = f"At equal compute{shared(row)}, {arm.label} against {rival}: {left}."
     match kind:
         case "rival ahead":
-            return f"With no more compute, {rival} is more accurate than {arm.label} ({left} for {arm.label})."
-        case "no gain" if row.gap is not None:
-            return f"{arm.label} shows no gain over the unchanged (frozen) model that is distinguishable from zero."
+            told = f"W{with_no_more[1:]}, {rival} is more accurate than {arm.label} ({left} for {arm.label})."
+        case "no gain":
+            told = f"{arm.label} shows no gain over the unchanged (frozen) model that is distinguishable from zero."
         case "no difference":
-            return f"At equal compute {arm.label} and {rival} are equally accurate ({left})."
-        case "nothing left" if gains:
-            reached = f"{rival} gains {bought} with no more compute"
-            return f"{gains}, but {reached}: what the method adds ({left}) is not distinguishable from zero."
-        case "unmatched" if gains:
-            labels = {other.name: other.label for other in verdict.arms}
+            told = f"At equal compute{shared(row)}, {arm.label} and {rival} are equally accurate ({left})."
+        case "nothing left":
+            doubt = one.difference.low <= 0 <= one.difference.high
+            ends = "not distinguishable from zero" if doubt else "not enough to be ahead of every conventional arm"
+            told = f"{gains}, but its difference from {rival}{prompt}, {with_no_more}, is {left}: {ends}."
+        case "unmatched":
             more = over_dearer(row, labels, verdict.comparisons)
-            return f"{gains}, but {unmatched(row)}: how much is the method's is unknown{f' ({more})' if more else ''}."
-        case "method" if gains:
-            reached = f"{rival} gains {bought} of them with no more compute"
-            return f"{gains}; {reached}, and the rest is the method's ({left})."
+            told = f"{gains}, but {unmatched(row)}: how much is the method's is unknown{f' ({more})' if more else ''}."
         case "method":
-            return f"At equal compute {arm.label} is more accurate than {rival} ({left})."
-    return f"At equal compute {arm.label} against {rival}: {left}."
+            over = f"the strongest is {rival} ({left})" if len(worst.all) > 1 else f"it is {rival} ({left})"
+            told = f"{gains} and, {with_no_more}, is ahead of {every(worst)}: {over}."
+    return told + ("" if verdict.terms else luck_left_out(verdict, row))
+
+
+def _left(part: Interval) -> str:
+    return f"{points(part.value)} points, 95\N{NO-BREAK SPACE}% interval {points(part.low)} to {points(part.high)}"
 
 
 def _rival(arm: ArmRow) -> str:

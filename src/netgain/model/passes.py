@@ -1,0 +1,111 @@
+"""What a decoder is given in one pass: its positions, and those of earlier passes, under whatever names they come."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache
+
+from netgain.engine.jobs import Work
+from netgain.errors import InputError
+from netgain.metering.estimate import generate as decoding
+
+WRAPPED = "put the meter on the outermost model, after PEFT has wrapped it"
+# Tensors that a decoder may be given without another price than their rectangle has.
+_SEEN = ("input_ids", "inputs_embeds", "attention_mask", "position_ids", "cache_position", "token_type_ids", "seq_idx")
+_PASSED_ON = ("cu_seq_lens_q", "cu_seq_lens_k", "labels", "shift_labels", "num_items_in_batch", "logits_to_keep")
+PRICED_INPUTS = frozenset((*_SEEN, *_PASSED_ON))
+PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device)
+
+
+def given_to(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
+    """The tokens [rows, columns] of a decoder's pass, or their embeddings [rows, columns, width]."""
+    given = arguments[0] if arguments else named.get("input_ids")
+    found: Tensor = named["inputs_embeds"] if given is None else given
+    return found
+
+
+def past_of(decoder: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> int:
+    """Keys besides its own columns that a pass attends to: whatever keyword brings a ``Cache``, it is read.
+
+    Libraries rename such keywords (``past_key_values`` became ``cache`` in transformers 5.24). So what may be given
+    besides a cache is listed: raises InputError for anything else that could carry positions or cost. A cache of a
+    fixed size is attended to as a whole, empty places too.
+    """
+    names = signature(decoder.forward).parameters if arguments else ()
+    past = 0
+    for name, value in [*zip(names, arguments, strict=False), *named.items()]:
+        if isinstance(value, Cache):
+            past = max(past, _keys_in(value, int(given_to(arguments, named).shape[1])))
+        elif name not in PRICED_INPUTS and not isinstance(value, PLAIN):
+            kind = f"{type(value).__module__}.{type(value).__qualname__}"
+            raise InputError(
+                f"the argument {name} of {type(decoder).__name__}",
+                f"a {kind} may carry positions of earlier calls; the meter has no price for it",
+                "give a transformers Cache, or leave it out",
+            )
+    return past
+
+
+def _keys_in(cache: Cache, columns: int) -> int:
+    lengths = [cache.get_mask_sizes(columns, number)[0] - columns for number in range(len(cache.layers))]
+    return max(int(cache.get_seq_length()), *lengths, 0)
+
+
+def cached_tensors(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Iterator[Tensor]:
+    """Keys and values that a pass is given in a cache, as far as they exist."""
+    for value in (*arguments, *named.values()):
+        if isinstance(value, Cache):
+            for layer in value.layers:
+                held = (vars(layer).get("keys"), vars(layer).get("values"))
+                yield from (tensor for tensor in held if isinstance(tensor, Tensor))
+
+
+def require_known_inputs(arguments: tuple[Any, ...], named: Mapping[str, Any], *, trains: bool, formula: bool) -> None:
+    """Embeddings and caches that carry gradients are the wrapper's, or those of weights that nobody can see."""
+    if not torch.is_grad_enabled():
+        return
+    if given_to(arguments, named).requires_grad and not trains:
+        raise InputError("inputs_embeds", "need a gradient, though no weight of the metered model is trained", WRAPPED)
+    if formula and any(tensor.requires_grad for tensor in cached_tensors(arguments, named)):
+        raise InputError("the cache", "needs a gradient of weights that are not the model's", WRAPPED)
+
+
+def real_positions(mask: Any, rows: int, columns: int) -> Tensor | float:
+    """Positions with text among the last ``columns`` of a mask [rows, keys]; all where there is none of that form."""
+    if isinstance(mask, Tensor) and mask.dim() == 2 and mask.shape[1] >= columns:
+        return mask[:, -columns:].sum()
+    return float(rows * columns)
+
+
+def generation_bound(arguments: tuple[Any, ...], named: dict[str, Any], model: Any) -> tuple[Work, tuple[int, float]]:
+    """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens)."""
+    given = arguments[0] if arguments else named.get("input_ids", named.get("inputs", named.get("inputs_embeds")))
+    rows, columns = (1, 1) if given is None else (int(given.shape[0]), int(given.shape[1]))
+    settings = named.get("generation_config") or model.generation_config
+    many = [named.get(key) or getattr(settings, key, None) or 1 for key in ("num_return_sequences", "num_beams")]
+    rows *= max(many)
+    most = named.get("max_new_tokens") or settings.max_new_tokens
+    if most is None:
+        longest = named.get("max_length") or settings.max_length or model.config.max_position_embeddings
+        most = max(1, longest - columns)
+    work = decoding([columns] * rows, [most] * rows)
+    real = float(real_positions(named.get("attention_mask"), rows // max(many), columns)) * max(many)
+    return replace(work, head_positions=float(rows * (columns + most))), (columns, real)
+
+
+def generated(output: Any, prompt: tuple[int, float], named: Mapping[str, Any], settings: Any) -> Work:
+    """Tokens that were generated, up to each row's end, and the positions with text."""
+    columns, real = prompt
+    tokens = output if isinstance(output, Tensor) else output.sequences
+    new = tokens[:, columns:] if "inputs_embeds" not in named else tokens
+    settings = named.get("generation_config") or settings
+    ends = named.get("eos_token_id", settings.eos_token_id)
+    over = torch.zeros_like(new, dtype=torch.bool)
+    for end in [] if ends is None else ends if isinstance(ends, list) else [ends]:
+        over |= new == end
+    lengths = (over.cumsum(1) - over.long() == 0).sum(1)
+    return Work(real=real + float((lengths - 1).clamp(min=0).sum()), generated=float(lengths.sum()))

@@ -1,0 +1,134 @@
+"""Every finding of a trial, word for word: a case for each that the code can print (docs/verdicts.md)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tests.made_verdict import arm, around, checks_in, compared
+
+import netgain
+from netgain.analysis import findings
+from netgain.analysis.evidence import Evidence
+from netgain.records.claim import Claim, Finding, Search
+from netgain.records.provenance import Judging, RunSetup
+from netgain.records.samples import Adaptation, Row
+from netgain.trials.trial_claim import claim_of
+
+JUDGE = Judging(model="m", decides=True, count=80, unreadable=20, raw=0.9, kappa=None, lenient=0, strict=0, spent={})
+PACKAGE = Path(netgain.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def design(simulated: ModuleType) -> Any:
+    return simulated.Design(simulated.STANDARD, problems=6, ladder=(1.0, 2.0))
+
+
+@pytest.fixture(scope="module")
+def rows(simulated: ModuleType, design: Any) -> list[Row]:
+    return simulated.rows_of(design)  # type: ignore[no-any-return]
+
+
+def claimed(simulated: ModuleType, design: Any, rows: list[Row], **more: Any) -> Claim:
+    return claim_of(simulated.spec_of(design), rows, simulated.ROLES, **more)
+
+
+def changed(rows: list[Row], **fields: Any) -> Iterator[Row]:
+    """The rows with one adaptation of SEAL changed."""
+    done = False
+    for row in rows:
+        mine = isinstance(row, Adaptation) and row.arm == "seal" and row.stage == "test" and not done
+        done = done or mine
+        yield row.model_copy(update=fields) if mine else row
+
+
+OF_ROWS = [
+    (
+        "exposed",
+        {"exposed": ("q",)},
+        "trained on exam questions or answers that nothing it was given contains, in 1 of 18 adaptations",
+    ),
+    ("unmetered", {"unmetered": True}, "took more processor time than its charges explain, in 1 of 18 adaptations"),
+    (
+        "failed",
+        {"status": "failed", "error": "a NaN step", "answers": ()},
+        "1 of 18 adaptations failed; they were paid for, and count as wrong",
+    ),
+    ("above-budget", {"budget": 1.0}, "spent more than its budget, in 1 of 18 rows"),
+]
+
+
+@pytest.mark.parametrize(("check", "fields", "told"), OF_ROWS, ids=lambda case: case if isinstance(case, str) else "")
+def test_what_is_wrong_with_a_row_is_said(
+    simulated: ModuleType, design: Any, rows: list[Row], check: str, fields: dict[str, Any], told: str
+) -> None:
+    found = claimed(simulated, design, [*changed(rows, **fields)]).findings
+    assert [one.message.endswith(told) for one in found if one.check == check] == [True]
+    assert not [one for one in claimed(simulated, design, rows).findings if one.check == check]
+
+
+def test_rows_of_strangers_and_words_that_the_model_does_not_know_are_said(
+    simulated: ModuleType, design: Any, rows: list[Row]
+) -> None:
+    stranger = next(row for row in rows if isinstance(row, Adaptation)).model_copy(update={"arm": "nobody"})
+    setup = RunSetup(warnings=("the model does not know 3 words",))
+    found = {one.check: one for one in claimed(simulated, design, [*rows, stranger], setup=setup).findings}
+    assert found["rows-of-no-arm"].message == "rows of 1 arms that the trial does not name are left out"
+    assert found["unknown-words"].message == "the model does not know 3 words"
+
+
+def of_trial(claim: Claim, **more: Any) -> dict[str, Finding]:
+    arms, domains, compared_ = (more.get(name, []) for name in ("arms", "domains", "compared"))
+    return {found.check: found for found in findings.of_trial(Evidence.of(claim, 0), arms, domains, compared_)}
+
+
+def test_what_the_analysis_finds_is_said(simulated: ModuleType, design: Any, rows: list[Row]) -> None:
+    claim = claimed(simulated, design, rows)
+    assert claim.terms
+    short = arm("own", own=True, underspent=True, spent_share=0.97)
+    unsure = compared(
+        "a", "b", around(1, 8), primary=True, smallest_detectable=0.12, equivalence_margin=0.05, n_seeds=5
+    )
+    found = of_trial(
+        claim.model_copy(
+            update={
+                "terms": claim.terms.model_copy(update={"runs_done": 1, "runs_planned": 9}),
+                "judging": JUDGE,
+                "searches": (Search(arm="plain/own", settings="x", accuracy=0.5, chosen=True),),
+            }
+        ),
+        arms=[short, arm("a"), arm("b")],
+        compared=[unsure],
+    )
+    told = {check: one.message for check, one in found.items()}
+    assert told["unfinished"] == "unfinished: 1 of 9 runs"
+    assert told["underspent"] == "1 arm left more than 1 % of its budget unspent"
+    assert told["tuned-less"] == "3 arms had fewer tuning trials than others"
+    assert told["judge-unreadable"] == ("20 of 100 verdicts of the judge could not be read; there exact match stands")
+    assert told["small-differences-unseen"] == (
+        "A against B: this many seeds and problems detect a difference of 12.0 points with 80 % power, and smaller "
+        "ones less often"
+    )
+
+
+def test_fewer_than_three_seeds_are_said_to_allow_no_verdict(simulated: ModuleType, design: Any) -> None:
+    once = replace(design, seeds=2)
+    found = of_trial(claimed(simulated, once, simulated.rows_of(once)))
+    told = "4 arms were run under fewer than 3 seeds: their figures stand, no verdict is given on them"
+    assert found["single-seed"].message == told
+    assert "single-seed" not in of_trial(claimed(simulated, design, simulated.rows_of(design)))
+
+
+# said in tests/analysis/test_trial.py, where trials are made whose domains show nothing, or whose rival was chosen so,
+# in tests/trials (a limited run, and what was tuned)
+ELSEWHERE = {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
+ELSEWHERE |= {"tuned-to-the-edge", "fixed-where-others-tune"}
+HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
+HERE |= {"small-differences-unseen", "single-seed"}
+
+
+def test_every_finding_of_a_trial_has_a_case() -> None:
+    rooms = [file for room in ("analysis", "trials") for file in (PACKAGE / room).rglob("*.py")]
+    assert checks_in(rooms) == {check for check, *_ in OF_ROWS} | HERE | ELSEWHERE
