@@ -236,7 +236,7 @@ class Meter:
         """Notice the backward pass through this output, once for each pass."""
         if output.requires_grad and not call.watched:
             call.watched = True
-            output.register_hook(lambda gradient: self._on_gradient(call, gradient))
+            output.register_hook(lambda gradient: self._on_gradient(call, gradient))  # type: ignore[no-untyped-call]
 
     def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
         positions = output.numel() // output.shape[-1]
