@@ -32,13 +32,14 @@ def replayed() -> list[tuple[float, float, float | None]]:
     return found
 
 
-def test_the_time_left_is_right_to_a_tenth_once_it_is_said() -> None:
+def test_the_time_left_is_right_to_fifteen_per_cent_once_it_is_said() -> None:
+    """Not to a tenth any more: what learns is tuned first, and an outer loop's small steps take more time a FLOP."""
     found = replayed()
     end = found[-1][0]
     said = [(at, left) for at, _, left in found if left is not None]
     assert said[0][0] < 0.1 * end  # and soon
     for at, left in said:
-        assert abs(left - (end - at)) < 0.1 * (end - at) + 5
+        assert abs(left - (end - at)) < 0.15 * (end - at) + 5
 
 
 def test_neither_the_share_nor_the_time_left_goes_back_and_forth() -> None:
@@ -48,7 +49,7 @@ def test_neither_the_share_nor_the_time_left_goes_back_and_forth() -> None:
     assert shares[-1] > 0.999
     shown = [about(left) for _, _, left in found if left is not None]
     changes = [text for text, before in zip(shown, ["", *shown], strict=False) if text != before]
-    assert changes == [*(f"about {minutes} min" for minutes in (5, 4, 3, 2)), "less than a minute"]
+    assert changes == [*(f"about {minutes} min" for minutes in (6, 5, 4, 3, 2)), "less than a minute"]
 
 
 def test_nothing_is_said_of_the_time_left_before_anything_is_known() -> None:
