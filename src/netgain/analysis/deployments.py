@@ -13,7 +13,7 @@ from dataclasses import replace
 from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.decomposition import points_at, worst_case
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.matching import Contest, comparable
+from netgain.analysis.matching import Contest, beside_another, comparable
 from netgain.analysis.rows import BreakEvenRow, DeploymentsPoint
 from netgain.analysis.verdict import AmortisationRow
 from netgain.records.claim import Arm
@@ -172,7 +172,10 @@ def _against(
     after = break_even(bill or 0.0, adapt or 0.0, price or 0.0) if known else None
     never = price is not None and adapt is not None and price <= adapt and (incomplete or bool(bill))
     if rival is None:
-        note = "no conventional arm of known cost was as accurate, so there is nothing to hold the bill against"
+        beside = " beside the same frozen model" if beside_another(evidence, arm) else ""
+        note = (
+            f"no conventional arm of known cost was as accurate{beside}, so there is nothing to hold the bill against"
+        )
     elif never:
         note = "it is as accurate and costs no more for each problem"
     elif after is None:

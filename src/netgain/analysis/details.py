@@ -273,9 +273,11 @@ def _retained(verdict: Verdict) -> Iterator[Detail]:
     if verdict.terms or kept is None or kept.untouched is None or kept.after_all is None:
         return
     edits = len(kept.matrix) - 1
-    change = f"; in the {kept.runs} runs published singly it changes by {interval(kept.change_in_runs)} points"
+    change = ""
+    if kept.change_in_runs is not None:
+        change = f"; in the {kept.runs} runs published singly it changes by {interval(kept.change_in_runs)} points"
     told = f"After {edits} edits in a row, accuracy on the first {edits - 1} passages is {kept.after_all:.1%} "
-    yield "retention", f"{told}({kept.untouched:.1%} untouched){change if kept.change_in_runs else ''}."
+    yield "retention", f"{told}({kept.untouched:.1%} untouched){change}."
 
 
 # -- the judge
