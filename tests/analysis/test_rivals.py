@@ -1,6 +1,8 @@
 """Ahead of every conventional arm at once, and at every number of deployments that was run, on claims made here."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -364,3 +366,16 @@ def test_every_number_between_the_first_that_holds_and_the_last_has_to_hold() ->
     assert ahead_from([point(10, 0.1), point(20, -0.1), point(30, 0.1), point(40, 0.1)])[0] == 30
     assert ahead_from([point(10, 0.1), point(20, 0.1)])[0] == 10
     assert ahead_from([point(10, 0.1), point(20, 0.1), point(30, -0.1)])[0] is None
+
+
+def test_the_recorded_simulation_keeps_its_promise() -> None:
+    """In every design the arm is as good as the best rival: to call it ahead of all is an error."""
+    file = Path(__file__).parents[2] / "benchmarks" / "results" / "simulated_rivals.json"
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    assert {row["luck"] for row in rows} == {0.0, 0.047}
+    assert max(row["chosen_ahead"] for row in rows) > 0.05  # what the test over all rivals is for
+    for row in rows:
+        assert row["trials"] >= 2000
+        assert row["ahead"] <= 0.025
+        assert row["covered"] >= 0.93
+        assert abs(row["fitted_bias"]) <= max(0.3, 0.65 * row["chosen_bias"])

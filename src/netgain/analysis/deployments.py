@@ -172,10 +172,8 @@ def _against(
     after = break_even(bill or 0.0, adapt or 0.0, price or 0.0) if known else None
     never = price is not None and adapt is not None and price <= adapt and (incomplete or bool(bill))
     if rival is None:
-        beside = " beside the same frozen model" if beside_another(evidence, arm) else ""
-        note = (
-            f"no conventional arm of known cost was as accurate{beside}, so there is nothing to hold the bill against"
-        )
+        which = " measured beside the same frozen model" if beside_another(evidence, arm) else ""
+        note = f"no conventional arm of known cost{which} was as accurate, so there is nothing to hold the bill against"
     elif never:
         note = "it is as accurate and costs no more for each problem"
     elif after is None:
