@@ -136,7 +136,7 @@ def test_an_arm_ahead_of_the_chosen_rival_but_not_of_another_adds_nothing() -> N
     assert (row.rival, row.worst_case.rival) == ("plain/weak@1", "plain/strong@1")
     assert row.method_part.low > 0
     assert found.headline.kind == "nothing left"
-    assert "over strong, the strongest of 2 conventional arms" in found.headline.sentence
+    assert "seal is not distinguishable from strong at equal compute" in found.headline.sentence
     assert row.worst_case.p == max(one.p for one in row.worst_case.all) > LEVEL
 
 
@@ -155,7 +155,7 @@ def test_an_arm_clearly_below_one_of_many_falls_behind_it() -> None:
     found = judge(claim(arm("seal", SELF, 0.6, deployments=N), *rivals, arm("best", TEXT, 0.75, development=0.1)))
     assert found.headline.kind == "rival ahead"
     assert row_of(found).worst_case.behind == ["plain/best@1"]
-    assert "falls behind best" in found.headline.sentence
+    assert "seal is behind best at equal compute" in found.headline.sentence
 
 
 def test_equal_means_equal_to_the_best_of_all() -> None:

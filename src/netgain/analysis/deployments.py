@@ -102,7 +102,9 @@ def ahead_from(points: list[DeploymentsPoint]) -> tuple[int | None, str]:
     clear = points[first:]
     if not clear:
         last = points[-1]
-        return None, _obstacle(last) or f"at {last.deployments:,}, the largest number, it is not ahead of every rival"
+        if last.worst_case is None or last.worst_case.ahead:  # something but the rivals' accuracy is in the way
+            return None, _obstacle(last)
+        return None, f"at {last.deployments:,}, the largest number, it is not ahead of every rival"
     if len(clear) == 1:
         return None, f"it is ahead at {clear[0].deployments:,} alone, the largest number that was run"
     if first and (why := _obstacle(points[first - 1])):

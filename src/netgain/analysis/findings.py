@@ -91,7 +91,7 @@ def _tuned_less(evidence: Evidence) -> Iterator[Finding]:
     if fewer:
         yield finding(
             "tuned-less",
-            "medium",
+            "note",
             f"{len(fewer)} arm{'' if len(fewer) == 1 else 's'} had fewer tuning trials than others",
             fewer,
         )
