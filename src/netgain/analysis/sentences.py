@@ -108,7 +108,7 @@ def sentence(
         return f"There is nothing to judge: {label} was not examined, or what it cost is unknown. Cannot tell."
     gains = f"gains {interval(row.gap)} points over the frozen model" if row.gap else ""
     if row.method_part is None or row.rival is None or kind == "cannot tell":
-        return f"{label} {gains or 'was examined'}, but {_why_unknown(row)}: cannot tell."
+        return f"{label} {gains or 'was examined'}, but {why_unknown(row)}: cannot tell."
     if kind == "too few runs":
         return f"{too_few(row)} {figures(row, labels)}."
     rival = labels[row.rival]
@@ -217,7 +217,8 @@ def _at(row: DecompositionRow) -> str:
     return f"with {'at most ' if row.budget_incomplete else ''}{relative:.0%} of the {UNITS[Currency(row.currency)]}"
 
 
-def _why_unknown(row: DecompositionRow) -> str:
+def why_unknown(row: DecompositionRow) -> str:
+    """Why an arm's gap cannot be taken apart."""
     if row.budget_per_problem is None:
         return "what it cost is not stated in what was read, so no arm can be matched with it"
     if row.method_part is None and row.other_frozen:
