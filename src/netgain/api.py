@@ -6,6 +6,8 @@
     print(result.verdict.headline.sentence)
 """
 
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,18 +16,22 @@ from typing import Any, final
 
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
-from netgain.errors import InputError
+from netgain.errors import InputError, NetgainError
+from netgain.metering.verification import Verification
 from netgain.records.provenance import RunSetup
 from netgain.records.samples import read_rows
 from netgain.report.page import render
 from netgain.trials.executor import suited
+from netgain.trials.kept import VERDICT, KeptRun, pack_run
 from netgain.trials.plan import Plan, make_plan
 from netgain.trials.progress import Progress
+from netgain.trials.recheck import recheck
 from netgain.trials.resolve import resolve, with_data
 from netgain.trials.schedule import register_trial, run_trial
-from netgain.trials.store import SAMPLES, Store, write
+from netgain.trials.store import SAMPLES, write
 from netgain.trials.trial_claim import claim_of
 
+PAGE = "report.html"
 Source = Path | str | Mapping[str, Any] | None
 
 
@@ -111,14 +117,59 @@ def default_folder(name: str, limited_to: int | None) -> Path:
 def judge_folder(folder: Path) -> Verdict:
     """The verdict on a run, from its records alone; ``verdict.json`` and ``report.html`` are written beside them.
 
+    The folder is a run's, or a packed record. Raises InputError where it holds neither.
+    """
+    verdict = judged(KeptRun(folder))
+    write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+    write(folder / PAGE, render(verdict))
+    return verdict
+
+
+def judged(run: KeptRun) -> Verdict:
+    """The verdict on kept records; nothing is written. Raises InputError where there are none."""
+    if not run.samples.is_file():
+        raise InputError(str(run.folder), f"holds no {SAMPLES}", "give the folder of a run, or a packed record")
+    spec, roles = run.store.asked()
+    setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
+    return judge(claim_of(spec, read_rows(run.samples), roles, setup=setup), seed=spec.seed)
+
+
+def pack(folder: Path | str, out: Path | str) -> Path:
+    """Write the records of a finished run to ``out``, small enough for a repository, journals included.
+
+    Raises InputError where a task is not finished, a journal does not verify, or another trial is registered there.
+    """
+    judge_folder(Path(folder))
+    return pack_run(Path(folder), Path(out))
+
+
+def verify_run(folder: Path | str, show: Callable[[Verification], None] = lambda found: None) -> list[str]:
+    """Derive everything in a run's folder or a packed record again: hashes, totals, budgets, the amounts of every row,
+    the verdict and the page. What is wrong, in words; empty where all agree. ``show`` is given each journal's result.
+
     Raises InputError where the folder holds no run.
     """
-    if not (folder / SAMPLES).is_file():
-        raise InputError(str(folder), f"holds no {SAMPLES}", "give the folder of a run")
-    store = Store(folder)
-    spec, roles = store.asked()
-    setup = (store.setup() or RunSetup()).model_copy(update={"history": store.history()})
-    verdict = judge(claim_of(spec, read_rows(folder / SAMPLES), roles, setup=setup), seed=spec.seed)
-    write(folder / "verdict.json", verdict.model_dump_json(by_alias=True, indent=2) + "\n")
-    write(folder / "report.html", render(verdict))
-    return verdict
+    run = KeptRun(Path(folder))
+    found = recheck(run, show)
+    page = run.folder / PAGE
+    try:
+        verdict = judged(run)
+        written = json.loads((run.folder / VERDICT).read_text(encoding="utf-8"))
+        if not _same(written, json.loads(verdict.model_dump_json(by_alias=True))):
+            found.append(f"{VERDICT}: is not the verdict that the records give")
+        if page.is_file() and page.read_text(encoding="utf-8") != render(verdict):
+            found.append(f"{PAGE}: is not the page of the verdict that the records give")
+    except (OSError, ValueError, KeyError, NetgainError) as problem:
+        found.append(f"{VERDICT}: cannot be judged again ({problem})")
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two trees of plain values are equal, numbers up to the rounding of another machine."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)

@@ -1,5 +1,6 @@
 """`netgain run` as a user meets it: killed, it goes on; with a method of one's own; on several processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -74,11 +75,25 @@ def test_a_killed_run_goes_on_on_several_processes_to_the_same_bytes(folder: Pat
     time.sleep(1)
     done = netgain("run", "trial.yaml", "--out", "cut", "--jobs", "2", cwd=folder)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
-    for name in ("samples.jsonl", "spec.lock.yaml", "verdict.json"):
+    for name in ("samples.jsonl", "spec.lock.yaml"):
         assert (folder / "whole" / name).read_bytes() == (folder / "cut" / name).read_bytes()
+    whole, cut = (json.loads((folder / name / "verdict.json").read_bytes()) for name in ("whole", "cut"))
+    assert cut["setup"].pop("history") != whole["setup"].pop("history")  # that it was cut is told, and all that differs
+    assert cut == whole
     verified = netgain("verify", "cut", cwd=folder)
     assert verified.returncode == 0
-    assert verified.stdout.count("verified: ") == 6
+    assert verified.stdout.count("verified: ") == 6 + 2  # the history, and the record as a whole
+    assert netgain("pack", "cut", "--out", "kept", cwd=folder).returncode == 0
+    kept = netgain("verify", "kept", cwd=folder)
+    assert (kept.returncode, kept.stdout.count("verified: ")) == (0, 8)
+    assert netgain("report", "kept", "-q", cwd=folder).returncode == 0
+    assert (folder / "kept" / "verdict.json").read_bytes() == (folder / "cut" / "verdict.json").read_bytes()
+    (folder / "kept" / "verdict.json").write_text("{}")
+    lying = netgain("verify", "kept", cwd=folder)
+    assert (lying.returncode, lying.stdout.splitlines()[-1]) == (
+        1,
+        "kept: not verified: verdict.json: is not the verdict that the records give",
+    )
 
 
 def test_a_users_own_method_is_an_arm_more_and_its_budget_is_filled(folder: Path) -> None:

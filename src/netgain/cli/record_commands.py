@@ -1,7 +1,7 @@
-"""``netgain status``, ``report`` and ``verify``: a run's records, looked at, judged again and checked."""
+"""``netgain status``, ``report``, ``pack`` and ``verify``: a run's records, looked at, judged, kept and checked."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,14 +33,31 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Judge a run again from its records, and write its page."""
-    if not (folder / "samples.jsonl").is_file():
-        raise InputError(str(folder), "holds no samples.jsonl", "give the folder of a run")
     judge_folder(folder, quiet=quiet, json=json)
+
+
+def pack(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the record is kept, such as results/NAME.", show_default=False)
+    ],
+) -> None:
+    """Keep a finished run small enough for a repository: its rows and every journal, compressed; verify takes it."""
+    from netgain import api
+
+    kept = api.pack(folder, out)
+    sizes = {path.name: path.stat().st_size for path in sorted(kept.iterdir()) if path.is_file()}
+    typer.echo(
+        f"{kept}: {sum(sizes.values()):,} bytes ({', '.join(f'{name} {size:,}' for name, size in sizes.items())})"
+    )
 
 
 def verify(
     path: Annotated[
-        Path, typer.Argument(help="A journal that netgain wrote, or the folder of a run.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A journal that netgain wrote, the folder of a run, or a packed record.", show_default=False
+        ),
     ],
     head: Annotated[
         str | None,
@@ -48,20 +65,34 @@ def verify(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
-    """Re-derive every number, hash and total of a journal or of a whole run, and name the first row that lies."""
+    """Re-derive every hash, number and total of a journal or of a whole run, its verdict too, and name what lies.
+
+    Ends with exit code 1 where anything does.
+    """
     from netgain.metering.verification import verify as verify_journal
 
-    journals = sorted(path.glob("units/*/journal")) if path.is_dir() else [path]
-    if not journals or not all(journal.is_file() for journal in journals):
-        raise InputError(str(path), "there is no such file", "give the journal of a run, or the folder of a run")
-    if head is not None and len(journals) > 1:
-        raise InputError("--head", "belongs to one journal", "give the journal itself")
-    ok = True
-    for journal in journals:
-        try:
-            found = verify_journal(journal, head=head)
-        except OSError as error:
-            raise InputError(str(journal), f"cannot be read: {error.strerror}") from None
+    def show(found: Any) -> None:
         typer.echo(compact_json(found.summary()) if json else str(found))
-        ok = ok and found.ok
-    raise typer.Exit(0 if ok else 1)
+
+    if path.is_dir():
+        if head is not None:
+            raise InputError("--head", "belongs to one journal", "give the journal itself")
+        from netgain.api import verify_run
+
+        lies = verify_run(path, show)
+        if json:
+            typer.echo(compact_json({"path": str(path), "ok": not lies, "findings": lies}))
+        else:
+            for lie in lies:
+                typer.echo(f"{path}: not verified: {lie}")
+            if not lies:
+                typer.echo(f"{path}: verified: journals, rows, verdict and what was asked agree")
+        raise typer.Exit(1 if lies else 0)
+    if not path.is_file():
+        raise InputError(str(path), "there is no such file", "give the journal of a run, or the folder of a run")
+    try:
+        found = verify_journal(path, head=head)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+    show(found)
+    raise typer.Exit(0 if found.ok else 1)

@@ -86,8 +86,12 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
     The ``-wal`` file that a killed writer leaves is part of the journal. Deleting it, or putting an older copy of the
     whole journal in its place, gives a journal that was true once: only a published ``head`` tells.
     """
-    reading = read(path)
-    standing, contradiction = _replay(reading.records)
+    return verify_reading(read(path), str(path), head=head, writer=writer_of(Path(path).resolve()))
+
+
+def verify_reading(reading: Reading, path: str, *, head: str | None = None, writer: str | None = None) -> Verification:
+    """The same for a journal that was read already, wherever its rows were kept; ``path`` is only what it is called."""
+    standing, contradiction = replay(reading.records)
     if contradiction is not None and contradiction.row is not None:
         rows = len(reading.records)
         kept = reading.records[: contradiction.row]
@@ -97,7 +101,7 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
         findings += (Damage(None, f"no row has the published hash {head}: the journal was rewritten or cut off"),)
     charges = tuple(standing.charges.values())
     return Verification(
-        path=str(path),
+        path=path,
         rows=len(reading.records),
         head=reading.head,
         findings=findings,
@@ -105,11 +109,11 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
         charges=charges,
         totals=sum_up(charges),
         open=standing.open_reservations(),
-        writer=writer_of(Path(path).resolve()),
+        writer=writer,
     )
 
 
-def _replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
+def replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
     """The state after the rows that do not contradict those before them, and the first one that does."""
     standing = Standing()
     for record in records:

@@ -41,11 +41,21 @@ class RunHistory(StrictModel):
     """What happened to a run between the question and the record.
 
     ``spec`` is the hash of the locked trial, ``registered`` when (ISO, UTC) that was written down before any work,
-    empty where it was not.
+    empty where it was not. ``launches`` are the processes that worked on it (0: no history was kept). ``changed``
+    names, for each launch that asked something else than the one before it, what differs; ``repeated`` are tasks that
+    were finished and done again, ``stopped`` the launches that ended before their time (by what), ``failed`` tasks with
+    the error, ``cut_off`` how many attempts at which task did not end, and ``lost`` what these took, by currency.
     """
 
     spec: str
     registered: str = ""
+    launches: Count = 0
+    changed: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    cut_off: dict[str, int] = Field(default_factory=dict)
+    lost: dict[str, float] = Field(default_factory=dict)
 
 
 @final

@@ -5,6 +5,7 @@ spec and seed give the same bytes.
 """
 
 import json
+import lzma
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, final
@@ -151,16 +152,27 @@ Row = Annotated[Adaptation | Investment | Tuning | AdaptationStream, Field(discr
 _ROW: TypeAdapter[Row] = TypeAdapter(Row)
 
 
+def read_samples(path: Path) -> bytes:
+    """What a file of rows holds, unpacked where its name ends in ``.xz``. Raises InputError where it can't be read."""
+    try:
+        data = path.read_bytes()
+        return lzma.decompress(data) if path.suffix == ".xz" else data
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        problem = error.strerror if isinstance(error, OSError) else f"it is damaged ({error})"
+        raise InputError(str(path), f"cannot be read: {problem}", "give the samples.jsonl of a run") from None
+
+
 def read_rows(path: Path) -> list[Row]:
-    """Every row of the file, in order; empty lines are skipped.
+    """Every row of the file, in order; empty lines are skipped. A file whose name ends in ``.xz`` is unpacked.
 
     Raises InputError with ``file:line`` for a line that is not a row. A last line without its line break is one that
     was being written when the run was stopped, and is left out if it cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}", "give the samples.jsonl of a run") from None
+    return rows_of(read_samples(path), str(path))
+
+
+def rows_of(data: bytes, path: str) -> list[Row]:
+    """The same for what a file of this name holds."""
     lines = data.split(b"\n")
     rows: list[Row] = []
     for number, line in enumerate(lines, start=1):

@@ -83,7 +83,7 @@ def facts(verdict: Verdict) -> list[tuple[str, list[str]]]:
     )
     shared = f"what a method spends before it can be used is spread over {terms.deployments:,} deployments (problems)"
     rows.append(("investment", [shared]))
-    rows.append(("registered", [_registered(setup.history)]))
+    rows += [("registered", [_registered(setup.history)]), ("history", _history(setup.history, terms.currency.value))]
     known = [part for part in (setup.hardware or terms.device, setup.date) if part]
     return [*rows, ("hardware, date", ["; ".join(known) or ABSENT])]
 
@@ -94,6 +94,24 @@ def _registered(history: RunHistory | None) -> str:
         return ABSENT
     name = f"hash {history.spec.removeprefix('sha256:')[:12]}"
     return f"{history.registered[:10]}, {name}" if history.registered else f"not registered before it ran; {name}"
+
+
+def _history(history: RunHistory | None, currency: str) -> list[str]:
+    """All that was stopped, done again or changed on the way to the record."""
+    if history is None or not history.launches:
+        return [ABSENT]
+    lines = [f"launches: {history.launches}"]
+    if history.cut_off:
+        lost = f"{numbers.amount(history.lost.get(currency, 0.0))} {numbers.ALL_NAMES[currency]}"
+        lines.append(f"attempts cut off: {sum(history.cut_off.values())} (lost: {lost})")
+    told = {
+        "launches stopped by": history.stopped,
+        "tasks failed": history.failed,
+        "finished tasks done again": history.repeated,
+        "changed after it had begun": history.changed,
+    }
+    lines += [f"{name}: {'; '.join(found)}" for name, found in told.items() if found]
+    return lines if len(lines) > 1 else [f"{lines[0]}; nothing was cut off, done again or changed"]
 
 
 def measured(verdict: Verdict) -> list[str]:

@@ -198,6 +198,10 @@ def findings(outcome: Outcome, roles: Mapping[str, Role]) -> Iterator[Finding]:
     if spec.limited_from is not None:
         message = f"a limited run: {spec.problems.test} of the trial's {spec.limited_from} test problems (--limit)"
         yield from _finding("limited", "high", message, ["it shows whether the trial works, and is not its result"])
+    there = {cell[:2] for cell in outcome.adaptations}
+    absent = [f"{domain}/{arm}" for domain in spec.domains for arm in spec.arms if (domain, arm) not in there]
+    message = f"{len(absent)} arms that the trial asks for are not in the record"
+    yield from _finding("missing", "high", message, absent if there else [])
     for cell, rows in outcome.adaptations.items():
         named = {f"{row.problem}, seed {row.seed}": row for row in rows.values()}
         yield from _of_adaptations(_in_words(cell), named, currency)

@@ -37,7 +37,7 @@ from netgain.records.chain import read
 from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
-from netgain.records.provenance import RunHistory, RunSetup, SampleQuestion
+from netgain.records.provenance import RunSetup, SampleQuestion
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task
@@ -153,14 +153,6 @@ class Store:
             return RunSetup.model_validate_json((self.folder / SETUP).read_bytes())
         except (OSError, ValueError):
             return None
-
-    def history(self) -> RunHistory | None:
-        """What happened to the run, None where nothing was locked."""
-        locked = self.locked()
-        if locked is None:
-            return None
-        stated = registration_of(locked)
-        return RunHistory(spec=spec_hash(locked), registered=stated["at"] if stated else "")
 
     def describe(self, setup: RunSetup) -> None:
         """Write down the circumstances of the run. They are no part of what was asked: a run may go on elsewhere."""

@@ -102,6 +102,13 @@ def _warned(setup: RunSetup | None) -> Iterator[Finding]:
     for warning in () if setup is None else setup.warnings:
         evidence = ("what it learned of other words is measured; name a model whose tokenizer knows these",)
         yield Finding(check="unknown-words", severity="high", message=warning, evidence=evidence)
+    history = None if setup is None else setup.history
+    if history is not None and history.changed:
+        message = "the trial was changed after it had begun"
+        yield Finding(check="trial-changed", severity="high", message=message, evidence=history.changed)
+    if history is not None and history.repeated:
+        message = f"{len(history.repeated)} finished tasks were done again, and their first results replaced"
+        yield Finding(check="done-again", severity="high", message=message, evidence=history.repeated)
 
 
 def _exam(outcome: Outcome, domain: str) -> Exam:

@@ -1,0 +1,186 @@
+"""A run's records wherever they are kept: in its folder, or packed small enough for a repository.
+
+::
+
+    spec.lock.yaml, setup.json, verdict.json    as in the run's folder
+    samples.jsonl.xz                            the rows
+    journals.xz                                 every journal, the history first, and what each task left (unit.json)
+"""
+
+import json
+import lzma
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, final
+
+from netgain.errors import InputError
+from netgain.records.chain import Reading, read
+from netgain.records.events import Began, Noted
+from netgain.records.packed import pack_journals, unpack_journals
+from netgain.records.provenance import RunHistory
+from netgain.records.samples import read_samples
+from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, STOPPED
+from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
+from netgain.trials.tasks import tasks
+
+JOURNALS, VERDICT = "journals.xz", "verdict.json"
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptTask:
+    """One task of a record: its journal, what ``unit.json`` says of it (empty where it is not finished), its rows."""
+
+    name: str
+    reading: Reading
+    result: dict[str, Any]
+    rows: bytes
+
+
+@final
+class KeptRun:
+    """The records in a folder, of either form. Making one reads nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.store = folder, Store(folder)
+        self.packed = (folder / JOURNALS).is_file() and not (folder / UNITS).is_dir()
+
+    @property
+    def samples(self) -> Path:
+        """The file of all rows."""
+        plain = self.folder / SAMPLES
+        return plain if plain.is_file() else self.folder / f"{SAMPLES}.xz"
+
+    @cached_property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What each finished task left, by name, in the order of the rows."""
+        if self.packed:
+            header = next(unpack_journals(self.folder / JOURNALS))[1]
+            found: dict[str, dict[str, Any]] = header.get("results", {})
+            return found
+        return {name: result for name in self._names() if (result := _json(self._unit(name) / "unit.json"))}
+
+    def _unit(self, name: str) -> Path:
+        return self.folder / UNITS / name
+
+    def _names(self) -> list[str]:
+        """All tasks that there is anything of: those of the trial in its order, then any others."""
+        spec, _ = self.store.asked()
+        there = {path.name for path in (self.folder / UNITS).glob("*") if path.is_dir()}
+        asked = [task.name for task in tasks(spec) if task.name in there]
+        return [*asked, *sorted(there - set(asked))]
+
+    def history_journal(self) -> Reading | None:
+        """The journal of the folder as a whole; None where there is none."""
+        if not self.packed:
+            path = self.folder / HISTORY
+            return read(path) if path.is_file() else None
+        journals = unpack_journals(self.folder / JOURNALS)
+        next(journals)
+        name, reading = next(journals, ("", None))
+        return reading if name == HISTORY else None
+
+    def journals(self) -> Iterator[KeptTask]:
+        """Every task with its journal, one at a time: the journals of a large run do not fit into memory together."""
+        if not self.packed:
+            for name in self._names():
+                rows = self._unit(name) / "rows.jsonl"
+                text = rows.read_bytes() if rows.is_file() else b""
+                yield KeptTask(name, read(self._unit(name) / "journal"), self.results.get(name, {}), text)
+            return
+        lines = iter(read_samples(self.samples).splitlines(keepends=True))
+        counts = {name: int(result.get("rows", 0)) for name, result in self.results.items()}
+        pieces = {name: b"".join(islice(lines, n)) for name, n in counts.items()}
+        for name, reading in unpack_journals(self.folder / JOURNALS):
+            if name not in ("", HISTORY):
+                result = {key: value for key, value in self.results.get(name, {}).items() if key != "rows"}
+                yield KeptTask(name, reading, result, pieces.get(name, b""))
+
+    def history(self) -> RunHistory | None:
+        """What happened to the run, from its history and from what its tasks left; None where nothing was locked."""
+        locked = self.store.locked()
+        if locked is None:
+            return None
+        stated = registration_of(locked)
+        reading = self.history_journal()
+        notes = [r.event for r in reading.records if isinstance(r.event, Noted)] if reading else []
+        again = [note.data["task"] for note in notes if note.text == FINISHED]
+        results = self.results if self.packed or (self.folder / UNITS).is_dir() else {}
+        cut = {name: found for name, found in results.items() if found.get("attempts", 1) > 1}
+        return RunHistory(
+            spec=spec_hash(locked),
+            registered=stated["at"] if stated else "",
+            launches=sum(isinstance(r.event, Began) for r in reading.records) if reading else 0,
+            changed=tuple(_changes([note.data for note in notes if note.text == ASKED])),
+            repeated=tuple(sorted({name for name in again if again.count(name) > 1})),
+            stopped=tuple(note.data["by"] for note in notes if note.text == STOPPED),
+            failed=tuple(f"{note.data['task']}: {note.data['error']}" for note in notes if note.text == FAILED),
+            cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
+            lost=_lost(cut.values()),
+        )
+
+
+def _changes(asked: list[dict[str, Any]]) -> Iterator[str]:
+    """The names of what differs between what one launch asked and what the next one did."""
+    for before, after in pairwise(asked):
+        yield ", ".join(differences(before["form"], after["form"]))
+
+
+def _lost(results: Any) -> dict[str, float]:
+    lost: dict[str, float] = {}
+    for result in results:
+        for amounts in result.get("lost", {}).get("spent", {}).values():
+            for name, amount in amounts.items():
+                lost[name] = lost.get(name, 0.0) + amount
+    return lost
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def pack_run(folder: Path, out: Path) -> Path:
+    """Write the records of a finished run in ``folder`` to ``out``, small enough for a repository; the same run gives
+    the same bytes.
+
+    A ``spec.lock.yaml`` that stands there already (the registered one) must be the run's own. Raises InputError where
+    it is not, where a task is not finished, or where a journal does not verify.
+    """
+    run = KeptRun(folder)
+    locked = run.store.locked()
+    if locked is None or run.packed:
+        raise InputError(str(folder), "is not the folder of a run", "give the folder that netgain run wrote")
+    spec, _ = run.store.asked()
+    missing = [task.name for task in tasks(spec) if task.name not in run.results]
+    if missing:
+        raise InputError(str(folder), f"{missing[0]} is not finished ({len(missing)} tasks in all)", "run it again")
+    there = Store(out).locked()
+    if there is not None and there != locked:
+        named = ", ".join(differences(there, locked)[:8])
+        raise InputError(str(out / LOCK), f"another trial is registered there; what differs: {named}", "keep it")
+    rows = read_samples(run.samples)
+    found = [(rows.find(task.rows), task.name, task.rows.count(b"\n"), task.result) for task in run.journals()]
+    results = {name: {**result, "rows": count} for _, name, count, result in sorted(found, key=lambda one: one[:2])}
+    history = run.history_journal()
+    kept = [(HISTORY, history)] if history else []
+    out.mkdir(parents=True, exist_ok=True)
+    journals = pack_journals({"results": results}, _chained(kept, run))
+    samples = lzma.compress(rows, preset=9 | lzma.PRESET_EXTREME)
+    for name, data in ((f"{SAMPLES}.xz", samples), (JOURNALS, journals)):
+        (out / name).write_bytes(data)
+    for name in (LOCK, SETUP, VERDICT):
+        if (folder / name).is_file():
+            write(out / name, (folder / name).read_text(encoding="utf-8"))
+    return out
+
+
+def _chained(kept: list[tuple[str, Reading]], run: KeptRun) -> Iterator[tuple[str, Reading]]:
+    yield from kept
+    yield from ((task.name, task.reading) for task in run.journals())
