@@ -134,13 +134,13 @@ def judged(run: KeptRun) -> Verdict:
     return judge(claim_of(spec, read_rows(run.samples), roles, setup=setup), seed=spec.seed)
 
 
-def pack(folder: Path | str, out: Path | str) -> Path:
+def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Path:
     """Write the records of a finished run to ``out``, small enough for a repository, journals included.
 
     Raises InputError where a task is not finished, a journal does not verify, or another trial is registered there.
     """
     judge_folder(Path(folder))
-    return pack_run(Path(folder), Path(out))
+    return pack_run(Path(folder), Path(out), unfinished=unfinished)
 
 
 def verify_run(folder: Path | str, show: Callable[[Verification], None] = lambda found: None) -> list[str]:

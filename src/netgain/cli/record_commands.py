@@ -41,11 +41,12 @@ def pack(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the record is kept, such as results/NAME.", show_default=False)
     ],
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Keep a run that was stopped, as it is.")] = False,
 ) -> None:
     """Keep a finished run small enough for a repository: its rows and every journal, compressed; verify takes it."""
     from netgain import api
 
-    kept = api.pack(folder, out)
+    kept = api.pack(folder, out, unfinished=unfinished)
     sizes = {path.name: path.stat().st_size for path in sorted(kept.iterdir()) if path.is_file()}
     typer.echo(
         f"{kept}: {sum(sizes.values()):,} bytes ({', '.join(f'{name} {size:,}' for name, size in sizes.items())})"

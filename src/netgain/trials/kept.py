@@ -146,12 +146,13 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def pack_run(folder: Path, out: Path) -> Path:
+def pack_run(folder: Path, out: Path, *, unfinished: bool = False) -> Path:
     """Write the records of a finished run in ``folder`` to ``out``, small enough for a repository; the same run gives
     the same bytes.
 
     A ``spec.lock.yaml`` that stands there already (the registered one) must be the run's own. Raises InputError where
-    it is not, where a task is not finished, or where a journal does not verify.
+    it is not, where a task is not finished (unless ``unfinished``: the verdict says how much is missing), or where a
+    journal does not verify.
     """
     run = KeptRun(folder)
     locked = run.store.locked()
@@ -159,8 +160,9 @@ def pack_run(folder: Path, out: Path) -> Path:
         raise InputError(str(folder), "is not the folder of a run", "give the folder that netgain run wrote")
     spec, _ = run.store.asked()
     missing = [task.name for task in tasks(spec) if task.name not in run.results]
-    if missing:
-        raise InputError(str(folder), f"{missing[0]} is not finished ({len(missing)} tasks in all)", "run it again")
+    if missing and not unfinished:
+        remedy = "run it again, or keep what there is with --unfinished"
+        raise InputError(str(folder), f"{missing[0]} is not finished ({len(missing)} tasks in all)", remedy)
     there = Store(out).locked()
     if there is not None and there != locked:
         named = ", ".join(differences(there, locked)[:8])
