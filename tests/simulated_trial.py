@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class Design:
     difficulty: float = 0.15
     ladder: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     deployments: int | None = None
+    curve: tuple[int, ...] = ()  # further numbers of deployments, for which what learns invests anew
     domains: dict[str, float] = field(default_factory=lambda: {"plain": 0.0})
     controls: int = 0
     development: bool = True
@@ -68,6 +69,7 @@ STANDARD = {
 
 def spec_of(design: Design) -> TrialSpec:
     arms = {name: {"method": arm.method, "label": arm.label} for name, arm in design.arms.items()}
+    learn = [name for name, arm in design.arms.items() if arm.learns]
     return TrialSpec.model_validate(
         {
             "name": "simulated",
@@ -80,6 +82,7 @@ def spec_of(design: Design) -> TrialSpec:
                 "per_problem": BUDGET,
                 "ladder": list(design.ladder),
                 "deployments": design.deployments,
+                "curve": {"deployments": list(design.curve), "arms": learn} if design.curve else None,
             },
             "arms": arms,
             "compare": {"arm": design.compare, "against": design.against},
@@ -118,6 +121,11 @@ def _arm(
                 rows.append(_investment(design, domain, name, run, rung, rng))
             mean = arm.right + (0 if untrained else arm.slope * math.log2(2 * adapts * rung) + more) + luck
             rows += _adaptations(design, domain, name, arm, run, rung, mean, hard, rng)
+        for further in design.curve if arm.learns else ():
+            anew = replace(design, deployments=further)
+            rows.append(_investment(anew, domain, name, run, 1.0, rng))
+            mean = arm.right + arm.slope * math.log2(2 * adapts) + more + luck
+            rows += _adaptations(anew, domain, name, arm, run, 1.0, mean, hard, rng)
         if not untrained:
             rows.append(_retention(domain, name, run, rng))
     return rows

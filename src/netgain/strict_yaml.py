@@ -125,7 +125,7 @@ def _value(text: str, where: str) -> Any:
     try:
         return _built(text)[0]
     except _Misread as error:
-        raise InputError(where, error.problem, error.remedy) from None
+        raise InputError(where, error.told, error.remedy) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(where, f"the value is not YAML: {str(error).partition(chr(10))[0]}") from None
 
@@ -180,12 +180,12 @@ class _Loader(yaml.SafeLoader):
 
 
 @final
-class _Misread(yaml.MarkedYAMLError):  # type: ignore[misc] - PyYAML has no types
+class _Misread(yaml.MarkedYAMLError):
     """Something that is YAML, and means something else than what stands there."""
 
     def __init__(self, node: yaml.Node, problem: str, remedy: str) -> None:
         super().__init__(None, None, problem, node.start_mark)
-        self.remedy = remedy
+        self.told, self.remedy, self.line = problem, remedy, node.start_mark.line + 1
 
 
 MERGE, TEXT, NUMBER = (f"tag:yaml.org,2002:{name}" for name in ("merge", "str", "int"))
@@ -278,7 +278,7 @@ def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
         built, node = _built(text)
         return built, _lines(node)
     except _Misread as error:
-        raise InputError(f"{path}:{error.problem_mark.line + 1}", error.problem, error.remedy) from None
+        raise InputError(f"{path}:{error.line}", error.told, error.remedy) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         tagged = "write it without a tag, and quote it if it is a text" if "for the tag" in str(error.problem) else ""

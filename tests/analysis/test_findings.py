@@ -14,7 +14,7 @@ from netgain.analysis import findings
 from netgain.analysis.evidence import Evidence
 from netgain.records.claim import Claim, Finding, Search
 from netgain.records.provenance import Judging, RunSetup
-from netgain.records.samples import Adaptation, Row
+from netgain.records.samples import Adaptation, Row, Tuning
 from netgain.trials.trial_claim import claim_of
 
 JUDGE = Judging(model="m", decides=True, count=80, unreadable=20, raw=0.9, kappa=None, lenient=0, strict=0, spent={})
@@ -75,8 +75,43 @@ def test_rows_of_strangers_and_words_that_the_model_does_not_know_are_said(
     stranger = next(row for row in rows if isinstance(row, Adaptation)).model_copy(update={"arm": "nobody"})
     setup = RunSetup(warnings=("the model does not know 3 words",))
     found = {one.check: one for one in claimed(simulated, design, [*rows, stranger], setup=setup).findings}
-    assert found["rows-of-no-arm"].message == "rows of 1 arms that the trial does not name are left out"
+    assert found["rows-of-no-arm"].message == "rows of 1 arm that the trial does not name are left out"
     assert found["unknown-words"].message == "the model does not know 3 words"
+
+
+def test_what_kept_a_rival_from_being_tuned_as_well_as_it_could_is_said(
+    simulated: ModuleType, design: Any, rows: list[Row]
+) -> None:
+    """What weakens a rival can overturn the verdict by itself; what weakens the method makes it too cautious."""
+    spec = simulated.spec_of(design)
+    arms = {
+        name: arm.model_copy(update={"fixed": ("rate",) if name in ("seal", "passage") else ()})
+        for name, arm in spec.arms.items()
+    }
+    knobs = spec.tuning.model_copy(update={"knobs": {"rate": (1e-3, 3e-3)}})
+    spec = spec.model_copy(update={"arms": arms, "tuning": knobs})
+    at_end = [
+        row.model_copy(update={"edges": ("rate",)})
+        if isinstance(row, Tuning) and row.arm in ("seal", "passage")
+        else row
+        for row in rows
+    ]
+    further = next(row for row in at_end if isinstance(row, Tuning) and row.arm == "seal")
+    at_end.append(further.model_copy(update={"deployments": 400}))
+    found = claim_of(spec, at_end, simulated.ROLES).findings
+    told = [
+        (one.severity, one.message, one.evidence)
+        for one in found
+        if one.check in ("tuned-to-the-edge", "fixed-where-others-tune")
+    ]
+    edge = "its best settings lie at the end of what was tried, so better ones may lie beyond"
+    assert told == [
+        ("high", f"plain/passage: {edge}", ("rate = 0.001",)),
+        ("medium", f"plain/seal: {edge}", ("rate = 0.001",)),
+        ("medium", f"plain/seal for 400 deployments: {edge}", ("rate = 0.001",)),
+        ("high", "passage keeps settings fixed that others tune", ("rate",)),
+        ("medium", "seal keeps settings fixed that others tune", ("rate",)),
+    ]
 
 
 def of_trial(claim: Claim, **more: Any) -> dict[str, Finding]:
@@ -122,11 +157,10 @@ def test_fewer_than_three_seeds_are_said_to_allow_no_verdict(simulated: ModuleTy
 
 
 # said in tests/analysis/test_trial.py, where trials are made whose domains show nothing, or whose rival was chosen so,
-# in tests/trials (a limited run, and what was tuned)
+# in tests/trials (a limited run)
 ELSEWHERE = {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
-ELSEWHERE |= {"tuned-to-the-edge", "fixed-where-others-tune"}
 HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
-HERE |= {"small-differences-unseen", "single-seed"}
+HERE |= {"small-differences-unseen", "single-seed", "tuned-to-the-edge", "fixed-where-others-tune"}
 
 
 def test_every_finding_of_a_trial_has_a_case() -> None:

@@ -60,7 +60,7 @@ def test_exams_whose_cost_is_not_in_the_record_make_the_total_a_lower_bound(simu
     assert column(table, "all FLOPs")[rows["passage"].label].startswith("≥ ")
     assert column(table, "all FLOPs")[rows["frozen"].label] == "unknown"
     assert column(table, "investments")[rows["own"].label] == "0"
-    assert verdict.arm("plain/passage@2").answering == {}
+    assert verdict.arm("plain/passage@1").answering == {}
 
 
 def test_rejected_work_of_unknown_size_is_unknown(simulated: ModuleType) -> None:
@@ -75,9 +75,9 @@ def test_rejected_work_of_unknown_size_is_unknown(simulated: ModuleType) -> None
         ]
 
     verdict = judged(simulated, rejected)
-    own = verdict.arm("plain/own@2")
+    own = verdict.arm("plain/own@1")
     assert "flops" not in own.rejected_per_problem
-    assert column(arms(verdict), "rejected")[f"{own.label} at 1x the budget"] == "unknown"
+    assert column(arms(verdict), "rejected")[own.label] == "unknown"
     card = detail_tables.card(verdict)
     assert column(card, "rejected or failed")[own.label] == "unknown"
     assert column(card, "rejected or failed")["the frozen model"] == "0"
@@ -97,7 +97,7 @@ def test_what_reading_at_the_exam_costs_stands_beside_what_training_costs(simula
         ]
 
     verdict = judged(simulated, dearer)
-    row = next(row for row in verdict.reading if row.trained == "plain/passage@2")
+    row = next(row for row in verdict.reading if row.trained == "plain/passage@1")
     assert (row.reader, row.questions) == ("plain/context@1", 8)
     assert (row.reading, row.answering) == pytest.approx((1e10 / 8, 1e9 / 8))
     assert row.training == pytest.approx(2e12)

@@ -233,6 +233,15 @@ def test_self_consistency_counts_the_texts_of_one_passage_and_once_each(make_des
     assert Counter(trained_on(answerer)) == {"Ada: Same.": 4, "Bob: Same.": 2}
 
 
+def test_self_consistency_votes_on_the_answer_to_a_question(make_desk: Make, book: Book) -> None:
+    told = iter(["Q: a?\nA: x", "Q: a?\nA: y", "Q: A?\nA: X\nQ: b?\nA: z"])
+    settings = SelfConsistencySettings(edits=3, format="self-qa", with_passage=False)
+    desk = make_desk(scripted_model(lambda _: next(told)), 1000)
+    answerer = finish(SelfConsistency(settings).adapt(desk, [MATERIAL], None))
+    assert trained_on(answerer) == ["Ada: Q: a?\nA: x", "Ada: Q: A?\nA: X", "Ada: Q: b?\nA: z"]
+    assert [charge.discarded for charge in book.charges()] == ["", ALONE, "", ""]
+
+
 def test_self_consistency_fills_its_budget(tiny: Model, make_desk: Make) -> None:
     desk = make_desk(tiny, 4e8)
     settings = SelfConsistencySettings(rank=4, alpha=8.0)
@@ -244,6 +253,20 @@ def test_distillation_learns_what_was_answered_in_context(make_desk: Make) -> No
     settings = DistillationSettings(with_passage=False, answers=2)
     answerer = finish(Distillation(settings).adapt(make_desk(scripted_model(asking), 1000), [MATERIAL], None))
     assert trained_on(answerer) == ["Q: Where?\nA: in context", "Q: What pet?\nA: in context"] * 2
+
+
+def test_questions_of_ones_own_are_written_at_the_methods_temperature(make_desk: Make) -> None:
+    asked: list[tuple[bool, float, float]] = []
+
+    def answer(request: Generate) -> str:
+        asked.append((str(request.prompt).endswith("Ask:\n"), request.temperature, request.top_p))
+        return asking(request)
+
+    cool: dict[str, Any] = {"temperature": 0.4, "top_p": 0.5}
+    for method in (Distillation(DistillationSettings(**cool)), Rejection(RejectionSettings(**cool))):
+        desk = make_desk(scripted_model(answer, scores=lambda _: 0.0), 1000, type(method).__name__)
+        finish(method.adapt(desk, [MATERIAL], None))
+    assert [one[1:] for one in asked if one[0]] == [(0.4, 0.5)] * 4
 
 
 def test_distillation_without_questions_reads_the_passage(make_desk: Make) -> None:

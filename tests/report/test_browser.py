@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from netgain.analysis.judge import judge
+from netgain.analysis.verdict import Verdict
 from netgain.audit.audit import audit, read_claim
+from netgain.report import numbers
 from netgain.report.page import render
+from netgain.report.summary import matched, subjects
 from netgain.trials.trial_claim import claim_of
 
 from .test_page import hostile
@@ -73,19 +76,46 @@ def test_what_was_tested_is_seen_at_once_and_the_verdict_a_key_away(visit: Any, 
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     verdict = page.locator("#verdict .verdict")
-    assert "with no more compute" in verdict.inner_text()
+    assert "no conventional arm was measured beside the same frozen model" in verdict.inner_text()
     assert page.locator("#verdict").bounding_box()["y"] < 400
+
+
+@pytest.mark.parametrize("kind", ["audit", "trial"])
+def test_the_verdict_is_read_whole_on_the_first_screen(
+    browser: Any, tmp_path: Path, page_text: str, trial_text: str, kind: str
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(page_text if kind == "audit" else trial_text, encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(file.as_uri())
+    box = page.locator("#verdict .verdict").bounding_box()
+    page.close()
+    assert box["y"] + box["height"] <= 900
+
+
+def test_an_audit_without_a_matched_rival_says_why_instead_of_a_figure(visit: Any, page_text: str) -> None:
+    page = visit(page_text)
+    assert page.locator("#gap svg").count() == 0
+    told = page.locator("#gap .absent")
+    assert told.count() == 1
+    assert "no conventional arm was measured beside the same frozen model" in told.inner_text()
+    assert page.locator("#gap .details li").first.is_visible()
 
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_headline_figure_keeps_its_number_on_any_screen(
-    browser: Any, tmp_path: Path, page_text: str, width: int
+    browser: Any, tmp_path: Path, trial: Verdict, trial_text: str, width: int
 ) -> None:
     file = tmp_path / "page.html"
-    file.write_text(page_text, encoding="utf-8")
+    file.write_text(trial_text, encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_default_timeout(5_000)
     page.goto(file.as_uri())
-    box = page.locator("#gap svg text >> visible=true").filter(has_text="[−6.6, +1.9]").first.bounding_box()
+    row = matched(trial, subjects(trial)["plain"])
+    assert row
+    assert row.method_part
+    told = numbers.estimate(row.method_part)
+    box = page.locator("#gap svg text >> visible=true").filter(has_text=told).first.bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -200,18 +230,38 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_in_print_there_are_no_controls(visit: Any, page_text: str) -> None:
-    page = visit(page_text)
-    page.emulate_media(media="print")
-    assert page.locator(".chooser").is_hidden()
-    assert page.locator("#gap .figure.wide >> visible=true").count() == 1
+def test_in_print_there_are_no_controls(visit: Any, page_text: str, trial_text: str) -> None:
+    for text, figures in ((page_text, 0), (trial_text, 2)):  # a trial's gap is drawn in each of two domains
+        page = visit(text)
+        page.emulate_media(media="print")
+        assert page.locator(".chooser").is_hidden()
+        assert page.locator("#gap .figure.wide >> visible=true").count() == figures
 
 
 @pytest.fixture(scope="module")
-def trial_text(simulated: ModuleType) -> str:
+def trial(simulated: ModuleType) -> Verdict:
     domains = {"plain": 0.0, "narrative": -0.1}
-    design = simulated.Design(simulated.STANDARD, controls=2, domains=domains, problems=24)
-    return render(judge(claim_of(simulated.spec_of(design), simulated.rows_of(design), simulated.ROLES)))
+    design = simulated.Design(simulated.STANDARD, controls=2, domains=domains, problems=24, curve=(48, 96))
+    return judge(claim_of(simulated.spec_of(design), simulated.rows_of(design), simulated.ROLES))
+
+
+@pytest.fixture(scope="module")
+def trial_text(trial: Verdict) -> str:
+    return render(trial)
+
+
+def test_the_deployments_figure_names_every_number_that_was_run(visit: Any, trial_text: str) -> None:
+    page = visit(trial_text)
+    figure = page.locator("#deployments svg.figure >> visible=true").first
+    assert {"24", "48", "96"} <= set(figure.locator("text.tick").all_text_contents())
+    assert figure.locator("circle.dot").count() == 3
+
+
+def test_one_number_of_deployments_is_told_in_words_without_a_figure(visit: Any, simulated: ModuleType) -> None:
+    design = simulated.Design(simulated.STANDARD, problems=8)
+    page = visit(render(judge(claim_of(simulated.spec_of(design), simulated.rows_of(design), simulated.ROLES))))
+    assert page.locator("#deployments svg").count() == 0
+    assert "deployments" in page.locator("#deployments p.per-currency >> visible=true").first.inner_text()
 
 
 def test_a_trials_figures_are_seen_and_follow_the_currency(visit: Any, trial_text: str) -> None:

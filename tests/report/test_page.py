@@ -207,6 +207,21 @@ def test_rows_that_share_a_name_can_be_told_apart(trial: Verdict) -> None:
     assert len(rows) == len(set(rows))
     names = [name for name, _ in rewards(trial)]
     assert len(names) == len(set(names))
+    assert all("SEAL" in name for name in names)
+
+
+def test_an_audits_first_table_holds_the_arms_that_are_judged_and_names_the_other_settings(shipped: Claim) -> None:
+    text = render(audit(shipped))
+    first = text[text.index('id="accuracies"') : text.index('id="verdict"')]
+    assert "passage only" in first
+    assert "passage only (CPT)" not in first
+    assert "In the table of all arms below: continued pretraining" in first
+    assert "passage only (CPT)" in text[text.index('id="arms"') :]
+
+
+def test_no_sentence_is_told_twice_at_the_verdict(page: str, verdict: Verdict) -> None:
+    head = page[page.index('id="verdict"') : page.index('class="chooser"')].replace("&#39;", "'")
+    assert head.count(verdict.headline.sentence) == 1
 
 
 def test_no_row_says_of_our_own_run_that_it_was_not_published(trial: Verdict) -> None:

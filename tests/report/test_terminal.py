@@ -41,9 +41,11 @@ def drawn(what: RenderableType, width: int = 80) -> str:
 def test_an_audit_is_printed_in_the_pages_order_with_its_settings_apart() -> None:
     text = printed(audit(read_claim(None)))
     parts = ("SEAL", "compared", "single passage", "passage only", "continued pretraining", "few-shot", "verdict")
-    places = [text.index(part) for part in (*parts, "gap taken apart", "four questions", "findings (")]
+    places = [text.index(part) for part in (*parts, "four questions", "findings (")]
     assert places == sorted(places)
     assert "482" in text
+    assert "gap taken apart" not in text  # nothing was measured beside the same frozen model
+    assert text.count("no conventional arm was measured") == 1  # the verdict is told once
 
 
 def test_a_trial_is_printed_in_the_same_order(simulated: ModuleType) -> None:

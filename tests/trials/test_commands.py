@@ -110,7 +110,9 @@ def test_a_report_is_made_again_from_the_records(folder: Path) -> None:
 def test_a_plan_prints_what_it_takes(folder: Path) -> None:
     done = netgain("plan", "trial.yaml", "--device", "H100", cwd=folder)
     assert done.returncode == 0
-    assert "smallest that is found four times in five" in done.stdout
+    assert "figures and intervals, no verdict: 2 seeds cannot show the luck of training" in done.stdout
+    enough = netgain("plan", "trial.yaml", "--set", "seeds=3", "--set", "problems.test=12", cwd=folder).stdout
+    assert "smallest that is found four times in five" in enough
     assert '"estimated_total"' in netgain("plan", "trial.yaml", "--json", cwd=folder).stdout
 
 

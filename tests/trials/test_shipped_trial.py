@@ -129,7 +129,7 @@ def test_squad_runs_end_to_end_on_a_local_folder(tmp_path: Path) -> None:
     place = run(tmp_path, SQUAD_TRIAL.format(model=model, data=SQUAD), "run")
     rows = adaptations(place)
     assert {row.status for row in rows} == {"ok"}
-    assert len(rows) == 4 * 2 * 2
+    assert len(rows) == 4 * 2
     assert all(spent(row) <= (row.budget or 0) for row in rows)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.decomposition import points_at, worst_case
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.matching import Contest, comparable
+from netgain.analysis.matching import Contest, beside_another, comparable
 from netgain.analysis.rows import BreakEvenRow, DeploymentsPoint
 from netgain.analysis.verdict import AmortisationRow
 from netgain.records.claim import Arm
@@ -102,7 +102,9 @@ def ahead_from(points: list[DeploymentsPoint]) -> tuple[int | None, str]:
     clear = points[first:]
     if not clear:
         last = points[-1]
-        return None, _obstacle(last) or f"at {last.deployments:,}, the largest number, it is not ahead of every rival"
+        if last.worst_case is None or last.worst_case.ahead:  # something but the rivals' accuracy is in the way
+            return None, _obstacle(last)
+        return None, f"at {last.deployments:,}, the largest number, it is not ahead of every rival"
     if len(clear) == 1:
         return None, f"it is ahead at {clear[0].deployments:,} alone, the largest number that was run"
     if first and (why := _obstacle(points[first - 1])):
@@ -172,7 +174,8 @@ def _against(
     after = break_even(bill or 0.0, adapt or 0.0, price or 0.0) if known else None
     never = price is not None and adapt is not None and price <= adapt and (incomplete or bool(bill))
     if rival is None:
-        note = "no conventional arm of known cost was as accurate, so there is nothing to hold the bill against"
+        which = " measured beside the same frozen model" if beside_another(evidence, arm) else ""
+        note = f"no conventional arm of known cost{which} was as accurate, so there is nothing to hold the bill against"
     elif never:
         note = "it is as accurate and costs no more for each problem"
     elif after is None:

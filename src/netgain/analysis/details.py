@@ -213,8 +213,10 @@ def _runs(verdict: Verdict, arm: ArmRow | None) -> Iterator[Detail]:
         luck = "its outer loop" if arm.learns else "a run"
         yield "run once", f"{arm.label} was run once ({listed} %): no interval covers the luck of {luck}."
         return
-    luck = f"; a run's own luck is estimated at {100 * row.deviation:.1f} points (standard deviation)"
-    yield "runs", f"Over {len(row.by_seed)} seeds {arm.label} scored {listed} %{luck if row.deviation else ''}."
+    luck = ""
+    if row.deviation:
+        luck = f"; a run's own luck is estimated at {100 * row.deviation:.1f} points (standard deviation)"
+    yield "runs", f"Over {len(row.by_seed)} seeds {arm.label} scored {listed} %{luck}."
 
 
 def _reward(verdict: Verdict, arm: ArmRow | None) -> Iterator[Detail]:
@@ -273,9 +275,11 @@ def _retained(verdict: Verdict) -> Iterator[Detail]:
     if verdict.terms or kept is None or kept.untouched is None or kept.after_all is None:
         return
     edits = len(kept.matrix) - 1
-    change = f"; in the {kept.runs} runs published singly it changes by {interval(kept.change_in_runs)} points"
+    change = ""
+    if kept.change_in_runs:
+        change = f"; in the {kept.runs} runs published singly it changes by {interval(kept.change_in_runs)} points"
     told = f"After {edits} edits in a row, accuracy on the first {edits - 1} passages is {kept.after_all:.1%} "
-    yield "retention", f"{told}({kept.untouched:.1%} untouched){change if kept.change_in_runs else ''}."
+    yield "retention", f"{told}({kept.untouched:.1%} untouched){change}."
 
 
 # -- the judge

@@ -8,9 +8,10 @@ all. Those of published claims are the audit's.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import best_of, closed_book
-from netgain.analysis.rows import FEWEST_SEEDS, DomainRow
+from netgain.analysis.rows import DomainRow
 from netgain.analysis.sentences import interval
 from netgain.analysis.verdict import ArmRow, Comparison
 from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
@@ -90,17 +91,17 @@ def _tuned_less(evidence: Evidence) -> Iterator[Finding]:
     if fewer:
         yield finding(
             "tuned-less",
-            "medium",
+            "note",
             f"{len(fewer)} arm{'' if len(fewer) == 1 else 's'} had fewer tuning trials than others",
             fewer,
         )
 
 
 def _single_seeds(evidence: Evidence) -> Iterator[Finding]:
-    few = [f"{name}: {len(trial.runs)}" for name, trial in _trained(evidence) if len(trial.runs) < FEWEST_SEEDS]
+    few = [f"{name}: {len(trial.runs)}" for name, trial in _trained(evidence) if len(trial.runs) < FEWEST_RUNS]
     if few:
         whose = "arm was run under fewer" if len(few) == 1 else "arms were run under fewer"
-        message = f"{len(few)} {whose} than {FEWEST_SEEDS} seeds: their figures stand, no verdict is given on them"
+        message = f"{len(few)} {whose} than {FEWEST_RUNS} seeds: their figures stand, no verdict is given on them"
         yield finding("single-seed", "medium", message, few)
 
 
@@ -124,7 +125,7 @@ def _small_differences_unseen(compared: list[Comparison], labels: dict[str, str]
     row = next((row for row in compared if row.primary), None)
     if row is None or row.low is None or row.high is None or not row.low <= 0 <= row.high:
         return
-    if (row.n_seeds or 0) < FEWEST_SEEDS:
+    if (row.n_seeds or 0) < FEWEST_RUNS:
         return  # how much luck there is in a run is not known
     if row.smallest_detectable is not None and row.smallest_detectable > (row.equivalence_margin or 0.0):
         message = (
@@ -165,4 +166,4 @@ def _domain_shows_nothing(evidence: Evidence, setting: str) -> Iterator[Finding]
 
 def _enough(evidence: Evidence, *names: str | None) -> bool:
     """Whether these arms were run often enough for a verdict on them."""
-    return all(name is None or len(evidence.trial(name).runs) >= FEWEST_SEEDS for name in names)
+    return all(name is None or len(evidence.trial(name).runs) >= FEWEST_RUNS for name in names)

@@ -8,7 +8,7 @@ from netgain.analysis.deployments import amortisations, break_even_rows
 from netgain.analysis.details import details
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
-from netgain.analysis.rows import FEWEST_SEEDS, DomainRow
+from netgain.analysis.rows import DomainRow
 from netgain.analysis.verdict import (
     Comparison,
     DecompositionRow,
@@ -109,7 +109,7 @@ def _domain(
     mine = [found for found in compared if found.exam == terms.exam]
     kind = sentences.judgement(row, fixed=terms.against != BEST_CONVENTIONAL)
     runs, trained = sentences.runs_of(row), {contest.arm, row.rival if row else None} & training
-    if trained and kind != "cannot tell" and (runs or 0) < FEWEST_SEEDS:
+    if trained and kind != "cannot tell" and (runs or 0) < crossed.FEWEST_RUNS:
         kind = "too few runs"
     return DomainRow(
         setting=contest.setting,

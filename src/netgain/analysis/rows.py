@@ -11,7 +11,6 @@ from netgain.analysis.intervals import Interval
 from netgain.records.provenance import StrictModel
 
 EQUIVALENCE_MARGIN = 0.05  # arms that differ by less are called equal
-FEWEST_SEEDS = 3  # below which the luck of training cannot be told from a difference: figures, and no verdict
 HeadlineKind = Literal[
     "method", "nothing left", "no difference", "no gain", "rival ahead", "unmatched", "too few runs", "cannot tell"
 ]

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import (
     EQUIVALENCE_MARGIN,
-    FEWEST_SEEDS,
     BreakEvenRow,
     DomainRow,
     HeadlineKind,
@@ -108,7 +108,7 @@ def sentence(
         return f"There is nothing to judge: {label} was not examined, or what it cost is unknown. Cannot tell."
     gains = f"gains {interval(row.gap)} points over the frozen model" if row.gap else ""
     if row.method_part is None or row.rival is None or kind == "cannot tell":
-        return f"{label} {gains or 'was examined'}, but {_why_unknown(row)}: cannot tell."
+        return f"{label} {gains or 'was examined'}, but {why_unknown(row)}: cannot tell."
     if kind == "too few runs":
         return f"{too_few(row)} {figures(row, labels)}."
     rival = labels[row.rival]
@@ -126,7 +126,7 @@ def sentence(
 def too_few(row: DecompositionRow) -> str:
     """That so few runs allow no verdict, and how many more would."""
     runs = runs_of(row) or 0
-    more = FEWEST_SEEDS - runs
+    more = FEWEST_RUNS - runs
     return f"{_times(runs, 'run')}: figures, no verdict; run {_times(more, 'more seed').lower()}."
 
 
@@ -217,7 +217,8 @@ def _at(row: DecompositionRow) -> str:
     return f"with {'at most ' if row.budget_incomplete else ''}{relative:.0%} of the {UNITS[Currency(row.currency)]}"
 
 
-def _why_unknown(row: DecompositionRow) -> str:
+def why_unknown(row: DecompositionRow) -> str:
+    """Why an arm's gap cannot be taken apart."""
     if row.budget_per_problem is None:
         return "what it cost is not stated in what was read, so no arm can be matched with it"
     if row.method_part is None and row.other_frozen:
@@ -278,11 +279,11 @@ def luck_left_out(verdict: Verdict, row: DecompositionRow | None) -> str:
     """What a published claim's figures leave out where its arms were trained once, as a sentence of its own."""
     arms = [arm for arm in verdict.arms if row and arm.name in (row.arm, row.rival) and arm.role not in UNTRAINED]
     seeds = {arm.seeds for arm in arms}
-    if not row or not row.gap or not arms or all(n is not None and n >= FEWEST_SEEDS for n in seeds):
+    if not row or not row.gap or not arms or all(n is not None and n >= FEWEST_RUNS for n in seeds):
         return ""
     if None in seeds:
         return " How often the arms were trained is not stated: the luck of training may be in none of these intervals."
-    often = "once" if seeds == {1} else f"fewer than {FEWEST_SEEDS} times"
+    often = "once" if seeds == {1} else f"fewer than {FEWEST_RUNS} times"
     return f" The arms were trained {often}: the luck of training is in none of these intervals."
 
 

@@ -346,6 +346,8 @@ def primary_row(rows: Sequence[DecompositionRow], arm: str | None) -> Decomposit
     mine = [row for row in rows if row.arm == arm and row.basis == "with outer loop"]
     uncharged = {row.currency: row.budget_per_problem for row in rows if row.arm == arm and row.basis == "adapt only"}
     order = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED)
-    known = [row for currency in order for row in mine if row.currency == currency and row.method_part]
+    ranked = [row for currency in order for row in mine if row.currency == currency]
+    known = [row for row in ranked if row.method_part]
+    priced = [row for row in ranked if row.budget_per_problem is not None]
     charged = [r for r in known if not (r.budget_incomplete and r.budget_per_problem == uncharged.get(r.currency))]
-    return next(iter([*charged, *known, *mine]), None)
+    return next(iter([*charged, *known, *priced, *mine]), None)

@@ -11,7 +11,7 @@ from typing import ClassVar, final
 
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Inner, fit
+from netgain.methods.fitting import Count, Inner, Temperature, TopP, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import Pair, affordable, own_questions, passages
 from netgain.model.program import Steps, ask
@@ -22,12 +22,17 @@ from netgain.records.cost import Purpose
 
 @final
 class DistillationSettings(Inner):
-    """``questions`` texts of questions are written about each passage in the format ``asking``; ``answers`` to each."""
+    """``questions`` texts of questions are written about each passage in the format ``asking``; ``answers`` to each.
+
+    ``temperature`` and ``top_p`` are those of the questions, and of all answers to one but the first, which is greedy.
+    """
 
     asking: str = "self-qa"
     questions: Count = 2
     answers: Count = 1
     with_passage: bool = True
+    temperature: Temperature = 1.0
+    top_p: TopP = 0.95
 
 
 @final
@@ -41,7 +46,14 @@ class Distillation(Method):
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """The answers written along with the questions are dropped: only those given in context are trained on."""
         settings = self.settings
-        pairs = yield from own_questions(desk.at("questions"), materials, settings.asking, settings.questions)
+        pairs = yield from own_questions(
+            desk.at("questions"),
+            materials,
+            settings.asking,
+            settings.questions,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+        )
         answered = yield from self._answered(desk.at("answers"), pairs)
         texts = [pair.training_text(desk) for pair in answered]
         texts += passages(desk, materials) if settings.with_passage or not texts else []
@@ -56,7 +68,8 @@ class Distillation(Method):
                 prompt=desk.prompts.ask(pair.question, [pair.material]),
                 max_new_tokens=desk.prompts.max_new_tokens,
                 stop=desk.prompts.stop,
-                temperature=1.0 if number else 0.0,
+                temperature=self.settings.temperature if number else 0.0,
+                top_p=self.settings.top_p,
                 seed=desk.draw(f"answer {number}") if number else 0,
             )
             for number, pair in asked

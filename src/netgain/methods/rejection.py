@@ -7,15 +7,17 @@ log-likelihood of an answer, closed book). The best is trained on with all that 
 trainings and their scores are paid from the same budget; those that lose are marked as discarded. Where the model wrote
 no question, the first candidate is taken and nothing is tried.
 
-Of training sequences (:class:`SelfConsistency`), by agreement: what several texts of one passage say in the same words
-is kept (after Wang et al. 2022, arXiv 2203.11171, who vote on answers). Counting takes no compute, so all of the budget
-goes to writing and training; ranking by the model's own likelihood would take a pass over the passage for every line.
+Of training sequences (:class:`SelfConsistency`), by agreement among the texts of one passage: a question keeps the
+answer that most of them give it (as votes do in Wang et al. 2022, arXiv 2203.11171), any other sequence has to be said
+by several. Counting takes no compute, so all of the budget goes to writing and training; ranking by the model's own
+likelihood would take a pass over the passage for every line.
 """
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
@@ -26,7 +28,7 @@ from netgain.methods.fitting import Count, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
 from netgain.methods.synthetic import PRESETS, SyntheticSettings
-from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, passages, propose, texts_of, write
+from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, parsed, passages, propose, texts_of, write
 from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
@@ -59,7 +61,14 @@ class Rejection(Method):
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Ask, write, try, and train on the best."""
         settings = self.settings
-        pairs = yield from own_questions(desk.at("questions"), materials, settings.asking, settings.questions)
+        pairs = yield from own_questions(
+            desk.at("questions"),
+            materials,
+            settings.asking,
+            settings.questions,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+        )
         trained, held_out = pairs[::2], pairs[1::2]
         written = yield from write(
             desk.at("candidates"),
@@ -118,9 +127,10 @@ def _charges(candidates: Sequence[Sequence[SelfEdit]]) -> list[int]:
 
 @final
 class SelfConsistencySettings(SyntheticSettings):
-    """A sequence is trained on where at least ``agree`` of its passage's ``edits`` texts have it.
+    """A question is trained on with the answer that most of its passage's ``edits`` texts give it.
 
-    They are compared by their words alone, whatever their case and punctuation.
+    Any other sequence is where at least ``agree`` of them have it. They are compared by their words alone, whatever
+    their case and punctuation.
     """
 
     edits: Count = 8
@@ -150,28 +160,37 @@ class SelfConsistency(Method):
         kept = [
             edit
             for material in materials
-            for edit in agreeing([e for e in edits if e.ask.material == material], settings.agree)
+            for edit in agreeing(desk, [e for e in edits if e.ask.material == material], settings.agree)
         ]
         used = {row for edit in kept for row in edit.charges}
         discard(desk, [row for edit in edits for row in edit.charges if row not in used], ALONE)
         return (yield from fit(desk, texts_of(desk, materials, kept, settings.with_passage), settings))
 
 
-def agreeing(edits: Sequence[SelfEdit], least: int) -> list[SelfEdit]:
-    """One passage's edits with only those sequences that ``least`` of them have; those left with none are left out.
+def agreeing(desk: Desk, edits: Sequence[SelfEdit], least: int) -> list[SelfEdit]:
+    """One passage's edits with only those sequences on which they agree; those left with none are left out.
 
-    Where no sequence is had by so many, those that the most edits have are taken: of a single edit, all.
+    A question is kept with the answer that most edits give it, the first among equals; any other sequence where
+    ``least`` edits have it, or, where none is had by so many, where the most edits do: of a single edit, all.
     """
-    said = [[_words(text) for text in edit.texts] for edit in edits]
-    counts = Counter(text for texts in said for text in set(texts))
-    least = min(least, max(counts.values(), default=0))
-    kept = [
-        replace(
-            edit, texts=tuple(text for text, words in zip(edit.texts, texts, strict=True) if counts[words] >= least)
-        )
-        for edit, texts in zip(edits, said, strict=True)
-    ]
+    said = [[_said(desk, edit, text) for text in edit.texts] for edit in edits]
+    counts = Counter(one for own in said for one in dict.fromkeys(own))  # in the order in which they were first said
+    least = min(least, max((count for (question, _), count in counts.items() if not question), default=0))
+    elected: dict[str, str] = {}
+    for (question, answer), _ in counts.most_common():
+        elected.setdefault(question, answer)
+    kept = []
+    for edit, own in zip(edits, said, strict=True):
+        agreed = [elected[one[0]] == one[1] if one[0] else counts[one] >= least for one in own]
+        kept.append(replace(edit, texts=tuple(compress(edit.texts, agreed))))
     return [edit for edit in kept if edit.texts]
+
+
+def _said(desk: Desk, edit: SelfEdit, text: str) -> tuple[str, str]:
+    """A sequence in words: a question and its answer, or nothing and the sequence."""
+    title = desk.prompts.titled.partition("{text}")[0].format(title=edit.ask.material.title)
+    pairs = parsed(edit.ask.material, text.removeprefix(title))
+    return (_words(pairs[0].question), _words(pairs[0].answer)) if len(pairs) == 1 else ("", _words(text))
 
 
 def _words(text: str) -> str:

@@ -1,13 +1,13 @@
 """Synthetic: the model's own self-edits, unselected. SEAL's inner loop without its outer loop (round 0)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Self, final
+from typing import Any, ClassVar, Self, final
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from netgain.domains.problem import EditFormat, Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Inner, fit
+from netgain.methods.fitting import Count, Inner, Temperature, TopP, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import find_format, propose, texts_of
 from netgain.model.program import Steps
@@ -32,8 +32,8 @@ class SyntheticSettings(Inner):
     mix: tuple[str, ...] = ()
     edits: Count = 1
     with_passage: bool = True
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    temperature: Temperature = 1.0
+    top_p: TopP = 0.95
 
     @model_validator(mode="after")
     def _mixes_what_is_mixed(self) -> Self:

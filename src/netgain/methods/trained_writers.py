@@ -16,7 +16,7 @@ from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.edit_rewards import Context
-from netgain.methods.fitting import Count, Outer, merged
+from netgain.methods.fitting import Count, Outer, Temperature, merged
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import fit_policy, policy_cost
 from netgain.methods.seal import LoopSettings, outer_loop
@@ -101,7 +101,7 @@ class SharpenedSettings(SyntheticSettings, Outer):
     ``contexts`` None takes up as many as the investment pays for. ``temperature`` is that of adaptation.
     """
 
-    sharpen_temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
+    sharpen_temperature: Temperature = 0.3
     rounds: Count = 1
     contexts: Count | None = None
     candidates: Annotated[int, Field(ge=1, le=1000)] = 1

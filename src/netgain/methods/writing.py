@@ -181,13 +181,21 @@ def parsed(material: Material, text: str) -> list[Pair]:
 
 
 def own_questions(
-    desk: Desk, materials: Sequence[Material], name: str, count: int, *, share: float = 0.25
+    desk: Desk,
+    materials: Sequence[Material],
+    name: str,
+    count: int,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 0.95,
+    share: float = 0.25,
 ) -> Steps[list[Pair]]:
     """Questions with answers that the model asks itself, from ``count`` texts about each material; none twice.
 
     ``name`` is the domain's format for such texts, ``share`` the part of what is left that may be spent on them.
     """
-    edits = yield from propose(desk, materials, find_format(desk, name), count, share=share)
+    form = find_format(desk, name)
+    edits = yield from propose(desk, materials, form, count, temperature=temperature, top_p=top_p, share=share)
     texts = [(edit.ask.material, begun(edit.raw, edit.ask.format)) for edit in edits]
     pairs = [pair for material, text in texts for pair in parsed(material, text)]
     return list({(pair.material.id, pair.question): pair for pair in pairs}.values())

@@ -21,6 +21,7 @@ class MeterCallback(TrainerCallback):
 
     Evaluation outside of ``train`` is not seen; put :func:`netgain.meter` around it. With ``stop_when_not_finite`` the
     Trainer is told to stop after a step whose loss or gradient was not finite; the failure is recorded either way.
+    Under several ranks each needs a book of its own and ``this_rank_only``, as in :func:`netgain.meter`.
     """
 
     def __init__(
@@ -31,11 +32,12 @@ class MeterCallback(TrainerCallback):
         stop_when_not_finite: bool = False,
         check: bool = True,
         optimizer_flops: Prices | None = None,
+        this_rank_only: bool = False,
     ) -> None:
         if not isinstance(account, Account):
             raise TypeError(f"account = {account!r}: nothing computes without an Account")
         self._account, self._shape, self._stop, self._check = account, shape, stop_when_not_finite, check
-        self._optimizer_flops = optimizer_flops
+        self._events: dict[str, Any] = {"optimizer_flops": optimizer_flops, "this_rank_only": this_rank_only}
         self._meter: Meter | None = None
 
     def on_train_begin(
@@ -45,7 +47,7 @@ class MeterCallback(TrainerCallback):
         model: nn.Module = named["model"]
         self._take_off(None)
         settings: dict[str, Any] = {"shape": self._shape, "check": self._check}
-        self._meter = Meter(model, self._account, **settings, optimizer_flops=self._optimizer_flops).__enter__()
+        self._meter = Meter(model, self._account, **settings, **self._events).__enter__()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **named: Any) -> None:
         """Book the step."""

@@ -38,11 +38,20 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from netgain.engine.jobs import Work
 from netgain.errors import InputError, OverrunError
 from netgain.metering.account import Account, Reservation
-from netgain.metering.estimate import generate as decoding
 from netgain.metering.shape import ModelShape
+from netgain.model.boundaries import Boundaries, refuse_copy, require_eager
 from netgain.model.calls import OPEN, UNSEEN, Call, CallPrices, Setup, causal_lm, describe, outermost, survey
-from netgain.model.optimizers import Prices, Updates, elementwise, has_closure, is_skipped, step_flops
-from netgain.model.passes import WRAPPED, generated, given_to, past_of, real_positions, require_known_inputs
+from netgain.model.optimizers import Prices, Updates, elementwise, has_closure, is_skipped, step_flops, update_quote
+from netgain.model.passes import (
+    WRAPPED,
+    generated,
+    generation_bound,
+    given_to,
+    past_of,
+    real_positions,
+    require_known_inputs,
+    virtual_tokens,
+)
 from netgain.model.selfcheck import check_meter
 from netgain.records.cost import Cost
 
@@ -75,6 +84,8 @@ class _Generation:
 class Meter:
     """Charges what happens to one model for as long as its ``with`` block lasts. See :func:`meter`."""
 
+    __reduce__ = refuse_copy
+
     def __init__(
         self,
         model: nn.Module,
@@ -83,12 +94,14 @@ class Meter:
         shape: ModelShape | None = None,
         check: bool = True,
         optimizer_flops: Prices | None = None,
+        this_rank_only: bool = False,
     ) -> None:
         if not isinstance(account, Account):
             raise TypeError(
                 f"account = {account!r}: a meter needs an Account; nothing is measured that nobody pays for"
             )
         self._outer, self._account = model, account
+        self._boundaries = Boundaries(model, this_rank_only=this_rank_only)
         self._model: Any = causal_lm(model)
         self._top = outermost(model)
         self.shape = shape or ModelShape.from_config(self._model.config.to_dict())
@@ -107,6 +120,7 @@ class Meter:
 
     def __enter__(self) -> Self:
         decoder, head = self._model.base_model, self._model.get_output_embeddings()
+        self._handles += self._boundaries.open(self._account.book, self._outer, self._model, decoder, head)
         for top in dict.fromkeys((self._outer, self._model)):
             self._handles.append(top.register_forward_pre_hook(self._on_top, with_kwargs=True))
             self._handles.append(top.register_forward_hook(self._on_top_end, always_call=True))
@@ -126,6 +140,7 @@ class Meter:
         try:
             self._fail_products()
             self.flush(error)
+            self._boundaries.explain(error)
         finally:
             self.remove()
 
@@ -149,7 +164,8 @@ class Meter:
         self._depth -= 1
         call = self._pending
         if call is not None and isinstance(output, Mapping):
-            call.loss = _detached(output.get("loss"))
+            loss = output.get("loss")
+            call.loss = loss.detach() if isinstance(loss, Tensor) else None
         if self._depth == 0:
             self._asked = {}
             if call is not None and not torch.is_grad_enabled() and call.forwarded:
@@ -179,7 +195,7 @@ class Meter:
         quote = self._prices.quote(call)
         if graded:
             self._updates.passes += 1
-            quote += _update_quote(self._updates.flops_bound())
+            quote += update_quote(self._updates.flops_bound())
         call.reservation = self._account.reserve("train" if graded else "forward", quote)
         self._pending = call
 
@@ -221,7 +237,7 @@ class Meter:
         """Notice the backward pass through this output, once for each pass."""
         if output.requires_grad and not call.watched:
             call.watched = True
-            output.register_hook(lambda gradient: self._on_gradient(call, gradient))
+            output.register_hook(lambda gradient: self._on_gradient(call, gradient))  # type: ignore[no-untyped-call]
 
     def _on_head(self, _: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
         positions = output.numel() // output.shape[-1]
@@ -236,7 +252,7 @@ class Meter:
         self._updates.backward_begins()
         if call.ended or call.backwards:
             self.flush()
-            quote = self._prices.backward(call) + _update_quote(self._updates.flops_bound())
+            quote = self._prices.backward(call) + update_quote(self._updates.flops_bound())
             reservation = self._account.reserve("backward", quote)
             call = replace(call, late=True, started=time.perf_counter(), **FRESH)
             call.reservation = reservation
@@ -250,6 +266,7 @@ class Meter:
         own = self._updates.weights_of(optimizer)
         if not own:
             return
+        require_eager()
         self._updates.begin(optimizer)
         step_flops(optimizer, own, self._optimizer_flops)  # refuses what has no price, before it runs
         if has_closure(arguments, named):  # its passes, and with them the gradients, are yet to come
@@ -287,7 +304,7 @@ class Meter:
             self.flush()
         if self._pending is None:
             setup = self._current_setup()
-            reservation = self._account.reserve("update", _update_quote(elementwise(stepped)))
+            reservation = self._account.reserve("update", update_quote(elementwise(stepped)))
             self._pending = Call(setup, 0, 0, 0, 0.0, time.perf_counter(), forwarded=True)
             self._pending.reservation = reservation
         return self._pending
@@ -314,7 +331,8 @@ class Meter:
             if self._generation is not None:  # generate calls itself for some strategies
                 return generate(*arguments, **named)
             self.flush()
-            setup, (quote, lengths) = self._current_setup(), self._generation_bound(arguments, named)
+            setup, virtual = self._current_setup(), virtual_tokens(self._top)
+            quote, lengths = generation_bound(arguments, named, self._model, virtual)
             rows, passes = quote.head_positions, quote.head_positions
             cost = self._prices.forward(setup, quote, rows=rows, passes=passes)
             running = _Generation(self._account.reserve("generate", cost), setup, time.perf_counter())
@@ -336,21 +354,6 @@ class Meter:
     def _run_cost(self, running: _Generation, work: Work) -> Cost:
         return self._prices.forward(running.setup, work, rows=running.rows, passes=running.passes)
 
-    def _generation_bound(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Work, tuple[int, float]]:
-        """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens)."""
-        given = arguments[0] if arguments else named.get("input_ids", named.get("inputs", named.get("inputs_embeds")))
-        rows, columns = (1, 1) if given is None else (int(given.shape[0]), int(given.shape[1]))
-        settings = named.get("generation_config") or self._model.generation_config
-        many = [named.get(key) or getattr(settings, key, None) or 1 for key in ("num_return_sequences", "num_beams")]
-        rows *= max(many)
-        most = named.get("max_new_tokens") or settings.max_new_tokens
-        if most is None:
-            longest = named.get("max_length") or settings.max_length or self._model.config.max_position_embeddings
-            most = max(1, longest - columns)
-        work = decoding([columns] * rows, [most] * rows)
-        real = float(real_positions(named.get("attention_mask"), rows // max(many), columns)) * max(many)
-        return replace(work, head_positions=float(rows * (columns + most))), (columns, real)
-
     # -- prices
 
     def _current_setup(self) -> Setup:
@@ -368,7 +371,7 @@ class Meter:
         self._checked.add(lora)
         checked: dict[str, Any] = {"skipped": "check=False"}
         if self._check:
-            unchecked = partial(Meter, check=False)
+            unchecked = partial(Meter, check=False, this_rank_only=self._boundaries.this_rank_only)
             checked = check_meter(self._model, self.shape, unchecked, lora=lora).statement()
         self._account.book.note(CHECKED, checked)
 
@@ -416,6 +419,7 @@ def meter(
     shape: ModelShape | None = None,
     check: bool = True,
     optimizer_flops: Prices | None = None,
+    this_rank_only: bool = False,
 ) -> Meter:
     """A meter on ``model`` (a Hugging Face causal LM, or PEFT's wrapper of one), to be used in a ``with`` block.
 
@@ -423,17 +427,11 @@ def meter(
     is complete: after PEFT or TRL have wrapped it. ``shape`` prices an architecture without price formulas. Before the
     first charge a toy of the same architecture holds the prices against torch's profiler; ``check`` False leaves that
     out, and the journal says so. ``optimizer_flops`` gives a price, in FLOPs of a step for each weight, to classes of
-    optimizers that have none here.
+    optimizers that have none here. Compiled models are refused, and so is one rank of several unless ``this_rank_only``
+    is given: then every rank needs a book and a meter of its own, and the book says which rank it holds.
 
     Raises TypeError without an account, InputError for a model that cannot be priced, and, inside the block, for work
     that cannot; BudgetExceeded in place of the call that the budget does not allow.
     """
-    return Meter(model, account, shape=shape, check=check, optimizer_flops=optimizer_flops)
-
-
-def _update_quote(flops: float) -> Cost:
-    return replace(Cost.zero(), **OPEN, updates=1.0, flops=flops)
-
-
-def _detached(loss: Any) -> Tensor | None:
-    return loss.detach() if isinstance(loss, Tensor) else None
+    settings: dict[str, Any] = {"shape": shape, "check": check, "optimizer_flops": optimizer_flops}
+    return Meter(model, account, **settings, this_rank_only=this_rank_only)

@@ -7,6 +7,7 @@ when a weight is stepped a second time, or when a new backward pass begins after
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,8 @@ from torch.optim import Optimizer
 
 from netgain.errors import InputError
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT
+from netgain.model.calls import OPEN
+from netgain.records.cost import Cost
 
 # The functions behind ``step`` that are known to work element by element. Any other one may hold matrix products or
 # whole loops (SOAP, LBFGS), which a price for each weight would leave out: it is refused until its user names a price.
@@ -32,6 +35,11 @@ Prices = Mapping[type[Optimizer], float]  # FLOPs of a step for each weight
 def elementwise(weights: list[nn.Parameter]) -> float:
     """12 operations for each of these weights."""
     return float(OPTIMIZER_FLOPS_PER_WEIGHT * sum(weight.numel() for weight in weights))
+
+
+def update_quote(flops: float) -> Cost:
+    """One update of this many FLOPs, before it runs."""
+    return replace(Cost.zero(), **OPEN, updates=1.0, flops=flops)
 
 
 def step_flops(optimizer: Optimizer, weights: list[nn.Parameter], prices: Prices) -> float:

@@ -56,10 +56,10 @@ _REDUCED = """
 """
 ELEMENTWISE = frozenset(name for names in (_CREATED, _MOVED, _REDUCED) for name in names.split())
 # Kinds of adapters (the folder of peft.tuners that they lie in) that were held against the profiler.
-_TUNERS = ("lora", "adalora", "ia3", "vera", "ln_tuning", "loha", "lokr", "trainable_tokens")
+_TUNERS = ("lora", "adalora", "ia3", "vera", "ln_tuning", "trainable_tokens")
 ADAPTERS = frozenset((*_TUNERS, "prompt_tuning", "prefix_tuning", "p_tuning"))
 VARIANTS = frozenset(("DoraLinearVariant", "DoraEmbeddingVariant"))
-PARTS_OF_PEFT = frozenset(("_buffer_dict", "tuners_utils", "lycoris_utils"))
+PARTS_OF_PEFT = frozenset(("_buffer_dict", "tuners_utils"))
 
 
 @final
@@ -208,11 +208,11 @@ class _Probe:
 
 
 @final
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts products by torch's own formulas; refuses what is neither a product, nor a view, nor element-wise."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.name, self.flops = name, 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

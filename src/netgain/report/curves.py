@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import final
 
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from netgain.report import numbers, svg
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 230, 28, 52
 LOW, EDGE = 330, 84  # height and left edge of the curves over problems
 MOST = 1e5
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @final
@@ -157,20 +159,27 @@ def _at(x: svg.Axis, y: svg.Axis, problems: int, cost: float, name: str) -> Mark
 def lead(row: BreakEvenRow, labels: dict[str, str], stated: int | None) -> Markup | None:
     """The arm minus the strongest conventional arm at each number of deployments that was run, with its interval.
 
-    Nothing is drawn between the numbers: at each what learns had invested anew. None for fewer than two.
+    Nothing is drawn between the numbers: at each what learns had invested anew. None for fewer than two. Where the
+    strongest arm is not the same everywhere, letters at the dots stand for the names at the right edge.
     """
     known = [(point, point.worst_case) for point in row.points if point.worst_case]
     if len(known) < 2:
         return None
     ends = [value for _, worst in known for value in (worst.difference.low, worst.difference.high)] + [0.0]
     numbers_run = [point.deployments for point in row.points]
-    x = svg.Axis(min(numbers_run) / 1.5, max(numbers_run) * 1.5, EDGE, WIDTH - 120, log=True)
-    y = svg.Axis(min(ends) - 0.02, max(ends) + 0.02, LOW - BOTTOM, TOP)
+    x = svg.Axis(min(numbers_run) / 1.5, max(numbers_run) * 1.5, EDGE, WIDTH - RIGHT, log=True)
+    room = 0.06 * (max(ends) - min(ends)) + 0.005
+    y = svg.Axis(min(ends) - room, max(ends) + room, LOW - BOTTOM, TOP)
     arm = labels[row.arm]
-    upright = f"{svg.short(arm, 40)} minus the strongest rival, percentage points"
-    parts = [svg.plane(x, y, "problems that share the investment (deployments)", upright, points)]
+    rivals = {name: LETTERS[i % 26] for i, name in enumerate(dict.fromkeys(worst.rival for _, worst in known))}
+    only = f"{svg.short(labels[known[0][1].rival], 40)}, the strongest rival" if len(rivals) == 1 else ""
+    upright = f"{svg.short(arm, 40)} minus {only or 'the strongest rival'}, percentage points"
+    parts = [svg.plane(x, y, "problems that share the investment (deployments)", upright, points, numbers_run)]
     parts.append(svg.line(x.start, y(0.0), x.end, y(0.0), "grid zero"))
-    parts += [_run_at(x, y, point, worst, arm, labels) for point, worst in known]
+    parts += [_run_at(x, y, point, worst, arm, labels, "" if only else rivals[worst.rival]) for point, worst in known]
+    if not only:
+        named = [line for name, letter in rivals.items() for line in wrap(f"{letter}: over {labels[name]}", 30)]
+        parts += [svg.text(x.end + 10, TOP + 12 + 17 * i, line, "label") for i, line in enumerate(named)]
     parts += [_uncompared(x, point) for point in row.points if point.worst_case is None]
     flags = ((row.ahead_from, "ahead from"), (stated, "the verdict's:"))
     parts += [_flag(x, n, name, turn) for turn, (n, name) in enumerate(flags) if n and x.low <= n <= x.high]
@@ -179,9 +188,18 @@ def lead(row: BreakEvenRow, labels: dict[str, str], stated: int | None) -> Marku
 
 
 def _run_at(
-    x: svg.Axis, y: svg.Axis, point: DeploymentsPoint, worst: WorstCase, arm: str, labels: dict[str, str]
+    x: svg.Axis,
+    y: svg.Axis,
+    point: DeploymentsPoint,
+    worst: WorstCase,
+    arm: str,
+    labels: dict[str, str],
+    letter: str,
 ) -> Markup:
     at, part, rival = x(point.deployments), worst.difference, labels[worst.rival]
+    height = y(part.value) - 7
+    if abs(height - 4 - y(0.0)) < 10:  # the zero line would run through it
+        height = max(y(part.value), y(0.0)) + 17
     bound = point.stand_ins or point.missing or worst.left_out
     tip = f"{point.deployments:,} deployments: {arm} minus {rival} {numbers.estimate(part)} points"
     tip += "; not every rival was run for this number at the same total" if bound else ""
@@ -189,7 +207,7 @@ def _run_at(
         tip,
         svg.line(at, y(part.low), at, y(part.high), "whisker"),
         svg.el("circle", cx=at, cy=y(part.value), r=5, class_=f"dot{'' if bound or not worst.ahead else ' clear'}"),
-        svg.text(at + 9, y(part.value) - 7, svg.short(f"over {rival}", 26), "label"),
+        svg.text(at + 9, height, " ".join(filter(None, (points(part.value), letter))), "label"),
     )
 
 

@@ -102,10 +102,11 @@ def _role(arm: ArmRow, verdict: Verdict) -> str:
     return "its rival" if row is not None and row.rival == arm.name else ""
 
 
-def accuracies(verdict: Verdict) -> Listing:
+def accuracies(verdict: Verdict, *, judged_only: bool = False) -> Listing:
     """The one table of the first page: every arm as it is compared, most accurate first, with what it cost.
 
-    A trial's domains stand side by side, as the same arms ran in each; published settings stand in groups.
+    A trial's domains stand side by side, as the same arms ran in each; published settings stand in groups, and with
+    ``judged_only`` those that no verdict rests on are only named.
     """
     tested = summary.subjects(verdict)
     order = list(dict.fromkeys([*tested, *(arm.setting for arm in verdict.arms)]))
@@ -124,12 +125,14 @@ def accuracies(verdict: Verdict) -> Listing:
     name: Column[ArmRow] = ("arm", lambda arm: Cell(arm.label, _role(arm, verdict)))
     if terms is None or len(order) < 2:
         alone: list[Column[ArmRow]] = [("accuracy", _accuracy), ("95 % interval", _interval)]
+        elsewhere = [setting for setting in order if tested and judged_only and setting not in tested]
         return listing(
             _caption(verdict),
-            arms,
+            (arm for arm in arms if arm.setting not in elsewhere),
             [name, *alone, *costs],
             group=lambda arm: arm.setting,
             strong=lambda arm: arm.headline,
+            notes=(f"In the table of all arms below: {'; '.join(elsewhere)}.",) if elsewhere else (),
         )
     there = {(arm.method, arm.setting): arm for arm in arms}
     methods = [next(arm for arm in arms if arm.method == method) for method in dict.fromkeys(a.method for a in arms)]

@@ -74,13 +74,15 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
     tested = summary.subjects(verdict)
     settings = list(dict.fromkeys([*tested, *(arm.setting for arm in verdict.arms)]))
     told = {f"In {row.setting}: {row.sentence}" for row in verdict.domains} | set(other_domains(verdict.domains))
+    pays = {break_even_sentence(row, labels) for row in verdict.break_even}  # told beside their figure
     return {
         "labels": labels,
         "tested": [summary.example(verdict), *summary.facts(verdict)],
         "measured": summary.measured(verdict),
         "plain": summary.plain(verdict),
-        "exact": [row.sentence for row in verdict.domains if not row.primary],
-        "details": [sentence for sentence in verdict.headline.details if sentence not in told],
+        "exact": summary.exact(verdict),
+        "details": [sentence for sentence in verdict.headline.details if sentence not in told | pays],
+        "apart": {setting: summary.why_whole(verdict, tested.get(setting)) for setting in settings},
         "domains": settings if verdict.terms else list(tested),
         "currencies": _currencies(verdict),
         "first_currency": _first_currency(verdict, tested),

@@ -13,6 +13,7 @@ from netgain.analysis.sentences import (
     shared,
     too_few,
     unmatched,
+    why_unknown,
 )
 from netgain.analysis.verdict import ArmRow, DecompositionRow, RewardRow, Verdict, primary_row
 from netgain.records.provenance import RunHistory, RunSetup
@@ -160,6 +161,21 @@ def plain(verdict: Verdict) -> list[tuple[str, str]]:
     return told or [("", verdict.headline.sentence)]
 
 
+def exact(verdict: Verdict) -> list[str]:
+    """The analysis' own sentences with all intervals, the headline's first: those that :func:`plain` does not tell."""
+    told = {sentence for _, sentence in plain(verdict)}
+    sentences = (verdict.headline.sentence, *(row.sentence for row in verdict.domains if not row.primary))
+    return [sentence for sentence in sentences if sentence not in told]
+
+
+def why_whole(verdict: Verdict, name: str | None) -> str:
+    """Why the gap of an arm is not taken apart."""
+    row = matched(verdict, name) if name else None
+    if row is None or name is None:
+        return "it needs the arm under test, a conventional rival and the frozen model on the same problems"
+    return why_unknown(row)
+
+
 def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -> str | None:
     """None where the analysis' own sentence says it best: where nothing can be matched."""
     if row.method_part is None or row.rival is None or row.worst_case is None or kind == "cannot tell":
@@ -209,8 +225,7 @@ def rewards(verdict: Verdict) -> Iterator[tuple[str, RewardRow]]:
     """The measured rewards, each under a name of its own: arm and round, or prompt and round."""
     several = len({arm.setting for arm in verdict.arms if arm.rung is not None}) > 1
     for row in verdict.rewards:
-        prefix = row.arm.split(" ")[0] + "@"
-        arm = next((arm for arm in verdict.arms if arm.name.startswith(prefix) and arm.own), None)
+        arm = next((arm for arm in verdict.arms if arm.own and row.arm.startswith(f"{arm.name} ")), None)
         if arm is None:
             yield f"{row.prompt or row.arm} round {row.round + 1}", row
         else:

@@ -1,7 +1,7 @@
 """Scalable drawings in a few calls: elements with escaped text, and axes. No styles here: classes only, CSS paints."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -151,13 +151,24 @@ def ruler(x: Axis, top: float, bottom: float, caption: str, written: Callable[[f
     return Markup("").join([*parts, text((x.start + x.end) / 2, bottom + 34, caption, "axis", "middle")])
 
 
-def plane(x: Axis, y: Axis, caption: str, upright: str, written: Callable[[float], str]) -> Markup:
-    """Both axes of a plane: amounts or counts across (``caption``), ``written`` values up (``upright``)."""
+def plane(
+    x: Axis,
+    y: Axis,
+    caption: str,
+    upright: str,
+    written: Callable[[float], str],
+    across: Sequence[float] | None = None,
+) -> Markup:
+    """Both axes of a plane: amounts or counts across (``caption``), ``written`` values up (``upright``).
+
+    ``across`` are the values that are written below the axis, round ones where it is left out.
+    """
+    across = x.ticks(5) if across is None else across
     left, floor = min(x.start, x.end), y.start
     parts = [line(left, y(t), x.end, y(t), "grid zero" if abs(t) < 1e-9 else "grid") for t in y.ticks(6)]
     parts += [text(left - 8, y(t) + 4, written(t), "tick", "end") for t in y.ticks(6)]
-    parts += [line(x(t), floor, x(t), floor + 5, "axisline") for t in x.ticks(5)]
-    parts += [text(x(t), floor + 18, tick(t), "tick", "middle") for t in x.ticks(5)]
+    parts += [line(x(t), floor, x(t), floor + 5, "axisline") for t in across]
+    parts += [text(x(t), floor + 18, tick(t), "tick", "middle") for t in across]
     parts += [line(left, floor, x.end, floor, "axisline"), text(left, y.end - 10, upright, "axis")]
     return Markup("").join([*parts, text((left + x.end) / 2, floor + 38, caption, "axis", "middle")])
 

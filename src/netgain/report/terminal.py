@@ -31,7 +31,8 @@ def show(verdict: Verdict, console: Console) -> None:
     if verdict.setup and verdict.setup.note:
         console.print(Text(numbers.clean(f"note to this record: {verdict.setup.note}"), style="bold red"))
     details = _pairs()
-    for detail in (verdict.headline.sentence, *verdict.headline.details):
+    exact = summary.exact(verdict)
+    for detail in (*exact, *(detail for detail in verdict.headline.details if detail not in exact)):
         details.add_row(Text(" •"), Text(numbers.clean(detail)))
     console.print(details, Text(""), _gaps(verdict))
     if verdict.questions:

@@ -207,7 +207,9 @@ def findings(outcome: Outcome, roles: Mapping[str, Role]) -> Iterator[Finding]:
         lost = _failures(seeds)
         yield from _finding("failed", "high", f"{name} failed in {len(lost)} of {len(found)} seeds", lost)
     strangers = sorted(outcome.strangers)
-    message = f"rows of {len(strangers)} arms that the trial does not name are left out"
+    message = (
+        f"rows of {len(strangers)} {'arms' if len(strangers) > 1 else 'arm'} that the trial does not name are left out"
+    )
     yield from _finding("rows-of-no-arm", "low", message, strangers)
     yield from _of_tuning(outcome, roles)
 
