@@ -11,8 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import torch
 import transformers
-from tests.model.setups import ARCHITECTURES, OPTIMIZERS, SETUPS, build, compare
+from tests.model.setups import ANSWER, ARCHITECTURES, OPTIMIZERS, SETUPS, build, compare
 
 from netgain.errors import InputError
 from netgain.model.selfcheck import versions
@@ -44,9 +45,6 @@ def cell(setup: str, architecture: str, optimizer: str) -> str:
 
 def fails_alone(setup: str, architecture: str) -> bool:
     """Whether the libraries themselves cannot run this set-up."""
-    import torch
-    from tests.model.setups import ANSWER
-
     model, ids = SETUPS[setup](build(architecture)), torch.ones(2, 17, dtype=torch.long)
     try:
         model(input_ids=ids, labels=ids).loss.backward()
@@ -56,9 +54,26 @@ def fails_alone(setup: str, architecture: str) -> bool:
     return False
 
 
+def write(lines: list[str]) -> None:
+    """The page, as far as it has come."""
+    said = ", ".join(f"{name} {number}" for name, number in versions().items())
+    text = [
+        "# The meter against torch's profiler",
+        "",
+        f"{len(lines) - 2} of {len(SETUPS)} set-ups on {len(ARCHITECTURES)} architectures ({said}), by"
+        " `benchmarks/meter_matrix.py`: FLOPs charged over FLOPs counted, of a training step and of `generate`. The"
+        " optimizer's element-wise work, which the profiler does not see, is left out; one update is booked in each.",
+        "",
+        *lines,
+        "",
+    ]
+    RESULTS.write_text("\n".join(text), encoding="utf-8")
+
+
 def main() -> None:
     """Run and write."""
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     wanted = sys.argv[1:] or list(ARCHITECTURES)
     lines = [f"| set-up | optimizer | {' | '.join(wanted)} |", f"|---|---|{'---|' * len(wanted)}"]
@@ -68,19 +83,8 @@ def main() -> None:
         cells = [cell(setup, architecture, optimizer) for architecture in wanted]
         lines.append(f"| {setup} | {optimizer} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-    said = ", ".join(f"{name} {number}" for name, number in versions().items())
-    text = [
-        "# The meter against torch's profiler",
-        "",
-        f"{len(SETUPS)} set-ups on {len(wanted)} architectures ({said}), by `benchmarks/meter_matrix.py`: FLOPs charged"
-        " over FLOPs counted, of a training step and of `generate`. The optimizer's element-wise work, which the"
-        " profiler does not see, is left out of the ratio; one update was booked in each.",
-        "",
-        *lines,
-        "",
-    ]
-    if wanted == list(ARCHITECTURES):
-        RESULTS.write_text("\n".join(text), encoding="utf-8")
+        if wanted == list(ARCHITECTURES):
+            write(lines)
     print(f"{time.perf_counter() - began:.0f} s")
 
 

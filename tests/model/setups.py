@@ -156,8 +156,6 @@ SETUPS: dict[str, Callable[[Any], Any]] = {
     "IA3": of(lambda model: peft.IA3Config(target_modules=names_of(model, "attention"), feedforward_modules=[], **P)),
     "VeRA": of(lambda model: peft.VeraConfig(target_modules=names_of(model, "attention"), r=4, **P)),
     "LN tuning": of(lambda model: peft.LNTuningConfig(target_modules=names_of(model, "norms"), **P)),
-    "LoHa": of(lambda model: peft.LoHaConfig(target_modules=names_of(model, "attention"), r=4, **P)),
-    "LoKr": of(lambda model: peft.LoKrConfig(target_modules=names_of(model, "attention"), r=4, **P)),
     "prompt tuning": of(lambda model: peft.PromptTuningConfig(num_virtual_tokens=4, **P)),
     "prefix tuning": of(lambda model: peft.PrefixTuningConfig(num_virtual_tokens=4, **P)),
     "P-tuning": of(lambda model: peft.PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=32, **P)),

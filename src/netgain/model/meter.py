@@ -50,6 +50,7 @@ from netgain.model.passes import (
     past_of,
     real_positions,
     require_known_inputs,
+    virtual_tokens,
 )
 from netgain.model.selfcheck import check_meter
 from netgain.records.cost import Cost
@@ -330,7 +331,8 @@ class Meter:
             if self._generation is not None:  # generate calls itself for some strategies
                 return generate(*arguments, **named)
             self.flush()
-            setup, (quote, lengths) = self._current_setup(), generation_bound(arguments, named, self._model)
+            setup, virtual = self._current_setup(), virtual_tokens(self._top)
+            quote, lengths = generation_bound(arguments, named, self._model, virtual)
             rows, passes = quote.head_positions, quote.head_positions
             cost = self._prices.forward(setup, quote, rows=rows, passes=passes)
             running = _Generation(self._account.reserve("generate", cost), setup, time.perf_counter())

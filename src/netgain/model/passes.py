@@ -81,8 +81,19 @@ def real_positions(mask: Any, rows: int, columns: int) -> Tensor | float:
     return float(rows * columns)
 
 
-def generation_bound(arguments: tuple[Any, ...], named: dict[str, Any], model: Any) -> tuple[Work, tuple[int, float]]:
-    """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens)."""
+def virtual_tokens(top: Any) -> int:
+    """Positions that PEFT's wrapper ``top`` puts in front of every row."""
+    return int(top.active_peft_config.num_virtual_tokens) if "prompt_encoder" in top._modules else 0
+
+
+def generation_bound(
+    arguments: tuple[Any, ...], named: dict[str, Any], model: Any, virtual: int
+) -> tuple[Work, tuple[int, float]]:
+    """A bound from the widest prompt and the most new tokens; and (prompt columns, real prompt tokens).
+
+    ``virtual`` positions come before each prompt. A cache of a fixed size, or one that is given, is bounded by passes
+    that all attend to everything.
+    """
     given = arguments[0] if arguments else named.get("input_ids", named.get("inputs", named.get("inputs_embeds")))
     rows, columns = (1, 1) if given is None else (int(given.shape[0]), int(given.shape[1]))
     settings = named.get("generation_config") or model.generation_config
@@ -92,9 +103,13 @@ def generation_bound(arguments: tuple[Any, ...], named: dict[str, Any], model: A
     if most is None:
         longest = named.get("max_length") or settings.max_length or model.config.max_position_embeddings
         most = max(1, longest - columns)
-    work = decoding([columns] * rows, [most] * rows)
+    work = decoding([virtual + columns] * rows, [most] * rows)
+    given_one = [value for value in named.values() if isinstance(value, Cache)]
+    if given_one or named.get("cache_implementation") or settings.cache_implementation:
+        held = max([0, *(_keys_in(cache, 0) for cache in given_one)])
+        work = replace(work, context=work.positions * (held + virtual + columns + most))
     real = float(real_positions(named.get("attention_mask"), rows // max(many), columns)) * max(many)
-    return replace(work, head_positions=float(rows * (columns + most))), (columns, real)
+    return replace(work, head_positions=float(rows * (virtual + columns + most))), (columns, real)
 
 
 def generated(output: Any, prompt: tuple[int, float], named: Mapping[str, Any], settings: Any) -> Work:

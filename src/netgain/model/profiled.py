@@ -56,10 +56,10 @@ _REDUCED = """
 """
 ELEMENTWISE = frozenset(name for names in (_CREATED, _MOVED, _REDUCED) for name in names.split())
 # Kinds of adapters (the folder of peft.tuners that they lie in) that were held against the profiler.
-_TUNERS = ("lora", "adalora", "ia3", "vera", "ln_tuning", "loha", "lokr", "trainable_tokens")
+_TUNERS = ("lora", "adalora", "ia3", "vera", "ln_tuning", "trainable_tokens")
 ADAPTERS = frozenset((*_TUNERS, "prompt_tuning", "prefix_tuning", "p_tuning"))
 VARIANTS = frozenset(("DoraLinearVariant", "DoraEmbeddingVariant"))
-PARTS_OF_PEFT = frozenset(("_buffer_dict", "tuners_utils", "lycoris_utils"))
+PARTS_OF_PEFT = frozenset(("_buffer_dict", "tuners_utils"))
 
 
 @final
