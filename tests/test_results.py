@@ -8,6 +8,8 @@ from netgain.api import verify_run
 
 RESULTS = Path(__file__).parents[1] / "results"
 RECORDS = sorted(path for path in RESULTS.iterdir() if path.is_dir())
+# Stopped before the tasks of its curve, whose names have an @; results/README.md and its verdict say so.
+STOPPED = "people-narrative-faithful"
 
 
 def is_record(folder: Path) -> bool:
@@ -18,7 +20,12 @@ def is_record(folder: Path) -> bool:
 @pytest.mark.parametrize("folder", [path for path in RECORDS if is_record(path)], ids=lambda path: path.name)
 def test_a_record_verifies_with_its_journals(folder: Path) -> None:
     assert (folder / "journals.xz").is_file(), "a record without its journals proves nothing"
-    assert verify_run(folder) == []
+    problems = verify_run(folder)
+    if folder.name == STOPPED:
+        assert "Unfinished" in (folder / "verdict.json").read_text(encoding="utf-8")
+        assert all("is missing" in problem or "is not finished" in problem for problem in problems)
+        problems = [problem for problem in problems if "@" not in problem.partition(":")[0]]
+    assert problems == []
 
 
 @pytest.mark.parametrize("lock", sorted((RESULTS / "registered").glob("*.lock.yaml")), ids=lambda path: path.name)
