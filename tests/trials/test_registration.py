@@ -16,7 +16,7 @@ from netgain.records.events import Noted
 from netgain.report.page import render
 from netgain.trials.history import History, notes
 from netgain.trials.schedule import register_trial, run_trial
-from netgain.trials.store import LOCK, SAMPLES, Store, spec_hash
+from netgain.trials.store import LOCK, SAMPLES, spec_hash
 from tests.trials import world
 
 SMALL: dict[str, Any] = {"arms": {"frozen": {"method": "frozen"}, "passage": {"method": "passage"}}, "seeds": 1} | {
@@ -113,7 +113,6 @@ def test_a_registered_trial_gives_the_rows_that_it_gives_unregistered(tmp_path: 
     run(tmp_path / "a")
     run(tmp_path / "b")
     assert (tmp_path / "a" / SAMPLES).read_bytes() == (tmp_path / "b" / SAMPLES).read_bytes()
-    assert Store(tmp_path / "a").history() is not None
 
 
 # -- what happens to a run is written down beside its tasks

@@ -103,13 +103,13 @@ def generation_bound(
     if most is None:
         longest = named.get("max_length") or settings.max_length or model.config.max_position_embeddings
         most = max(1, longest - columns)
-    work = decoding([virtual + columns] * rows, [most] * rows)
+    work = decoding([virtual + columns] * rows, [most * (virtual + 1)] * rows)  # PEFT may set them before each
     given_one = [value for value in named.values() if isinstance(value, Cache)]
     if given_one or named.get("cache_implementation") or settings.cache_implementation:
         held = max([0, *(_keys_in(cache, 0) for cache in given_one)])
         work = replace(work, context=work.positions * (held + virtual + columns + most))
     real = float(real_positions(named.get("attention_mask"), rows // max(many), columns)) * max(many)
-    return replace(work, head_positions=float(rows * (virtual + columns + most))), (columns, real)
+    return replace(work, head_positions=float(rows * (virtual + columns + most * (virtual + 1)))), (columns, real)
 
 
 def generated(output: Any, prompt: tuple[int, float], named: Mapping[str, Any], settings: Any) -> Work:
