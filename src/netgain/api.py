@@ -7,7 +7,6 @@
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError, NetgainError
 from netgain.metering.verification import Verification
+from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
 from netgain.records.samples import read_rows
 from netgain.report.page import render
@@ -155,21 +155,10 @@ def verify_run(folder: Path | str, show: Callable[[Verification], None] = lambda
     try:
         verdict = judged(run)
         written = json.loads((run.folder / VERDICT).read_text(encoding="utf-8"))
-        if not _same(written, json.loads(verdict.model_dump_json(by_alias=True))):
+        if not equal_but_for_rounding(written, json.loads(verdict.model_dump_json(by_alias=True)), near_zero=1e-12):
             found.append(f"{VERDICT}: is not the verdict that the records give")
         if page.is_file() and page.read_text(encoding="utf-8") != render(verdict):
             found.append(f"{PAGE}: is not the page of the verdict that the records give")
     except (OSError, ValueError, KeyError, NetgainError) as problem:
         found.append(f"{VERDICT}: cannot be judged again ({problem})")
     return found
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two trees of plain values are equal, numbers up to the rounding of another machine."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(one == other)

@@ -175,20 +175,7 @@ HEADLINES: list[tuple[HeadlineKind, DecompositionRow, str, str]] = [
 def test_a_verdict_says_this(case: Any) -> None:
     kind, found, exact, simple = case
     assert sentence(kind, found, "ours", LABELS, []) == exact
-    told = DomainRow(
-        setting="s",
-        primary=True,
-        arm="ours",
-        rival="own",
-        chosen_on="development",
-        frozen=None,
-        sentence=exact,
-        kind=kind,
-        p_equivalent=None,
-        n_problems=48,
-        n_seeds=5,
-        method="",
-    )
+    told = DOMAIN.model_copy(update={"sentence": exact, "kind": kind})
     shown = verdict(arms=ARMS, decomposition=[found], terms=terms(), domains=[told])
     assert plain(shown) == [("", simple or exact)]
     assert headline(shown).sentence == exact

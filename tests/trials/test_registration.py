@@ -118,8 +118,12 @@ def test_a_registered_trial_gives_the_rows_that_it_gives_unregistered(tmp_path: 
 # -- what happens to a run is written down beside its tasks
 
 
+def noted(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    return [(note.text, note.data) for note in notes(read(folder / "history").records)]
+
+
 def told(folder: Path) -> list[tuple[str, str]]:
-    return [(text, str(data.get("task", ""))) for _, text, data in notes(folder)]
+    return [(text, str(data.get("task", ""))) for text, data in noted(folder)]
 
 
 def test_a_folder_has_a_history_of_what_was_asked_begun_and_finished(tmp_path: Path) -> None:
@@ -129,11 +133,11 @@ def test_a_folder_has_a_history_of_what_was_asked_begun_and_finished(tmp_path: P
     assert found[-1] == ("done", "")
     for name in ("tune-towns-frozen", "tune-towns-passage", "run-towns-frozen-0", "run-towns-passage-0"):
         assert found.index(("begun", name)) < found.index(("finished", name))
-        (data,) = (data for _, text, data in notes(tmp_path) if (text, data.get("task")) == ("finished", name))
+        (data,) = (data for text, data in noted(tmp_path) if (text, data.get("task")) == ("finished", name))
         journal = read(tmp_path / "units" / name / "journal").records
         assert journal[-2].hash == data["head"]
         assert journal[-2].event == Noted(
-            text="result", data={"identity": data["identity"], "asked": notes(tmp_path)[0][2]["hash"]}
+            text="result", data={"identity": data["identity"], "asked": noted(tmp_path)[0][1]["hash"]}
         )
     assert verify(tmp_path / "history").ok
 

@@ -58,6 +58,7 @@ Seed = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="First seed, in place of the trial's `seed`.", show_default=False),
 ]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 
 

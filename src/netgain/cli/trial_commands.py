@@ -6,7 +6,18 @@ from typing import Annotated, Any, Self, final
 
 import typer
 
-from netgain.cli.app import Limit, Methods, Quiet, Seed, Settings, TrialFile, compact_json, console, judge_folder
+from netgain.cli.app import (
+    Device,
+    Limit,
+    Methods,
+    Quiet,
+    Seed,
+    Settings,
+    TrialFile,
+    compact_json,
+    console,
+    judge_folder,
+)
 
 
 def plan(
@@ -50,7 +61,7 @@ def register(
     settings: Settings = None,
     limit: Limit = None,
     seed: Seed = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Write a trial down, hashed, before any of it runs, to be committed or published: what it asks can't change then.
 
@@ -83,7 +94,7 @@ def run(
     settings: Settings = None,
     limit: Limit = None,
     seed: Seed = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
     json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and progress on stderr.")] = False,
     quiet: Quiet = False,

@@ -27,8 +27,8 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
-from netgain.methods.synthetic import PRESETS, SyntheticSettings
-from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, parsed, passages, propose, texts_of, write
+from netgain.methods.synthetic import PRESETS, SyntheticSettings, own_edits
+from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, parsed, passages, texts_of, write
 from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
@@ -149,14 +149,7 @@ class SelfConsistency(Method):
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Write, count, and train on what is left; a text of which nothing is left is discarded."""
         settings = self.settings
-        edits = yield from propose(
-            desk,
-            materials,
-            settings.formats(desk),
-            settings.edits,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-        )
+        edits = yield from own_edits(desk, materials, settings)
         kept = [
             edit
             for material in materials

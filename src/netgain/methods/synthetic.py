@@ -9,7 +9,7 @@ from netgain.domains.problem import EditFormat, Material
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, Temperature, TopP, fit
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.writing import find_format, propose, texts_of
+from netgain.methods.writing import SelfEdit, find_format, propose, texts_of
 from netgain.model.program import Steps
 from netgain.records.claim import Role
 
@@ -71,12 +71,11 @@ class Synthetic(Method):
 
 def write_and_fit(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[Answerer]:
     """SEAL's inner loop: the desk's model writes edits about the materials and is then trained on them."""
-    edits = yield from propose(
-        desk,
-        materials,
-        settings.formats(desk),
-        settings.edits,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-    )
+    edits = yield from own_edits(desk, materials, settings)
     return (yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings))
+
+
+def own_edits(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[list[SelfEdit]]:
+    """What the desk's model writes about the materials, as the settings say."""
+    forms, sampling = settings.formats(desk), {"temperature": settings.temperature, "top_p": settings.top_p}
+    return (yield from propose(desk, materials, forms, settings.edits, **sampling))

@@ -66,3 +66,16 @@ def _number(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{value!r} is not a finite number")
     return int(value) if abs(value) < WHOLE and value.is_integer() else value
+
+
+def equal_but_for_rounding(one: Any, other: Any, near_zero: float = 0.0) -> bool:
+    """Whether two trees of plain values are equal, numbers up to what sums in another order or on another machine round
+    to: 1e-9 of them, or ``near_zero``."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal_but_for_rounding(one[k], other[k], near_zero) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(equal_but_for_rounding(*pair, near_zero) for pair in pairs)
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=near_zero)
+    return bool(one == other)

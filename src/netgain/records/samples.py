@@ -18,7 +18,6 @@ from netgain.records.cost import Purpose
 from netgain.records.provenance import StrictModel
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
-Stage = Literal["test", "development"]
 Status = Literal["ok", "failed"]
 
 
@@ -64,7 +63,6 @@ class Adaptation(StrictModel):
     domain: str
     arm: str
     seed: int
-    stage: Stage = "test"
     rung: float
     deployments: Count | None = None
     problem: str

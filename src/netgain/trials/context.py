@@ -21,7 +21,7 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
-from netgain.records.samples import Amounts, Stage
+from netgain.records.samples import Amounts
 from netgain.trials.guard import Guard, sealed
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task, adapt_limit, deployments
@@ -150,7 +150,6 @@ class Evaluation:
     exam_account: Account
     controls: tuple[Question, ...] = ()
     continuations: tuple[BaseContinuation, ...] = ()
-    stage: Stage = "test"
     guard: Guard | None = None
     marked: tuple[Marked, ...] = ()
     error: str = ""
@@ -196,8 +195,7 @@ def evaluate(
         evaluation.marked, evaluation.error = (), describe(error)
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
     judge = context.judge
-    examined = context.task.stage == "run" and evaluation.stage == "test"
-    if judge is not None and (judge.decides or examined):
+    if judge is not None and (judge.decides or context.task.stage == "run"):
         evaluation.marked = yield from judged(judge, evaluation.marked, account)
     return evaluation
 

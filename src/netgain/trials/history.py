@@ -5,14 +5,14 @@ is new, and which tasks it began, finished and saw fail, with the heads of their
 operating system keeps a second one out of the folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
 import netgain
 from netgain.errors import InputError, JournalError
-from netgain.records.chain import read
+from netgain.records.chain import Record
 from netgain.records.events import Noted
 from netgain.records.journal import Journal, writer_of
 
@@ -40,7 +40,7 @@ class History:
                 raise
             remedy = "wait for it, stop it, or give another folder with --out"
             raise InputError(str(folder), f"a run is going on here ({writer})", remedy) from None
-        asked = [row.event.data["hash"] for row in rows if isinstance(row.event, Noted) and row.event.text == ASKED]
+        asked = [note.data["hash"] for note in notes(rows) if note.text == ASKED]
         return cls(journal, asked[-1] if asked else "")
 
     def asked(self, spec: str, form: Mapping[str, Any]) -> None:
@@ -75,7 +75,6 @@ class History:
         self._journal.close()
 
 
-def notes(folder: Path) -> list[tuple[float, str, dict[str, Any]]]:
-    """What the history in ``folder`` says, in order: when (seconds since 1970), what, and about what."""
-    rows = read(folder / HISTORY).records
-    return [(row.at, row.event.text, row.event.data) for row in rows if isinstance(row.event, Noted)]
+def notes(records: Iterable[Record]) -> list[Noted]:
+    """What the rows of a history say, in order."""
+    return [row.event for row in records if isinstance(row.event, Noted)]

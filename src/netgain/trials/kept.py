@@ -18,11 +18,11 @@ from typing import Any, final
 
 from netgain.errors import InputError
 from netgain.records.chain import Reading, read
-from netgain.records.events import Began, Noted
+from netgain.records.events import Began
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
 from netgain.records.samples import read_samples
-from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, STOPPED
+from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
 from netgain.trials.tasks import tasks
 
@@ -66,6 +66,16 @@ class KeptRun:
     def _unit(self, name: str) -> Path:
         return self.folder / UNITS / name
 
+    def _rows(self, name: str) -> bytes:
+        rows = self._unit(name) / "rows.jsonl"
+        return rows.read_bytes() if rows.is_file() else b""
+
+    def with_counts(self, samples: bytes) -> dict[str, dict[str, Any]]:
+        """What each finished task of a run left, with how many of the ``samples`` are its own, in their order."""
+        texts = {name: self._rows(name) for name in self.results}
+        places = sorted(texts, key=lambda name: (samples.find(texts[name]), name))
+        return {name: {**self.results[name], "rows": texts[name].count(b"\n")} for name in places}
+
     def _names(self) -> list[str]:
         """All tasks that there is anything of: those of the trial in its order, then any others."""
         spec, _ = self.store.asked()
@@ -87,9 +97,8 @@ class KeptRun:
         """Every task with its journal, one at a time: the journals of a large run do not fit into memory together."""
         if not self.packed:
             for name in self._names():
-                rows = self._unit(name) / "rows.jsonl"
-                text = rows.read_bytes() if rows.is_file() else b""
-                yield KeptTask(name, read(self._unit(name) / "journal"), self.results.get(name, {}), text)
+                reading = read(self._unit(name) / "journal")
+                yield KeptTask(name, reading, self.results.get(name, {}), self._rows(name))
             return
         lines = iter(read_samples(self.samples).splitlines(keepends=True))
         counts = {name: int(result.get("rows", 0)) for name, result in self.results.items()}
@@ -106,18 +115,18 @@ class KeptRun:
             return None
         stated = registration_of(locked)
         reading = self.history_journal()
-        notes = [r.event for r in reading.records if isinstance(r.event, Noted)] if reading else []
-        again = [note.data["task"] for note in notes if note.text == FINISHED]
+        noted = notes(reading.records) if reading else []
+        again = [note.data["task"] for note in noted if note.text == FINISHED]
         results = self.results if self.packed or (self.folder / UNITS).is_dir() else {}
         cut = {name: found for name, found in results.items() if found.get("attempts", 1) > 1}
         return RunHistory(
             spec=spec_hash(locked),
             registered=stated["at"] if stated else "",
             launches=sum(isinstance(r.event, Began) for r in reading.records) if reading else 0,
-            changed=tuple(_changes([note.data for note in notes if note.text == ASKED])),
+            changed=tuple(_changes([note.data for note in noted if note.text == ASKED])),
             repeated=tuple(sorted({name for name in again if again.count(name) > 1})),
-            stopped=tuple(note.data["by"] for note in notes if note.text == STOPPED),
-            failed=tuple(f"{note.data['task']}: {note.data['error']}" for note in notes if note.text == FAILED),
+            stopped=tuple(note.data["by"] for note in noted if note.text == STOPPED),
+            failed=tuple(f"{note.data['task']}: {note.data['error']}" for note in noted if note.text == FAILED),
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
             lost=_lost(cut.values()),
         )
@@ -168,12 +177,10 @@ def pack_run(folder: Path, out: Path, *, unfinished: bool = False) -> Path:
         named = ", ".join(differences(there, locked)[:8])
         raise InputError(str(out / LOCK), f"another trial is registered there; what differs: {named}", "keep it")
     rows = read_samples(run.samples)
-    found = [(rows.find(task.rows), task.name, task.rows.count(b"\n"), task.result) for task in run.journals()]
-    results = {name: {**result, "rows": count} for _, name, count, result in sorted(found, key=lambda one: one[:2])}
     history = run.history_journal()
     kept = [(HISTORY, history)] if history else []
     out.mkdir(parents=True, exist_ok=True)
-    journals = pack_journals({"results": results}, _chained(kept, run))
+    journals = pack_journals({"results": run.with_counts(rows)}, _chained(kept, run))
     samples = lzma.compress(rows, preset=9 | lzma.PRESET_EXTREME)
     for name, data in ((f"{SAMPLES}.xz", samples), (JOURNALS, journals)):
         (out / name).write_bytes(data)

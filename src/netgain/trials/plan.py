@@ -27,9 +27,9 @@ from netgain.metering.shape import ModelShape
 from netgain.model.remote import TokenPrices
 from netgain.records.claim import UNTRAINED
 from netgain.records.cost import Cost, Purpose, total
-from netgain.records.identity import identity
 from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.resolve import SHIPPED, ResolvedArm, Trial, with_data
+from netgain.trials.spec import primary_hash
 from netgain.trials.tasks import (
     SAMPLE,
     Lengths,
@@ -141,7 +141,7 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
         name=spec.name,
         model=spec.model if spec.model in SHIPPED else shape.name or spec.model,
         currency=spec.budget.currency.value,
-        primary=identity("comparison", {"compare": spec.compare.model_dump(), "budget": spec.budget.model_dump()}),
+        primary=primary_hash(spec.model_dump(mode="json")),
         tasks=len(costs),
         problems=spec.problems.test,
         seeds=spec.seeds,

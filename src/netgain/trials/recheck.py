@@ -17,12 +17,12 @@ from netgain.exam.exam import JUDGE
 from netgain.metering.budget import Booking, Standing
 from netgain.metering.verification import Verification, replay, verify_reading
 from netgain.records.events import Began, Closed, Noted
-from netgain.records.identity import identity
+from netgain.records.identity import equal_but_for_rounding
 from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning, read_samples, rows_of
 from netgain.trials.context import amounts, by_purpose, seconds, spent_and_rejected
-from netgain.trials.history import ASKED, FINISHED, HISTORY
+from netgain.trials.history import ASKED, FINISHED, HISTORY, notes
 from netgain.trials.kept import KeptRun, KeptTask
-from netgain.trials.spec import TrialSpec
+from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.store import LOCK, RESULT, registration_of, spec_hash
 from netgain.trials.tasks import Task, tasks
 
@@ -69,8 +69,8 @@ def _history(run: KeptRun, show: Callable[[Verification], None]) -> tuple[list[d
     if reading is None:
         return [], [f"{HISTORY}: is missing: nothing says what was asked, and what was begun and finished"]
     show(verify_reading(reading, f"{run.folder}/{HISTORY}"))
-    notes = [{"text": r.event.text, **r.event.data} for r in reading.records if isinstance(r.event, Noted)]
-    return notes, [f"{HISTORY}: {damage}" for damage in reading.findings]
+    noted = [{"text": note.text, **note.data} for note in notes(reading.records)]
+    return noted, [f"{HISTORY}: {damage}" for damage in reading.findings]
 
 
 def _of_lock(run: KeptRun, noted: list[dict[str, Any]]) -> Iterator[str]:
@@ -81,9 +81,7 @@ def _of_lock(run: KeptRun, noted: list[dict[str, Any]]) -> Iterator[str]:
     last = [note["hash"] for note in noted if note["text"] == ASKED]
     if last and last[-1] != now:
         yield f"{LOCK}: is not what the last launch was asked: its hash is not {last[-1]}"
-    trial = locked["trial"]
-    primary = identity("comparison", {"compare": trial["compare"], "budget": trial["budget"]})
-    if locked.get("primary") != primary:
+    if locked.get("primary") != primary_hash(locked["trial"]):
         yield f"{LOCK}: its comparison and budget do not have the hash that stands there under primary"
 
 
@@ -217,7 +215,7 @@ class _Amounts:
         for number, attempt in enumerate(row.attempts, start=1):
             words = (f"trial {number}: ", f"exam of trial {number}: ")
             paid = [charge for name, charges in self._named.items() if name.startswith(words) for charge in charges]
-            if not _same(attempt.spent, amounts(paid, self._currency)):
+            if not equal_but_for_rounding(attempt.spent, amounts(paid, self._currency)):
                 yield f"rows: {self._name(row)}: what trial {number} spent is not what the journal adds up to"
 
     def _of(self, name: str) -> list[Booking]:
@@ -235,14 +233,7 @@ class _Amounts:
             yield f"rows: {name}: the journal has no account of such work"
             return
         found = {field: dict(row)[field] for field in expected}
-        wrong = [field for field in expected if not _same(found[field], expected[field])]
+        wrong = [field for field in expected if not equal_but_for_rounding(found[field], expected[field])]
         if wrong:
             verb = "is" if len(wrong) == 1 else "are"
             yield f"rows: {name}: {', '.join(wrong)} {verb} not what the journal adds up to"
-
-
-def _same(found: Any, expected: Any) -> bool:
-    """Equal but for the rounding of sums in another order."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(_same(found[key], expected[key]) for key in found)
-    return bool(abs(found - expected) <= 1e-9 * max(abs(found), abs(expected)))

@@ -161,6 +161,9 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
     error = "" if ended.error is None else f"learn: {describe(ended.error)}"
     if not error and guard.unmetered(seconds(charges)):
         error = f"learn: it worked {guard.seconds:.0f} processor seconds of its own beside what it was charged for"
+    texts = (*given, *guard.texts)
+    if name:  # a tuning has no row for it: its journal, which only grows, is not read again after every trial
+        return LearnResult(ended.value, given=texts, error=error, accounts=(account,))
     row = Investment(
         **context.key,
         rung=level,
@@ -173,7 +176,7 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
     )
     tests = context.problems("test", spec.problems.test)
     exposed = guard.exposed([question for problem in tests for question in problem.questions], desk)
-    return LearnResult(ended.value, row, (*given, *guard.texts), frozenset(exposed), error, (account,))
+    return LearnResult(ended.value, row, texts, frozenset(exposed), error, (account,))
 
 
 def _texts(problem: Problem) -> Iterator[str]:

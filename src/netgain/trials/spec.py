@@ -4,6 +4,7 @@ primary comparison before anything runs.
 Settings of domains and methods stand beside ``kind`` and ``method``; they are checked when the trial is resolved.
 """
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, Any, Literal, Self, final
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from netgain.records.claim import BEST_CONVENTIONAL
 from netgain.records.cost import Currency
+from netgain.records.identity import identity
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
@@ -167,6 +169,11 @@ class ComparisonSpec(_Spec):
     against: str = BEST_CONVENTIONAL
     exam: str = "knowledge"
     domain: Identifier | None = None
+
+
+def primary_hash(trial: Mapping[str, Any]) -> str:
+    """The identity of the comparison that decides, with its budget; of a trial's fields as plain values."""
+    return identity("comparison", {name: trial[name] for name in ("compare", "budget")})
 
 
 @final

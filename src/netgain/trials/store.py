@@ -39,7 +39,7 @@ from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup, SampleQuestion
 from netgain.trials.resolve import Trial, paths_in
-from netgain.trials.spec import TrialSpec
+from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
@@ -245,7 +245,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
         }
         for name, arm in trial.arms.items()
     }
-    primary = identity("comparison", {"compare": spec["compare"], "budget": spec["budget"]})
+    primary = primary_hash(spec)
     header = {"schema": SCHEMA, "netgain": version, **digests}
     data = {name: found for name in trial.kinds if (found := _data(trial, name))}
     problems = {name: _problems(trial, domain) for name, domain in trial.domains.items()}

@@ -46,15 +46,15 @@ def search(
     is not ``valid`` is not tried.
     """
     done = KnobSearch()
-    yield from _try(done, given)
+    done.tried.append((given, (yield given)))
     while len(done.tried) < trials:
         before = len(done.tried)
         for name, values in knobs.items():
             for value in values:
-                candidate = {**done.values, name: value} if name in given else done.values
+                candidate = {**done.values, name: value}
                 if len(done.tried) < trials and valid(candidate) and not done.seen(candidate):
-                    yield from _try(done, candidate, keep=True)
-            _move(done)
+                    done.tried.append((candidate, (yield candidate)))
+            _move(done)  # only now: all values of a knob are tried beside the same others
         if len(done.tried) == before:
             break  # every neighbour of the best is known
     for name in knobs:
@@ -63,17 +63,10 @@ def search(
             if beyond is None:
                 break
             done.widened += 1
-            yield from _try(done, beyond)
+            done.tried.append((beyond, (yield beyond)))
+            _move(done)
     done.edges = tuple(name for name in knobs if _beyond(done, name, valid) is not None)
     return done
-
-
-def _try(done: KnobSearch, values: Values, *, keep: bool = False) -> Generator[Values, float | None, None]:
-    """Have them tried. With ``keep`` the best stays what it was until all values of a knob are known."""
-    accuracy = yield values
-    done.tried.append((values, accuracy))
-    if not keep:
-        _move(done)
 
 
 def _move(done: KnobSearch) -> None:
