@@ -159,6 +159,7 @@ def test_fewer_than_three_seeds_are_said_to_allow_no_verdict(simulated: ModuleTy
 # said in tests/analysis/test_trial.py, where trials are made whose domains show nothing, or whose rival was chosen so,
 # in tests/trials (a limited run)
 ELSEWHERE = {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
+ELSEWHERE |= {"missing", "done-again", "trial-changed"}  # tests/trials/test_kept.py
 HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
 HERE |= {"small-differences-unseen", "single-seed", "tuned-to-the-edge", "fixed-where-others-tune"}
 

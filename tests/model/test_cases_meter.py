@@ -1,5 +1,6 @@
 """Cases from the field that the meter once priced wrong, without a word: now right, or refused in words."""
 
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -137,3 +138,43 @@ def test_the_meter_leaves_generators_and_weights_alone(account: Account) -> None
         model.eval()(input_ids=ids())
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(old, new) for old, new in zip(weights, model.parameters(), strict=True))
+
+
+def wrapped(forward: Any) -> Any:
+    """A patch around a forward pass, as TRL and accelerate put it on a model: it closes over the bound method."""
+    return MethodType(lambda self, *arguments, **named: forward(*arguments, **named), forward.__self__)
+
+
+class Converting:
+    """The same as an object, as accelerate does for mixed precision."""
+
+    def __init__(self, forward: Any) -> None:
+        self.model_forward = forward
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.model_forward(*arguments, **named)
+
+
+@pytest.mark.parametrize("patch", [wrapped, Converting, lambda forward: wrapped(Converting(forward).model_forward)])
+def test_a_patched_forward_pass_is_profiled_on_the_copy(patch: Any, book: Book, account: Account) -> None:
+    """It once led from the copy back to the model, whose meter made another copy, and so on without an end."""
+    model = build("llama")
+    model.forward = patch(model.forward)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    with profiler() as seen, netgain.meter(model, account, check=False):
+        model(input_ids=ids(), labels=ids()).loss.backward()
+    assert charged(book) == pytest.approx(seen.get_total_flops(), rel=EXACT)
+
+
+def test_a_patch_that_no_copy_can_follow_is_refused_before_it_is_charged(book: Book, account: Account) -> None:
+    model = build("llama")
+    hidden = [model.forward]  # in a list, where nobody looks for it
+
+    def around(*arguments: Any, **named: Any) -> Any:
+        return hidden[0](*arguments, **named)
+
+    model.forward = around
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    with pytest.raises(InputError, match="has a forward pass of its own"), netgain.meter(model, account, check=False):
+        model(input_ids=ids(), labels=ids())
+    assert not book.charges()

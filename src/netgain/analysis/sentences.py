@@ -154,26 +154,24 @@ def shared(row: DecompositionRow) -> str:
     return f", its investment shared by {problems or f'{row.deployments:,} deployments'}"
 
 
-def decisive(kind: HeadlineKind | str, row: DecompositionRow) -> RivalRow | None:
-    """The comparison on which the kind rests, where that is not the one with the row's own rival: the strongest of all
-    conventional arms, the one that the arm falls behind, or the one that it is least clearly ahead of."""
-    worst, part = row.worst_case, row.method_part
-    if worst is None or part is None:
-        return None
-    name = worst.rival
+def decisive(kind: HeadlineKind | str, row: DecompositionRow, worst: WorstCase) -> RivalRow:
+    """The comparison on which the kind rests: with the strongest of all conventional arms, with the one that the arm
+    falls behind, or with the one that it is least clearly ahead of; else with the row's own rival."""
+    by_rival = {one.rival: one for one in worst.all}
+    name: str | None = worst.rival
     if kind == "rival ahead" and worst.behind:
-        name = next((rival for rival in worst.behind if rival == row.rival), worst.behind[0])
+        name = row.rival if row.rival in worst.behind else worst.behind[0]
     elif kind == "nothing left":
-        doubtful = max(worst.all, key=lambda one: one.p).rival
-        name = doubtful if part.low > 0 or row.rival is None else row.rival
-    return next((one for one in worst.all if one.rival == name), None) if name != row.rival else None
+        ahead_of_its_own = row.method_part is not None and row.method_part.low > 0
+        name = max(worst.all, key=lambda one: one.p).rival if ahead_of_its_own else row.rival
+    return by_rival.get(name or worst.rival, worst.all[0])
 
 
 def _opening(kind: HeadlineKind, arm: str, row: DecompositionRow, labels: dict[str, str]) -> str:
     worst = row.worst_case
     if worst is None:
         return f"{arm} is compared"
-    one = decisive(kind, row) or next((found for found in worst.all if found.rival == row.rival), worst.all[0])
+    one = decisive(kind, row, worst)
     at = f"{'at no higher cost' if one.underspent else 'at equal compute'}{shared(row)}"
     match kind:
         case "no difference":

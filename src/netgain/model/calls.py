@@ -313,6 +313,7 @@ class CallPrices:
     def __init__(self, shape: ModelShape, model: Any, top: nn.Module) -> None:
         self.shape, self._model, self._top = shape, model, top
         self._profiled: dict[tuple[object, ...], PassPrice] = {}
+        self._profiling = False
 
     def choose(self, call: Call, *, embedded: bool) -> None:
         """Give a call the profiler's price where it needs one; call this while the model is as in the call.
@@ -325,7 +326,14 @@ class CallPrices:
     def _profile(self, graded: bool, embedded: bool, labelled: bool) -> PassPrice:
         key = (survey(self._top), graded, embedded, labelled)
         if key not in self._profiled:
-            price = profile(self._top, self._model, graded=graded, embedded=embedded, labelled=labelled)
+            if self._profiling:  # the copy led back to the model itself
+                problem = "has a forward pass of its own that a copy of it cannot run, so it has no price"
+                raise InputError(type(self._top).__name__, problem, "meter the model as transformers and PEFT make it")
+            self._profiling = True
+            try:
+                price = profile(self._top, self._model, graded=graded, embedded=embedded, labelled=labelled)
+            finally:
+                self._profiling = False
             self._profiled[key] = price
         return self._profiled[key]
 

@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import CellType, FunctionType, MethodType
 from typing import Any, Self, final
 
 import torch
@@ -234,6 +235,24 @@ _PRODUCTS: dict[Any, Callable[..., int]] = {**flop_registry, torch.ops.aten.addm
 _HOOKS = [name for name in vars(nn.Module()) if "hooks" in name]
 
 
+def _rebound(value: Any, memo: dict[int, Any]) -> Any:
+    """A callable with the modules that it holds, in closures and fields, replaced by those of the copy."""
+    if isinstance(value, nn.Module):
+        return memo.get(id(value), value)
+    if isinstance(value, MethodType):
+        return MethodType(_rebound(value.__func__, memo), _rebound(value.__self__, memo))
+    if isinstance(value, FunctionType):
+        held = tuple(CellType(_rebound(cell.cell_contents, memo)) for cell in value.__closure__ or ())
+        made = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, held)
+        made.__kwdefaults__ = value.__kwdefaults__
+        return made
+    if callable(value) and not isinstance(value, type) and "__dict__" in dir(value):
+        made = copy.copy(value)
+        vars(made).update({name: _rebound(field, memo) for name, field in vars(value).items()})
+        return made
+    return value
+
+
 def weightless(top: nn.Module, model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
     """Copies of ``top`` and of ``model`` in it: the same modules and switches, weights without values, no hooks.
 
@@ -254,6 +273,9 @@ def weightless(top: nn.Module, model: PreTrainedModel) -> tuple[nn.Module, nn.Mo
             if buffer is not None:
                 memo[id(buffer)] = torch.empty_like(buffer, device="meta")
     copied = copy.deepcopy(top, memo)
+    for module in top.modules():
+        if "forward" in vars(module):  # patched by a library: deepcopy leaves what a function closes over alone
+            memo[id(module)].forward = _rebound(vars(module)["forward"], memo)
     for module in copied.modules():
         config: Any = vars(module).get("config")
         if isinstance(module, PreTrainedModel) and config is not None:

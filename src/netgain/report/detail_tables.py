@@ -2,7 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from netgain.analysis.rows import EQUIVALENCE_MARGIN, BreakEvenRow, CardRow, DeploymentsPoint, ReadingRow, RivalRow
+from netgain.analysis.rows import (
+    EQUIVALENCE_MARGIN,
+    BreakEvenRow,
+    CardRow,
+    DeploymentsPoint,
+    ReadingRow,
+    RivalRow,
+    WorstCase,
+)
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import Comparison, DecompositionRow, StabilityRow, Verdict
 from netgain.report import numbers, summary
@@ -102,7 +110,8 @@ def decompositions(verdict: Verdict) -> Listing:
 
 def rivals(verdict: Verdict) -> Listing:
     """The arm under test minus every conventional arm at equal cost, in the currency that decides."""
-    found = [(row, one) for row in _decide(verdict) if row.worst_case for one in row.worst_case.all]
+    deciding = _decide(verdict)
+    found = [(row, one) for row in deciding if row.worst_case for one in row.worst_case.all]
 
     def part(row: DecompositionRow, one: RivalRow) -> Cell:
         worst = row.worst_case
@@ -115,10 +124,10 @@ def rivals(verdict: Verdict) -> Listing:
 
     tests = "p, ahead and p, behind are one-sided, at 2.5 %; the second is Holm-adjusted over the rivals."
     notes = []
-    for row in _decide(verdict):
+    for row in deciding:
         worst = row.worst_case
         if worst:
-            where = f"{row.setting}: " if len(_decide(verdict)) > 1 and row.setting else ""
+            where = f"{row.setting}: " if len(deciding) > 1 and row.setting else ""
             elsewhere = "; rival chosen on other problems and seeds: "
             fitted = elsewhere + estimate(row.cross_fitted) if row.cross_fitted else ""
             lost = ", ".join(label_of(verdict, name) for name in worst.left_out)
@@ -164,20 +173,12 @@ def deployments(verdict: Verdict) -> Listing:
         words += [f"{label_of(verdict, name)}: not compared" for name in lost]
         return Cell(label_of(verdict, point.worst_case.rival), "; ".join(words))
 
-    def worst(point: DeploymentsPoint) -> tuple[Cell, Cell, Cell] | None:
-        one = point.worst_case
-        if one is None:
-            return None
-        seeds = min(row.n_seeds or 0 for row in one.all)
-        return (
-            Cell(estimate(one.difference), "", one.difference.value),
-            Cell(numbers.p_value(one.p), sort=one.p),
-            Cell(f"{len(one.all)}, {seeds} seed{'s' if seeds != 1 else ''}"),
-        )
+    def shown(cell: Callable[[WorstCase], Cell]) -> Callable[[tuple[BreakEvenRow, DeploymentsPoint]], Cell | None]:
+        return lambda pair: None if pair[1].worst_case is None else cell(pair[1].worst_case)
 
-    def column(index: int, pair: tuple[BreakEvenRow, DeploymentsPoint]) -> Cell | None:
-        cells = worst(pair[1])
-        return cells[index] if cells else None
+    def compared(worst: WorstCase) -> Cell:
+        seeds = min(row.n_seeds or 0 for row in worst.all)
+        return Cell(f"{len(worst.all)}, {seeds} seed{'s' if seeds != 1 else ''}")
 
     return listing(
         "The arm under test minus the strongest conventional arm, by deployments",
@@ -187,9 +188,9 @@ def deployments(verdict: Verdict) -> Listing:
             ("matched in", lambda pair: Cell(numbers.ALL_NAMES[pair[0].currency])),
             ("compute of a problem", lambda pair: amount_cell(pair[1].cost_per_problem)),
             ("strongest rival", lambda pair: rival(*pair)),
-            ("difference", lambda pair: column(0, pair)),
-            ("p, ahead of all", lambda pair: column(1, pair)),
-            ("rivals", lambda pair: column(2, pair)),
+            ("difference", shown(lambda one: Cell(estimate(one.difference), "", one.difference.value))),
+            ("p, ahead of all", shown(lambda one: Cell(numbers.p_value(one.p), sort=one.p))),
+            ("rivals", shown(compared)),
         ],
         group=lambda pair: pair[0].setting,
         notes=("At each number what learns invested anew; p is one-sided, at 2.5 %, the largest over all rivals.",),

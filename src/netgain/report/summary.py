@@ -201,7 +201,7 @@ def _sentence(kind: str, arm: ArmRow, row: DecompositionRow, verdict: Verdict) -
     labels, worst = {other.name: other.label for other in verdict.arms}, row.worst_case
     if kind == "too few runs":
         return f"{too_few(row)} {figures(row, labels)}."
-    one = decisive(kind, row) or next((found for found in worst.all if found.rival == row.rival), worst.all[0])
+    one = decisive(kind, row, worst)
     rival, left = _rival(verdict.arm(one.rival)), _left(one.difference)
     prompt = ", under another prompt" if row.prompts_differ and one.rival == row.rival else ""
     gains = f"{arm.label} was compared"

@@ -12,7 +12,7 @@ from typing import Any, Self, final
 
 import netgain
 from netgain.errors import InputError, JournalError
-from netgain.records.chain import Record
+from netgain.records.chain import JournalRow
 from netgain.records.events import Noted
 from netgain.records.journal import Journal, writer_of
 
@@ -75,6 +75,6 @@ class History:
         self._journal.close()
 
 
-def notes(records: Iterable[Record]) -> list[Noted]:
+def notes(records: Iterable[JournalRow]) -> list[Noted]:
     """What the rows of a history say, in order."""
     return [row.event for row in records if isinstance(row.event, Noted)]

@@ -200,7 +200,7 @@ def findings(outcome: Outcome, roles: Mapping[str, Role]) -> Iterator[Finding]:
         yield from _finding("limited", "high", message, ["it shows whether the trial works, and is not its result"])
     there = {cell[:2] for cell in outcome.adaptations}
     absent = [f"{domain}/{arm}" for domain in spec.domains for arm in spec.arms if (domain, arm) not in there]
-    message = f"{len(absent)} arms that the trial asks for are not in the record"
+    message = f"arms that the trial asks for and the record lacks: {len(absent)}"
     yield from _finding("missing", "high", message, absent if there else [])
     for cell, rows in outcome.adaptations.items():
         named = {f"{row.problem}, seed {row.seed}": row for row in rows.values()}

@@ -107,7 +107,7 @@ def _warned(setup: RunSetup | None) -> Iterator[Finding]:
         message = "the trial was changed after it had begun"
         yield Finding(check="trial-changed", severity="high", message=message, evidence=history.changed)
     if history is not None and history.repeated:
-        message = f"{len(history.repeated)} finished tasks were done again, and their first results replaced"
+        message = f"finished tasks that were done again, and their first results replaced: {len(history.repeated)}"
         yield Finding(check="done-again", severity="high", message=message, evidence=history.repeated)
 
 
