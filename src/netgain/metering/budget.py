@@ -69,6 +69,8 @@ class Standing:
     _rows: dict[tuple[object, ...], int] = field(default_factory=dict)
     _spent: dict[int, dict[str, float]] = field(default_factory=dict)
     _open: dict[int, dict[int, Booking]] = field(default_factory=dict)
+    # What :meth:`reserved` has added up, until a reservation of the account ends.
+    _promised: dict[int, dict[Currency, float]] = field(default_factory=dict, compare=False)
 
     def apply(self, seq: int, event: Event) -> None:
         """Take in the event of row ``seq``.
@@ -104,7 +106,7 @@ class Standing:
             raise ValueError(f"account {event.name!r} was opened before, in row {self.find(event)}")
         self.accounts[seq] = event
         self._rows[_key(event)] = seq
-        self._spent[seq], self._open[seq] = {}, {}
+        self._spent[seq], self._open[seq], self._promised[seq] = {}, {}, {}
 
     def _apply_reserved(self, seq: int, event: Reserved) -> None:
         opened = self.accounts.get(event.account)
@@ -115,6 +117,8 @@ class Standing:
         self.charges[seq] = charge
         for account in self.payers(event.account):
             self._open[account][seq] = charge
+            for currency in self._promised[account]:
+                self._promised[account][currency] += event.quote.amount(currency) or 0.0
 
     def _apply_lost(self, reservation: int, cost: Cost) -> None:
         if cost != self._open_charge(reservation).quote:
@@ -151,6 +155,7 @@ class Standing:
         counted = charge.counted()
         for account in self.payers(charge.account):
             del self._open[account][reservation]
+            self._promised[account].clear()
             spent = self._spent[account]
             for name, amount in counted.items():
                 spent[name] = spent.get(name, 0.0) + amount
@@ -180,7 +185,10 @@ class Standing:
 
     def reserved(self, account: int, currency: Currency) -> float:
         """What is promised to open reservations of the account and those below it, and not yet spent."""
-        return sum(charge.quote.amount(currency) or 0.0 for charge in self._open[account].values())
+        promised = self._promised[account]
+        if currency not in promised:
+            promised[currency] = sum(charge.quote.amount(currency) or 0.0 for charge in self._open[account].values())
+        return promised[currency]
 
     def remaining(self, account: int) -> dict[Currency, float]:
         """What the account may still reserve: the least over all the budgets that it counts against.

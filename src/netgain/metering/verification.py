@@ -18,9 +18,9 @@ class Verification:
     """What :func:`verify` found. ``findings`` are lies, in order; ``ok`` says that there are none.
 
     ``rows`` is how many rows are trusted, ``head`` the hash of the last of them: keep it elsewhere and give it to
-    ``verify(path, head=...)`` later, and not even a rewritten file passes. ``charges`` and ``totals`` are what the
-    trusted rows add up to. ``open`` are reservations without an end: running while there is a ``writer``, else left by
-    a dead one and charged at their quotes.
+    ``verify(path, head=...)`` later, and not even a rewritten file passes. ``standing`` is the state of the accounts
+    after the trusted rows, ``charges`` and ``totals`` what they add up to. ``open`` are reservations without an end:
+    running while there is a ``writer``, else left by a dead one and charged at their quotes.
     """
 
     path: str
@@ -28,10 +28,17 @@ class Verification:
     head: str
     findings: tuple[Damage, ...]
     untrusted: int
-    charges: tuple[Booking, ...]
+    standing: Standing
     totals: Totals
-    open: tuple[Booking, ...]
     writer: str | None
+
+    @property
+    def charges(self) -> tuple[Booking, ...]:
+        return tuple(self.standing.charges.values())
+
+    @property
+    def open(self) -> tuple[Booking, ...]:
+        return self.standing.open_reservations()
 
     @property
     def ok(self) -> bool:
@@ -91,7 +98,7 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
 
 def verify_reading(reading: Reading, path: str, *, head: str | None = None, writer: str | None = None) -> Verification:
     """The same for a journal that was read already, wherever its rows were kept; ``path`` is only what it is called."""
-    standing, contradiction = replay(reading.records)
+    standing, contradiction = _replay(reading.records)
     if contradiction is not None and contradiction.row is not None:
         rows = len(reading.records)
         kept = reading.records[: contradiction.row]
@@ -99,21 +106,19 @@ def verify_reading(reading: Reading, path: str, *, head: str | None = None, writ
     findings = reading.findings
     if head is not None and not any(record.hash == head for record in reading.records):
         findings += (Damage(None, f"no row has the published hash {head}: the journal was rewritten or cut off"),)
-    charges = tuple(standing.charges.values())
     return Verification(
         path=path,
         rows=len(reading.records),
         head=reading.head,
         findings=findings,
         untrusted=reading.untrusted,
-        charges=charges,
-        totals=sum_up(charges),
-        open=standing.open_reservations(),
+        standing=standing,
+        totals=sum_up(standing.charges.values()),
         writer=writer,
     )
 
 
-def replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
+def _replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
     """The state after the rows that do not contradict those before them, and the first one that does."""
     standing = Standing()
     for record in records:

@@ -77,5 +77,9 @@ def write_and_fit(desk: Desk, materials: Sequence[Material], settings: Synthetic
 
 def own_edits(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[list[SelfEdit]]:
     """What the desk's model writes about the materials, as the settings say."""
-    forms, sampling = settings.formats(desk), {"temperature": settings.temperature, "top_p": settings.top_p}
-    return (yield from propose(desk, materials, forms, settings.edits, **sampling))
+    forms = settings.formats(desk)
+    return (
+        yield from propose(
+            desk, materials, forms, settings.edits, temperature=settings.temperature, top_p=settings.top_p
+        )
+    )

@@ -62,9 +62,17 @@ def decode(seq: int, previous: str, row: tuple[object, object, object]) -> Journ
     if chain(previous, text) != stored:
         raise ValueError("the hash does not belong to this row and the one before it")
     try:
-        fields = json.loads(text)
-        if canonical(fields) != text:
+        if canonical(json.loads(text)) != text:
             raise ValueError("the row is not canonical JSON")
+    except (RecursionError, TypeError) as problem:
+        raise ValueError(f"the row's text is not a record: {problem}") from problem
+    return parse(seq, text, stored)
+
+
+def parse(seq: int, text: str, stored: str) -> JournalRow:
+    """The record in a text that is known to be canonical and to have the hash ``stored``; ValueError as above."""
+    try:
+        fields = json.loads(text)
         if set(fields) != {"seq", "at", "event"} or fields["seq"] != seq:
             raise ValueError("the row's text does not carry its number, time and event")
         return JournalRow(seq, float(fields["at"]), from_fields(fields["event"]), stored)

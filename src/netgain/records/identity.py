@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 WHOLE = 2.0**53
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical(value: object) -> str:
@@ -19,9 +20,14 @@ def canonical(value: object) -> str:
 
     Raises ValueError for a number that is not finite or text that is not valid Unicode, TypeError for anything else.
     """
-    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = encoded(_plain(value))
     text.encode("utf-8")
     return text
+
+
+def encoded(plain: Any) -> str:
+    """The same of a value that was read from canonical JSON, whose numbers have their one spelling already."""
+    return _ENCODER.encode(plain)
 
 
 def identity(kind: str, value: object) -> str:
@@ -43,13 +49,13 @@ def short_hash(*parts: str) -> str:
 
 
 def _plain(value: object) -> Any:
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, (str, bool)):
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return _number(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         return {_key(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     raise TypeError(f"{type(value).__name__} has no canonical JSON; give text, numbers, lists and mappings")
 

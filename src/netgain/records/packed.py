@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from netgain.errors import InputError
-from netgain.records.chain import ROOT, Damage, JournalRow, Reading, chain, decode, encode
-from netgain.records.identity import canonical
+from netgain.records.chain import ROOT, Damage, JournalRow, Reading, chain, encode, parse
+from netgain.records.identity import canonical, encoded
 
 FORMAT = "netgain.journals/1"
 MICRO = 1e6
@@ -58,13 +58,13 @@ def unpack_journals(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def rechained(texts: Iterable[str], head: str) -> Reading:
-    """What a journal with rows of these texts holds, its hashes derived anew; ``head`` is what the last must be."""
+    """What a journal of these canonical texts holds, its hashes derived anew; ``head`` is what the last must be."""
     records: list[JournalRow] = []
     previous = ROOT
     for text in texts:
         hashed = chain(previous, text)
         try:
-            records.append(decode(len(records), previous, (len(records), text, hashed)))
+            records.append(parse(len(records), text, hashed))
         except ValueError as problem:
             return Reading(tuple(records), (Damage(len(records), " ".join(str(problem).split())),))
         previous = hashed
@@ -112,12 +112,13 @@ def _texts(packed: Mapping[str, Any]) -> Iterator[str]:
     for seq, (index, step) in enumerate(zip(packed["order"], packed["times"], strict=True)):
         micros += step
         event = _give(packed["shapes"][index], iter([next(column) for column in cursors[index]]), seq)
-        yield canonical({"seq": seq, "at": micros / MICRO, "event": event})
+        at = micros / MICRO
+        yield encoded({"seq": seq, "at": int(at) if at.is_integer() else at, "event": event})
 
 
 def _give(shape: Any, leaves: Iterator[Any], seq: int, name: str = "") -> Any:
-    """The value of this shape with these leaves."""
+    """The value of this shape, whose keys are in order, with these leaves."""
     if isinstance(shape, dict):
-        return {key: _give(shape[key], leaves, seq, key) for key in sorted(shape)}
+        return {key: _give(part, leaves, seq, key) for key, part in shape.items()}
     leaf = next(leaves)
     return seq - leaf if name == REFERENCE and isinstance(leaf, int) else leaf

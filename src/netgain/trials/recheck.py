@@ -15,7 +15,7 @@ from typing import Any, final
 from netgain.errors import InputError
 from netgain.exam.exam import JUDGE
 from netgain.metering.budget import Booking, Standing
-from netgain.metering.verification import Verification, replay, verify_reading
+from netgain.metering.verification import Verification, verify_reading
 from netgain.records.events import Began, Closed, Noted
 from netgain.records.identity import equal_but_for_rounding
 from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning, read_samples, rows_of
@@ -114,8 +114,7 @@ def _of_task(
         yield "unit.json: does not say truly how many processes have begun the task"
     if result["identity"].partition("#")[2] != sha256(kept.rows).hexdigest():
         yield "rows: are not those whose hash was kept when the task was finished"
-    standing, _ = replay(records)
-    yield from _of_amounts(spec, task, kept, standing)
+    yield from _of_amounts(spec, task, kept, verified.standing)
 
 
 def _of_amounts(spec: TrialSpec, task: Task, kept: KeptTask, standing: Standing) -> Iterator[str]:
