@@ -21,11 +21,13 @@ class Domain(ABC):
     A domain is pure: the same arguments give the same problems, and no two splits share a title, a passage or a
     question (a trial checks that before it spends anything). It is made from its ``Settings``, and reads its data then,
     raising InputError for whatever is wrong with it; ``notes`` then tell what was left out, as a trial's plan shows.
+    ``language`` (a key of ``netgain.domains.languages.ARTICLES``) decides what the words of an answer are.
     """
 
     Settings: ClassVar[type[DomainSettings]] = DomainSettings
     prompts: ClassVar[Prompts] = PLAIN_PROMPTS
     notes: tuple[str, ...] = ()
+    language: str = "en"
 
     def __init__(self, settings: Any = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()
@@ -45,8 +47,8 @@ class Domain(ABC):
         return ()
 
     def grade(self, question: Question, answer: str) -> Grade:
-        """Grade a model's answer: usually by exact match with an accepted answer and by F1, as SQuAD defines them."""
-        return grade(question, answer)
+        """Grade a model's answer: usually by exact match, F1 (as SQuAD defines them) and by what it contains."""
+        return grade(question, answer, self.language)
 
     def oracle(self, material: Material, seed: int) -> str | None:
         """What a perfect writer would write about this material, a statement a line; usually nobody knows, None."""

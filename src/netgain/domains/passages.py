@@ -16,6 +16,8 @@ from typing import Any, ClassVar, final, get_args
 from pydantic import Field
 
 from netgain.domains.domain import Domain, DomainSettings
+from netgain.domains.grading import check_answer
+from netgain.domains.languages import Language
 from netgain.domains.problem import Problem, Prompts, Question, Split
 from netgain.domains.reading import PARTS, READING, Part, Passage, Shares, looked_up, share_out, shown, take, text_of
 from netgain.errors import InputError, nearest
@@ -31,9 +33,13 @@ _MARKED = re.compile(r"^\s*(?:[-*]\s+)?(?P<mark>[QA])\s*:\s*(?P<text>.*?)\s*$", 
 
 @final
 class PassagesSettings(DomainSettings):
-    """Where the passages are and, for those that name no split, how their titles are shared out among the splits."""
+    """Where the passages are and, for those that name no split, how their titles are shared out among the splits.
+
+    ``language`` (ISO 639-1) decides what the words of an answer are.
+    """
 
     path: Path
+    language: Language = "en"
     shares: Shares = Shares()
     order_seed: int = Field(default=42, ge=0)
 
@@ -51,7 +57,8 @@ class Passages(Domain):
     def __init__(self, settings: PassagesSettings) -> None:
         """Raises InputError for what cannot be read, and where one title is said to be in two splits."""
         super().__init__(settings)
-        entries = read_passages(settings.path)
+        self.language = settings.language
+        entries = read_passages(settings.path, settings.language)
         said = _said(entries)
         silent = [entry.title for entry in entries if entry.title not in said]
         parts: dict[str, Part] = {**said, **share_out(silent, settings.shares, settings.order_seed)}
@@ -77,7 +84,7 @@ def _said(entries: tuple[Passage, ...]) -> dict[str, Part]:
     return said
 
 
-def read_passages(path: Path) -> tuple[Passage, ...]:
+def read_passages(path: Path, language: str = "en") -> tuple[Passage, ...]:
     """All passages of a ``.jsonl``, ``.md`` or ``.markdown`` file, or of a folder with such files, in order of names.
 
     At any depth; the case of a suffix does not matter. What is hidden in the folder is not read.
@@ -86,7 +93,7 @@ def read_passages(path: Path) -> tuple[Passage, ...]:
     """
     if not path.exists():
         raise InputError(str(path), "there is no such file or folder", "give a folder of .md files, or a .jsonl file")
-    entries = [entry for file in _files(path)[0] for entry in _read(file, path)]
+    entries = [entry for file in _files(path)[0] for entry in _read(file, path, language)]
     if not entries:
         raise InputError(str(path), "no passages are in it", f"in a .md file, {FORM}")
     seen: dict[tuple[str, str], str] = {}
@@ -123,7 +130,7 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def _read(file: Path, root: Path) -> Iterable[Passage]:
+def _read(file: Path, root: Path, language: str) -> Iterable[Passage]:
     folder = (
         next((part for part in file.relative_to(root).parts[:-1] if part in SPLITS), None) if file != root else None
     )
@@ -132,7 +139,9 @@ def _read(file: Path, root: Path) -> Iterable[Passage]:
     kind = KINDS.get(file.suffix.lower())
     if kind is None:
         raise InputError(str(file), f"ends in {file.suffix!r}", f"passages are {', '.join(KINDS)} files")
-    return _json_lines(text, file, split) if kind == "lines" else [_markdown(text, file, split)]
+    if kind == "lines":
+        return _json_lines(text, file, split, language)
+    return [_markdown(text, file, split, language)]
 
 
 def _text_of(file: Path) -> str:
@@ -155,7 +164,7 @@ def _split(word: object, where: str) -> Split:
 # -- Markdown
 
 
-def _markdown(text: str, file: Path, split: Split | None) -> Passage:
+def _markdown(text: str, file: Path, split: Split | None, language: str) -> Passage:
     lines = text.removesuffix("\n").split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     if not lines[first].startswith("# ") or not lines[first][2:].strip():
@@ -166,13 +175,13 @@ def _markdown(text: str, file: Path, split: Split | None) -> Passage:
     body = "\n".join(lines[first + 1 : section]).strip()
     if not body:
         raise InputError(f"{file}:{section + 1}", "there is no text between the title and its questions", FORM)
-    questions = tuple(_pairs(lines, section + 1, file))
+    questions = tuple(_pairs(lines, section + 1, file, language))
     if not questions:
         raise InputError(f"{file}:{section + 1}", "there are no questions below `## Questions`", FORM)
     return Passage(lines[first][2:].strip(), body, questions, str(file), split)
 
 
-def _pairs(lines: list[str], start: int, file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _pairs(lines: list[str], start: int, file: Path, language: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     question, answers, asked = "", list[str](), start
     for number in range(start, len(lines)):
         line, where = lines[number], f"{file}:{number + 1}"
@@ -188,7 +197,7 @@ def _pairs(lines: list[str], start: int, file: Path) -> Iterator[tuple[str, tupl
                 raise InputError(
                     where, f"the answer {found['text'][:60]!r} has no question before it", "write Q: first"
                 )
-            answers.append(found["text"])
+            answers.append(check_answer(found["text"], language, where))
             continue
         if question:
             yield _pair(question, answers, f"{file}:{asked + 1}")
@@ -207,13 +216,13 @@ def _pair(question: str, answers: Iterable[str], where: str) -> tuple[str, tuple
 # -- JSON Lines
 
 
-def _json_lines(text: str, file: Path, split: Split | None) -> Iterator[Passage]:
+def _json_lines(text: str, file: Path, split: Split | None, language: str) -> Iterator[Passage]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield _entry(line, f"{file}:{number}", split)
+            yield _entry(line, f"{file}:{number}", split, language)
 
 
-def _entry(line: str, where: str, split: Split | None) -> Passage:
+def _entry(line: str, where: str, split: Split | None, language: str) -> Passage:
     try:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -227,16 +236,16 @@ def _entry(line: str, where: str, split: Split | None) -> Passage:
     if not isinstance(questions, list) or not questions:
         raise InputError(where, f"questions = {shown(questions)} is not a list of questions", "give at least one")
     named = _split(item["split"], where) if "split" in item else split
-    pairs = tuple(_json_pair(one, f"{where}: questions[{index}]") for index, one in enumerate(questions))
+    pairs = tuple(_json_pair(one, f"{where}: questions[{index}]", language) for index, one in enumerate(questions))
     title, body = (text_of(item, key, where, f"give {key} as a text that is not empty") for key in ("title", "text"))
     return Passage(title, body, pairs, where, named)
 
 
-def _json_pair(item: Any, where: str) -> tuple[str, tuple[str, ...]]:
+def _json_pair(item: Any, where: str, language: str) -> tuple[str, tuple[str, ...]]:
     if not isinstance(item, dict):
         raise InputError(where, f"{shown(item)} is not an object", "its fields are question and answers")
     answers = item.get("answers")
     if not isinstance(answers, list) or not all(isinstance(one, str) and one.strip() for one in answers):
         raise InputError(where, f"answers = {shown(answers)} is not a list of texts", "give every accepted answer")
     question = text_of(item, "question", where, "give question as a text that is not empty")
-    return _pair(question, [one.strip() for one in answers], where)
+    return _pair(question, [check_answer(one.strip(), language, where) for one in answers], where)

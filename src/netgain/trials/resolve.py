@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 import netgain
 from netgain.domains.domain import Domain, DomainSettings
+from netgain.domains.grading import check_answers
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError, NetgainError, nearest
@@ -422,6 +423,8 @@ def _check_domain(trial: Trial, name: str, domain: Domain) -> None:
     test = domain.problems("test", spec.problems.test, spec.seed)
     development = _problems(domain, "development", spec.problems.development, spec.seed)
     train = _problems(domain, "train", spec.problems.train if learns else 0, spec.seed)
+    if type(domain).grade is Domain.grade:
+        check_answers((*test, *development, *train), domain.language, name)
     kinds = {question.kind for problem in test for question in problem.questions}
     if spec.compare.domain in (None, name) and spec.compare.exam not in kinds:
         problem = f"compare.exam = {spec.compare.exam!r}: no question of {name} is of this kind"
