@@ -169,7 +169,7 @@ def test_markdown_that_breaks_a_rule_is_named_by_file_and_line(
             "questions[0]: kind = 'reasonin' is neither knowledge (told in the passage) nor reasoning (of two hops); "
             "did you mean 'reasoning'",
         ),
-        (line("A", split="trian"), "split = 'trian' is none of train, development, test, controls; did you mean 'train'"),
+        (line("A", split="trian"), "'trian' is none of train, development, test, controls; did you mean 'train'"),
     ],
 )
 def test_a_json_line_that_breaks_a_rule_is_named_by_file_and_line(tmp_path: Path, bad: str, message: str) -> None:
