@@ -86,6 +86,42 @@ def test_the_order_is_the_seeds_and_the_splits_are_not(tmp_path: Path) -> None:
     assert set(first) == set(second)
 
 
+def test_a_question_of_two_hops_is_of_the_kind_reasoning(tmp_path: Path) -> None:
+    two_hop = "## Two-hop questions\n\nQ: How long did it stand?\nA: 81 years\n"
+    write(tmp_path, "test/mill.md", GOOD.format(questions=f"{PAIRS}\n{two_hop}"))
+    write(tmp_path, "test/kiln.md", f"# The kiln\n\nIt burnt.\n\n{two_hop}\n## Questions\n\nQ: What?\nA: burnt\n")
+    kinds = [{"question": kind, "answers": ["red"], "kind": kind} for kind in ("reasoning", "knowledge")]
+    write(tmp_path, "test/one.jsonl", line("One", questions=kinds))
+    write(tmp_path, "test/sum.md", f"# The sum\n\nOne and one.\n\n{two_hop}")
+    problems = Passages(PassagesSettings(path=tmp_path)).problems("test", 4, 0)
+    found = {problem.material.title: [question.kind for question in problem.questions] for problem in problems}
+    assert found == {
+        "The old mill": ["knowledge", "knowledge", "reasoning"],
+        "The kiln": ["knowledge", "reasoning"],
+        "One": ["knowledge", "reasoning"],
+        "The sum": ["reasoning"],
+    }
+    assert all("hop" not in problem.material.text for problem in problems)
+
+
+def test_controls_may_be_named_like_a_split_and_are_in_none(tmp_path: Path) -> None:
+    write(tmp_path, "controls/mill.md", GOOD.format(questions=PAIRS))
+    write(tmp_path, "rest.jsonl", "\n".join([line("Own", split="controls"), *(line(f"N{i}") for i in range(3))]))
+    passages = Passages(PassagesSettings(path=tmp_path, shares=ALL))
+    assert {problem.material.title for problem in passages.problems("test", 3, 0)} == {"N0", "N1", "N2"}
+    assert {question.text.partition("\n")[0] for question in passages.controls(9, 0)} == {"The old mill", "Own"}
+
+
+def test_a_readme_is_about_the_folder_and_no_passage(tmp_path: Path) -> None:
+    write(tmp_path, "mill.md", GOOD.format(questions=PAIRS))
+    about = write(tmp_path, "ReadMe.md", "What these notes are.")
+    passages = Passages(PassagesSettings(path=tmp_path, shares=ALL))
+    assert len(passages.problems("test", 1, 0)) == 1
+    assert passages.notes == ("left out as about the folder: ReadMe.md",)
+    with pytest.raises(InputError, match="is not a title"):  # named by itself, it is meant
+        read_passages(about)
+
+
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
@@ -99,6 +135,8 @@ def test_the_order_is_the_seeds_and_the_splits_are_not(tmp_path: Path) -> None:
         (GOOD.format(questions="Q: Who?\nA: he\nQ: When?"), 12, "the question 'When?' has no answer"),
         (GOOD.format(questions="A: 1820"), 10, "the answer '1820' has no question"),
         (GOOD.format(questions="Q: Who?\nA:"), 11, "A: is empty"),
+        (GOOD.format(questions=f"{PAIRS}\n## Two-hop questions\n"), 17, "no questions below `## Two-hop questions`"),
+        (GOOD.format(questions="\n## Two-hop questions\nQ: Who?\nA: he"), 8, "no questions below `## Questions`"),
         (GOOD.format(questions="Q: Who?\nhe"), 11, "'he' begins with neither Q: nor A:"),
     ],
 )
@@ -126,8 +164,13 @@ def test_markdown_that_breaks_a_rule_is_named_by_file_and_line(
         (line("A", questions=["q"]), "questions[0]: 'q' is not an object"),
         (line("A", questions=[{"question": "q", "answers": "a"}]), "questions[0]: answers = 'a' is not a list"),
         (line("A", questions=[{"question": "q", "answers": []}]), "the question 'q' has no answer"),
-        (line("A", questions=[{"answers": ["x"]}]), "question = None is not a text"),
-        (line("A", split="trian"), "split = 'trian' is none of train, development, test; did you mean 'train'"),
+        (line("A", questions=[{"answers": ["a"]}]), "question = None is not a text"),
+        (
+            line("A", questions=[{"question": "q", "answers": ["a"], "kind": "reasonin"}]),
+            "questions[0]: kind = 'reasonin' is neither knowledge (told in the passage) nor reasoning (of two hops); "
+            "did you mean 'reasoning'",
+        ),
+        (line("A", split="trian"), "'trian' is none of train, development, test, controls; did you mean 'train'"),
     ],
 )
 def test_a_json_line_that_breaks_a_rule_is_named_by_file_and_line(tmp_path: Path, bad: str, message: str) -> None:

@@ -18,10 +18,15 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from netgain.domains.languages import words
-from netgain.domains.problem import Grade, GradeName, Problem, Question
+from netgain.domains.problem import Grade, GradeName, Question
 from netgain.errors import InputError
 
 Grader = Callable[[Question, str], Grade]
+
+
+def normalise(text: str, language: str = "en") -> str:
+    """The words of a text that are compared, with single spaces between them."""
+    return " ".join(words(text, language))
 
 
 def f1(answer: str, reference: str, language: str = "en") -> float:
@@ -54,14 +59,6 @@ def check_answer(answer: str, language: str, where: str) -> str:
         problem = f"the accepted answer {answer[:60]!r} has no word left without articles and punctuation ({language})"
         raise InputError(where, problem, "write an answer that can be given, or name the domain's language")
     return answer
-
-
-def check_answers(problems: Sequence[Problem], language: str, where: str) -> None:
-    """Check every accepted answer of these problems. Raises InputError for the first that has no word."""
-    for problem in problems:
-        for question in problem.questions:
-            for answer in question.answers:
-                check_answer(answer, language, f"{where}: {problem.id}: {question.text[:60]!r}")
 
 
 def decided_by(name: GradeName, grader: Grader, language: str = "en") -> Grader:
