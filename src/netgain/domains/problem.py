@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, final
 
+from netgain.records.claim import RIGHT, GradeName
+
 Split = Literal["train", "development", "test"]
 Splitting = Literal["lines", "document", "questions"]
-GradeName = Literal["exact", "contains", "f1", "judge"]
-RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
 
 
 @final
