@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from netgain.domains.domain import Domain
+from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.errors import InputError
 from netgain.exam.drift import BaseContinuation, divergence
@@ -75,6 +76,11 @@ class RunContext:
         spent = {purpose.value: part for purpose, part in by_purpose(earlier, self.spec.budget.currency).items()}
         return {"charges": len(earlier), "spent": spent}
 
+    @property
+    def grader(self) -> Grader:
+        """The domain's grades, with the trial's own deciding."""
+        return decided_by(self.spec.grade, self.domain.grade, self.domain.language)
+
     def progress(self, done: int) -> None:
         """Report that so many adaptations are done."""
         self.report(done, self.root.spent(self.spec.budget.currency))
@@ -101,7 +107,7 @@ class RunContext:
             model=self.model,
             account=account,
             prompts=self.domain.prompts,
-            grade=sealed(self.domain.grade),
+            grade=sealed(self.grader),
             currency=self.spec.budget.currency,
             seed=self.seed,
             names=(self.task.domain, *arm, self.task.stage, *further, *names),
@@ -177,7 +183,7 @@ def evaluate(
 ) -> Steps[Evaluation]:
     """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only.
 
-    A judge is asked afterwards, and in tuning only where its verdicts are the grades. What it raises is no method's
+    A judge is asked afterwards, and in tuning only where its verdicts decide. What it raises is no method's
     failure: it leaves this program.
     """
     materials, account = evaluation.materials, evaluation.exam_account
@@ -188,7 +194,7 @@ def evaluate(
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
         answerer = closed_book(method, guard.check_answerer(answerer, materials))
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
-        evaluation.marked = yield from sit(answerer, evaluation.questions, desk.prompts, account, context.domain.grade)
+        evaluation.marked = yield from sit(answerer, evaluation.questions, desk.prompts, account, context.grader)
         if evaluation.continuations:
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
     except Exception as error:
