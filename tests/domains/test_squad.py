@@ -268,6 +268,23 @@ def test_a_data_set_of_the_hub_is_read_by_its_rows(monkeypatch: pytest.MonkeyPat
     assert {len(problem.questions) for problem in squad.problems("test", 5, 0)} == {2}
 
 
+def test_an_answer_without_a_word_is_left_out_and_a_question_with_no_other_one_is_counted(tmp_path: Path) -> None:
+    """Public files cannot be mended by whoever reads them."""
+    items = seal_items(2, 1)
+    items[0]["questions"] += [{"question": "Which article?", "answer": "The"}]
+    path = tmp_path / "squad.json"
+    path.write_text(json.dumps(items), encoding="utf-8")
+    squad = Squad(SquadSettings(path=path))
+    assert squad.notes == ("1 questions whose answers are articles or punctuation alone are left out",)
+    assert sum(len(passage.questions) for passage in read_file(path).passages) == 4
+    assert read_file(path, "de").wordless == 0
+    articles = squad_articles(1)
+    articles["data"][0]["paragraphs"][0]["qas"][0]["answers"] += [{"text": "a", "answer_start": 0}]
+    path.write_text(json.dumps(articles), encoding="utf-8")
+    assert all("a" not in answers for _, answers in read_file(path).passages[0].questions)
+    assert read_file(path).wordless == 0
+
+
 def test_the_real_passages_are_read_whole(real_squad: Path) -> None:
     squad = Squad(SquadSettings(path=real_squad))
     assert squad.notes == ()

@@ -11,6 +11,8 @@ from typing import Literal, final
 
 Split = Literal["train", "development", "test"]
 Splitting = Literal["lines", "document", "questions"]
+GradeName = Literal["exact", "contains", "f1", "judge"]
+RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
 
 
 @final
@@ -104,10 +106,32 @@ class Prompts:
 @final
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """How an answer was graded: right or wrong, and SQuAD's F1 (0 to 1) beside it."""
+    """How an answer was graded, in every way, and which way ``decides``.
 
-    correct: bool
+    ``exact``: it equals an accepted answer, or is right by whatever rule a domain has of its own. ``f1``: SQuAD's, 0 to
+    1. ``contains``: an accepted answer stands in it (None: a domain's own grader does not say). ``judged``: a judge's
+    verdict (None: none was asked, or none could be read; then exact match stands).
+    """
+
+    exact: bool
     f1: float
+    contains: bool | None = None
+    judged: bool | None = None
+    decides: GradeName = "exact"
+
+    @property
+    def score(self) -> float:
+        """What the answer counts, 0 to 1."""
+        if self.decides == "f1":
+            return self.f1
+        if self.decides == "judge" and self.judged is not None:
+            return float(self.judged)
+        return float(self.contains or False) if self.decides == "contains" else float(self.exact)
+
+    @property
+    def correct(self) -> bool:
+        """Whether it counts as right where that is asked with yes or no: a score of one half or more."""
+        return self.score >= RIGHT
 
 
 # Short, and what the shipped model was taught; any other model understands them as well.

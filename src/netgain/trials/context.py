@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from netgain.domains.domain import Domain
+from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.errors import InputError
 from netgain.exam.drift import BaseContinuation, divergence
@@ -75,6 +76,11 @@ class RunContext:
         spent = {purpose.value: part for purpose, part in by_purpose(earlier, self.spec.budget.currency).items()}
         return {"charges": len(earlier), "spent": spent}
 
+    @property
+    def grader(self) -> Grader:
+        """The domain's grades, with the trial's own deciding."""
+        return decided_by(self.spec.grade, self.domain.grade, self.domain.language)
+
     def progress(self, done: int) -> None:
         """Report that so many adaptations are done."""
         self.report(done, self.root.spent(self.spec.budget.currency))
@@ -101,7 +107,7 @@ class RunContext:
             model=self.model,
             account=account,
             prompts=self.domain.prompts,
-            grade=sealed(self.domain.grade),
+            grade=sealed(self.grader),
             currency=self.spec.budget.currency,
             seed=self.seed,
             names=(self.task.domain, *arm, self.task.stage, *further, *names),
@@ -184,7 +190,7 @@ def evaluate(
 ) -> Steps[Evaluation]:
     """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only.
 
-    A judge is asked afterwards, and in tuning only where its verdicts are the grades. What it raises is no method's
+    A judge is asked afterwards, and in tuning only where its verdicts decide. What it raises is no method's
     failure: it leaves this program.
     """
     materials, account = evaluation.materials, evaluation.exam_account
@@ -197,8 +203,8 @@ def evaluate(
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
         if method.role is Role.IN_CONTEXT and untouched(answerer, context.model) and not evaluation.first:
             evaluation.controls = ()
-        grade, controls = context.domain.grade, evaluation.controls
-        evaluation.marked = yield from sit(answerer, evaluation.own, desk.prompts, account, grade, controls)
+        controls = evaluation.controls
+        evaluation.marked = yield from sit(answerer, evaluation.own, desk.prompts, account, context.grader, controls)
         if evaluation.continuations:
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
     except Exception as error:

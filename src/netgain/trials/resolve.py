@@ -14,6 +14,7 @@ from typing import Any, TypeVar, final
 from pydantic import BaseModel, ValidationError
 
 import netgain
+from netgain import model as door
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Split
@@ -25,7 +26,6 @@ from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
 from netgain.trials.spec import ArmSpec, DomainSpec, ProblemCounts, TrialSpec
 
 S = TypeVar("S", bound=BaseModel)
-
 
 FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that of the file which names it
 FindDomain = Callable[[str, Path], type[Domain]]
@@ -100,8 +100,10 @@ class Trial:
         return self.located(self.spec.model) if shipped is None else str(shipped)
 
     def located(self, name: str) -> str:
-        """The folder of this name beside the trial's file; the name itself where there is none (a hub's name)."""
+        """The folder beside the trial's file, a GGUF file's own, or the name itself where there is none (a hub's)."""
         folder = self.lines.folder / Path(name).expanduser()
+        if name.endswith(".gguf"):
+            return str(door.folder_of_gguf(folder))
         return str(folder) if folder.exists() else name
 
 
@@ -422,6 +424,7 @@ def _check_domain(trial: Trial, name: str, domain: Domain) -> None:
     test = domain.problems("test", spec.problems.test, spec.seed)
     development = _problems(domain, "development", spec.problems.development, spec.seed)
     train = _problems(domain, "train", spec.problems.train if learns else 0, spec.seed)
+    domain.check((*test, *development, *train), name)
     kinds = {question.kind for problem in test for question in problem.questions}
     if spec.compare.domain in (None, name) and spec.compare.exam not in kinds:
         problem = f"compare.exam = {spec.compare.exam!r}: no question of {name} is of this kind"

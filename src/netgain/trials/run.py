@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
-from netgain.exam.exam import JUDGE, Answerer
+from netgain.exam.exam import JUDGE, Answerer, Marked
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
@@ -292,16 +292,27 @@ def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
                 GradedAnswer(
                     question=hashed(question.text),
                     kind=question.kind,
-                    text=mark.answer if mark else "",
-                    correct=mark.grade.correct if mark else False,
-                    f1=mark.grade.f1 if mark else 0.0,
-                    votes=mark.votes if mark else 1,
-                    judged=mark.judged if mark else None,
-                    exact=mark.exact if mark else None,
+                    **(_graded(mark) if mark else {"text": "", "correct": False, "f1": 0.0}),
                 )
             )
         answers.append(tuple(graded))
     return answers
+
+
+def _graded(mark: Marked) -> dict[str, Any]:
+    """An answer as a row holds it. ``exact`` stands beside ``correct`` where something else decided."""
+    grade = mark.grade
+    exact = grade.decides == "exact" or (grade.decides == "judge" and grade.judged is None)
+    return {
+        "text": mark.answer,
+        "correct": grade.correct,
+        "f1": grade.f1,
+        "votes": mark.votes,
+        "judged": grade.judged,
+        "exact": None if exact else grade.exact,
+        "contains": grade.contains,
+        "cut": mark.cut,
+    }
 
 
 # -- retention
@@ -335,7 +346,7 @@ def _stream(
     matrix: Matrix = ()
     error = learning.error
     if not error:
-        grade, prompts = context.domain.grade, context.domain.prompts
+        grade, prompts = context.grader, context.domain.prompts
         matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, context.judge))
     charges, currency = ChargesBelow(context.book, [*paying, account]), context.spec.budget.currency
     return AdaptationStream(
@@ -417,10 +428,10 @@ def _valid(settings: Settings, values: Mapping[str, Any]) -> bool:
 
 
 def _accuracy(context: RunContext, evaluations: Sequence[Evaluation]) -> float | None:
-    """On questions of the kind that is compared; a failed adaptation's count as wrong."""
+    """The mean score on questions of the kind that is compared; a failed adaptation's count as wrong."""
     kind = context.spec.compare.exam
     asked = sum(question.kind == kind for one in evaluations for question in one.questions)
-    right = sum(m.grade.correct for one in evaluations for m in one.marked if m.question.kind == kind)
+    right = sum(m.grade.score for one in evaluations for m in one.marked if m.question.kind == kind)
     return right / asked if asked else None
 
 
