@@ -57,7 +57,7 @@ def outer_jobs(book: Book) -> Iterator[dict[str, Any]]:
 
 
 def test_f1_is_a_reward_like_any_other(make_desk: Make, book: Book) -> None:
-    """Edits after which half of an answer's words are right earn a half, and are kept before those that earn nothing."""
+    """Edits after which half of an answer's words are right earn a half; those that earn nothing are not kept."""
 
     def half(question: Question, answer: str) -> Grade:
         return Grade(False, 0.5 if answer in question.answers else 0.0, decides="f1")
