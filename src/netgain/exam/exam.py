@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
-from netgain.domains.problem import Grade, Material, Prompts, Question
+from netgain.domains.problem import Grade, Material, Message, Prompts, Question
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
-from netgain.model.requests import Adapter, Answered, Generate, Message, Result
+from netgain.model.requests import Adapter, Answered, Generate, Result
 from netgain.records.cost import Currency
 
 Grader = Callable[[Question, str], Grade]
@@ -71,10 +71,10 @@ def sit(
     """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay."""
     requests = [_request(answerer, question, prompts, account) for question in questions]
     results = yield from ask(answerer.model, requests)
-    given = [[_text(result)] for result in results]
+    given = [[prompts.answer(_text(result))] for result in results]
     if answerer.voter is not None and questions:
         votes = yield from _votes(answerer, requests, answerer.voter)
-        given = [[*first, *more] for first, more in zip(given, votes, strict=True)]
+        given = [[*first, *map(prompts.answer, more)] for first, more in zip(given, votes, strict=True)]
     return tuple(
         _mark(question, answers, result, grade)
         for question, answers, result in zip(questions, given, results, strict=True)
