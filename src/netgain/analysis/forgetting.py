@@ -19,14 +19,13 @@ def stability_rows(evidence: Evidence) -> list[StabilityRow]:
     """What training fixed and broke of the frozen model's answers, for every arm: on the control questions, by kind,
     where a claim has some; else on all questions.
 
-    Control questions are about the weights: an arm of a trial that only reads at the exam has none of its own, and
-    asking it under a passage that has nothing to do with the question says nothing about forgetting.
+    Control questions are about the weights: an arm of a trial that reads at the exam is asked them without what it
+    reads, so one that trains nothing changes none of them.
     """
-    untrained = UNTRAINED if evidence.claim.terms else {Role.FROZEN}
     return [
         row
         for arm in evidence.claim.arms
-        if arm.role not in untrained
+        if arm.role is not Role.FROZEN
         for kind in (evidence.controls if evidence.claim.terms else ("",))
         if (row := _stability(evidence, arm.name, kind)) is not None
     ]
@@ -44,9 +43,10 @@ def _stability(evidence: Evidence, name: str, kind: str) -> StabilityRow | None:
     if not (asked if kind else paired).any():
         return None
     now, then = after[paired], before[paired]
+    unchanged = evidence.arms[name].role in UNTRAINED and bool((now == then).all())  # known, so nothing to estimate
     problems, divergence = table.problem[columns], evidence.trial(name).divergence
     change = None
-    if paired.any():
+    if paired.any() and not unchanged:
         change = evidence.estimate(_by_cell(after - before, problems), questions=_a_problem(paired, problems))
     return StabilityRow(
         arm=name,

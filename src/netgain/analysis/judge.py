@@ -24,7 +24,7 @@ NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
     "reported beside it; every arm may try as many settings.",
     "An arm that reads at the exam pays for every question instead; what a question takes stands beside what training "
-    "takes. Control questions are about the weights, so none are held against it: its weights are the frozen model's.",
+    "takes. Control questions are about the weights: it is asked them without what it reads.",
     "Rivals are all trained arms that are not self-improving. An arm counts as ahead only where it is ahead of every "
     "one of them: the largest of the one-sided p values is at most 2.5 % (an intersection-union test). Beside that "
     "stand the rival that was chosen on development problems, and the rival chosen on other test problems and seeds "

@@ -20,6 +20,8 @@ Splitting = Literal["lines", "document", "questions"]
 _LIST_HEAD = re.compile(r"^1[.)]|^\s*(?:question|q)\s*\d*\s*[:.]", re.IGNORECASE)
 # A full stop behind an initial or a short capitalised word (St., Dr., Mrs.) is taken to be one of an abbreviation.
 _SENTENCE_END = re.compile(r"(?<![A-Z])(?<!\b[A-Z][a-z])(?<!\b[A-Z][a-z]{2})[.!?]+[\"')\]]*(?=\s)")
+GradeName = Literal["exact", "contains", "f1", "judge"]
+RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
 
 
 @final
@@ -38,12 +40,14 @@ class Question:
     """What only the exam may see: a question, the answers that count as right (the reference first), and its kind.
 
     ``kind`` says what it examines: ``knowledge`` (told in the passage), ``reasoning`` (two hops), or a kind of control,
-    such as ``seen`` (facts the base model knew) and ``skill`` (things it could do).
+    such as ``seen`` (facts the base model knew) and ``skill`` (things it could do). ``passage`` is what a control of
+    reading comprehension is answered from; it is shown with the question, as the prompt for an open book says.
     """
 
     text: str
     answers: tuple[str, ...]
     kind: str = "knowledge"
+    passage: Material | None = None
 
 
 @final
@@ -232,7 +236,29 @@ class Prompts:
 @final
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """How an answer was graded: right or wrong, and SQuAD's F1 (0 to 1) beside it."""
+    """How an answer was graded, in every way, and which way ``decides``.
 
-    correct: bool
+    ``exact``: it equals an accepted answer, or is right by whatever rule a domain has of its own. ``f1``: SQuAD's, 0 to
+    1. ``contains``: an accepted answer stands in it (None: a domain's own grader does not say). ``judged``: a judge's
+    verdict (None: none was asked, or none could be read; then exact match stands).
+    """
+
+    exact: bool
     f1: float
+    contains: bool | None = None
+    judged: bool | None = None
+    decides: GradeName = "exact"
+
+    @property
+    def score(self) -> float:
+        """What the answer counts, 0 to 1."""
+        if self.decides == "f1":
+            return self.f1
+        if self.decides == "judge" and self.judged is not None:
+            return float(self.judged)
+        return float(self.contains or False) if self.decides == "contains" else float(self.exact)
+
+    @property
+    def correct(self) -> bool:
+        """Whether it counts as right where that is asked with yes or no: a score of one half or more."""
+        return self.score >= RIGHT

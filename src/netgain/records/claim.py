@@ -234,8 +234,8 @@ class Arm(StrictModel):
 class RewardRun(StrictModel):
     """One round of an outer loop: several edits of each problem, each trained and examined several times.
 
-    ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]``, where they were published;
-    else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
+    ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
+    were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
     """
 
     name: str
@@ -246,7 +246,7 @@ class RewardRun(StrictModel):
     repeats: Count
     kept: Count
     questions: tuple[Count, ...] = ()
-    correct: tuple[tuple[tuple[int, ...], ...], ...] | None = None
+    correct: tuple[tuple[tuple[int | Finite, ...], ...], ...] | None = None
     means: tuple[tuple[Finite, ...], ...] | None = None
     deviations: tuple[tuple[Finite | None, ...], ...] | None = None
     training: Training | None = None

@@ -137,7 +137,7 @@ class LocalExecutor:
             os.environ.setdefault(name, "1")
         self._trial, self._store = trial, Store(folder)
         judge = load_judge(trial, device)
-        self._judge = None if judge is None else Judge(judge, decides=trial.spec.grades == "judge")
+        self._judge = None if judge is None else Judge(judge, decides=trial.spec.grade == "judge")
         self._model = load(trial, device)
         self._teacher_model = load_teacher(trial, device)
         self._request: Request | None = None

@@ -14,6 +14,7 @@ from typing import Any, final
 from pydantic import ValidationError
 
 import netgain
+from netgain import model as door
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
@@ -115,8 +116,10 @@ class Trial:
         return self.located(self.spec.model) if shipped is None else str(shipped)
 
     def located(self, name: str) -> str:
-        """The folder of this name beside the trial's file; the name itself where there is none (a hub's name)."""
+        """The folder beside the trial's file, a GGUF file's own, or the name itself where there is none (a hub's)."""
         folder = self.lines.folder / Path(name).expanduser()
+        if name.endswith(".gguf"):
+            return str(door.folder_of_gguf(folder))
         return str(folder) if folder.exists() else name
 
 
@@ -360,6 +363,7 @@ def _check_domain(trial: Trial, name: str, domain: Domain) -> None:
     test = domain.problems("test", spec.problems.test, spec.seed)
     development = _problems(domain, "development", spec.problems.development, spec.seed)
     train = _problems(domain, "train", spec.problems.train if trial.trains else 0, spec.seed)
+    domain.check((*test, *development, *train), name)
     if len(train) < spec.shots:
         problem = f"shots = {spec.shots}: {name} has {len(train)} training problems to take them from"
         raise lines.error(("shots",), problem, "ask for fewer, or for more under problems.train")

@@ -142,7 +142,7 @@ class Store:
         if data is None:
             raise InputError(str(path), "there is no such file", "give the folder of a run")
         try:
-            spec = TrialSpec.model_validate(data["trial"])
+            spec = TrialSpec.model_validate(renamed(data["trial"]))
             return spec, {arm.method: Role(data["arms"][name]["role"]) for name, arm in spec.arms.items()}
         except (KeyError, TypeError, ValueError) as problem:
             raise InputError(str(path), f"is no locked trial ({str(problem).splitlines()[0]})") from None
@@ -228,8 +228,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     ``data`` are the digests of files that domains read or, in a user's own file, are written in.
     """
     spec = trial.spec.model_dump(mode="json")
-    if trial.spec.judge is None:
-        del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
+    if trial.spec.grade == "exact":
+        del spec["grade"]  # as it was before it could be chosen
     if trial.spec.limited_from is None:
         del spec["limited_from"]
     usual = {"attention": "auto", "chat": "auto", "shots": 0, "cut": None}
@@ -325,10 +325,17 @@ def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tup
     known = {name: value for name, value in now.items() if name not in since or name in before}
     asked = {name: value for name, value in before.items() if name != REGISTERED}
     old, new = (
-        {**form, "trial": portable(form["trial"], data)} if isinstance(form.get("trial"), dict) else dict(form)
+        {**form, "trial": portable(renamed(form["trial"]), data)} if isinstance(form.get("trial"), dict) else dict(form)
         for form in (asked, known)
     )
     return old, new
+
+
+def renamed(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """A locked trial's fields under today's names: ``grade`` was called ``grades``, and stood there with a judge."""
+    fields = dict(trial)
+    grade = fields.pop("grades", "exact")
+    return fields if grade == "exact" else {**fields, "grade": grade}
 
 
 def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -357,8 +364,10 @@ def task_identity(trial: Trial, task: Task, settings: Mapping[str, Any], locked:
     parts |= {"prompts": locked["prompts"][task.domain]} if "prompts" in locked else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
-        parts["grades"] = spec["grades"]
+        parts["grades"] = spec.get("grade", "exact")  # as the field was called when only a judge made it a choice
         digests.append("judge_digest")
+    elif "grade" in spec:
+        parts["grade"] = spec["grade"]
     stage = (
         {"exam": spec["exam"]} if task.stage == "run" else {"tuning": spec["tuning"], "kind": spec["compare"]["exam"]}
     )

@@ -306,9 +306,9 @@ def judging_cost(
 
 
 def _verdicts(trial: Trial, task: Task, questions: float) -> float:
-    """How many answers of a task are put to the judge; in tuning and streams only where its verdicts are the grades."""
+    """How many answers of a task are put to the judge; in tuning and streams only where its verdicts decide."""
     spec = trial.spec
-    decides = spec.grades == "judge"
+    decides = spec.grade == "judge"
     if task.stage == "tune":
         return adaptations(trial, task) * spec.problems.passages * questions if decides else 0.0
     asked = spec.problems.test * len(levels(spec, task)) * questions

@@ -332,7 +332,7 @@ def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
     found = agreement([answer.judged for answer in put], exact)
     return Judging(
         model=str(spec.judge["model"]),
-        decides=spec.grades == "judge",
+        decides=spec.grade == "judge",
         count=found.count,
         unreadable=found.ambiguous,
         raw=found.raw,
