@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from netgain.domains.problem import Question
-from netgain.domains.reading import Shares
+from netgain.domains.reading import READING, Shares
 from netgain.domains.squad import Read, Squad, SquadSettings, read_file
 from netgain.errors import InputError, MissingExtraError
 
@@ -37,7 +37,7 @@ def test_it_is_a_domain(seal_file: Path) -> None:
 def test_no_title_is_in_two_splits_whatever_the_seeds(seal_file: Path) -> None:
     squad = Squad(SquadSettings(path=seal_file))
     found = {split: titles(squad, split, seed) for seed, split in enumerate(SPLITS)}
-    found["controls"] = {question.text.splitlines()[0] for question in squad.controls(99, 0)}
+    found["controls"] = {question.passage.title for question in squad.controls(99, 0) if question.passage}
     assert sorted(title for some in found.values() for title in some) == sorted({i["title"] for i in seal_items()})
     assert {split: len(some) for split, some in found.items()} == {
         "train": 5,
@@ -101,7 +101,7 @@ def test_seals_exam_is_the_first_of_its_own_shuffle_and_training_has_other_title
     assert not titles(squad, "train") & titles(squad, "development")
     assert len(titles(squad, "train")) == 24
     examined = {problem.material.text for problem in squad.problems("test", 200, 0)}
-    assert not any(text in question.text for text in examined for question in squad.controls(50, 0))
+    assert not any(question.passage and question.passage.text in examined for question in squad.controls(50, 0))
 
 
 def test_seals_exam_alone_leaves_nothing_to_train_on(seal_file: Path) -> None:
@@ -124,7 +124,11 @@ def test_controls_are_answered_from_a_passage_that_is_told(seal_file: Path) -> N
     controls = squad.controls(4, 1)
     assert controls == squad.controls(4, 1) != squad.controls(4, 2)
     assert {question.kind for question in controls} == {"skill"}
-    assert all(question.answers[0] in question.text for question in controls)
+    for question in controls:
+        assert question.passage is not None
+        assert question.answers[0] in question.passage.text
+        told = f"Title: {question.passage.title}\n{question.passage.text}\n\nTopic: {question.passage.title}"
+        assert told in READING.ask(question.text, (question.passage,))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, final
 
+from netgain.records.claim import RIGHT, GradeName
+
 Split = Literal["train", "development", "test"]
 Splitting = Literal["lines", "document", "questions"]
-GradeName = Literal["exact", "contains", "f1", "judge"]
-RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
 
 
 @final
@@ -31,12 +31,14 @@ class Question:
     """What only the exam may see: a question, the answers that count as right (the reference first), and its kind.
 
     ``kind`` says what it examines: ``knowledge`` (told in the passage), ``reasoning`` (two hops), or a kind of control,
-    such as ``seen`` (facts the base model knew) and ``skill`` (things it could do).
+    such as ``seen`` (facts the base model knew) and ``skill`` (things it could do). ``passage`` is what a control of
+    reading comprehension is answered from; it is shown with the question, as the prompt for an open book says.
     """
 
     text: str
     answers: tuple[str, ...]
     kind: str = "knowledge"
+    passage: Material | None = None
 
 
 @final

@@ -112,10 +112,14 @@ def alone(title: str, question: str) -> str:
 
 
 def looked_up(passages: Sequence[Passage], count: int, rng: np.random.Generator) -> tuple[Question, ...]:
-    """Up to ``count`` questions of the kind ``skill``, drawn from these passages and each asked behind its passage."""
+    """Up to ``count`` questions of the kind ``skill``, drawn from these passages, each to be answered from its passage.
+
+    They are asked as an arm that reads is asked: what is measured is reading, not what the model makes of a prompt
+    that it knows without a passage.
+    """
     pool = [(passage, *question) for passage in passages for question in passage.questions]
     chosen = [pool[number] for number in rng.permutation(len(pool))[:count]]
-    return tuple(Question(f"{p.title}\n{p.text}\n{asked(p.title, q)}", a, "skill") for p, q, a in chosen)
+    return tuple(Question(asked(p.title, q), a, "skill", p.problem().material) for p, q, a in chosen)
 
 
 def text_of(item: Any, key: str, where: str, remedy: str) -> str:

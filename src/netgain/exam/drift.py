@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from netgain.exam.exam import Answerer
+from netgain.exam.exam import Answerer, untouched
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
@@ -53,7 +53,7 @@ def divergence(
     answerer: Answerer, drawn: Sequence[BaseContinuation], account: Account, base: Model
 ) -> Steps[float | None]:
     """KL(base || adapted) in nats a token; None where nothing could be scored, 0 where the weights are the base's."""
-    if answerer.adapter is None and answerer.model is base:
+    if untouched(answerer, base):
         return 0.0 if drawn else None
     requests = [
         Score(account=account, prompt=one.prompt, continuation=one.ids, adapter=answerer.adapter) for one in drawn

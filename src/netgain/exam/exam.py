@@ -13,6 +13,7 @@ domain's grade, whoever decides.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import final
 
 from netgain.domains.grading import MAX_NEW_TOKENS, Grader, judge_prompt, obvious, read_verdict
@@ -47,6 +48,11 @@ class Answerer:
     seed: int = 0
 
 
+def untouched(answerer: Answerer, base: Model) -> bool:
+    """Whether it has the weights that the base model has: then nothing that is about the weights has changed."""
+    return answerer.adapter is None and answerer.model is base
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Marked:
@@ -64,25 +70,37 @@ class Marked:
 
 
 def sit(
-    answerer: Answerer, questions: Sequence[Question], prompts: Prompts, account: Account, grade: Grader
+    answerer: Answerer,
+    questions: Sequence[Question],
+    prompts: Prompts,
+    account: Account,
+    grade: Grader,
+    controls: Sequence[Question] = (),
 ) -> Steps[tuple[Marked, ...]]:
-    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay."""
+    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay.
+
+    ``controls`` come after them. They are about the weights: what the answerer reads belongs to its own questions, so
+    it is not shown with a control, and no votes are taken on one.
+    """
     requests = [_request(answerer, question, prompts, account) for question in questions]
-    results = yield from ask(answerer.model, requests)
+    alone = replace(answerer, context=())
+    asked = [*requests, *(_request(alone, question, prompts, account) for question in controls)]
+    results = yield from ask(answerer.model, asked)
     given = [[_answer(result)] for result in results]
     if answerer.voter is not None and questions:
         votes = yield from _votes(answerer, requests, answerer.voter)
-        given = [[*first, *more] for first, more in zip(given, votes, strict=True)]
+        given = [[*first, *more] for first, more in zip_longest(given, votes, fillvalue=[])]
     return tuple(
         _mark(question, answers, result, grade)
-        for question, answers, result in zip(questions, given, results, strict=True)
+        for question, answers, result in zip((*questions, *controls), given, results, strict=True)
     )
 
 
 def _request(answerer: Answerer, question: Question, prompts: Prompts, account: Account) -> Generate:
+    read = answerer.context if question.passage is None else (question.passage,)
     return Generate(
         account=account,
-        prompt=prompts.ask(question.text, answerer.context),
+        prompt=prompts.ask(question.text, read),
         adapter=answerer.adapter,
         max_new_tokens=prompts.max_new_tokens,
         stop=prompts.stop,

@@ -13,7 +13,7 @@ from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.errors import InputError
 from netgain.exam.drift import BaseContinuation, divergence
-from netgain.exam.exam import Answerer, Judge, Marked, judged, sit
+from netgain.exam.exam import Answerer, Judge, Marked, judged, sit, untouched
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
@@ -145,9 +145,10 @@ class RunContext:
 class Evaluation:
     """One adaptation and its exam: problems that are adapted to at once, at a budget level, and what came of it.
 
-    ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions. From ``guard``
-    on the fields are results: ``error`` says why the method failed (all its answers then count as wrong), ``exposed``
-    are the questions that it trained on. Without a guard it was not run.
+    ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions; ``first`` marks
+    the one in which an arm with the untouched model's weights is asked them, whose answers are the same ever after.
+    From ``guard`` on the fields are results: ``error`` says why the method failed (all its answers then count as
+    wrong), ``exposed`` are the questions that it trained on. Without a guard it was not run.
     """
 
     level: float
@@ -156,6 +157,7 @@ class Evaluation:
     exam_account: Account
     controls: tuple[Question, ...] = ()
     continuations: tuple[BaseContinuation, ...] = ()
+    first: bool = True
     guard: Guard | None = None
     marked: tuple[Marked, ...] = ()
     error: str = ""
@@ -173,9 +175,14 @@ class Evaluation:
         return tuple(problem.material for problem in self.problems)
 
     @property
+    def own(self) -> tuple[Question, ...]:
+        """The problems' own questions."""
+        return tuple(question for problem in self.problems for question in problem.questions)
+
+    @property
     def questions(self) -> tuple[Question, ...]:
         """What the exam asks, the problems' own questions first."""
-        return (*(question for problem in self.problems for question in problem.questions), *self.controls)
+        return (*self.own, *self.controls)
 
 
 def evaluate(
@@ -194,7 +201,10 @@ def evaluate(
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
         answerer = closed_book(method, guard.check_answerer(answerer, materials))
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
-        evaluation.marked = yield from sit(answerer, evaluation.questions, desk.prompts, account, context.grader)
+        if method.role is Role.IN_CONTEXT and untouched(answerer, context.model) and not evaluation.first:
+            evaluation.controls = ()
+        controls = evaluation.controls
+        evaluation.marked = yield from sit(answerer, evaluation.own, desk.prompts, account, context.grader, controls)
         if evaluation.continuations:
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
     except Exception as error:

@@ -27,7 +27,7 @@ from netgain.methods.method import Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
-from netgain.records.claim import RewardRun, Role
+from netgain.records.claim import RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
@@ -82,7 +82,7 @@ def run_arm(context: RunContext, method: Method) -> list[Row]:
     done = 0
     for level in levels(spec, context.task):
         learning = _learn(context, method, level) if method.learns else LearnResult()
-        beside = _beside(context, method, level, continuations) if own else {}
+        beside = _beside(context, level, continuations) if own else {}
         evaluations = _evaluations(context, method, level, problems, **beside)
         if not learning.error:
             _examine(context, method, learning, evaluations, before=done)
@@ -106,9 +106,13 @@ def _evaluations(
 ) -> list[Evaluation]:
     """An evaluation for each group of problems that are adapted to at once."""
     split = split_of(method, method.settings)
+
+    def named(group: Sequence[Problem]) -> str:
+        return name and f"{name}: {group[0].id}"
+
     return [
-        context.evaluation(level, group, purpose, split=split, name=name and f"{name}: {group[0].id}", **more)
-        for group in context.groups(problems)
+        context.evaluation(level, group, purpose, split=split, name=named(group), first=number == 0, **more)
+        for number, group in enumerate(context.groups(problems))
     ]
 
 
@@ -210,22 +214,17 @@ def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     count, prompts = context.spec.exam.drift, context.domain.prompts
     if not count:
         return ()
-    prompted = [prompts.ask(question.text) for question in context.domain.controls(count, context.spec.seed)][:count]
+    controls = context.domain.controls(count, context.spec.seed)[:count]
+    prompted = [prompts.ask(q.text, () if q.passage is None else (q.passage,)) for q in controls]
     account = context.root.child("drift", purpose=Purpose.EVALUATE)
     seed = context.desk(account, "drift").draw()
     return _alone(sample(context.model, prompted, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
 
 
-def _beside(
-    context: RunContext, method: Method, level: float, continuations: tuple[BaseContinuation, ...]
-) -> dict[str, Any]:
-    """What is examined beside the problems' own questions at a level: what adapting did to the weights.
-
-    An arm that only reads at the exam has the frozen model's weights, and its answers to control questions under a
-    passage that has nothing to do with them would say nothing about what it forgot.
-    """
+def _beside(context: RunContext, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
+    """What is examined beside the problems' own questions at a level: what adapting did to the weights."""
     exam = context.spec.exam
-    if level not in exam.at or method.role is Role.IN_CONTEXT:
+    if level not in exam.at:
         return {}
     controls = context.domain.controls(exam.controls, context.spec.seed) if exam.controls else ()
     return {"controls": tuple(controls), "continuations": continuations}
