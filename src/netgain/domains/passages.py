@@ -79,6 +79,11 @@ class Passages(Domain):
         self.notes = _left_out(settings.path)
         self._pools = {part: tuple(entry for entry in entries if parts[entry.title] == part) for part in PARTS}
 
+    @property
+    def counts(self) -> dict[Part, int]:
+        """How many passages each part has."""
+        return {part: len(pool) for part, pool in self._pools.items()}
+
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """The first ``count`` passages of a split in the seed's order. Raises InputError for more than there are."""
         chosen = take(self._pools[split], split, count, seed, str(self.settings.path))
@@ -116,6 +121,17 @@ def read_passages(path: Path, language: str = "en") -> tuple[Passage, ...]:
         if before != entry.where:
             raise InputError(entry.where, f"{entry.title!r} is the same passage as in {before}", "keep one of them")
     return tuple(entries)
+
+
+def mistakes(path: Path, language: str = "en") -> list[InputError]:
+    """What is wrong with each file that :func:`read_passages` would read, one error a file."""
+    found = list[InputError]()
+    for file in _files(path)[0] if path.exists() else ():
+        try:
+            list(_read(file, path, language))
+        except InputError as error:
+            found.append(error)
+    return found
 
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Literal, Self, final
 
+from netgain.records.claim import RIGHT, GradeName
 from netgain.records.identity import canonical, short_hash
 
 Cut = Literal["line", "sentence", "whole"] | tuple[str, ...]
@@ -20,8 +21,6 @@ Splitting = Literal["lines", "document", "questions"]
 _LIST_HEAD = re.compile(r"^1[.)]|^\s*(?:question|q)\s*\d*\s*[:.]", re.IGNORECASE)
 # A full stop behind an initial or a short capitalised word (St., Dr., Mrs.) is taken to be one of an abbreviation.
 _SENTENCE_END = re.compile(r"(?<![A-Z])(?<!\b[A-Z][a-z])(?<!\b[A-Z][a-z]{2})[.!?]+[\"')\]]*(?=\s)")
-GradeName = Literal["exact", "contains", "f1", "judge"]
-RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
 
 
 @final

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from netgain.domains.problem import GradeName
-from netgain.records.claim import BEST_CONVENTIONAL
+from netgain.records.claim import BEST_CONVENTIONAL, GradeName
 from netgain.records.cost import Currency
 from netgain.records.identity import identity
 
