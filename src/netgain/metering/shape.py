@@ -133,6 +133,10 @@ def _phi(config: Config) -> Fields:
     return _dense(config, layout="phi") | {"parallel": True}
 
 
+def _ernie(config: Config) -> Fields:
+    return _dense(config, tied=True, head_dim=128)
+
+
 def _cohere(config: Config) -> Fields:
     return _dense(config, tied=True) | {"parallel": True}
 
@@ -214,7 +218,7 @@ FAMILIES: dict[str, Callable[[Config], Fields]] = {
     "bitnet": _dense,
     "cohere": _cohere,
     "cohere2": _cohere,
-    "ernie4_5": _tied,
+    "ernie4_5": _ernie,
     "exaone4": _olmo2,
     "gemma": _gemma,
     "gemma2": _gemma,
