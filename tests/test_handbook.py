@@ -8,8 +8,8 @@ import pytest
 
 from netgain.domains.grading import normalise
 from netgain.domains.leakage import leaks
-from netgain.domains.passages import Passages, PassagesSettings, read_passages
-from netgain.domains.reading import Pair, Passage, asked
+from netgain.domains.passages import Passages, PassagesSettings, read_passages, weak_questions
+from netgain.domains.reading import Pair, Passage
 
 FOLDER = Path(__file__).parents[1] / "examples" / "handbook"
 PASSAGES = read_passages(FOLDER)
@@ -27,10 +27,10 @@ def says(text: str, answer: str) -> bool:
 
 def test_every_passage_says_which_part_it_is_in_and_every_part_has_enough() -> None:
     assert None not in COUNTS
-    assert COUNTS["test"] >= 14
-    assert COUNTS["train"] >= 10
-    assert COUNTS["development"] >= 2
-    assert COUNTS["controls"] >= 2
+    assert COUNTS["test"] >= 48
+    assert COUNTS["train"] >= 24
+    assert COUNTS["development"] >= 8
+    assert COUNTS["controls"] >= 8
     passages = Passages(PassagesSettings(path=FOLDER))
     assert len(passages.problems("test", COUNTS["test"], 0)) == COUNTS["test"]
     assert passages.notes in ((), ("left out as about the folder: README.md",))
@@ -46,10 +46,8 @@ def test_a_passage_is_as_long_as_a_page_of_a_handbook_and_tells_its_answers(pass
         assert len(answers[0].split()) <= 8
         for answer in answers:
             assert normalise(answer)
-            assert not says(asked(passage.title, question), answer), f"{question!r} tells {answer!r}"
         assert len({answer.casefold() for answer in answers}) == len(answers)
-    for question, answers in passage.questions:
-        assert any(says(passage.text, answer) for answer in answers), f"{question!r}: {answers[0]!r} is not told"
+    assert weak_questions([passage]) == ()
 
 
 def test_a_question_stands_alone_and_is_asked_once() -> None:
