@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from netgain.domains.problem import Prompt
 from netgain.exam.exam import Answerer, untouched
 from netgain.metering.account import Account
 from netgain.model.metered import Model
@@ -21,14 +22,14 @@ from netgain.model.requests import Generate, Score
 class BaseContinuation:
     """What the base model went on with, and how likely that was to itself."""
 
-    prompt: str
+    prompt: Prompt
     ids: tuple[int, ...]
     log_likelihood: float
     tokens: int
 
 
 def sample(
-    model: Model, prompts: Sequence[str], account: Account, *, max_new_tokens: int, seed: int
+    model: Model, prompts: Sequence[Prompt], account: Account, *, max_new_tokens: int, seed: int
 ) -> Steps[tuple[BaseContinuation, ...]]:
     """One continuation of each prompt by the base model, scored under it; those that fail are left out."""
     drawn = [
