@@ -21,7 +21,7 @@ from netgain.analysis.crossed import POWER
 from netgain.analysis.intervals import WITHIN
 from netgain.domains.grading import MAX_NEW_TOKENS
 from netgain.errors import InputError, MissingExtraError
-from netgain.metering.estimate import Device, find_device, memory_estimate, shape_of, timed
+from netgain.metering.estimate import Device, find_device, shape_of
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.remote import TokenPrices

@@ -48,7 +48,7 @@ from netgain.trials.context import (
 from netgain.trials.guard import hashed
 from netgain.trials.resolve import ResolvedArm
 from netgain.trials.spec import MATCHED
-from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of
+from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of, valid
 from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")
@@ -363,7 +363,7 @@ def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
     trials = spec.tuning.trials
     knobs = knobs if trials else {}
     given = {name: value for name, value in arm.settings.model_dump().items() if name in knobs}
-    searching = search(knobs, given, max(1, trials), spec.tuning.widen if knobs else 0, partial(_valid, arm.settings))
+    searching = search(knobs, given, max(1, trials), spec.tuning.widen if knobs else 0, partial(valid, arm.settings))
     paid: list[list[Account]] = []
     values = next(searching)
     while True:
@@ -407,14 +407,6 @@ def _try(context: RunContext, method: Method, number: int) -> tuple[float | None
         _examine(context, method, learning, evaluations, before=done)
     accounts = [account for one in evaluations for account in one.accounts]
     return _accuracy(context, evaluations), [*learning.accounts, *accounts]
-
-
-def _valid(settings: Settings, values: Mapping[str, Any]) -> bool:
-    try:
-        changed(settings, values)
-    except ValidationError:
-        return False
-    return True
 
 
 def _accuracy(context: RunContext, evaluations: Sequence[Evaluation]) -> float | None:

@@ -8,32 +8,39 @@ the texts that an arm writes first, then its kind of training; an investment lik
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any, Literal, final
+
+from pydantic import ValidationError
 
 from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
 from netgain.domains.problem import Question
 from netgain.engine.jobs import Work
-from netgain.metering.estimate import Device, generation_estimate, scoring_estimate, timed, training_estimate
+from netgain.metering.estimate import Pace, generation_estimate, scoring_estimate, training_estimate
 from netgain.metering.price import Full, Lora, Training
-from netgain.metering.rates import DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Learning, Method, Settings
 from netgain.methods.synthetic import SyntheticSettings
+from netgain.methods.trained_writers import SupervisedWriterSettings
 from netgain.model.remote import TokenPrices
 from netgain.model.requests import Part
 from netgain.records.claim import UNTRAINED, Role
 from netgain.records.cost import Cost, Currency, Purpose, total
+from netgain.records.identity import canonical
+from netgain.streams import stream
 from netgain.tokens import EstimatedTokens, TokenCounter
 from netgain.trials.resolve import ResolvedArm, Trial
 from netgain.trials.spec import MATCHED, TrialSpec
-from netgain.trials.tuning import Knobs
+from netgain.trials.tuning import Knobs, KnobSearch, search
 
 WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
 SPLIT = "split"  # the setting by which an arm that learns divides its total
 SAMPLE = 16  # problems whose texts are measured
+LARGEST_SPLIT = 0.95  # that widening may come to
+SIMULATED = 6  # tunings over which a plan takes the mean
 
 
 @final
@@ -138,22 +145,24 @@ def knobs_of(arm: ResolvedArm, task: Task) -> Knobs:
 
 def planned_trials(trial: Trial, task: Task) -> int:
     """How many settings a tuning tries, at least 1 (those given), without those that widen it."""
-    knobs = knobs_of(trial.arms[task.arm], task)
-    most = prod(len(values) + 1 for values in knobs.values())
-    return max(1, min(trial.spec.tuning.trials, most))
-
-
-def _widening(trial: Trial, task: Task) -> float:
-    """About how many further trials widen a tuning: every second number has its best value at an end of what is
-    tried. What is planned to be tried does not depend on it; what it is likely to take does."""
-    knobs = knobs_of(trial.arms[task.arm], task).values() if trial.spec.tuning.trials else ()
-    numbers = sum(all(isinstance(value, int | float) for value in values) for values in knobs)
-    return min(1, trial.spec.tuning.widen) * numbers / 2
+    arm = trial.arms[task.arm]
+    given = arm.settings.model_dump()
+    sizes = (len({canonical(value) for value in (given[name], *values)}) for name, values in knobs_of(arm, task).items())
+    return max(1, min(trial.spec.tuning.trials, prod(sizes)))
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """These settings with some of them changed, validated anew."""
     return type(settings).model_validate(settings.model_dump() | dict(changes))
+
+
+def valid(settings: Settings, changes: Mapping[str, Any]) -> bool:
+    """Whether the settings may be changed so."""
+    try:
+        changed(settings, changes)
+    except ValidationError:
+        return False
+    return True
 
 
 # -- about what it takes
@@ -162,13 +171,17 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Typical lengths in tokens, and how many questions a problem has; ``how`` says where they are from."""
+    """Typical lengths in tokens, and how many questions a problem has; ``how`` says where they are from.
+
+    An ``answer`` is as long as the right one until the model was asked; ``longest`` is how long it may be.
+    """
 
     passage: float = 180.0
     question: float = 40.0
     answer: float = 8.0
     edit: float = 150.0
     questions: float = 5.0
+    longest: float = 16.0
     how: str = "typical of SQuAD"
 
 
@@ -184,6 +197,7 @@ def measured(domain: Domain, spec: TrialSpec, counter: TokenCounter) -> Lengths:
         answer=_mean(counter.count([question.answers[0] for question in questions]), 1.0) + 1,
         edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
         questions=len(questions) / len(problems),
+        longest=float(prompts.max_new_tokens),
         how=f"those of {type(domain).__name__}, {counter.how}",
     )
 
@@ -192,50 +206,151 @@ def _mean(values: Sequence[float], least: float) -> float:
     return max(least, sum(values) / len(values)) if values else least
 
 
-def task_costs(trial: Trial, task: Task, shape: ModelShape, lengths: Lengths) -> dict[Purpose, Cost]:
-    """About what one task takes, by purpose."""
-    spec, arm = trial.spec, trial.arms[task.arm]
-    exam, split = _exam(arm, shape, lengths), split_of(arm.method, arm.settings)
-
-    def invested(level: float) -> Cost:
-        return total(_used_up(spec, arm, shape, lengths, split * level * deployments(spec, task)).values())
-
-    if task.stage == "tune":
-        adapted = total(_used_up(spec, arm, shape, lengths, 1.0 - split).values()) + exam
-        tried = planned_trials(trial, task) + _widening(trial, task)
-        return {Purpose.TUNE: tried * (spec.problems.development * adapted + invested(MATCHED))}
-    costs: dict[Purpose, Cost] = {}
-    for level in levels(spec, task):
-        for purpose, cost in _used_up(spec, arm, shape, lengths, (1.0 - split) * level).items():
-            costs[purpose] = costs.get(purpose, Cost.zero()) + spec.problems.test * cost
-    if arm.method.learns:
-        costs[Purpose.LEARN] = total(invested(level) for level in levels(spec, task))
-    exams = spec.problems.test * len(levels(spec, task)) * exam
-    costs[Purpose.EVALUATE] = exams + (_beside(spec, shape, lengths) if task.deployments is None else Cost.zero())
-    return costs
-
-
-def _used_up(
-    spec: TrialSpec, arm: ResolvedArm, shape: ModelShape, lengths: Lengths, level: float
+def task_costs(
+    trial: Trial, task: Task, shape: ModelShape, lengths: Lengths, pace: Pace | None = None, *, most: bool = False
 ) -> dict[Purpose, Cost]:
-    """The budget of a level used up: the texts that are written first, the rest in training on them."""
-    if arm.method.role in UNTRAINED:
-        return {}
-    currency = spec.budget.currency
-    limit = known_amount(adapt_limit(spec, level), currency)
-    written = Cost.zero()
-    if arm.method.role in WRITING:
-        edits = (arm.settings.edits if isinstance(arm.settings, SyntheticSettings) else 1) * max(1.0, level)
-        once = generation_estimate(shape, round(lengths.passage + 40), round(lengths.edit))
-        price = known_amount(once, currency)
-        written = once * (min(edits, 0.5 * limit / price) if price else edits)
-    batch = _inner(arm).batch_size
-    step = training_estimate(shape, [round(lengths.passage)] * batch, training=training_of(arm), batch_size=batch)
-    left = max(0.0, limit - known_amount(written, currency))
-    price = known_amount(step, currency)
-    trained = step * (left / price if price else 0.0)
-    purpose = Purpose.TEACH if arm.method.role is Role.TEACHER else Purpose.PROPOSE
-    return {Purpose.ADAPT: trained} | ({purpose: written} if arm.method.role in WRITING else {})
+    """About what one task takes, by purpose; with a ``pace`` in seconds as well.
+
+    What a tuning tries and ends with is not known before: the mean over simulated ones, in which chance says what is
+    better. ``most``: the dearest of them, and every answer as long as it may be.
+    """
+    found = [_Estimate(trial, task, shape, lengths, pace, most).costs(*course) for course in _courses(trial, task, most)]
+    if most:
+        return max(found, key=lambda costs: total(costs.values()).flops or 0.0)
+    return {purpose: (1 / len(found)) * total(costs[purpose] for costs in found) for purpose in found[0]}
+
+
+def _courses(trial: Trial, task: Task, most: bool) -> list[tuple[list[Settings], Settings]]:
+    """Ways in which a task's tuning may go: the settings that are tried, and those that it ends with."""
+    arm, tuning = trial.arms[task.arm], trial.spec.tuning
+    knobs = knobs_of(arm, replace(task, stage="tune")) if tuning.trials else {}
+    if not knobs:
+        return [([arm.settings], arm.settings)]
+    if most:
+        wider = tuning.widen * sum(_are_numbers(values) for values in knobs.values())
+        splits = [*knobs.get(SPLIT, ()), *([LARGEST_SPLIT] if tuning.widen else [])] if SPLIT in knobs else []
+        ends = [arm.settings, *(changed(arm.settings, {SPLIT: split}) for split in splits)]
+        return [([end] * (planned_trials(trial, task) + wider), end) for end in ends]
+    given = {name: value for name, value in arm.settings.model_dump().items() if name in knobs}
+    courses = []
+    for number in range(SIMULATED):
+        draws = stream(0, "plan", task.domain, task.arm, str(number))
+        searching = search(knobs, given, tuning.trials, tuning.widen, partial(valid, arm.settings))
+        next(searching)
+        try:
+            while True:
+                searching.send(float(draws.random()))
+        except StopIteration as stop:
+            found: KnobSearch = stop.value
+        courses.append(([changed(arm.settings, one) for one, _ in found.tried], changed(arm.settings, found.values)))
+    return courses
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Estimate:
+    """The arithmetic of one task's estimate."""
+
+    trial: Trial
+    task: Task
+    shape: ModelShape
+    lengths: Lengths
+    pace: Pace | None
+    most: bool
+
+    def costs(self, tried: Sequence[Settings], chosen: Settings) -> dict[Purpose, Cost]:
+        """By purpose, with the settings that are tried or, in a run, with those that were chosen."""
+        spec, method, task = self.trial.spec, self.trial.arms[self.task.arm].method, self.task
+        if task.stage == "tune":
+            problems = spec.problems.development
+            trials = (problems * (self._adapted(one, 1.0) + self._exam(one)) + self._invested(one, 1.0) for one in tried)
+            return {Purpose.TUNE: total(trials)}
+        costs: dict[Purpose, Cost] = {}
+        at = levels(spec, task)
+        for level in at:
+            for purpose, cost in self._used_up(chosen, (1.0 - split_of(method, chosen)) * level).items():
+                costs[purpose] = costs.get(purpose, Cost.zero()) + spec.problems.test * cost
+        if method.learns:
+            costs[Purpose.LEARN] = total(self._invested(chosen, level) for level in at)
+        exams = spec.problems.test * len(at) * self._exam(chosen)
+        costs[Purpose.EVALUATE] = exams + (self._beside(chosen) if task.deployments is None else Cost.zero())
+        return costs
+
+    def _adapted(self, settings: Settings, level: float) -> Cost:
+        split = split_of(self.trial.arms[self.task.arm].method, settings)
+        return total(self._used_up(settings, (1.0 - split) * level).values())
+
+    def _invested(self, settings: Settings, level: float) -> Cost:
+        split = split_of(self.trial.arms[self.task.arm].method, settings)
+        cost = total(self._used_up(settings, split * level * deployments(self.trial.spec, self.task)).values())
+        if not isinstance(settings, SupervisedWriterSettings) or settings.outer_epochs is None:
+            return cost
+        labels = self._labels(settings, settings.outer_epochs)  # there are only so many
+        return min(cost, labels, key=lambda one: known_amount(one, self.trial.spec.budget.currency))
+
+    def _labels(self, settings: SupervisedWriterSettings, epochs: int) -> Cost:
+        lengths, count = self.lengths, min(self.trial.spec.problems.train, settings.labelled or 10**9)
+        text = round(lengths.passage + 40 + lengths.questions * (lengths.question + lengths.answer))
+        lora = Lora(settings.outer_rank, settings.outer_modules)
+        cost = training_estimate(self.shape, [text] * count, training=lora, epochs=epochs)
+        return self.pace.training(cost) if self.pace else cost
+
+    def _used_up(self, settings: Settings, level: float) -> dict[Purpose, Cost]:
+        """The budget of a level used up: the texts that are written first, the rest in training on them."""
+        role, lengths = self.trial.arms[self.task.arm].method.role, self.lengths
+        if role in UNTRAINED:
+            return {}
+        currency = self.trial.spec.budget.currency
+        limit = known_amount(adapt_limit(self.trial.spec, level), currency)
+        written = Cost.zero()
+        if role in WRITING:
+            edits = (settings.edits if isinstance(settings, SyntheticSettings) else 1) * max(1.0, level)
+            once = self._generated(lengths.passage + 40, lengths.edit)
+            price = known_amount(once, currency)
+            written = once * (min(edits, 0.5 * limit / price) if price else edits)
+        inner = inner_of(settings)
+        texts = [round(lengths.passage)] * inner.batch_size
+        step = training_estimate(self.shape, texts, training=trained_by(inner), batch_size=inner.batch_size)
+        step = self.pace.training(step) if self.pace else step
+        left = max(0.0, limit - known_amount(written, currency))
+        price = known_amount(step, currency)
+        trained = step * (left / price if price else 0.0)
+        purpose = Purpose.TEACH if role is Role.TEACHER else Purpose.PROPOSE
+        return {Purpose.ADAPT: trained} | ({purpose: written} if role in WRITING else {})
+
+    def _exam(self, settings: Settings) -> Cost:
+        """The questions of one problem."""
+        reads = self.trial.arms[self.task.arm].method.role is Role.IN_CONTEXT
+        prompt = self.lengths.question + (self.lengths.passage if reads else 0.0)
+        return self.lengths.questions * self._answered(prompt, settings)
+
+    def _beside(self, settings: Settings) -> Cost:
+        """Controls and drift after each adaptation at the levels where they are asked, and the stream's exams."""
+        spec, lengths = self.trial.spec, self.lengths
+        if self.trial.arms[self.task.arm].method.role is Role.IN_CONTEXT:
+            return Cost.zero()
+        examined = spec.problems.test * sum(level in spec.budget.ladder for level in spec.exam.at)
+        answer = self._answered(lengths.question, settings)
+        score = scoring_estimate(self.shape, round(lengths.question), max(1, round(lengths.answer)))
+        score = self.pace.reading(score) if self.pace else score
+        stream = spec.exam.stream * (spec.exam.stream + 1) * lengths.questions
+        return examined * (2 * spec.exam.controls * answer + spec.exam.drift * score) + stream * answer
+
+    def _answered(self, prompt: float, settings: Settings) -> Cost:
+        training = trained_by(inner_of(settings)) if isinstance(settings, Inner) else None
+        longest = self.lengths.longest if self.most else self.lengths.answer
+        return self._generated(prompt, longest, training if isinstance(training, Lora) else None)
+
+    def _generated(self, prompt: float, new: float, adapter: Lora | None = None) -> Cost:
+        read, said = round(prompt), max(1, round(new))
+        cost = generation_estimate(self.shape, read, said, adapter=adapter)
+        if self.pace is None:
+            return cost
+        return self.pace.writing(cost, generation_estimate(self.shape, read, 1, adapter=adapter))
 
 
 def known_amount(cost: Cost, currency: Currency) -> float:
@@ -245,45 +360,33 @@ def known_amount(cost: Cost, currency: Currency) -> float:
 
 def training_of(arm: ResolvedArm) -> Training:
     """What an arm trains, as its settings say; SEAL's LoRA where they say nothing."""
-    inner = _inner(arm)
+    return trained_by(inner_of(arm.settings))
+
+
+def inner_of(settings: Settings) -> Inner:
+    """The settings of the training; SEAL's inner loop where they have none."""
+    return settings if isinstance(settings, Inner) else Inner()
+
+
+def trained_by(inner: Inner) -> Training:
+    """All weights, or adapters."""
     return Full() if inner.kind == "full" else Lora(inner.rank, inner.target_modules)
-
-
-def _inner(arm: ResolvedArm) -> Inner:
-    return arm.settings if isinstance(arm.settings, Inner) else Inner()
-
-
-def _exam(arm: ResolvedArm, shape: ModelShape, lengths: Lengths) -> Cost:
-    """The questions of one problem."""
-    prompt = lengths.question + (lengths.passage if arm.method.role is Role.IN_CONTEXT else 0.0)
-    return lengths.questions * generation_estimate(shape, round(prompt), max(1, round(lengths.answer)))
-
-
-def _beside(spec: TrialSpec, shape: ModelShape, lengths: Lengths) -> Cost:
-    """Controls and drift after each adaptation at the levels where they are asked, and the stream's exams."""
-    examined = spec.problems.test * sum(level in spec.budget.ladder for level in spec.exam.at)
-    answer = generation_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
-    score = scoring_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
-    stream = spec.exam.stream * (spec.exam.stream + 1) * lengths.questions
-    return examined * (2 * spec.exam.controls * answer + spec.exam.drift * score) + stream * answer
 
 
 # -- the judge
 
 
 def judging_cost(
-    trial: Trial, judge: ModelShape | TokenPrices, device: Device, rate: DeviceRate, lengths: Mapping[str, Lengths]
+    trial: Trial, judge: ModelShape | TokenPrices, pace: Pace, lengths: Mapping[str, Lengths]
 ) -> Cost:
-    """All of a judge's verdicts, each as long as it may be: by its shape on this device, or by prices; a server's take
-    no time on it."""
+    """All of a judge's verdicts, each as long as it may be: by its shape at this pace, or by prices; a server's take
+    no time on the device."""
     (frame,) = EstimatedTokens().count([judge_prompt(Question("", ("",)), "")])
     cost = Cost.zero()
     for task in tasks(trial.spec):
         domain = lengths[task.domain]
         prompt = round(frame + domain.question + 2 * domain.answer)
-        cost = cost + _verdicts(trial, task, domain.questions) * _verdict(judge, prompt)
-    if isinstance(judge, ModelShape):
-        return timed(cost, judge, device, rate=rate, rows=64, weight_bytes=4)
+        cost = cost + _verdicts(trial, task, domain.questions) * _verdict(judge, prompt, pace)
     return replace(cost, seconds=0.0) if "url" in (trial.spec.judge or {}) else cost
 
 
@@ -302,7 +405,7 @@ def _verdicts(trial: Trial, task: Task, questions: float) -> float:
     return asked + controls + stream
 
 
-def _verdict(judge: ModelShape | TokenPrices, prompt: int) -> Cost:
+def _verdict(judge: ModelShape | TokenPrices, prompt: int, pace: Pace) -> Cost:
     if isinstance(judge, ModelShape):
-        return generation_estimate(judge, prompt, MAX_NEW_TOKENS)
+        return pace.writing(generation_estimate(judge, prompt, MAX_NEW_TOKENS), generation_estimate(judge, prompt, 1))
     return judge.cost(Part(Work(positions=prompt, real=prompt, generated=MAX_NEW_TOKENS)))

@@ -1,0 +1,369 @@
+"""The machine that is there: its device, the memory that is free, and how fast its workers do a trial's kinds of work.
+
+Measured on the trial's own model and dtype, through the engine, by as many processes side by side as will run (they
+share caches and memory channels): a few seconds of training, reading and answering, and the memory that each holds.
+Kept by machine, model, dtype, versions and sizes in the cache folder, so that it is done once. Nothing is charged.
+
+On a CPU processor seconds are measured, which other work on the machine disturbs least; elsewhere the clock's.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, final
+
+import netgain
+from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS
+from netgain.metering.estimate import Memory, Pace
+from netgain.metering.price import Lora, Training
+from netgain.metering.shape import ModelShape
+from netgain.records.identity import short_hash
+
+LIBRARIES = ("torch", "transformers", "numpy")
+PATIENCE = 600.0  # seconds for loading and measuring
+GRAPHICS = ("/proc/driver/nvidia", "/dev/kfd")
+GROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
+SECONDS = 2.0  # about what each measurement may take
+PROMPT = "The quick brown fox jumps over the lazy dog, then looks for the road to the river. "
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A device by its ``kind`` (``cpu`` or ``cuda``) and ``name``, the bytes that are ``free``, cores that may work."""
+
+    kind: str
+    name: str
+    free: float
+    cores: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What is tried: adapters of ``rank`` on ``targets``, trained on texts of ``passage`` tokens, ``jobs`` at a time;
+    ``asked`` prompts of ``question`` tokens, answered with up to ``new``."""
+
+    rank: int
+    targets: tuple[str, ...]
+    passage: int
+    jobs: int
+    question: int
+    asked: int
+    new: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What was measured: the pace and the memory of one of ``workers``."""
+
+    pace: Pace
+    memory: Memory
+    workers: int
+
+
+def find_machine(device: str = "auto") -> Machine:
+    """The device that a run would take: a GPU that torch sees, else the CPU. Raises InputError for one that is not
+    there."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if device.startswith("cuda") or (device == "auto" and any(Path(path).exists() for path in GRAPHICS)):
+        found = _graphics(device)
+        if found is not None:
+            return found
+    return Machine(kind="cpu", name=_processor(), free=free_memory(), cores=cores)
+
+
+def _graphics(device: str) -> Machine | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    index = 0 if device in ("auto", "cuda") else int(device.partition(":")[2] or 0)
+    free, _ = torch.cuda.mem_get_info(index)
+    return Machine(kind="cuda", name=torch.cuda.get_device_name(index), free=float(free), cores=1)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def free_memory() -> float:
+    """Bytes that processes may still take: what the machine has available, less where a container allows less."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        free = next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8e9
+    try:
+        most, used = (Path(path).read_text(encoding="utf-8").strip() for path in GROUP)
+        return free if most == "max" else min(free, max(0.0, float(most) - float(used)))
+    except (OSError, ValueError):
+        return free
+
+
+# -- asked for
+
+
+def calibrate(
+    model: Path, dtype: str, attention: str, machine: Machine, workers: int, sizes: Sizes, *, measure: bool = True
+) -> Calibration | None:
+    """What was measured before, or is measured now where ``measure``; None where that cannot be done here."""
+    if not model.is_dir():
+        return None
+    asked = {
+        "model": str(model.resolve()),
+        "dtype": dtype,
+        "attention": attention,
+        "device": machine.kind,
+        "sizes": asdict(sizes),
+    }
+    key = short_hash(json.dumps([asked, _machine(machine), _content(model), _versions(), workers], sort_keys=True))
+    place = _cache() / f"calibration-{key}.json"
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = _measure(asked, workers) if measure else None
+        if found is None:
+            return None
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.write_text(json.dumps(found), encoding="utf-8")
+    source = f"measured with this model on {workers} worker{'' if workers == 1 else 's'}"
+    return Calibration(pace=Pace(**found["pace"], source=source), memory=Memory(**found["memory"]), workers=workers)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netgain"
+
+
+def _machine(machine: Machine) -> list[Any]:
+    return [machine.kind, machine.name, machine.cores, platform.node()]
+
+
+def _content(model: Path) -> list[Any]:
+    """Which files, of what size and when: reading gigabytes for a digest would take longer than measuring."""
+    found = ((path.name, path.stat()) for path in sorted(model.iterdir()) if path.is_file())
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+
+
+def _versions() -> list[str]:
+    folder = Path(netgain.__file__).parent / "engine"
+    sources = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cpp", ".hpp"))
+    own = sha256(b"\0".join(path.read_bytes() for path in [*sources, Path(__file__)])).hexdigest()
+    return [own, *(version(name) for name in LIBRARIES)]
+
+
+def _measure(asked: Mapping[str, Any], workers: int) -> dict[str, Any] | None:
+    """The mean of what so many processes measure at the same time; None where one of them fails."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    command = [sys.executable, "-m", "netgain.trials.calibration"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    processes = [subprocess.Popen(command, text=True, env=environment, **pipes) for _ in range(workers)]  # noqa: S603
+    try:
+        for process in processes:
+            _write(process, json.dumps(asked))
+        if any(_read(process) != "ready" for process in processes):
+            return None
+        for process in processes:
+            _write(process, "go")
+        return _mean([json.loads(_read(process)) for process in processes])
+    except (OSError, ValueError):
+        return None
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def _write(process: subprocess.Popen[str], line: str) -> None:
+    if process.stdin is not None:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def _read(process: subprocess.Popen[str]) -> str:
+    return "" if process.stdout is None else process.stdout.readline().strip()
+
+
+def _mean(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of speeds the harmonic mean, so that seconds add up; of everything else the plain one."""
+    many = len(found)
+    speeds = ("train", "read", "write")
+    pace = {name: many / sum(1 / one["pace"][name] for one in found) for name in speeds}
+    pace["load"] = sum(one["pace"]["load"] for one in found) / many
+    memory = {name: sum(one["memory"][name] for one in found) / many for name in found[0]["memory"]}
+    return {"pace": pace, "memory": memory | {"weight": round(memory["weight"])}}
+
+
+# -- in the process that measures
+
+
+@final
+class _Meter:
+    """Clock and memory of this process, or of its GPU."""
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        self._torch, self._cuda = torch, device != "cpu"
+
+    def seconds(self) -> float:
+        if not self._cuda:
+            return time.process_time()
+        self._torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def held(self) -> float:
+        """Bytes that are held now."""
+        if self._cuda:
+            return float(self._torch.cuda.memory_reserved())
+        return _status("VmRSS") or _status("VmHWM")
+
+    def peak(self, *, reset: bool = False) -> float:
+        """The most bytes held since the last reset."""
+        found = float(self._torch.cuda.max_memory_reserved()) if self._cuda else _status("VmHWM")
+        if reset and self._cuda:
+            self._torch.cuda.reset_peak_memory_stats()
+        elif reset:
+            try:
+                Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+            except OSError:
+                return found
+        return found
+
+
+def _status(name: str) -> float:
+    """A field of this process's status in bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith(name))
+    except (OSError, StopIteration):
+        import resource
+
+        most = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return most if sys.platform == "darwin" else 1024 * most
+
+
+def _serve() -> None:
+    """Load what standard input names, say so, wait, measure, print."""
+    from netgain.model import load_model
+
+    asked = json.loads(sys.stdin.readline())
+    sizes = Sizes(**{**asked["sizes"], "targets": tuple(asked["sizes"]["targets"])})
+    meter = _Meter(asked["device"])
+    bare = meter.held()
+    model = load_model(asked["model"], device=asked["device"], dtype=asked["dtype"], attention=asked["attention"])
+    model.check_prices()
+    print("ready", flush=True)  # noqa: T201
+    sys.stdin.readline()
+    print(json.dumps(_measured(model, sizes, meter, bare)), flush=True)  # noqa: T201
+
+
+def _measured(model: Any, sizes: Sizes, meter: _Meter, bare: float) -> dict[str, Any]:
+    """Paces and bytes of training, reading and answering with this model."""
+    from tempfile import TemporaryDirectory
+
+    from netgain.metering.account import Book
+    from netgain.model import Generate, InnerLoopJob, Train
+    from netgain.records.cost import Purpose
+
+    shape: ModelShape = model.shape
+    load = time.process_time()
+    base = meter.held()
+    tokens = (model.tokenize(PROMPT * (1 + sizes.passage // 8)) * 2)[: sizes.passage]
+    prompt = PROMPT * max(1, sizes.question // 18)
+    lora: Training = Lora(sizes.rank, sizes.targets)
+    adapter = 4.0 * lora.weights(shape)
+    with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
+        account = book.account("calibration", purpose=Purpose.ADAPT)
+
+        def train(jobs: int, steps: int) -> tuple[float, float, list[Any]]:
+            """FLOPs a second, the most bytes held, the adapters."""
+            wanted = [
+                Train(
+                    account=account,
+                    job=InnerLoopJob(
+                        key=str(job),
+                        sequences=[tokens],
+                        epochs=steps,
+                        learning_rate=1e-3,
+                        seed=job,
+                        rank=sizes.rank,
+                        target_modules=sizes.targets,
+                    ),
+                )
+                for job in range(jobs)
+            ]
+            meter.peak(reset=True)
+            started = meter.seconds()
+            done = model.train(wanted)
+            taken = meter.seconds() - started
+            return sum(one.cost.flops for one in done) / taken, meter.peak(), [one.get().adapter for one in done]
+
+        def answer(asked: int, new: int, adapters: list[Any]) -> tuple[float, float, float, int]:
+            """Seconds, FLOPs, the most bytes held, tokens of the prompts."""
+            wanted = [
+                Generate(
+                    account=account,
+                    prompt=f"{number}. {prompt}",
+                    max_new_tokens=new,
+                    adapter=adapters[number % len(adapters)],
+                    temperature=1.0,
+                    seed=number,
+                )
+                for number in range(asked)
+            ]
+            meter.peak(reset=True)
+            started = meter.seconds()
+            done = model.generate(wanted)
+            taken = meter.seconds() - started
+            read = sum(len(model.tokenize(one.prompt)) for one in wanted)
+            return taken, sum(one.cost.flops for one in done), meter.peak(), read
+
+        step = 6.0 * shape.body_weights * len(tokens)
+        speed, little, _ = train(1, 1)  # buffers are made, libraries warm
+        speed, little, adapters = train(1, 1)
+        jobs = max(1, min(sizes.jobs, RESIDENT, POSITIONS // len(tokens), int(SECONDS * speed // step)))
+        steps = max(1, min(100, int(SECONDS * speed // (step * jobs))))
+        before = meter.held()
+        speed, much, adapters = train(jobs, steps)
+        rows = len(tokens) * jobs
+        row = max(0.0, much - before - 5 * jobs * adapter) / rows if jobs > 1 else 0.0
+        token = 2.0 * shape.body_weights
+        asked = max(4, min(sizes.asked, ROWS, int(2 * SECONDS * speed // (token * (sizes.question + sizes.new)))))
+        answer(min(4, asked), 2, adapters)
+        before = meter.held()
+        taken, read, peak, length = answer(asked, 1, adapters)
+        whole, flops, _, _ = answer(asked, sizes.new, adapters)
+        reading = read / taken
+        writing = (flops - read) / max(1e-9, whole - taken) if flops > read else reading
+    guessed = Memory.guessed(shape, weight_bytes=4)
+    held = min(asked, len(adapters)) * adapter
+    used = max(0.0, peak - before - held - 4.0 * asked * shape.vocabulary) / length
+    stored = 4.0 * shape.stored_weights
+    copy = max(0.0, base - bare)
+    memory = {"base": base, "copy": copy, "row": row or guessed.row, "token": max(used, guessed.entry)}
+    return {
+        "pace": {"train": speed, "read": reading, "write": max(writing, 1.0), "load": load},
+        "memory": memory | {"entry": guessed.entry, "weight": 4},
+        "stored": stored,
+    }
+
+
+if __name__ == "__main__":
+    _serve()
