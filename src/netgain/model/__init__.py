@@ -10,6 +10,7 @@ from netgain.errors import TRAINING_PACKAGES, MissingExtraError
 
 if TYPE_CHECKING:
     from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
+    from netgain.model.gguf import folder_of_gguf
     from netgain.model.hugging_face import load_model
     from netgain.model.metered import Model, Tuned
     from netgain.model.remote import remote_model
@@ -31,6 +32,7 @@ _HOMES = {
     "TrainFull": "requests",
     "Trained": "requests",
     "Tuned": "metered",
+    "folder_of_gguf": "gguf",
     "load_model": "hugging_face",
     "remote_model": "remote",
     "scripted_model": "scripted",
@@ -51,6 +53,7 @@ __all__ = [
     "TrainFull",
     "Trained",
     "Tuned",
+    "folder_of_gguf",
     "load_model",
     "remote_model",
     "scripted_model",

@@ -1,4 +1,4 @@
-"""Any Hugging Face causal language model behind the metered door: from a folder or by hub name, on CPU or CUDA.
+"""Any Hugging Face causal language model behind the metered door, on CPU or CUDA: a folder, a GGUF file, a hub name.
 
 Training and answering use the planned backend where the architecture has one, and the model's own code with hooks
 elsewhere. Log-likelihoods always use the model's own code.
@@ -62,7 +62,7 @@ def load_model(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
 ) -> Model:
-    """The model in a folder or of a hub name, metered.
+    """The model in a folder, in a GGUF file (:mod:`netgain.model.gguf`) or of a hub name, metered.
 
     ``chat`` says how conversations become text: by the tokenizer's ``template``, as a ``base`` prompt (the contents one
     below the other, with a blank line between them), or by the template where there is one (``auto``); texts are

@@ -1,4 +1,4 @@
-"""Weights, configuration and tokenizer of a Hugging Face causal LM, from a folder or by hub name, and only safely;
+"""Weights, configuration and tokenizer of a Hugging Face causal LM (folder, GGUF file or hub name), and only safely;
 between texts and tokens, how a prompt is rendered, begun and read back by that tokenizer; and models with other
 weights, made from one that is left as it is: an adapter merged, or all weights trained.
 
@@ -25,6 +25,7 @@ from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
 from netgain.errors import InputError, nearest
+from netgain.model.gguf import SUFFIX, folder_of_gguf
 from netgain.model.requests import Prompt
 from netgain.records.identity import identity, short_hash
 
@@ -62,6 +63,7 @@ def load_parts(
     allow_pickle: bool,
 ) -> Loaded:
     """Load a model as :func:`netgain.model.load_model` describes. Raises InputError where it cannot be loaded."""
+    source = folder_of_gguf(source) if str(source).endswith(SUFFIX) else source
     place = Path(source)
     local = place.is_dir()
     if local and not allow_pickle:

@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from netgain.engine.decoding import DecodeRequest
+from netgain.engine.frozen_weights import why_not
 from netgain.engine.hooks import HooksBackend, HooksDecoder
 from netgain.engine.jobs import InnerLoopJob, Sampling
 from netgain.engine.kernels import library
@@ -38,6 +39,7 @@ from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
 from netgain.metering.price import Lora, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
+from netgain.model.gguf import SUFFIX, folder_of_gguf
 from netgain.records.cost import Purpose
 
 Run = Callable[[Any, ModelShape, Tensor], Iterator["OperationCheck"]]  # a toy, its shape, its input
@@ -303,9 +305,25 @@ def _meter(toy: Any, ids: Tensor, metered: Metered) -> Iterator[OperationCheck]:
             yield OperationCheck(operation, priced, float(seen.get_total_flops()))
 
 
-def model_like(folder: Path) -> Any:
-    """A model with the configuration of a folder and random weights: what is checked of it needs no others."""
-    return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
+def model_like(source: str | Path) -> Any:
+    """A model with the configuration of a folder or hub name and no weights: what is checked of it needs none."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source))  # type: ignore[no-untyped-call]
+
+
+def model_facts(source: str) -> list[str]:
+    """On which backend a model would run and how it is priced, one line each; without its weights.
+
+    Raises InputError for a model that is refused.
+    """
+    source = str(folder_of_gguf(source)) if source.endswith(SUFFIX) else source
+    try:
+        model = model_like(source)
+    except (OSError, ValueError, KeyError, ImportError) as problem:
+        raise InputError(source, f"it cannot be loaded as a causal language model ({problem})") from problem
+    shape, reason = ModelShape.from_config(model.config.to_dict(), source), why_not(model)
+    backend = "planned" if reason is None else f"hooks ({reason})"
+    return [f"folder: {source}", f"backend: {backend}", f"prices: by formula; {check_engine(model, shape)}"]
 
 
 def device_facts(compiler: str) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, final
 from pydantic import BaseModel, ValidationError
 
 import netgain
+from netgain import model as door
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Split
@@ -100,8 +101,10 @@ class Trial:
         return self.located(self.spec.model) if shipped is None else str(shipped)
 
     def located(self, name: str) -> str:
-        """The folder of this name beside the trial's file; the name itself where there is none (a hub's name)."""
+        """The folder beside the trial's file, a GGUF file's own, or the name itself where there is none (a hub's)."""
         folder = self.lines.folder / Path(name).expanduser()
+        if name.endswith(".gguf"):
+            return str(door.folder_of_gguf(folder))
         return str(folder) if folder.exists() else name
 
 
