@@ -246,8 +246,8 @@ def pace_of(device: Device, shape: ModelShape, *, rows: int = 64, weight_bytes: 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Bytes that one worker holds: the interpreter with the model (``base``), a further ``copy`` of the model with an
-    adapter merged, a ``row`` of a training pack, a ``token`` of a prompt that is answered (its keys and values, and what
-    its pass needs), an ``entry`` of a token's keys and values alone, and a ``weight`` of an adapter.
+    adapter merged, a ``row`` of a training pack, a ``token`` of a prompt that is answered (its keys and values, and
+    what its pass needs), an ``entry`` of a token's keys and values alone, and a ``weight`` of an adapter.
     """
 
     base: float

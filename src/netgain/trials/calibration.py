@@ -13,18 +13,24 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import netgain
-from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS
-from netgain.metering.estimate import Memory, Pace
-from netgain.metering.price import Lora, Training
+from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, InnerLoopJob
+from netgain.errors import InputError
+from netgain.metering.account import Account, Book
+from netgain.metering.estimate import DEVICES, Device, Memory, Pace, find_device
+from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
+from netgain.model.requests import Generate, Train
+from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 
 LIBRARIES = ("torch", "transformers", "numpy")
@@ -72,14 +78,27 @@ class Calibration:
 
 
 def find_machine(device: str = "auto") -> Machine:
-    """The device that a run would take: a GPU that torch sees, else the CPU. Raises InputError for one that is not
-    there."""
+    """The device that a run would take: a GPU that torch sees, else the CPU. Raises InputError where it sees none and
+    one was asked for."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if device.startswith("cuda") or (device == "auto" and any(Path(path).exists() for path in GRAPHICS)):
         found = _graphics(device)
         if found is not None:
             return found
+        if device != "auto":
+            raise InputError(f"device {device!r}", "torch sees no GPU here", "use auto or cpu")
     return Machine(kind="cpu", name=_processor(), free=free_memory(), cores=cores)
+
+
+def is_here(device: str | None) -> bool:
+    """Whether a name means this machine, not a data sheet."""
+    return device is None or device in ("auto", "cpu", "cuda") or device.startswith("cuda:")
+
+
+def known_gpu(name: str) -> Device:
+    """The data sheet of a GPU by the name that its driver gives. Raises InputError for one that is not known here."""
+    found = [device for key, device in DEVICES.items() if key.lower() in name.lower()]
+    return found[0] if found else find_device(name)
 
 
 def _graphics(device: str) -> Machine | None:
@@ -115,6 +134,22 @@ def free_memory() -> float:
         return free if most == "max" else min(free, max(0.0, float(most) - float(used)))
     except (OSError, ValueError):
         return free
+
+
+def folder_of(model: str) -> Path | None:
+    """Where the weights lie: the folder itself, or the hub's cache. None where they are not on this machine."""
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:
+        return None
+    try:
+        found = [try_to_load_from_cache(model, name) for name in ("config.json", "model.safetensors")]
+    except HFValidationError:
+        return None
+    return Path(found[0]).parent if all(isinstance(path, str) for path in found) and isinstance(found[0], str) else None
 
 
 # -- asked for
@@ -269,100 +304,92 @@ def _serve() -> None:
     bare = meter.held()
     model = load_model(asked["model"], device=asked["device"], dtype=asked["dtype"], attention=asked["attention"])
     model.check_prices()
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     sys.stdin.readline()
-    print(json.dumps(_measured(model, sizes, meter, bare)), flush=True)  # noqa: T201
-
-
-def _measured(model: Any, sizes: Sizes, meter: _Meter, bare: float) -> dict[str, Any]:
-    """Paces and bytes of training, reading and answering with this model."""
-    from tempfile import TemporaryDirectory
-
-    from netgain.metering.account import Book
-    from netgain.model import Generate, InnerLoopJob, Train
-    from netgain.records.cost import Purpose
-
-    shape: ModelShape = model.shape
-    load = time.process_time()
-    base = meter.held()
-    tokens = (model.tokenize(PROMPT * (1 + sizes.passage // 8)) * 2)[: sizes.passage]
-    prompt = PROMPT * max(1, sizes.question // 18)
-    lora: Training = Lora(sizes.rank, sizes.targets)
-    adapter = 4.0 * lora.weights(shape)
     with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
         account = book.account("calibration", purpose=Purpose.ADAPT)
+        print(json.dumps(_Probe(model, account, sizes, meter).measured(bare)), flush=True)
 
-        def train(jobs: int, steps: int) -> tuple[float, float, list[Any]]:
-            """FLOPs a second, the most bytes held, the adapters."""
-            wanted = [
-                Train(
-                    account=account,
-                    job=InnerLoopJob(
-                        key=str(job),
-                        sequences=[tokens],
-                        epochs=steps,
-                        learning_rate=1e-3,
-                        seed=job,
-                        rank=sizes.rank,
-                        target_modules=sizes.targets,
-                    ),
-                )
-                for job in range(jobs)
-            ]
-            meter.peak(reset=True)
-            started = meter.seconds()
-            done = model.train(wanted)
-            taken = meter.seconds() - started
-            return sum(one.cost.flops for one in done) / taken, meter.peak(), [one.get().adapter for one in done]
 
-        def answer(asked: int, new: int, adapters: list[Any]) -> tuple[float, float, float, int]:
-            """Seconds, FLOPs, the most bytes held, tokens of the prompts."""
-            wanted = [
-                Generate(
-                    account=account,
-                    prompt=f"{number}. {prompt}",
-                    max_new_tokens=new,
-                    adapter=adapters[number % len(adapters)],
-                    temperature=1.0,
-                    seed=number,
-                )
-                for number in range(asked)
-            ]
-            meter.peak(reset=True)
-            started = meter.seconds()
-            done = model.generate(wanted)
-            taken = meter.seconds() - started
-            read = sum(len(model.tokenize(one.prompt)) for one in wanted)
-            return taken, sum(one.cost.flops for one in done), meter.peak(), read
+@final
+class _Probe:
+    """A few trainings and answers of a model, timed; how many of them is decided by how fast they turn out to be."""
 
-        step = 6.0 * shape.body_weights * len(tokens)
-        speed, little, _ = train(1, 1)  # buffers are made, libraries warm
-        speed, little, adapters = train(1, 1)
-        jobs = max(1, min(sizes.jobs, RESIDENT, POSITIONS // len(tokens), int(SECONDS * speed // step)))
-        steps = max(1, min(100, int(SECONDS * speed // (step * jobs))))
+    def __init__(self, model: Any, account: Account, sizes: Sizes, meter: _Meter) -> None:
+        self._model, self._account, self._sizes, self._meter = model, account, sizes, meter
+        self._tokens = (model.tokenize(PROMPT * (1 + sizes.passage // 8)) * 2)[: sizes.passage]
+        self._prompt = PROMPT * max(1, sizes.question // 18)
+
+    def measured(self, bare: float) -> dict[str, Any]:
+        """Paces, and bytes beyond the ``bare`` interpreter's."""
+        shape: ModelShape = self._model.shape
+        sizes, meter, base, load = self._sizes, self._meter, self._meter.held(), time.process_time()
+        adapter = 4.0 * Lora(sizes.rank, sizes.targets).weights(shape)
+        step = 6.0 * shape.body_weights * len(self._tokens)
+        self._train(1, 1)  # buffers are made, libraries warm
+        speed, adapters = self._train(1, 1)
+        jobs = max(1, min(sizes.jobs, RESIDENT, POSITIONS // len(self._tokens), int(SECONDS * speed // step)))
         before = meter.held()
-        speed, much, adapters = train(jobs, steps)
-        rows = len(tokens) * jobs
-        row = max(0.0, much - before - 5 * jobs * adapter) / rows if jobs > 1 else 0.0
-        token = 2.0 * shape.body_weights
-        asked = max(4, min(sizes.asked, ROWS, int(2 * SECONDS * speed // (token * (sizes.question + sizes.new)))))
-        answer(min(4, asked), 2, adapters)
+        train, adapters = self._train(jobs, max(1, min(100, int(SECONDS * speed // (step * jobs)))))
+        rows = meter.peak() - before - 5 * jobs * adapter  # beside the bank's four numbers a weight and what is kept
+        token = 2.0 * shape.body_weights * (sizes.question + sizes.new)
+        asked = max(4, min(sizes.asked, ROWS, int(2 * SECONDS * speed // token)))
+        self._answer(min(4, asked), 2, adapters)
         before = meter.held()
-        taken, read, peak, length = answer(asked, 1, adapters)
-        whole, flops, _, _ = answer(asked, sizes.new, adapters)
-        reading = read / taken
-        writing = (flops - read) / max(1e-9, whole - taken) if flops > read else reading
-    guessed = Memory.guessed(shape, weight_bytes=4)
-    held = min(asked, len(adapters)) * adapter
-    used = max(0.0, peak - before - held - 4.0 * asked * shape.vocabulary) / length
-    stored = 4.0 * shape.stored_weights
-    copy = max(0.0, base - bare)
-    memory = {"base": base, "copy": copy, "row": row or guessed.row, "token": max(used, guessed.entry)}
-    return {
-        "pace": {"train": speed, "read": reading, "write": max(writing, 1.0), "load": load},
-        "memory": memory | {"entry": guessed.entry, "weight": 4},
-        "stored": stored,
-    }
+        reading, first, prompts = self._answer(asked, 1, adapters)
+        tokens = meter.peak() - before - min(asked, jobs) * adapter - 4.0 * asked * shape.vocabulary
+        writing, whole, _ = self._answer(asked, sizes.new, adapters)
+        read = first / reading
+        write = (whole - first) / (writing - reading) if whole > first and writing > reading else read
+        guessed = Memory.guessed(shape, weight_bytes=4)
+        return {
+            "pace": {"train": train, "read": read, "write": write, "load": load},
+            "memory": {
+                "base": base,
+                "copy": max(0.0, base - bare),
+                "row": max(rows / (jobs * len(self._tokens)), 0.5 * guessed.row),
+                "token": max(tokens / prompts, guessed.entry),
+                "entry": guessed.entry,
+                "weight": 4,
+            },
+        }
+
+    def _train(self, jobs: int, steps: int) -> tuple[float, list[Any]]:
+        """FLOPs a second, and the adapters."""
+        job = InnerLoopJob(
+            key="calibration",
+            sequences=[self._tokens],
+            epochs=steps,
+            learning_rate=1e-3,
+            seed=0,
+            rank=self._sizes.rank,
+            target_modules=self._sizes.targets,
+        )
+        wanted = [Train(account=self._account, job=replace(job, key=str(one), seed=one)) for one in range(jobs)]
+        done, taken = self._timed(partial(self._model.train, wanted))
+        return sum(one.cost.flops for one in done) / taken, [one.get().adapter for one in done]
+
+    def _answer(self, asked: int, new: int, adapters: Sequence[Any]) -> tuple[float, float, int]:
+        """Seconds, FLOPs, and the tokens of the prompts."""
+        wanted = [
+            Generate(
+                account=self._account,
+                prompt=f"{number}. {self._prompt}",
+                max_new_tokens=new,
+                adapter=adapters[number % len(adapters)],
+                temperature=1.0,
+                seed=number,
+            )
+            for number in range(asked)
+        ]
+        done, taken = self._timed(partial(self._model.generate, wanted))
+        return taken, sum(one.cost.flops for one in done), sum(len(self._model.tokenize(w.prompt)) for w in wanted)
+
+    def _timed(self, work: Callable[[], list[Any]]) -> tuple[list[Any], float]:
+        self._meter.peak(reset=True)
+        started = self._meter.seconds()
+        done = work()
+        return done, max(1e-9, self._meter.seconds() - started)
 
 
 if __name__ == "__main__":

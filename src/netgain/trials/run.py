@@ -9,7 +9,7 @@ so that nobody is tuned for another budget than the one it is judged at. Random 
 problems, not of the arm: arms that are alike try the same settings, see the same results, and are tuned alike.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -33,7 +33,6 @@ from netgain.records.events import Noted
 from netgain.records.identity import canonical
 from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.trials.context import (
-    WIDTH,
     ChargesBelow,
     Evaluation,
     RunContext,
@@ -48,7 +47,7 @@ from netgain.trials.context import (
 from netgain.trials.guard import hashed
 from netgain.trials.resolve import ResolvedArm
 from netgain.trials.spec import MATCHED
-from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of, valid
+from netgain.trials.tasks import WIDTH, changed, knobs_of, learn_limit, levels, split_of, valid
 from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")

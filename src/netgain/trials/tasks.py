@@ -38,6 +38,7 @@ from netgain.trials.tuning import Knobs, KnobSearch, search
 
 WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
 SPLIT = "split"  # the setting by which an arm that learns divides its total
+WIDTH = 64  # programs side by side; part of what decides the bytes of a run, so it is no option
 SAMPLE = 16  # problems whose texts are measured
 LARGEST_SPLIT = 0.95  # that widening may come to
 SIMULATED = 6  # tunings over which a plan takes the mean
@@ -147,7 +148,9 @@ def planned_trials(trial: Trial, task: Task) -> int:
     """How many settings a tuning tries, at least 1 (those given), without those that widen it."""
     arm = trial.arms[task.arm]
     given = arm.settings.model_dump()
-    sizes = (len({canonical(value) for value in (given[name], *values)}) for name, values in knobs_of(arm, task).items())
+    sizes = (
+        len({canonical(value) for value in (given[name], *values)}) for name, values in knobs_of(arm, task).items()
+    )
     return max(1, min(trial.spec.tuning.trials, prod(sizes)))
 
 
@@ -214,7 +217,9 @@ def task_costs(
     What a tuning tries and ends with is not known before: the mean over simulated ones, in which chance says what is
     better. ``most``: the dearest of them, and every answer as long as it may be.
     """
-    found = [_Estimate(trial, task, shape, lengths, pace, most).costs(*course) for course in _courses(trial, task, most)]
+    found = [
+        _Estimate(trial, task, shape, lengths, pace, most).costs(*course) for course in _courses(trial, task, most)
+    ]
     if most:
         return max(found, key=lambda costs: total(costs.values()).flops or 0.0)
     return {purpose: (1 / len(found)) * total(costs[purpose] for costs in found) for purpose in found[0]}
@@ -267,7 +272,9 @@ class _Estimate:
         spec, method, task = self.trial.spec, self.trial.arms[self.task.arm].method, self.task
         if task.stage == "tune":
             problems = spec.problems.development
-            trials = (problems * (self._adapted(one, 1.0) + self._exam(one)) + self._invested(one, 1.0) for one in tried)
+            trials = (
+                problems * (self._adapted(one, 1.0) + self._exam(one)) + self._invested(one, 1.0) for one in tried
+            )
             return {Purpose.TUNE: total(trials)}
         costs: dict[Purpose, Cost] = {}
         at = levels(spec, task)
@@ -376,9 +383,7 @@ def trained_by(inner: Inner) -> Training:
 # -- the judge
 
 
-def judging_cost(
-    trial: Trial, judge: ModelShape | TokenPrices, pace: Pace, lengths: Mapping[str, Lengths]
-) -> Cost:
+def judging_cost(trial: Trial, judge: ModelShape | TokenPrices, pace: Pace, lengths: Mapping[str, Lengths]) -> Cost:
     """All of a judge's verdicts, each as long as it may be: by its shape at this pace, or by prices; a server's take
     no time on the device."""
     (frame,) = EstimatedTokens().count([judge_prompt(Question("", ("",)), "")])
