@@ -1,6 +1,7 @@
 """A user's own passages become problems, and what is wrong with them is said by file, line and rule."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_a_question_of_two_hops_is_of_the_kind_reasoning(tmp_path: Path) -> None
     two_hop = "## Two-hop questions\n\nQ: How long did it stand?\nA: 81 years\n"
     write(tmp_path, "test/mill.md", GOOD.format(questions=f"{PAIRS}\n{two_hop}"))
     write(tmp_path, "test/kiln.md", f"# The kiln\n\nIt burnt.\n\n{two_hop}\n## Questions\n\nQ: What?\nA: burnt\n")
-    kinds = [{"question": kind, "answers": ["a"], "kind": kind} for kind in ("reasoning", "knowledge")]
+    kinds = [{"question": kind, "answers": ["red"], "kind": kind} for kind in ("reasoning", "knowledge")]
     write(tmp_path, "test/one.jsonl", line("One", questions=kinds))
     write(tmp_path, "test/sum.md", f"# The sum\n\nOne and one.\n\n{two_hop}")
     problems = Passages(PassagesSettings(path=tmp_path)).problems("test", 4, 0)
@@ -108,7 +109,10 @@ def test_controls_may_be_named_like_a_split_and_are_in_none(tmp_path: Path) -> N
     write(tmp_path, "rest.jsonl", "\n".join([line("Own", split="controls"), *(line(f"N{i}") for i in range(3))]))
     passages = Passages(PassagesSettings(path=tmp_path, shares=ALL))
     assert {problem.material.title for problem in passages.problems("test", 3, 0)} == {"N0", "N1", "N2"}
-    assert {question.text.partition("\n")[0] for question in passages.controls(9, 0)} == {"The old mill", "Own"}
+    assert {question.passage.title for question in passages.controls(9, 0) if question.passage} == {
+        "The old mill",
+        "Own",
+    }
 
 
 def test_a_readme_is_about_the_folder_and_no_passage(tmp_path: Path) -> None:
@@ -204,7 +208,7 @@ def test_a_passage_twice_or_a_title_in_two_splits_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x1e"])
 def test_only_line_ends_end_a_line_and_every_other_separator_is_text(tmp_path: Path, mark: str) -> None:
-    fields = {"title": "T", "text": f"one{mark}two", "questions": [{"question": "q?", "answers": ["a"]}]}
+    fields = {"title": "T", "text": f"one{mark}two", "questions": [{"question": "q?", "answers": ["x"]}]}
     plain = json.dumps(fields, ensure_ascii=False)
     if mark in "\u2028\u2029\u0085":  # the others need an escape in JSON
         lines = write(tmp_path, "a.jsonl", f"{plain}\n\nbroken\n")
@@ -212,12 +216,12 @@ def test_only_line_ends_end_a_line_and_every_other_separator_is_text(tmp_path: P
             read_passages(lines)
         write(tmp_path, "a.jsonl", f"{plain}\n")
         assert [entry.text for entry in read_passages(lines)] == [f"one{mark}two"]
-    note = write(tmp_path, "b.md", f"# T\n\none{mark}## Questions{mark}two\n\n## Questions\nQ: q{mark}?\nA: a\nhe")
+    note = write(tmp_path, "b.md", f"# T\n\none{mark}## Questions{mark}two\n\n## Questions\nQ: q{mark}?\nA: x\nhe")
     with pytest.raises(InputError, match=r"b.md:8: 'he' begins with neither"):
         read_passages(note)
     note.write_text(note.read_text(encoding="utf-8").removesuffix("he"), encoding="utf-8")
     (entry,) = read_passages(note)
-    assert (entry.text, entry.questions) == (f"one{mark}## Questions{mark}two", ((f"q{mark}?", ("a",)),))
+    assert (entry.text, entry.questions) == (f"one{mark}## Questions{mark}two", ((f"q{mark}?", ("x",)),))
 
 
 def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
@@ -260,3 +264,34 @@ def test_a_plan_says_what_was_left_out(tmp_path: Path) -> None:
     fields |= {"name": "mill", "budget": {"per_problem": 1e9, "ladder": [1, 2]}, "compare": {"arm": "passage"}}
     fields |= {"arms": {"frozen": {"method": "frozen"}, "passage": {"method": "finetune"}}}
     assert "notes: left out as hidden: .old/mill.md" in with_data(resolve(fields)).notes
+
+
+@pytest.mark.parametrize("answer", ["The", "?"])
+def test_an_answer_of_articles_or_punctuation_alone_is_refused_with_its_line(tmp_path: Path, answer: str) -> None:
+    note = write(tmp_path, "a/mill.md", GOOD.format(questions=f"Q: Which?\nA: the old mill\nA: {answer}\n"))
+    with pytest.raises(InputError, match=rf"mill\.md:12: the accepted answer '{re.escape(answer)}' has no word left"):
+        Passages(PassagesSettings(path=note))
+    lines = write(tmp_path, "b/some.jsonl", f"\n{line('One', questions=[{'question': 'Which?', 'answers': [answer]}])}")
+    with pytest.raises(InputError, match=r"some\.jsonl:2: questions\[0\]: the accepted answer"):
+        Passages(PassagesSettings(path=lines))
+
+
+def test_passages_in_another_language_are_graded_in_it(tmp_path: Path) -> None:
+    questions = [{"question": "它在哪里?", "answers": ["北京"]}]
+    lines = write(tmp_path, "some.jsonl", line("钟楼", questions=questions))
+    domain = Passages(PassagesSettings(path=lines, shares=ALL, language="zh"))
+    ((question,),) = (problem.questions for problem in domain.problems("test", 1, 0))
+    assert [domain.grade(question, said).contains for said in ("在北京市。", "在南京。")] == [True, False]
+    german = write(tmp_path, "mill.md", GOOD.format(questions="Q: Welche Note?\nA: A\n"))
+    assert Passages(PassagesSettings(path=german, language="de"))
+    with pytest.raises(InputError, match=r"mill\.md:11: the accepted answer 'A'"):
+        Passages(PassagesSettings(path=german))
+
+
+def test_a_language_whose_words_are_not_known_is_refused_in_one_line(tmp_path: Path) -> None:
+    write(tmp_path, "notes/mill.md", GOOD.format(questions=PAIRS))
+    fields: dict[str, Any] = {"kind": "passages", "path": str(tmp_path / "notes"), "language": "tlh"}
+    trial = {"name": "mill", "domains": {"notes": fields}, "budget": {"per_problem": 1e9, "ladder": [1]}}
+    trial |= {"arms": {"frozen": {"method": "frozen"}}, "compare": {"arm": "frozen"}}
+    with pytest.raises(InputError, match=r"domains\.notes\.language: 'tlh' is none of ar, de, en"):
+        resolve(trial)

@@ -64,6 +64,22 @@ def test_a_passage_stands_before_the_question_in_context(evaluation: Account) ->
     assert sat(answerer, evaluation, QUESTIONS[:1])[0].grade.correct
 
 
+def test_what_an_arm_reads_is_not_shown_with_control_questions_nor_are_they_voted_on(book: Book) -> None:
+    """They are about the weights: a passage that has nothing to do with a question would only confuse."""
+    told, river = Material("a", "A", "It is Rome."), Material("b", "B", "It is the Po.")
+    model = scripted_model({"It is Rome.|town?": "Rome", "pet?": "cat", "It is the Po.|river?": "Po"})
+    voter = book.account("votes", limit=Cost(flops=3)).under(Purpose.ADAPT)
+    answerer = Answerer(model=model, context=(told,), voter=voter)
+    controls = (QUESTIONS[1], Question("river?", ("Po",), "skill", river))
+    account = book.account("exam").under(Purpose.EVALUATE)
+    marked = finish(sit(answerer, QUESTIONS[:1], PROMPTS, account, grade, controls))
+    assert [(mark.answer, mark.grade.correct, mark.votes) for mark in marked] == [
+        ("Rome", True, 4),
+        ("cat", True, 1),
+        ("Po", True, 1),
+    ]
+
+
 def test_a_failed_answer_counts_as_wrong_and_says_why(evaluation: Account) -> None:
     marked = sat(Answerer(model=scripted_model({"town?": "Rome"})), evaluation)
     assert [mark.grade.correct for mark in marked] == [True, False, False]

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, final
 from pydantic import Field
 
 from netgain.domains.domain import Domain, DomainSettings
+from netgain.domains.grading import check_answer
+from netgain.domains.languages import Language
 from netgain.domains.problem import Problem, Prompts, Question, Split
 from netgain.domains.reading import (
     PARTS,
@@ -45,9 +47,13 @@ _MARKED = re.compile(r"^\s*(?:[-*]\s+)?(?P<mark>[QA])\s*:\s*(?P<text>.*?)\s*$", 
 
 @final
 class PassagesSettings(DomainSettings):
-    """Where the passages are and, for those that name no split, how their titles are shared out among the splits."""
+    """Where the passages are and, for those that name no split, how their titles are shared out among the splits.
+
+    ``language`` (ISO 639-1) decides what the words of an answer are.
+    """
 
     path: Path
+    language: Language = "en"
     shares: Shares = Shares()
     order_seed: int = Field(default=42, ge=0)
 
@@ -65,12 +71,18 @@ class Passages(Domain):
     def __init__(self, settings: PassagesSettings) -> None:
         """Raises InputError for what cannot be read, and where one title is said to be in two splits."""
         super().__init__(settings)
-        entries = read_passages(settings.path)
+        self.language = settings.language
+        entries = read_passages(settings.path, settings.language)
         said = _said(entries)
         silent = [entry.title for entry in entries if entry.title not in said]
         parts: dict[str, Part] = {**said, **share_out(silent, settings.shares, settings.order_seed)}
         self.notes = _left_out(settings.path)
         self._pools = {part: tuple(entry for entry in entries if parts[entry.title] == part) for part in PARTS}
+
+    @property
+    def counts(self) -> dict[Part, int]:
+        """How many passages each part has."""
+        return {part: len(pool) for part, pool in self._pools.items()}
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """The first ``count`` passages of a split in the seed's order. Raises InputError for more than there are."""
@@ -91,7 +103,7 @@ def _said(entries: tuple[Passage, ...]) -> dict[str, Part]:
     return said
 
 
-def read_passages(path: Path) -> tuple[Passage, ...]:
+def read_passages(path: Path, language: str = "en") -> tuple[Passage, ...]:
     """All passages of a ``.jsonl``, ``.md`` or ``.markdown`` file, or of a folder with such files, in order of names.
 
     At any depth; the case of a suffix does not matter. What is hidden in the folder is not read.
@@ -100,7 +112,7 @@ def read_passages(path: Path) -> tuple[Passage, ...]:
     """
     if not path.exists():
         raise InputError(str(path), "there is no such file or folder", "give a folder of .md files, or a .jsonl file")
-    entries = [entry for file in _files(path)[0] for entry in _read(file, path)]
+    entries = [entry for file in _files(path)[0] for entry in _read(file, path, language)]
     if not entries:
         raise InputError(str(path), "no passages are in it", f"in a .md file, {FORM}")
     seen: dict[tuple[str, str], str] = {}
@@ -109,6 +121,17 @@ def read_passages(path: Path) -> tuple[Passage, ...]:
         if before != entry.where:
             raise InputError(entry.where, f"{entry.title!r} is the same passage as in {before}", "keep one of them")
     return tuple(entries)
+
+
+def mistakes(path: Path, language: str = "en") -> list[InputError]:
+    """What is wrong with each file that :func:`read_passages` would read, one error a file."""
+    found = list[InputError]()
+    for file in _files(path)[0] if path.exists() else ():
+        try:
+            list(_read(file, path, language))
+        except InputError as error:
+            found.append(error)
+    return found
 
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:
@@ -142,14 +165,16 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def _read(file: Path, root: Path) -> Iterable[Passage]:
+def _read(file: Path, root: Path, language: str) -> Iterable[Passage]:
     folder = next((part for part in file.relative_to(root).parts[:-1] if part in PARTS), None) if file != root else None
     split = _split(folder, str(file)) if folder else None
     text = _text_of(file)
     kind = KINDS.get(file.suffix.lower())
     if kind is None:
         raise InputError(str(file), f"ends in {file.suffix!r}", f"passages are {', '.join(KINDS)} files")
-    return _json_lines(text, file, split) if kind == "lines" else [_markdown(text, file, split)]
+    if kind == "lines":
+        return _json_lines(text, file, split, language)
+    return [_markdown(text, file, split, language)]
 
 
 def _text_of(file: Path) -> str:
@@ -172,7 +197,7 @@ def _split(word: object, where: str) -> Part:
 # -- Markdown
 
 
-def _markdown(text: str, file: Path, split: Part | None) -> Passage:
+def _markdown(text: str, file: Path, split: Part | None, language: str) -> Passage:
     lines = text.removesuffix("\n").split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     if not lines[first].startswith("# ") or not lines[first][2:].strip():
@@ -188,7 +213,7 @@ def _markdown(text: str, file: Path, split: Part | None) -> Passage:
     while section < len(lines):
         following = range(section + 1, len(lines))
         end = next((number for number in following if _SECTION.match(lines[number])), len(lines))
-        pairs, heading = list(_pairs(lines, section + 1, end, file)), lines[section].strip()
+        pairs, heading = list(_pairs(lines, section + 1, end, file, language)), lines[section].strip()
         if not pairs:
             raise InputError(f"{file}:{section + 1}", f"there are no questions below `{heading}`", FORM)
         (two_hop if "hop" in heading.lower() else told).extend(pairs)
@@ -196,7 +221,7 @@ def _markdown(text: str, file: Path, split: Part | None) -> Passage:
     return Passage(lines[first][2:].strip(), body, tuple(told), str(file), split, tuple(two_hop))
 
 
-def _pairs(lines: list[str], start: int, end: int, file: Path) -> Iterator[Pair]:
+def _pairs(lines: list[str], start: int, end: int, file: Path, language: str) -> Iterator[Pair]:
     question, answers, asked = "", list[str](), start
     for number in range(start, end):
         line, where = lines[number], f"{file}:{number + 1}"
@@ -212,7 +237,7 @@ def _pairs(lines: list[str], start: int, end: int, file: Path) -> Iterator[Pair]
                 raise InputError(
                     where, f"the answer {found['text'][:60]!r} has no question before it", "write Q: first"
                 )
-            answers.append(found["text"])
+            answers.append(check_answer(found["text"], language, where))
             continue
         if question:
             yield _pair(question, answers, f"{file}:{asked + 1}")
@@ -231,13 +256,13 @@ def _pair(question: str, answers: Iterable[str], where: str) -> Pair:
 # -- JSON Lines
 
 
-def _json_lines(text: str, file: Path, split: Part | None) -> Iterator[Passage]:
+def _json_lines(text: str, file: Path, split: Part | None, language: str) -> Iterator[Passage]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield _entry(line, f"{file}:{number}", split)
+            yield _entry(line, f"{file}:{number}", split, language)
 
 
-def _entry(line: str, where: str, split: Part | None) -> Passage:
+def _entry(line: str, where: str, split: Part | None, language: str) -> Passage:
     try:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -253,13 +278,13 @@ def _entry(line: str, where: str, split: Part | None) -> Passage:
     named = _split(item["split"], where) if "split" in item else split
     pairs: dict[str, list[Pair]] = {kind: [] for kind in QUESTION_KINDS}
     for index, one in enumerate(questions):
-        kind, pair = _json_pair(one, f"{where}: questions[{index}]")
+        kind, pair = _json_pair(one, f"{where}: questions[{index}]", language)
         pairs[kind].append(pair)
     title, body = (text_of(item, key, where, f"give {key} as a text that is not empty") for key in ("title", "text"))
     return Passage(title, body, tuple(pairs["knowledge"]), where, named, tuple(pairs["reasoning"]))
 
 
-def _json_pair(item: Any, where: str) -> tuple[str, Pair]:
+def _json_pair(item: Any, where: str, language: str) -> tuple[str, Pair]:
     if not isinstance(item, dict):
         raise InputError(where, f"{shown(item)} is not an object", "its fields are question and answers")
     answers = item.get("answers")
@@ -270,4 +295,4 @@ def _json_pair(item: Any, where: str) -> tuple[str, Pair]:
     if kind not in QUESTION_KINDS:
         rule = f"kind = {shown(kind)} is neither knowledge (told in the passage) nor reasoning (of two hops)"
         raise InputError(where, rule, nearest(str(kind), QUESTION_KINDS))
-    return kind, _pair(question, [one.strip() for one in answers], where)
+    return kind, _pair(question, [check_answer(one.strip(), language, where) for one in answers], where)

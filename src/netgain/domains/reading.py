@@ -7,14 +7,22 @@ answered in at most 64 tokens, as there.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from netgain.domains.problem import EditFormat, Material, Problem, Prompts, Question, Split
+from netgain.domains.problem import (
+    EditFormat,
+    Material,
+    Problem,
+    Prompts,
+    Question,
+    Split,
+)
+from netgain.domains.wording import BRIEFLY, EXAMPLES, INSTRUCTIONS
 from netgain.errors import InputError
 from netgain.records.identity import short_hash
 from netgain.streams import stream
@@ -71,8 +79,12 @@ READING = Prompts(
     answered="{question}\nAnswer: {answer}",
     titled="{title}\n{text}",
     max_new_tokens=64,
-    stop=("\n",),
-    formats=MappingProxyType({format_.name: format_ for format_ in _FORMATS}),
+    chat_closed=f"{BRIEFLY}\n\n{{question}}",
+    chat_open_book=f"Title: {{title}}\n{{text}}\n\n{BRIEFLY}\n\n{{question}}",
+    examples=EXAMPLES,
+    formats=MappingProxyType(
+        {format_.name: replace(format_, instruction=INSTRUCTIONS[format_.name]) for format_ in _FORMATS}
+    ),
 )
 
 
@@ -112,10 +124,14 @@ def alone(title: str, question: str) -> str:
 
 
 def looked_up(passages: Sequence[Passage], count: int, rng: np.random.Generator) -> tuple[Question, ...]:
-    """Up to ``count`` questions of the kind ``skill``, drawn from these passages and each asked behind its passage."""
+    """Up to ``count`` questions of the kind ``skill``, drawn from these passages, each to be answered from its passage.
+
+    They are asked as an arm that reads is asked: what is measured is reading, not what the model makes of a prompt
+    that it knows without a passage.
+    """
     pool = [(passage, *question) for passage in passages for question in passage.questions]
     chosen = [pool[number] for number in rng.permutation(len(pool))[:count]]
-    return tuple(Question(f"{p.title}\n{p.text}\n{asked(p.title, q)}", a, "skill") for p, q, a in chosen)
+    return tuple(Question(asked(p.title, q), a, "skill", p.problem().material) for p, q, a in chosen)
 
 
 def text_of(item: Any, key: str, where: str, remedy: str) -> str:

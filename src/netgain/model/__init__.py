@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 from netgain.errors import TRAINING_PACKAGES, MissingExtraError
 
 if TYPE_CHECKING:
+    from netgain.domains.problem import Message
     from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
+    from netgain.model.device import DeviceMeter, find_gpu, weights_folder
     from netgain.model.gguf import folder_of_gguf
     from netgain.model.hugging_face import load_model
     from netgain.model.metered import Model, Tuned
     from netgain.model.remote import remote_model
-    from netgain.model.requests import Answered, Generate, Message, Result, Score, Scored, Train, Trained, TrainFull
+    from netgain.model.requests import Answered, Generate, Result, Score, Scored, Train, Trained, TrainFull
     from netgain.model.scripted import scripted_model
 
 _HOMES = {
     "Answered": "requests",
+    "DeviceMeter": "device",
     "Failure": "netgain.engine.jobs",
     "Generate": "requests",
     "InnerLoopJob": "netgain.engine.jobs",
-    "Message": "requests",
+    "Message": "netgain.domains.problem",
     "Model": "metered",
     "PadLoss": "netgain.engine.jobs",
     "Result": "requests",
@@ -32,14 +35,17 @@ _HOMES = {
     "TrainFull": "requests",
     "Trained": "requests",
     "Tuned": "metered",
+    "find_gpu": "device",
     "folder_of_gguf": "gguf",
     "load_model": "hugging_face",
     "remote_model": "remote",
     "scripted_model": "scripted",
+    "weights_folder": "device",
 }
 
 __all__ = [
     "Answered",
+    "DeviceMeter",
     "Failure",
     "Generate",
     "InnerLoopJob",
@@ -53,10 +59,12 @@ __all__ = [
     "TrainFull",
     "Trained",
     "Tuned",
+    "find_gpu",
     "folder_of_gguf",
     "load_model",
     "remote_model",
     "scripted_model",
+    "weights_folder",
 ]
 
 

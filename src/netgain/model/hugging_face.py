@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
+from netgain.domains.problem import Prompt
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, longest_pass, together
@@ -365,12 +366,23 @@ class _HuggingFace:
     def _answered(self, request: Generate, row: DecodeRequest, answer: Decoded) -> Answered:
         said = [token for token in answer.tokens if token not in self._texts.ends]
         text = text_behind(row.prompt, said, self._texts.text)
-        ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
-        return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish, answer.tokens)
+        end = request.sampling.end(text)
+        return Answered(text[:end] if end >= 0 else text, len(answer.tokens), answer.finish, answer.tokens)
 
-    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+    @property
+    def templated(self) -> bool:
+        """As its tokenizer has one, and it was not loaded to leave it aside."""
+        return self._texts.templated
+
+    def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
         """Token ids, of any length."""
-        return self._texts.tokens(text, special=special)
+        if isinstance(text, str):
+            return self._texts.tokens(text + answer, special=special)
+        return self._texts.prompt(text, answer)
+
+    def shown(self, prompt: Prompt) -> str:
+        """The prompt's tokens as text, special ones with them."""
+        return self._texts.shown(prompt)
 
     # -- adapters
 

@@ -23,8 +23,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import netgain
+from netgain import model as door
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, InnerLoopJob
-from netgain.errors import InputError
+from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
 from netgain.metering.estimate import DEVICES, Device, Memory, Pace, find_device
 from netgain.metering.price import Lora
@@ -82,9 +83,9 @@ def find_machine(device: str = "auto") -> Machine:
     one was asked for."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if device.startswith("cuda") or (device == "auto" and any(Path(path).exists() for path in GRAPHICS)):
-        found = _graphics(device)
+        found = _gpu(device)
         if found is not None:
-            return found
+            return Machine(kind="cuda", name=found[0], free=found[1], cores=1)
         if device != "auto":
             raise InputError(f"device {device!r}", "torch sees no GPU here", "use auto or cpu")
     return Machine(kind="cpu", name=_processor(), free=free_memory(), cores=cores)
@@ -101,16 +102,11 @@ def known_gpu(name: str) -> Device:
     return found[0] if found else find_device(name)
 
 
-def _graphics(device: str) -> Machine | None:
+def _gpu(device: str) -> tuple[str, float] | None:
     try:
-        import torch
-    except ImportError:
+        return door.find_gpu(device)
+    except MissingExtraError:
         return None
-    if not torch.cuda.is_available():
-        return None
-    index = 0 if device in ("auto", "cuda") else int(device.partition(":")[2] or 0)
-    free, _ = torch.cuda.mem_get_info(index)
-    return Machine(kind="cuda", name=torch.cuda.get_device_name(index), free=float(free), cores=1)
 
 
 def _processor() -> str:
@@ -134,22 +130,6 @@ def free_memory() -> float:
         return free if most == "max" else min(free, max(0.0, float(most) - float(used)))
     except (OSError, ValueError):
         return free
-
-
-def folder_of(model: str) -> Path | None:
-    """Where the weights lie: the folder itself, or the hub's cache. None where they are not on this machine."""
-    if Path(model).is_dir():
-        return Path(model)
-    try:
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
-    except ImportError:
-        return None
-    try:
-        found = [try_to_load_from_cache(model, name) for name in ("config.json", "model.safetensors")]
-    except HFValidationError:
-        return None
-    return Path(found[0]).parent if all(isinstance(path, str) for path in found) and isinstance(found[0], str) else None
 
 
 # -- asked for
@@ -248,74 +228,26 @@ def _mean(found: list[dict[str, Any]]) -> dict[str, Any]:
 # -- in the process that measures
 
 
-@final
-class _Meter:
-    """Clock and memory of this process, or of its GPU."""
-
-    def __init__(self, device: str) -> None:
-        import torch
-
-        self._torch, self._cuda = torch, device != "cpu"
-
-    def seconds(self) -> float:
-        if not self._cuda:
-            return time.process_time()
-        self._torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def held(self) -> float:
-        """Bytes that are held now."""
-        if self._cuda:
-            return float(self._torch.cuda.memory_reserved())
-        return _status("VmRSS") or _status("VmHWM")
-
-    def peak(self, *, reset: bool = False) -> float:
-        """The most bytes held since the last reset."""
-        found = float(self._torch.cuda.max_memory_reserved()) if self._cuda else _status("VmHWM")
-        if reset and self._cuda:
-            self._torch.cuda.reset_peak_memory_stats()
-        elif reset:
-            try:
-                Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-            except OSError:
-                return found
-        return found
-
-
-def _status(name: str) -> float:
-    """A field of this process's status in bytes."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith(name))
-    except (OSError, StopIteration):
-        import resource
-
-        most = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        return most if sys.platform == "darwin" else 1024 * most
-
-
 def _serve() -> None:
     """Load what standard input names, say so, wait, measure, print."""
-    from netgain.model import load_model
-
     asked = json.loads(sys.stdin.readline())
     sizes = Sizes(**{**asked["sizes"], "targets": tuple(asked["sizes"]["targets"])})
-    meter = _Meter(asked["device"])
+    meter = door.DeviceMeter(asked["device"])
     bare = meter.held()
-    model = load_model(asked["model"], device=asked["device"], dtype=asked["dtype"], attention=asked["attention"])
+    model = door.load_model(asked["model"], device=asked["device"], dtype=asked["dtype"], attention=asked["attention"])
     model.check_prices()
     print("ready", flush=True)
     sys.stdin.readline()
     with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
         account = book.account("calibration", purpose=Purpose.ADAPT)
-        print(json.dumps(_Probe(model, account, sizes, meter).measured(bare)), flush=True)
+        print(json.dumps(_ShortRun(model, account, sizes, meter).measured(bare)), flush=True)
 
 
 @final
-class _Probe:
+class _ShortRun:
     """A few trainings and answers of a model, timed; how many of them is decided by how fast they turn out to be."""
 
-    def __init__(self, model: Any, account: Account, sizes: Sizes, meter: _Meter) -> None:
+    def __init__(self, model: Any, account: Account, sizes: Sizes, meter: Any) -> None:
         self._model, self._account, self._sizes, self._meter = model, account, sizes, meter
         self._tokens = (model.tokenize(PROMPT * (1 + sizes.passage // 8)) * 2)[: sizes.passage]
         self._prompt = PROMPT * max(1, sizes.question // 18)

@@ -27,22 +27,11 @@ from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
 from netgain.trials.calibration import calibrate as calibrate_machine
 from netgain.trials.calibration import find_machine
 from netgain.trials.refusals import check_model, check_trial
-from netgain.trials.resolve import SHIPPED, ResolvedArm, Trial, with_data
+from netgain.trials.resolve import SHIPPED, Trial, with_data
+from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import primary_hash
-from netgain.trials.tasks import (
-    SAMPLE,
-    SIMULATED,
-    Lengths,
-    Task,
-    adaptations,
-    budget,
-    deployments,
-    judging_cost,
-    measured,
-    planned_trials,
-    task_costs,
-    tasks,
-)
+from netgain.trials.task_costs import SAMPLE, SIMULATED, Lengths, judging_cost, measured, task_costs
+from netgain.trials.tasks import Task, adaptations, budget, deployments, planned_trials, tasks
 from netgain.trials.workers import Calibrate, makespan, seconds_of, staffed
 
 DISCORDANT, RENEWED = 0.3, 0.5  # of two arms' answers; of a problem's own difference, what every run draws anew
@@ -316,7 +305,7 @@ def _counter(trial: Trial) -> TokenCounter:
 
 def _lengths(trial: Trial) -> dict[str, Lengths]:
     counter = _counter(trial)
-    return {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
+    return {name: measured(domain, trial.prompts(name), trial.spec, counter) for name, domain in trial.domains.items()}
 
 
 def _judge(trial: Trial) -> ModelShape | TokenPrices | None:

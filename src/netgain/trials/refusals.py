@@ -18,8 +18,10 @@ from netgain.methods.taught import TaughtSettings, no_teacher
 from netgain.methods.trained_writers import SharpenedSettings
 from netgain.methods.writing import SHORTEST
 from netgain.records.cost import Cost
-from netgain.trials.resolve import ResolvedArm, Trial
-from netgain.trials.tasks import Lengths, deployments, known_amount, learn_limit, levels, tasks, training_of
+from netgain.trials.resolve import Trial
+from netgain.trials.resolved_arm import ResolvedArm
+from netgain.trials.task_costs import Lengths, known_amount, training_of
+from netgain.trials.tasks import deployments, learn_limit, levels, tasks
 
 ORACLE = "oracle"
 

@@ -12,7 +12,9 @@ from typing import final
 
 import numpy as np
 
+from netgain import model as door
 from netgain.engine.jobs import ROWS
+from netgain.errors import MissingExtraError
 from netgain.metering.estimate import (
     HALF,
     Device,
@@ -39,24 +41,13 @@ from netgain.trials.calibration import (
     Sizes,
     calibrate,
     find_machine,
-    folder_of,
     is_here,
     known_gpu,
 )
-from netgain.trials.resolve import ResolvedArm, Trial
-from netgain.trials.tasks import (
-    WIDTH,
-    Lengths,
-    Task,
-    deployments,
-    inner_of,
-    known_amount,
-    learn_limit,
-    levels,
-    tasks,
-    trained_by,
-    training_of,
-)
+from netgain.trials.resolve import Trial
+from netgain.trials.resolved_arm import ResolvedArm
+from netgain.trials.task_costs import Lengths, inner_of, known_amount, trained_by, training_of
+from netgain.trials.tasks import WIDTH, Task, deployments, learn_limit, levels, tasks
 
 Calibrate = Callable[..., Calibration | None]
 Held = tuple[Training | None, Load]
@@ -101,7 +92,10 @@ def calibrated(
     trial: Trial, machine: Machine, workers: int, lengths: Mapping[str, Lengths], how: Calibrate = calibrate
 ) -> Calibration | None:
     """The calibration of the trial's model on this machine; None where its weights are not at hand."""
-    folder = folder_of(trial.model)
+    try:
+        folder = door.weights_folder(trial.model)
+    except MissingExtraError:
+        return None
     if folder is None:
         return None
     spec = trial.spec
@@ -209,13 +203,13 @@ def _loads(
     """What an arm's worker has in hand: at the exams, while it writes, and in an outer loop."""
     settings, programs = arm.settings, _programs(trial)
     passages, inner = trial.spec.problems.passages, inner_of(settings)
-    reads = lengths.passage if arm.method.role is Role.IN_CONTEXT else 0.0
+    prompt = lengths.reading if arm.method.role is Role.IN_CONTEXT else lengths.question
     questions = lengths.questions * passages
     exam = Load(
         jobs=programs,
         length=min(inner.max_length, lengths.passage) * inner.batch_size,
         asked=int(programs * questions),
-        prompt=lengths.question + reads,
+        prompt=prompt,
         new=lengths.longest,
         adapters=programs,
         per_adapter=questions,
@@ -229,10 +223,10 @@ def _loads(
     found: list[Held] = [(training, replace(exam, copies=copies))]
     if isinstance(settings, SyntheticSettings):
         asked = programs * passages * settings.edits
-        writing = replace(exam, jobs=0, asked=asked, prompt=lengths.passage + 40, new=lengths.edit)
+        writing = replace(exam, jobs=0, asked=asked, prompt=lengths.asking, new=lengths.edit)
         found.append((training, replace(writing, adapters=0, copies=copies)))
     if isinstance(settings, Outer):
-        step = settings.outer_batch * (lengths.passage + 40 + lengths.edit)
+        step = settings.outer_batch * (lengths.asking + lengths.edit)
         outer = Lora(settings.outer_rank, settings.outer_modules)
         found.append((outer, replace(exam, jobs=1, length=step, asked=0, adapters=1, copies=copies)))
     if isinstance(settings, LoopSettings):
@@ -266,7 +260,7 @@ def _contexts(trial: Trial, arm: ResolvedArm, settings: LoopSettings, shape: Mod
 
 def context_cost(settings: LoopSettings, shape: ModelShape, lengths: Lengths) -> Cost:
     """About what one context of a round takes: its edits, each trained on and examined."""
-    edits = generation_estimate(shape, round(lengths.passage + 40), round(lengths.edit), count=settings.candidates)
+    edits = generation_estimate(shape, round(lengths.asking), round(lengths.edit), count=settings.candidates)
     inner = settings.reward_training()
     texts = [round(lengths.edit), *([round(lengths.passage)] if settings.with_passage else [])]
     trained = training_estimate(
