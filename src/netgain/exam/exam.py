@@ -86,7 +86,7 @@ def sit(
     alone = replace(answerer, context=())
     asked = [*requests, *(_request(alone, question, prompts, account) for question in controls)]
     results = yield from ask(answerer.model, asked)
-    given = [[_answer(result, prompts)] for result in results]
+    given: list[list[Given]] = [[_answer(result, prompts)] for result in results]
     if answerer.voter is not None and questions:
         none: list[Given] = []  # on controls
         votes = yield from _votes(answerer, requests, prompts, answerer.voter)
