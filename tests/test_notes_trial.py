@@ -62,6 +62,7 @@ def test_the_splits_that_a_folder_names_are_kept(tmp_path: Path, capsys: pytest.
     told = capsys.readouterr().out
     assert "24 to learn on, 8 to tune on, 48 for the exam, 8 for control questions" in told
     assert "too little" not in told
+    assert "such as" not in told
     counts = trial.spec.problems
     assert (counts.train, counts.development, counts.test) == (24, 8, 48)
 

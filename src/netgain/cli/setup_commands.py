@@ -196,6 +196,7 @@ def _weights(model: str) -> int:
 
 
 def _sizes(domain: "Passages", entries: Sequence["Passage"], *, learns: bool) -> list[str]:
+    from netgain.domains.passages import weak_questions
     from netgain.trials.plan import detectable
 
     counts = domain.counts
@@ -206,6 +207,7 @@ def _sizes(domain: "Passages", entries: Sequence["Passage"], *, learns: bool) ->
     )
     split = f"{counts['train']} to learn on, {counts['development']} to tune on, {counts['test']} for the exam"
     lines = [f"notes: {told}: {split}, {counts['controls']} for control questions", *domain.notes]
+    lines += weak_questions(entries)
     if not learns:
         lines.append(
             f"too little to learn and tune on ({LEARNERS} and {TUNERS} passages are the least): SEAL and tuning are "
