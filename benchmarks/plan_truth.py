@@ -141,7 +141,8 @@ def table(rows: list[dict[str, Any]], jobs: int) -> str:
         f"`benchmarks/plan_truth.py`, {jobs} worker(s), {rows[0]['machine']}. Seconds are processor seconds of all",
         "processes, loading included; the ratio is planned / taken.",
         "",
-        "| trial | s planned | s taken | ratio | GB planned | GB taken | ratio | TFLOPs planned (at most) | taken | ratio |",
+        "| trial | s planned | s taken | ratio | GB planned | GB taken | ratio "
+        "| TFLOPs planned (at most) | taken | ratio |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
