@@ -1,0 +1,55 @@
+"""What a run could only fail at is refused by plan and by run alike, in the same words, before anything is spent."""
+
+from pathlib import Path
+
+import pytest
+
+from netgain.errors import InputError
+from netgain.trials.plan import check_before, make_plan
+from netgain.trials.resolve import SHIPPED_FOLDER, resolve, with_data
+
+TRIAL = """\
+name: mine
+model: shipped
+domains:
+  people: {kind: people}
+problems: {train: 8, development: 4, test: 12}
+budget: {per_problem: 8.0e+9, ladder: [1]}
+arms:
+  frozen: {method: frozen}
+  passage: {method: finetune, rank: 8}
+  seal: {method: seal, format: self-qa, rounds: 1}
+compare: {arm: seal}
+"""
+CASES = [
+    ("per_problem: 8.0e+9", "per_problem: 1.0e+6", "does not pay for even one context of a round"),
+    ("seal: {method: seal,", "seal: {method: teacher}\n  other: {method: seal,", "this trial has none"),
+    ("format: self-qa", "format: riddles", "is no edit format"),
+    ("rank: 8", "target_modules: [q_prj]", "did you mean 'q_proj'?"),
+    ("model: shipped", "model: ../nowhere/at/all", "there is no such folder"),
+    ("compare:", "teacher: somebody\ncompare:", "write oracle, or a mapping with model"),
+    ("compare:", "teacher: {folder: x}\ncompare:", "names no model"),
+]
+
+pytestmark = pytest.mark.skipif(not SHIPPED_FOLDER.is_dir(), reason="needs the shipped model")
+
+
+@pytest.mark.parametrize(("old", "new", "words"), CASES)
+def test_plan_and_run_refuse_alike(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in TRIAL
+    file = tmp_path / "trial.yaml"
+    file.write_text(TRIAL.replace(old, new, 1))
+    said = []
+    for ask in (lambda: make_plan(resolve(file), "cpu"), lambda: check_before(with_data(resolve(file)))):
+        with pytest.raises(InputError) as caught:
+            ask()
+        said.append(str(caught.value))
+    assert words in said[0]
+    assert said[0] == said[1]
+
+
+def test_a_trial_that_can_be_run_is_refused_by_neither(tmp_path: Path) -> None:
+    file = tmp_path / "trial.yaml"
+    file.write_text(TRIAL)
+    check_before(with_data(resolve(file)))
+    assert make_plan(resolve(file), "cpu").hours > 0
