@@ -79,16 +79,18 @@ def has_chat_template(source: str) -> bool:
             return b"tokenizer.chat_template" in opened.read(GGUF_HEADER)
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     except ImportError:
         return bool(INSTRUCT.search(source))
     for name in TEMPLATE_FILES:
         try:
             if _is_template(Path(hf_hub_download(source, name))):
                 return True
+        except LocalEntryNotFoundError:  # no network: an EntryNotFoundError too, but nothing is known to be absent
+            return bool(INSTRUCT.search(source))
         except EntryNotFoundError:
             continue
-        except (OSError, ValueError):  # no network, no such repository
+        except (OSError, ValueError):  # no such repository
             return bool(INSTRUCT.search(source))
     return False
 
