@@ -16,6 +16,7 @@ from hypothesis import settings
 settings.register_profile("netgain", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("netgain")
 
+SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "seal-published"
 
 
@@ -39,6 +40,21 @@ def real_verdict(real_claim):  # noqa: ANN001, ANN201
     from netgain.audit.audit import audit
 
     return audit(real_claim)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct as a folder, made from its GGUF file; where that is absent a test is skipped."""
+    fcntl, gguf = pytest.importorskip("fcntl"), pytest.importorskip("gguf")
+    from netgain.model import folder_of_gguf
+
+    file = Path(os.environ.get("NETGAIN_MODELS", Path(__file__).parents[1] / "models"), SMOLLM2)
+    if not file.is_file():
+        pytest.skip(f"needs {SMOLLM2}, which the project does not ship: scripts/real-model smollm2")
+    assert gguf
+    with (file.parent / "lock").open("w") as lock:  # other processes that run tests wait and find it done
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return folder_of_gguf(file)
 
 
 LORA = {"rank": 32, "alpha": 64, "dropout": 0.0, "epochs": 10, "lr": 1e-3, "batch_size": 1, "grad_accum_steps": 1}

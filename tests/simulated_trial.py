@@ -98,7 +98,24 @@ def rows_of(design: Design, seed: int = 0) -> list[Row]:
         hard = rng.normal(0, design.difficulty, design.problems)
         for name, arm in design.arms.items():
             rows += _arm(design, domain, name, arm, more, hard, rng)
-    return rows
+    return _read_without(rows)
+
+
+def _read_without(rows: list[Row]) -> list[Row]:
+    """The same with an arm that only reads asked control questions once, and answering as the frozen model does."""
+    before: dict[tuple[str, str], GradedAnswer] = {}
+    told: list[Row] = []
+    for row in rows:
+        if isinstance(row, Adaptation) and row.arm in ("frozen", "context"):
+            controls = {(row.domain, one.question): one for one in row.answers if one.kind in ("seen", "skill")}
+            if row.arm == "frozen":
+                before |= controls
+            else:
+                asked = [before.get(key, one) for key, one in controls.items() if row.problem == "p0"]
+                own = [one for one in row.answers if (row.domain, one.question) not in controls]
+                row = row.model_copy(update={"answers": (*own, *asked)})
+        told.append(row)
+    return told
 
 
 def _arm(

@@ -127,10 +127,19 @@ def test_an_exam_that_measured_more_than_its_questions_prices_none_of_them(simul
     assert (row.answering, row.crossing, row.never) == (None, None, False)
 
 
-def test_controls_are_about_the_weights_and_not_held_against_an_arm_that_reads(simulated: ModuleType) -> None:
+def test_an_arm_that_only_reads_changes_no_control_answer_and_there_is_nothing_to_estimate(
+    simulated: ModuleType,
+) -> None:
     verdict = judged(simulated, controls=2)
-    assert {row.arm.split("/")[1].split("@")[0] for row in verdict.stability} == {"passage", "own", "oracle", "seal"}
-    assert any("none are held against it" in note for note in verdict.notes)
+    arms = {row.arm.split("/")[1].split("@")[0] for row in verdict.stability}
+    assert arms == {"passage", "own", "oracle", "seal", "context"}
+    for row in verdict.stability:
+        if row.arm.startswith("plain/context"):
+            assert (row.fixed, row.broken, row.change) == (0, 0, None)
+            assert row.questions > 0
+        else:
+            assert row.change is not None
+    assert any("without what it reads" in note for note in verdict.notes)
 
 
 def test_an_arm_that_reads_for_nothing_beforehand_does_not_beat_those_that_train(plain: Verdict) -> None:

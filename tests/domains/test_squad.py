@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from netgain.domains.problem import Question
-from netgain.domains.reading import Shares
+from netgain.domains.reading import READING, Shares
 from netgain.domains.squad import Read, Squad, SquadSettings, read_file
 from netgain.errors import InputError, MissingExtraError
 
@@ -37,7 +37,7 @@ def test_it_is_a_domain(seal_file: Path) -> None:
 def test_no_title_is_in_two_splits_whatever_the_seeds(seal_file: Path) -> None:
     squad = Squad(SquadSettings(path=seal_file))
     found = {split: titles(squad, split, seed) for seed, split in enumerate(SPLITS)}
-    found["controls"] = {question.text.splitlines()[0] for question in squad.controls(99, 0)}
+    found["controls"] = {question.passage.title for question in squad.controls(99, 0) if question.passage}
     assert sorted(title for some in found.values() for title in some) == sorted({i["title"] for i in seal_items()})
     assert {split: len(some) for split, some in found.items()} == {
         "train": 5,
@@ -101,7 +101,7 @@ def test_seals_exam_is_the_first_of_its_own_shuffle_and_training_has_other_title
     assert not titles(squad, "train") & titles(squad, "development")
     assert len(titles(squad, "train")) == 24
     examined = {problem.material.text for problem in squad.problems("test", 200, 0)}
-    assert not any(text in question.text for text in examined for question in squad.controls(50, 0))
+    assert not any(question.passage and question.passage.text in examined for question in squad.controls(50, 0))
 
 
 def test_seals_exam_alone_leaves_nothing_to_train_on(seal_file: Path) -> None:
@@ -124,7 +124,11 @@ def test_controls_are_answered_from_a_passage_that_is_told(seal_file: Path) -> N
     controls = squad.controls(4, 1)
     assert controls == squad.controls(4, 1) != squad.controls(4, 2)
     assert {question.kind for question in controls} == {"skill"}
-    assert all(question.answers[0] in question.text for question in controls)
+    for question in controls:
+        assert question.passage is not None
+        assert question.answers[0] in question.passage.text
+        told = f"Title: {question.passage.title}\n{question.passage.text}\n\nTopic: {question.passage.title}"
+        assert told in READING.ask(question.text, (question.passage,))
 
 
 @pytest.mark.parametrize(
@@ -262,6 +266,23 @@ def test_a_data_set_of_the_hub_is_read_by_its_rows(monkeypatch: pytest.MonkeyPat
     squad = Squad(SquadSettings(hub="rajpurkar/squad"))
     assert asked == [("rajpurkar/squad", "validation")]
     assert {len(problem.questions) for problem in squad.problems("test", 5, 0)} == {2}
+
+
+def test_an_answer_without_a_word_is_left_out_and_a_question_with_no_other_one_is_counted(tmp_path: Path) -> None:
+    """Public files cannot be mended by whoever reads them."""
+    items = seal_items(2, 1)
+    items[0]["questions"] += [{"question": "Which article?", "answer": "The"}]
+    path = tmp_path / "squad.json"
+    path.write_text(json.dumps(items), encoding="utf-8")
+    squad = Squad(SquadSettings(path=path))
+    assert squad.notes == ("1 questions whose answers are articles or punctuation alone are left out",)
+    assert sum(len(passage.questions) for passage in read_file(path).passages) == 4
+    assert read_file(path, "de").wordless == 0
+    articles = squad_articles(1)
+    articles["data"][0]["paragraphs"][0]["qas"][0]["answers"] += [{"text": "a", "answer_start": 0}]
+    path.write_text(json.dumps(articles), encoding="utf-8")
+    assert all("a" not in answers for _, answers in read_file(path).passages[0].questions)
+    assert read_file(path).wordless == 0
 
 
 def test_the_real_passages_are_read_whole(real_squad: Path) -> None:

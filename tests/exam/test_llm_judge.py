@@ -53,15 +53,15 @@ ANSWERS = [
 
 def test_beside_the_grade_a_verdict_changes_nothing(account: Account) -> None:
     found = verdicts(by_answer, ANSWERS, account, decides=False)
-    assert [mark.judged for mark in found] == [True, True, False, None, None, None]
-    assert [mark.grade for mark in found] == [mark.grade for mark in ANSWERS]
-    assert {mark.exact for mark in found} == {None}
+    assert [mark.grade.judged for mark in found] == [True, True, False, None, None, None]
+    assert [mark.grade.score for mark in found] == [mark.grade.score for mark in ANSWERS]
+    assert {mark.grade.decides for mark in found} == {"exact"}
 
 
 def test_where_it_decides_what_cannot_be_read_stays_on_exact_match(account: Account) -> None:
     found = verdicts(by_answer, ANSWERS, account, decides=True)
     assert [mark.grade.correct for mark in found] == [True, True, False, True, True, False]
-    assert [mark.exact for mark in found] == [True, False, False, None, None, None]
+    assert [mark.grade.exact for mark in found] == [True, False, False, True, True, False]
     assert {mark.grade.f1 for mark in found} == {0.5}
 
 

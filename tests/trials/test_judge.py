@@ -72,7 +72,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deciding(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deciding")
-    run(folder, grades="judge", exam={"controls": 2, "drift": 0, "stream": 2})
+    run(folder, grade="judge", exam={"controls": 2, "drift": 0, "stream": 2})
     return folder
 
 
@@ -150,31 +150,31 @@ def test_the_same_seed_gives_the_same_bytes(beside: Path, tmp_path: Path) -> Non
 def test_running_again_repeats_nothing_and_another_judge_is_refused(tmp_path: Path) -> None:
     first = launch(tmp_path)
     assert launch(tmp_path).repeated == len(first.finished)
-    with pytest.raises(InputError, match=r"trial\.grades"):
-        launch(tmp_path, grades="judge")
+    with pytest.raises(InputError, match=r"trial\.grade"):
+        launch(tmp_path, grade="judge")
 
 
 def test_without_a_judge_the_lock_is_as_it_was_before_there_was_one(tmp_path: Path) -> None:
     world.run(tmp_path)
     text = (tmp_path / LOCK).read_text()
     assert "judge: null" in text
-    assert "grades" not in text
+    assert "grade" not in text
     assert "judge_digest" not in text
 
 
-@pytest.mark.parametrize("grades", ["exact", "judge"])
-def test_a_judge_that_breaks_is_no_methods_failure(tmp_path: Path, grades: str) -> None:
+@pytest.mark.parametrize("grade", ["exact", "judge"])
+def test_a_judge_that_breaks_is_no_methods_failure(tmp_path: Path, grade: str) -> None:
     def broken(request: Generate) -> str:
         raise RuntimeError("the judge is gone")
 
-    done = launch(tmp_path, lambda trial, device: scripted_model(broken, name="judge"), grades=grades)
+    done = launch(tmp_path, lambda trial, device: scripted_model(broken, name="judge"), grade=grade)
     assert done.failed
     assert all("the judge is gone" in error for error in done.failed.values())
-    rows = run(tmp_path, grades=grades)  # with the judge back, what was lost is done again
+    rows = run(tmp_path, grade=grade)  # with the judge back, what was lost is done again
     assert {row.status for row in rows if isinstance(row, Adaptation)} == {"ok"}
     (tmp_path / "units" / "run-towns-frozen-0" / "unit.json").unlink()
     with pytest.raises(InputError, match="judge_digest"):
-        launch(tmp_path, lambda trial, device: scripted_model(said, name="b"), grades=grades)
+        launch(tmp_path, lambda trial, device: scripted_model(said, name="b"), grade=grade)
 
 
 def test_page_and_terminal_say_how_far_the_judge_agrees(beside: Path, deciding: Path) -> None:
@@ -214,8 +214,8 @@ def test_a_local_folder_judges_through_its_own_metered_door(tmp_path: Path) -> N
     assert (charge.cost.flops or 0) > 0
 
 
-def test_a_judge_without_a_model_and_grades_without_a_judge_are_refused() -> None:
+def test_a_judge_without_a_model_and_a_grade_without_a_judge_are_refused() -> None:
     with pytest.raises(ValueError, match="names no model"):
         world.spec(judge={"url": "http://127.0.0.1:1/v1"})
     with pytest.raises(ValueError, match="this trial has no judge"):
-        world.spec(grades="judge")
+        world.spec(grade="judge")

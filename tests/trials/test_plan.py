@@ -58,15 +58,15 @@ def test_estimates_fill_the_budget_that_is_exact(tmp_path: Path) -> None:
     assert passage.costs["adapt"].flops == pytest.approx(passage.budget["adapt"], rel=1e-6)
 
 
-@pytest.mark.parametrize("grades", ["exact", "judge"])
-def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grades: str) -> None:
+@pytest.mark.parametrize("grade", ["exact", "judge"])
+def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grade: str) -> None:
     alone = make_plan(resolved(tmp_path), None, 3.0)
-    judged = make_plan(resolved(tmp_path, TRIAL + f"judge: {{model: Qwen2.5-7B}}\ngrades: {grades}\n"), None, 3.0)
+    judged = make_plan(resolved(tmp_path, TRIAL + f"judge: {{model: Qwen2.5-7B}}\ngrade: {grade}\n"), None, 3.0)
     assert judged.arms == alone.arms
     assert judged.judging is not None
     questions = round(next(float(told.split()[1]) for told in alone.assumptions if "questions a problem" in told), 1)
     runs = 3 * 3 * (12 * 3 * questions + 12 * 2 * 8)
-    tunings = (4 + 4 * 4 + 4 * 4) * questions if grades == "judge" else 0
+    tunings = (4 + 4 * 4 + 4 * 4) * questions if grade == "judge" else 0
     generated = judged.judging.tokens_generated or 0
     assert generated == pytest.approx(16 * (runs + tunings), rel=0.02)
     assert (judged.whole.dollars or 0) > (alone.whole.dollars or 0)
@@ -138,7 +138,7 @@ def test_the_demo_can_be_read() -> None:
         ("{arm: seal}", "{arm: seal}\ntuning: {knobs: {rnak: [8]}}", 14, "no arm has a setting of this name"),
         ("per_problem: 1.0e+15", "per_problem: 1.0, currency: seconds", 6, "known only afterwards"),
         ("{arm: seal}", "{arm: seal}\njudge: {folder: x}", 14, "names no model"),
-        ("{arm: seal}", "{arm: seal}\ngrades: judge", 1, "no judge"),
+        ("{arm: seal}", "{arm: seal}\ngrade: judge", 1, "no judge"),
         ("{arm: seal}", "{arm: sael}", 13, "compare.arm = 'sael': is not the name of an arm; did you mean 'seal'?"),
         ("{arm: seal}", "{arm: seal, domain: peple}", 13, "compare.domain = 'peple': is not the name of a domain"),
     ],

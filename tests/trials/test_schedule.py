@@ -1,17 +1,19 @@
 """A launch does every unit once, whatever happens in between, and the same trial gives the same bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from netgain.domains.problem import Problem, Split
+from netgain.domains.problem import Material, Problem, Split
 from netgain.errors import InputError
-from netgain.exam.exam import Judge
+from netgain.exam.exam import Answerer, Judge
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
+from netgain.methods.method import Desk, Learned, Method
 from netgain.model.metered import Model
+from netgain.model.program import Steps
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
@@ -74,6 +76,39 @@ def test_controls_are_asked_where_the_trial_says_and_outside_the_budget(rows: li
         kinds = [answer.kind for answer in row.answers]
         assert kinds == ["knowledge", "reasoning", *(["skill"] * 2 if row.rung == 1 else [])]
         assert row.evaluated["flops"] == len(kinds)
+
+
+def test_an_arm_that_reads_is_asked_control_questions_without_the_passage_and_once_where_nothing_was_trained(
+    tmp_path: Path,
+) -> None:
+    class Reads(Method):
+        role = Role.IN_CONTEXT
+
+        def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+            yield from ()
+            return Answerer(model=desk.model, context=tuple(materials))
+
+    asked: list[str] = []
+
+    def answer(request: Generate) -> str:
+        asked.append(str(request.prompt))
+        return world.answer(request)
+
+    def find(name: str, folder: Path | None = None) -> type[Method]:
+        return Reads if name == "reads" else world.find_method(name, folder)
+
+    spec = world.spec(world.ARMS | {"reads": {"method": "reads"}}, exam={"controls": 2, "drift": 1})
+    trial = resolve_spec(spec, SourceLines("trial"), find, world.find_domain)
+    run_trial(trial, tmp_path, load=lambda *_: scripted_model(answer, name="scripted"), device="cpu")
+    rows = adaptations(read_rows(tmp_path / SAMPLES), "reads")
+    for seed in (0, 1):
+        own = [row for row in rows if row.seed == seed and row.rung == 1]
+        kinds = [[answer.kind for answer in row.answers] for row in own]
+        assert kinds == [["knowledge", "reasoning", "skill", "skill"], *([["knowledge", "reasoning"]] * 3)]
+        assert all(answer.correct for row in own for answer in row.answers)
+        assert {row.divergence for row in own} == {0.0}
+    assert "Q: What is 1 and one?" in asked
+    assert not any("What is" in prompt and "town of" in prompt for prompt in asked)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
@@ -181,7 +216,13 @@ def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) 
         task = Task("run", "towns", "passage", 0)
         towns, judging = world.Towns(), scripted_model(judge)
         context = RunContext(
-            spec=world.spec(), task=task, domain=towns, model=world.model(), book=book, judge=Judge(judging)
+            spec=world.spec(),
+            task=task,
+            domain=towns,
+            prompts=towns.prompts,
+            model=world.model(),
+            book=book,
+            judge=Judge(judging),
         )
         rows = run_arm(context, world.Passage())
     answers = [answer for row in rows if isinstance(row, Adaptation) for answer in row.answers]

@@ -8,7 +8,7 @@ import numpy as np
 from netgain.analysis import intervals
 from netgain.analysis.evidence import FRACTIONS, Evidence
 from netgain.analysis.intervals import Floats
-from netgain.analysis.table import Mask, beside
+from netgain.analysis.table import Mask, beside, right
 from netgain.analysis.verdict import RetentionTable, StabilityRow
 from netgain.records.claim import UNTRAINED, Continual, Role
 
@@ -19,14 +19,13 @@ def stability_rows(evidence: Evidence) -> list[StabilityRow]:
     """What training fixed and broke of the frozen model's answers, for every arm: on the control questions, by kind,
     where a claim has some; else on all questions.
 
-    Control questions are about the weights: an arm of a trial that only reads at the exam has none of its own, and
-    asking it under a passage that has nothing to do with the question says nothing about forgetting.
+    Control questions are about the weights: an arm of a trial that reads at the exam is asked them without what it
+    reads, so one that trains nothing changes none of them.
     """
-    untrained = UNTRAINED if evidence.claim.terms else {Role.FROZEN}
     return [
         row
         for arm in evidence.claim.arms
-        if arm.role not in untrained
+        if arm.role is not Role.FROZEN
         for kind in (evidence.controls if evidence.claim.terms else ("",))
         if (row := _stability(evidence, arm.name, kind)) is not None
     ]
@@ -43,10 +42,12 @@ def _stability(evidence: Evidence, name: str, kind: str) -> StabilityRow | None:
     paired = asked & ~np.isnan(before)
     if not (asked if kind else paired).any():
         return None
-    now, then = after[paired], before[paired]
+    same = bool((after[paired] == before[paired]).all())
+    unchanged = evidence.arms[name].role in UNTRAINED and same  # known, so nothing to estimate
+    now, then = right(after[paired]), right(before[paired])
     problems, divergence = table.problem[columns], evidence.trial(name).divergence
     change = None
-    if paired.any():
+    if paired.any() and not unchanged:
         change = evidence.estimate(_by_cell(after - before, problems), questions=_a_problem(paired, problems))
     return StabilityRow(
         arm=name,
@@ -76,7 +77,7 @@ def _untouched(evidence: Evidence, name: str, columns: np.ndarray, *, by_text: b
         alone: Floats = runs[0][0]
         return alone
     texts = [table.questions[column] for column in columns]
-    known = {t: right for rows in runs for row in rows for t, right in zip(texts, row, strict=True) if right == right}
+    known = {t: score for rows in runs for row in rows for t, score in zip(texts, row, strict=True) if score == score}
     return np.array([known.get(text, np.nan) for text in texts])
 
 

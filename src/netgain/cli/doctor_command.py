@@ -21,6 +21,7 @@ EXTRAS = {
     "trl": (("trl",), "TRL's trainers under the meter"),
     "tokenizer": (("tokenizers",), "token counts of published texts in an audit"),
     "prices": (("genai-prices",), "dollars of models behind a server, from a price list"),
+    "gguf": (("gguf",), "models in GGUF files"),
     "energy": (("nvidia-ml-py",), "joules of an NVIDIA GPU"),
     "datasets": (("datasets",), "problems from the datasets library"),
 }
@@ -51,25 +52,33 @@ class Diagnosis:
         return asdict(self)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(
+    model: Annotated[str, typer.Argument(help="A folder, a GGUF file or a hub name to check too.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Compare versions with the tested ones, check the prices, and show threads, kernels, GPU, disk and extras.
 
-    Ends with code 1 if something would refuse to run.
+    With a model: also on which backend it runs and how it is priced. Ends with code 1 if something would refuse to run.
     """
-    found = examine(Path.cwd())
+    found = examine(Path.cwd(), model)
     typer.echo(json.dumps(found.data(), indent=1) if as_json else found.text())
     if found.refusals:
         raise typer.Exit(1)
 
 
-def examine(folder: Path) -> Diagnosis:
-    """Look at versions, prices, threads, kernels, GPU, and the disk under ``folder``. Takes seconds where torch is."""
+def examine(folder: Path, model: str = "") -> Diagnosis:
+    """Look at versions, prices, threads, kernels, GPU, the disk under ``folder``, and a model by its name, if any.
+
+    Takes seconds where torch is.
+    """
     found = Diagnosis()
     found.facts["versions"] = _versions(found)
     found.facts["machine"] = _machine(folder)
     if all(_installed(name) for name in EXTRAS["train"][0]):
         found.facts["engine"] = _engine()
         found.facts["self-check"] = _self_check(found)
+        if model:
+            found.facts[f"model {model}"] = _model(model, found)
     return found
 
 
@@ -115,6 +124,16 @@ def _engine() -> list[str]:
 
     compiler = next((path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))), "")
     return device_facts(compiler)
+
+
+def _model(model: str, found: Diagnosis) -> list[str]:
+    from netgain.model.selfcheck import model_facts
+
+    try:
+        return model_facts(model)
+    except NetgainError as problem:
+        found.refusals.append(str(problem))
+        return ["refused"]
 
 
 def _self_check(found: Diagnosis) -> list[str]:

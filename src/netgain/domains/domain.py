@@ -1,12 +1,14 @@
 """Domain: a family of problems, as a small form to fill in."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from netgain.domains.grading import grade
-from netgain.domains.problem import PLAIN_PROMPTS, Grade, Material, Problem, Prompts, Question, Split
+from netgain.domains.grading import check_answer, grade
+from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
+from netgain.domains.wording import PLAIN_PROMPTS
 
 
 class DomainSettings(BaseModel):
@@ -21,11 +23,13 @@ class Domain(ABC):
     A domain is pure: the same arguments give the same problems, and no two splits share a title, a passage or a
     question (a trial checks that before it spends anything). It is made from its ``Settings``, and reads its data then,
     raising InputError for whatever is wrong with it; ``notes`` then tell what was left out, as a trial's plan shows.
+    ``language`` (a key of ``netgain.domains.languages.ARTICLES``) decides what the words of an answer are.
     """
 
     Settings: ClassVar[type[DomainSettings]] = DomainSettings
     prompts: ClassVar[Prompts] = PLAIN_PROMPTS
     notes: tuple[str, ...] = ()
+    language: str = "en"
 
     def __init__(self, settings: Any = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()
@@ -45,8 +49,18 @@ class Domain(ABC):
         return ()
 
     def grade(self, question: Question, answer: str) -> Grade:
-        """Grade a model's answer: usually by exact match with an accepted answer and by F1, as SQuAD defines them."""
-        return grade(question, answer)
+        """Grade a model's answer: usually by exact match, F1 (as SQuAD defines them) and by what it contains."""
+        return grade(question, answer, self.language)
+
+    def check(self, problems: Sequence[Problem], name: str) -> None:
+        """Raise InputError, beginning with the domain's ``name``, for an accepted answer that no answer can be: it has
+        no word, and the domain grades as usual."""
+        if type(self).grade is not Domain.grade:
+            return
+        for problem in problems:
+            for question in problem.questions:
+                for answer in question.answers:
+                    check_answer(answer, self.language, f"{name}: {problem.id}: {question.text[:60]!r}")
 
     def oracle(self, material: Material, seed: int) -> str | None:
         """What a perfect writer would write about this material, a statement a line; usually nobody knows, None."""

@@ -1,8 +1,10 @@
-"""Grading an answer: by exact match and F1 as SQuAD v1.1 does, and by asking a judge, another model.
+"""Grading an answer: by exact match, by what it contains, by F1, and by asking a judge, another model.
 
 Exact match and F1 over words are those of Rajpurkar et al. 2016 (arXiv 1606.05250), section 6.1, and of their
-evaluation script: lower case, no punctuation, no articles, single spaces; the best over all reference answers. Two
-empty answers agree, as in SQuAD 2.0's script.
+evaluation script; :mod:`netgain.domains.languages` says what the words of a text are. *Contains* asks whether an
+accepted answer stands in the given one as a run of whole words, as completion benchmarks on SQuAD and PopQA grade:
+"1" is not in "10". Each is the best over all accepted answers. One without a word is no answer that can be given: it
+agrees with nothing, not even with an empty answer.
 
 Of the judge there is only its prompt and the reading of its verdict; whoever asks the model pays for it. The question
 is SEAL's (yes or no, against a reference answer) in our own words; its rules differ in one thing: a verdict that cannot
@@ -10,36 +12,68 @@ be read is None, never silently wrong.
 """
 
 import re
-import string
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
+from netgain.domains.languages import words
 from netgain.domains.problem import Grade, Question
+from netgain.errors import InputError
+from netgain.records.claim import GradeName
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def normalise(text: str) -> str:
-    """Lower case, without punctuation, articles and superfluous spaces."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+Grader = Callable[[Question, str], Grade]
 
 
-def f1(answer: str, reference: str) -> float:
-    """The harmonic mean of precision and recall over the words of both."""
-    given, wanted = normalise(answer).split(), normalise(reference).split()
+def normalise(text: str, language: str = "en") -> str:
+    """The words of a text that are compared, with single spaces between them."""
+    return " ".join(words(text, language))
+
+
+def f1(answer: str, reference: str, language: str = "en") -> float:
+    """The harmonic mean of precision and recall over the words of both; 0 where either has none."""
+    given, wanted = words(answer, language), words(reference, language)
     common = sum((Counter(given) & Counter(wanted)).values())
-    if not given or not wanted:
-        return float(given == wanted)
-    return 2 * common / (len(given) + len(wanted))
+    return 2 * common / (len(given) + len(wanted)) if common else 0.0
 
 
-def grade(question: Question, answer: str) -> Grade:
-    """The best over all accepted answers."""
-    correct = any(normalise(answer) == normalise(reference) for reference in question.answers)
-    return Grade(correct, max((f1(answer, reference) for reference in question.answers), default=0.0))
+def contains(answer: str, reference: str, language: str = "en") -> bool:
+    """Whether the reference's words stand in the answer, side by side and in their order."""
+    given, wanted = words(answer, language), words(reference, language)
+    starts = range(len(given) - len(wanted) + 1) if wanted else ()
+    return any(given[start : start + len(wanted)] == wanted for start in starts)
+
+
+def grade(question: Question, answer: str, language: str = "en") -> Grade:
+    """Every grade of an answer, each the best over all accepted answers."""
+    given = words(answer, language)
+    return Grade(
+        exact=bool(given) and any(given == words(reference, language) for reference in question.answers),
+        f1=max((f1(answer, reference, language) for reference in question.answers), default=0.0),
+        contains=any(contains(answer, reference, language) for reference in question.answers),
+    )
+
+
+def check_answer(answer: str, language: str, where: str) -> str:
+    """The same accepted answer. Raises InputError where it has no word that could be compared."""
+    if not words(answer, language):
+        problem = f"the accepted answer {answer[:60]!r} has no word left without articles and punctuation ({language})"
+        raise InputError(where, problem, "write an answer that can be given, or name the domain's language")
+    return answer
+
+
+def decided_by(name: GradeName, grader: Grader, language: str = "en") -> Grader:
+    """The same grades with one of them deciding. Where a domain's own grader does not say what an answer contains, it
+    is looked up as usual; what the domain calls right counts as containing the answer."""
+
+    def decided(question: Question, answer: str) -> Grade:
+        found = grader(question, answer)
+        inside = found.contains
+        if inside is None:
+            inside = found.exact or any(contains(answer, reference, language) for reference in question.answers)
+        return replace(found, contains=inside, decides=name)
+
+    return decided
 
 
 MAX_NEW_TOKENS = 16  # of a judge's reply: one word, and room for a few around it

@@ -7,20 +7,29 @@ answered in at most 64 tokens, as there.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from netgain.domains.problem import EditFormat, Material, Problem, Prompts, Question, Split
+from netgain.domains.problem import (
+    EditFormat,
+    Material,
+    Problem,
+    Prompts,
+    Question,
+    Split,
+)
+from netgain.domains.wording import BRIEFLY, EXAMPLES, INSTRUCTIONS
 from netgain.errors import InputError
 from netgain.records.identity import short_hash
 from netgain.streams import stream
 
 T = TypeVar("T")
 Part = Literal["train", "development", "test", "controls"]
+Pair = tuple[str, tuple[str, ...]]  # a question and the answers that count as right, the reference first
 Share = Annotated[float, Field(ge=0, le=1)]
 PARTS: tuple[Part, ...] = ("train", "development", "test", "controls")
 
@@ -70,8 +79,12 @@ READING = Prompts(
     answered="{question}\nAnswer: {answer}",
     titled="{title}\n{text}",
     max_new_tokens=64,
-    stop=("\n",),
-    formats=MappingProxyType({format_.name: format_ for format_ in _FORMATS}),
+    chat_closed=f"{BRIEFLY}\n\n{{question}}",
+    chat_open_book=f"Title: {{title}}\n{{text}}\n\n{BRIEFLY}\n\n{{question}}",
+    examples=EXAMPLES,
+    formats=MappingProxyType(
+        {format_.name: replace(format_, instruction=INSTRUCTIONS[format_.name]) for format_ in _FORMATS}
+    ),
 )
 
 
@@ -80,20 +93,24 @@ READING = Prompts(
 class Passage:
     """A passage with its questions, each with the answers that count as right, the reference first.
 
-    ``where`` is the file and line it stands in; ``split`` the one that its file or folder names, if any.
+    ``where`` is the file and line it stands in; ``split`` the one that its file or folder names, if any. ``questions``
+    are told in the passage (the kind ``knowledge``); ``two_hop`` ones take two of its facts (``reasoning``).
     """
 
     title: str
     text: str
-    questions: tuple[tuple[str, tuple[str, ...]], ...]
+    questions: tuple[Pair, ...]
     where: str = ""
-    split: Split | None = None
+    split: Part | None = None
+    two_hop: tuple[Pair, ...] = ()
 
     def problem(self) -> Problem:
         """The passage as a problem; its id is the title in plain letters and a digest of title and text."""
         words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:40]
         material = Material(f"{words or 'passage'}-{short_hash(self.title, self.text)}", self.title, self.text)
-        return Problem(material, tuple(Question(asked(self.title, text), right) for text, right in self.questions))
+        told = [Question(asked(self.title, text), right) for text, right in self.questions]
+        two_hop = [Question(asked(self.title, text), right, "reasoning") for text, right in self.two_hop]
+        return Problem(material, (*told, *two_hop))
 
 
 def asked(title: str, question: str) -> str:
@@ -107,10 +124,14 @@ def alone(title: str, question: str) -> str:
 
 
 def looked_up(passages: Sequence[Passage], count: int, rng: np.random.Generator) -> tuple[Question, ...]:
-    """Up to ``count`` questions of the kind ``skill``, drawn from these passages and each asked behind its passage."""
+    """Up to ``count`` questions of the kind ``skill``, drawn from these passages, each to be answered from its passage.
+
+    They are asked as an arm that reads is asked: what is measured is reading, not what the model makes of a prompt
+    that it knows without a passage.
+    """
     pool = [(passage, *question) for passage in passages for question in passage.questions]
     chosen = [pool[number] for number in rng.permutation(len(pool))[:count]]
-    return tuple(Question(f"{p.title}\n{p.text}\n{asked(p.title, q)}", a, "skill") for p, q, a in chosen)
+    return tuple(Question(asked(p.title, q), a, "skill", p.problem().material) for p, q, a in chosen)
 
 
 def text_of(item: Any, key: str, where: str, remedy: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, Self, final
 from pydantic import Field, model_validator
 
 from netgain.domains.domain import Domain, DomainSettings
+from netgain.domains.languages import Language, words
 from netgain.domains.problem import Problem, Prompts, Question, Split
 from netgain.domains.reading import (
     PARTS,
@@ -47,12 +48,13 @@ UNTITLED = "untitled "
 @final
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Passages in the order of the file, none of them twice; how many questions have no answer in their passage, and
-    how many records stand there a second time."""
+    """Passages in the order of the file, none of them twice; how many questions have no answer in their passage, how
+    many records stand there a second time, and how many questions have answers of articles and punctuation alone."""
 
     passages: tuple[Passage, ...]
     unanswerable: int
     repeated: int = 0
+    wordless: int = 0
 
     @property
     def untitled(self) -> int:
@@ -69,8 +71,10 @@ class SquadSettings(DomainSettings):
     alone decides. ``order`` ``seal``: the exam is SEAL's own, the first 200 passages after Python's shuffle with
     ``order_seed`` (42 there), in that order; training and development problems come from ``train_path``, less the
     titles of the exam's file, in the ratio of their shares. ``train_path`` may be given with ``titles`` as well.
+    ``language`` (ISO 639-1) decides what the words of an answer are: files in SQuAD's form exist in many.
     """
 
+    language: Language = "en"
     path: Path | None = None
     hub: str | None = None
     hub_split: str = "validation"
@@ -100,10 +104,12 @@ class Squad(Domain):
         """Raises InputError for a file that cannot be read as passages, MissingExtraError without ``datasets``."""
         super().__init__(settings)
         if settings.path is not None:
-            self._where, read = str(settings.path), read_file(settings.path)
+            self._where, read = str(settings.path), read_file(settings.path, settings.language)
         else:
-            self._where, read = f"data set {settings.hub!r}", read_hub(str(settings.hub), settings.hub_split)
-        further = None if settings.train_path is None else read_file(settings.train_path)
+            hub = str(settings.hub)
+            self._where, read = f"data set {hub!r}", read_hub(hub, settings.hub_split, settings.language)
+        further = None if settings.train_path is None else read_file(settings.train_path, settings.language)
+        self.language = settings.language
         self._pools = _pools(settings, read, further)
         self.notes = tuple(_notes(read, further))
 
@@ -160,9 +166,11 @@ def _shared(passages: list[Passage], shares: Shares, order_seed: int) -> dict[Pa
 def _notes(read: Read, further: Read | None) -> list[str]:
     both = [one for one in (read, further) if one is not None]
     unanswerable = sum(one.unanswerable for one in both)
+    wordless = sum(one.wordless for one in both)
     bare = sum(not passage.questions for one in both for passage in one.passages)
     told = {
         f"{unanswerable} questions without an answer in their passage are left out": unanswerable,
+        f"{wordless} questions whose answers are articles or punctuation alone are left out": wordless,
         f"{bare} passages without a question are left out": bare,
         f"{(repeated := sum(one.repeated for one in both))} questions stand in the file again and count once": repeated,
         f"{(untitled := sum(one.untitled for one in both))} passages without a title are named by their text": untitled,
@@ -170,7 +178,7 @@ def _notes(read: Read, further: Read | None) -> list[str]:
     return [note for note, count in told.items() if count]
 
 
-def read_file(path: Path) -> Read:
+def read_file(path: Path, language: str = "en") -> Read:
     """Read a file in any of the three forms. Raises InputError naming the file, the place in it and the rule."""
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -183,13 +191,13 @@ def read_file(path: Path) -> Read:
     except (ValueError, RecursionError) as error:
         raise InputError(str(path), f"is not JSON that can be read ({error})") from error
     if isinstance(data, Mapping) and isinstance(data.get("data"), list):
-        return _gather(_squad_rows(data["data"], f"{path}: data"))
+        return _gather(_squad_rows(data["data"], f"{path}: data"), language)
     if isinstance(data, list):
-        return _gather(_seal_rows(data, str(path)))
+        return _gather(_seal_rows(data, str(path)), language)
     raise InputError(str(path), f"holds a {type(data).__name__} without passages", f"it must be {FORMS}")
 
 
-def read_hub(name: str, split: str) -> Read:
+def read_hub(name: str, split: str, language: str = "en") -> Read:
     """Read a data set of the hub, with columns ``title``, ``context``, ``question`` and ``answers``.
 
     Raises MissingExtraError without the package ``datasets``, InputError for a data set that cannot be loaded.
@@ -202,14 +210,14 @@ def read_hub(name: str, split: str) -> Read:
         rows = datasets.load_dataset(name, split=split)
     except (OSError, ValueError, RuntimeError) as problem:
         raise InputError(f"data set {name!r}", f"split {split!r} cannot be loaded ({problem})") from problem
-    return _gather(_hub_rows(rows, name))
+    return _gather(_hub_rows(rows, name), language)
 
 
 # Title, passage, question (None: a passage without any), answers, the record's id (None: it has none).
 Row = tuple[str, str, str | None, tuple[str, ...], object]
 
 
-def _gather(rows: Iterable[Row]) -> Read:
+def _gather(rows: Iterable[Row], language: str) -> Read:
     passages: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = {}
     counts, places = Counter[str](), dict[tuple[str, str, str, object], int]()
     for title, text, question, answers, record in rows:
@@ -219,6 +227,10 @@ def _gather(rows: Iterable[Row]) -> Read:
         if not answers:
             counts["unanswerable"] += 1
             continue
+        answers = tuple(answer for answer in answers if words(answer, language))
+        if not answers:
+            counts["wordless"] += 1
+            continue
         place = places.setdefault((title, text, question, record), len(questions))
         if record is None or place == len(questions):
             questions.append((question, answers))
@@ -226,7 +238,7 @@ def _gather(rows: Iterable[Row]) -> Read:
             counts["repeated"] += 1
             questions[place] = (question, _distinct([*questions[place][1], *answers]))
     found = tuple(Passage(*key, tuple(questions)) for key, questions in passages.items())
-    return Read(found, counts["unanswerable"], counts["repeated"])
+    return Read(found, counts["unanswerable"], counts["repeated"], counts["wordless"])
 
 
 def _seal_rows(items: list[Any], where: str) -> Iterable[Row]:

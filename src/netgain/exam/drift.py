@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from netgain.exam.exam import Answerer
+from netgain.domains.problem import Prompt
+from netgain.exam.exam import Answerer, untouched
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
@@ -21,14 +22,14 @@ from netgain.model.requests import Generate, Score
 class BaseContinuation:
     """What the base model went on with, and how likely that was to itself."""
 
-    prompt: str
+    prompt: Prompt
     ids: tuple[int, ...]
     log_likelihood: float
     tokens: int
 
 
 def sample(
-    model: Model, prompts: Sequence[str], account: Account, *, max_new_tokens: int, seed: int
+    model: Model, prompts: Sequence[Prompt], account: Account, *, max_new_tokens: int, seed: int
 ) -> Steps[tuple[BaseContinuation, ...]]:
     """One continuation of each prompt by the base model, scored under it; those that fail are left out."""
     drawn = [
@@ -53,7 +54,7 @@ def divergence(
     answerer: Answerer, drawn: Sequence[BaseContinuation], account: Account, base: Model
 ) -> Steps[float | None]:
     """KL(base || adapted) in nats a token; None where nothing could be scored, 0 where the weights are the base's."""
-    if answerer.adapter is None and answerer.model is base:
+    if untouched(answerer, base):
         return 0.0 if drawn else None
     requests = [
         Score(account=account, prompt=one.prompt, continuation=one.ids, adapter=answerer.adapter) for one in drawn

@@ -11,22 +11,23 @@ domain's grade, whoever decides.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import final
 
-from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt, obvious, read_verdict
-from netgain.domains.problem import Grade, Material, Prompts, Question
+from netgain.domains.grading import MAX_NEW_TOKENS, Grader, judge_prompt, obvious, read_verdict
+from netgain.domains.problem import Grade, Material, Message, Prompts, Question
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
-from netgain.model.requests import Adapter, Answered, Generate, Message, Result
+from netgain.model.requests import Adapter, Answered, Generate, Result
 from netgain.records.cost import Currency
 
-Grader = Callable[[Question, str], Grade]
 VOTE_TEMPERATURE = 1.0
 MOST_VOTES = 1024  # for each question
 JUDGE = "judge"  # the account of its verdicts
+Given = tuple[str, bool]  # an answer, and whether it was cut
 
 
 @final
@@ -47,13 +48,17 @@ class Answerer:
     seed: int = 0
 
 
+def untouched(answerer: Answerer, base: Model) -> bool:
+    """Whether it has the weights that the base model has: then nothing that is about the weights has changed."""
+    return answerer.adapter is None and answerer.model is base
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Marked:
     """An answer as it was given, and its grade. ``failed`` is why there is none; it counts as wrong.
 
-    ``judged`` is a judge's verdict (None: none was asked, or none could be read). Where that is the grade, ``exact`` is
-    the one that the domain gave.
+    ``cut``: it ended because it was as long as it may be, and is graded as far as it goes.
     """
 
     question: Question
@@ -61,47 +66,61 @@ class Marked:
     grade: Grade
     failed: str = ""
     votes: int = 1
-    judged: bool | None = None
-    exact: bool | None = None
+    cut: bool = False
 
 
 def sit(
-    answerer: Answerer, questions: Sequence[Question], prompts: Prompts, account: Account, grade: Grader
+    answerer: Answerer,
+    questions: Sequence[Question],
+    prompts: Prompts,
+    account: Account,
+    grade: Grader,
+    controls: Sequence[Question] = (),
 ) -> Steps[tuple[Marked, ...]]:
-    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay."""
+    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay.
+
+    ``controls`` come after them. They are about the weights: what the answerer reads belongs to its own questions, so
+    it is not shown with a control, and no votes are taken on one.
+    """
     requests = [_request(answerer, question, prompts, account) for question in questions]
-    results = yield from ask(answerer.model, requests)
-    given = [[_text(result)] for result in results]
+    alone = replace(answerer, context=())
+    asked = [*requests, *(_request(alone, question, prompts, account) for question in controls)]
+    results = yield from ask(answerer.model, asked)
+    given: list[list[Given]] = [[_answer(result, prompts)] for result in results]
     if answerer.voter is not None and questions:
-        votes = yield from _votes(answerer, requests, answerer.voter)
-        given = [[*first, *more] for first, more in zip(given, votes, strict=True)]
+        none: list[Given] = []  # on controls
+        votes = yield from _votes(answerer, requests, prompts, answerer.voter)
+        given = [[*first, *more] for first, more in zip_longest(given, votes, fillvalue=none)]
     return tuple(
         _mark(question, answers, result, grade)
-        for question, answers, result in zip(questions, given, results, strict=True)
+        for question, answers, result in zip((*questions, *controls), given, results, strict=True)
     )
 
 
 def _request(answerer: Answerer, question: Question, prompts: Prompts, account: Account) -> Generate:
+    read = answerer.context if question.passage is None else (question.passage,)
     return Generate(
         account=account,
-        prompt=prompts.ask(question.text, answerer.context),
+        prompt=prompts.ask(question.text, read),
         adapter=answerer.adapter,
         max_new_tokens=prompts.max_new_tokens,
         stop=prompts.stop,
     )
 
 
-def _votes(answerer: Answerer, requests: Sequence[Generate], voter: Account) -> Steps[list[list[str]]]:
+def _votes(
+    answerer: Answerer, requests: Sequence[Generate], prompts: Prompts, voter: Account
+) -> Steps[list[list[Given]]]:
     """As many further answers as the voter can pay for, as evenly over the questions as that comes out.
 
     Quotes are upper bounds, so what is left of them buys further rounds; the last one may not reach every question.
     """
-    given: list[list[str]] = [[] for _ in requests]
+    given: list[list[Given]] = [[] for _ in requests]
     while sum(map(len, given)) < MOST_VOTES * len(requests):
         drawn = _affordable(answerer, requests, voter, sum(map(len, given)))
         results = yield from ask(answerer.model, drawn)
         for number, result in enumerate(results, start=sum(map(len, given))):
-            given[number % len(requests)].append(_text(result))
+            given[number % len(requests)].append(_answer(result, prompts))
         if not drawn:
             break
     return given
@@ -134,18 +153,25 @@ def _text(result: Result[Answered]) -> str:
     return result.product.text.strip() if result.product is not None and result.failure is None else ""
 
 
-def _mark(question: Question, answers: list[str], result: Result[Answered], grade: Grader) -> Marked:
-    counted = Counter(answer.lower() for answer in answers)
-    chosen = max(answers, key=lambda answer: counted[answer.lower()])  # the first given among equals
+def _answer(result: Result[Answered], prompts: Prompts) -> Given:
+    """The answer, and whether the limit of tokens ended it: not where it had ended before."""
+    text = _text(result)
+    answer = prompts.answer(text)
+    return answer, answer == text and result.product is not None and result.product.finish == "length"
+
+
+def _mark(question: Question, answers: list[Given], result: Result[Answered], grade: Grader) -> Marked:
+    counted = Counter(answer.lower() for answer, _ in answers)
+    chosen, cut = max(answers, key=lambda given: counted[given[0].lower()])  # the first given among equals
     failed = f"{result.failure.kind}: {result.failure.detail}" if result.failure is not None else ""
-    return Marked(question, chosen, grade(question, chosen), failed, len(answers))
+    return Marked(question, chosen, grade(question, chosen), failed, len(answers), cut)
 
 
 def accuracy(marked: Sequence[Marked]) -> float:
-    """The share of right answers. Raises ValueError without any."""
+    """The mean score: the share of right answers, unless F1 decides. Raises ValueError without any."""
     if not marked:
         raise ValueError("an exam without questions has no accuracy")
-    return sum(mark.grade.correct for mark in marked) / len(marked)
+    return sum(mark.grade.score for mark in marked) / len(marked)
 
 
 # -- the judge
@@ -154,7 +180,7 @@ def accuracy(marked: Sequence[Marked]) -> float:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """The model that is asked. With ``decides`` its verdict is the grade; without, it stands beside the grade."""
+    """The model that is asked. With ``decides`` its verdict is what counts; without, it stands beside the grade."""
 
     model: Model
     decides: bool = False
@@ -180,6 +206,5 @@ def _judging(mark: Marked, account: Account) -> Generate:
 
 
 def _decided(mark: Marked, verdict: bool | None, *, decides: bool) -> Marked:
-    if verdict is None or not decides:
-        return replace(mark, judged=verdict)
-    return replace(mark, judged=verdict, exact=mark.grade.correct, grade=Grade(verdict, mark.grade.f1))
+    name = "judge" if decides else mark.grade.decides
+    return replace(mark, grade=replace(mark.grade, judged=verdict, decides=name))

@@ -8,9 +8,10 @@ own problem, as a library does.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from netgain.domains.grading import Grader
 from netgain.domains.problem import Problem, Prompts
 from netgain.errors import NetgainError
-from netgain.exam.exam import Answerer, Grader, Judge, Marked, accuracy, judged, sit
+from netgain.exam.exam import Answerer, Judge, Marked, accuracy, judged, sit
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, together
@@ -31,7 +32,7 @@ def stream(
     """The matrix (row k: accuracy on every problem after k adaptations) and why it ended early, empty where it did not.
 
     ``adapt`` adapts a model to a problem, ``merge`` gives the model with the k-th adaptation in its weights.
-    A ``judge`` is asked where its verdicts are the grades.
+    A ``judge`` is asked where its verdicts are what counts.
     """
     kept: dict[str, Answerer] = {}
     judge = judge if judge is not None and judge.decides else None

@@ -31,7 +31,7 @@ class Context:
 
     ``name`` tells it apart from the same problem taken up again; ``baseline`` is the accuracy without any edit, where
     that was measured. For each edit, ``texts`` is what it is trained as, ``charges`` the rows that paid for writing and
-    training it, ``right`` the counts of right answers behind the tally's rewards.
+    training it, ``right`` the counts of right answers (or sums of their F1) behind the tally's rewards.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Context:
         self.name, self.problem, self.baseline = name, problem, baseline
         self.edits, self.texts = list(edits), list(texts)
         self.charges = [list(edit.charges) for edit in edits]
-        self.right: list[list[int]] = [[] for _ in edits]
+        self.right: list[list[float]] = [[] for _ in edits]
         self.tally = Tally(len(edits))
 
-    def add(self, edit: int, right: int) -> None:
-        """Add one evaluation of an edit: the number of questions answered right."""
+    def add(self, edit: int, right: float) -> None:
+        """Add one evaluation of an edit: the number of questions answered right, or the sum of their F1."""
         self.right[edit].append(right)
         self.tally.add(edit, right / len(self.problem.questions))
 
@@ -97,7 +97,7 @@ def evaluate_once(desk: Desk, requested: Sequence[Evaluation], inner: Inner, res
             examined.append((context, edit, Answerer(model=desk.model, adapter=result.product.adapter)))
     marked = yield from examine(desk, [(answerer, context.problem) for context, _, answerer in examined])
     for (context, edit, _), marks in zip(examined, marked, strict=True):
-        context.add(edit, sum(mark.grade.correct for mark in marks))
+        context.add(edit, sum(mark.grade.score for mark in marks))
     return count
 
 
@@ -176,7 +176,7 @@ def reward_run(
             problems=len(even),
             repeats=repeats,
             questions=tuple(len(context.problem.questions) for context in even),
-            correct=tuple(tuple(tuple(counts[:repeats]) for counts in context.right) for context in even),
+            correct=tuple(tuple(tuple(map(_whole, counts[:repeats])) for counts in context.right) for context in even),
         )
     known = [context for context in complete if min(context.tally.counts()) > 0]
     return RewardRun(
@@ -186,6 +186,11 @@ def reward_run(
         means=tuple(tuple(context.tally.means()) for context in known),
         deviations=tuple(tuple(_deviation(rewards) for rewards in context.tally.rewards) for context in known),
     )
+
+
+def _whole(right: float) -> int | float:
+    """A count as records hold it: whole, unless F1 was summed."""
+    return int(right) if right == int(right) else right
 
 
 def _deviation(rewards: Sequence[float]) -> float | None:

@@ -13,8 +13,9 @@ from typing import Annotated, Any, ClassVar, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from netgain.domains.grading import Grader
 from netgain.domains.problem import Material, Problem, Prompts
-from netgain.exam.exam import Answerer, Grader
+from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps
@@ -39,7 +40,8 @@ class Desk:
     """What a method works with: the model, the account that pays, the domain's prompts, and its own random streams.
 
     ``account`` carries the budget; :meth:`pay` opens its child for one purpose. ``names`` tell this work apart from all
-    other work of the trial, which keeps its random streams its own. ``grade`` grades answers to training problems.
+    other work of the trial, which keeps its random streams its own. ``grade`` grades answers to training problems
+    as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
     """
 
     model: Model

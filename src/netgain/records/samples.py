@@ -25,8 +25,10 @@ Status = Literal["ok", "failed"]
 class GradedAnswer(StrictModel):
     """An answer and its grade. ``question`` is a hash of the question's text; ``kind`` says what it examines.
 
-    ``judged`` is an LLM judge's verdict, None where it was not asked (no judge, or an empty answer) or could not be
-    understood. ``exact`` is the domain's own grade where the verdict decided ``correct``, None where ``correct`` is it.
+    ``correct`` is by the grade that the trial names (by F1: from one half on). ``exact`` is the domain's own grade
+    where another one decided, None where ``correct`` is it. ``judged`` is an LLM judge's verdict, None where it was not
+    asked (no judge, or an empty answer) or could not be understood. ``contains``: an accepted answer stands in the
+    text; ``cut``: it was as long as an answer may be. None where the record is older than either, or nothing was asked.
     """
 
     question: str
@@ -37,6 +39,8 @@ class GradedAnswer(StrictModel):
     votes: Count = 1
     judged: bool | None = None
     exact: bool | None = None
+    contains: bool | None = None
+    cut: bool | None = None
 
 
 @final

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from netgain.analysis.rows import (
     EQUIVALENCE_MARGIN,
+    AnswersRow,
     BreakEvenRow,
     CardRow,
     DeploymentsPoint,
@@ -11,8 +12,9 @@ from netgain.analysis.rows import (
     RivalRow,
     WorstCase,
 )
-from netgain.analysis.sentences import points
+from netgain.analysis.sentences import GRADES, points
 from netgain.analysis.verdict import Comparison, DecompositionRow, StabilityRow, Verdict
+from netgain.records.claim import GradeName
 from netgain.report import numbers, summary
 from netgain.report.listings import Cell, Listing, amount_cell, label_of, listing
 from netgain.report.numbers import UNKNOWN, estimate, percent
@@ -345,6 +347,44 @@ def reading(verdict: Verdict) -> Listing:
             "Reading costs every question, training a problem once: from so many questions about a problem on the "
             "trained arm has cost no more in all, whatever either answers rightly.",
         ),
+    )
+
+
+def answers(verdict: Verdict) -> Listing:
+    """The same answers by every grade, and how many of them are empty or cut."""
+    decides = verdict.terms.grade if verdict.terms else "exact"
+    names = list(dict.fromkeys(name for row in verdict.answers for name in row.scores))
+
+    def score(row: AnswersRow, name: GradeName) -> Cell | None:
+        found = row.scores.get(name)
+        return (
+            None if found is None else Cell(percent(found.value), numbers.between(found.low, found.high), found.value)
+        )
+
+    def share(value: float | None) -> Cell | None:
+        return None if value is None else Cell(percent(value), sort=value)
+
+    several = len({row.setting for row in verdict.grades}) > 1
+    kinds = [
+        f"{f'{row.setting}: ' if several else ''}{GRADES[row.grade]}: {row.kind}"
+        + (f", {estimate(row.difference)} points over the rival chosen" if row.difference else "")
+        for row in verdict.grades
+    ]
+    return listing(
+        "The same answers by every grade",
+        verdict.answers,
+        [
+            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
+            *(
+                (f"{GRADES[name]}{' (decides)' if name == decides else ''}", lambda row, name=name: score(row, name))
+                for name in names
+            ),
+            ("empty", lambda row: share(row.empty)),
+            ("cut", lambda row: share(row.cut)),
+        ],
+        group=lambda row: row.setting,
+        strong=lambda row: verdict.arm(row.arm).headline,
+        notes=(f"The kind of verdict by each grade: {'; '.join(kinds)}.",) if kinds else (),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from netgain.analysis.sentences import break_even_sentence, other_domains
+from netgain.analysis.sentences import GRADES, break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
 from netgain.report import bars, curves, detail_tables, listings, numbers, summary, svg
 
@@ -81,6 +81,7 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "measured": summary.measured(verdict),
         "plain": summary.plain(verdict),
         "exact": summary.exact(verdict),
+        "graded": GRADES[verdict.terms.grade] if verdict.terms else GRADES["exact"],
         "details": [sentence for sentence in verdict.headline.details if sentence not in told | pays],
         "apart": {setting: summary.why_whole(verdict, tested.get(setting)) for setting in settings},
         "domains": settings if verdict.terms else list(tested),

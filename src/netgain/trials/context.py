@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from netgain.domains.domain import Domain
-from netgain.domains.problem import Material, Problem, Question, Split
+from netgain.domains.grading import Grader, decided_by
+from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError
 from netgain.exam.drift import BaseContinuation, divergence
-from netgain.exam.exam import Answerer, Judge, Marked, judged, sit
+from netgain.exam.exam import Answerer, Judge, Marked, judged, sit, untouched
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
@@ -35,7 +36,9 @@ LOST = "the attempt was cut off"
 @final
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RunContext:
-    """The model, who teaches and judges, the task's book and its domain. ``attempt`` counts the processes that tried.
+    """The model, who teaches and judges, the task's book, its domain and how that is asked about.
+
+    ``attempt`` counts the processes that tried.
 
     ``models`` are what a method may ask beside the model: its teacher's.
     """
@@ -43,6 +46,7 @@ class RunContext:
     spec: TrialSpec
     task: Task
     domain: Domain
+    prompts: Prompts
     model: Model
     book: Book
     attempt: int = 1
@@ -75,6 +79,11 @@ class RunContext:
         spent = {purpose.value: part for purpose, part in by_purpose(earlier, self.spec.budget.currency).items()}
         return {"charges": len(earlier), "spent": spent}
 
+    @property
+    def grader(self) -> Grader:
+        """The domain's grades, with the trial's own deciding."""
+        return decided_by(self.spec.grade, self.domain.grade, self.domain.language)
+
     def progress(self, done: int) -> None:
         """Report that so many adaptations are done."""
         self.report(done, self.root.spent(self.spec.budget.currency))
@@ -100,8 +109,8 @@ class RunContext:
         return Desk(
             model=self.model,
             account=account,
-            prompts=self.domain.prompts,
-            grade=sealed(self.domain.grade),
+            prompts=self.prompts,
+            grade=sealed(self.grader),
             currency=self.spec.budget.currency,
             seed=self.seed,
             names=(self.task.domain, *arm, self.task.stage, *further, *names),
@@ -139,9 +148,10 @@ class RunContext:
 class Evaluation:
     """One adaptation and its exam: problems that are adapted to at once, at a budget level, and what came of it.
 
-    ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions. From ``guard``
-    on the fields are results: ``error`` says why the method failed (all its answers then count as wrong), ``exposed``
-    are the questions that it trained on. Without a guard it was not run.
+    ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions; ``first`` marks
+    the one in which an arm with the untouched model's weights is asked them, whose answers are the same ever after.
+    From ``guard`` on the fields are results: ``error`` says why the method failed (all its answers then count as
+    wrong), ``exposed`` are the questions that it trained on. Without a guard it was not run.
     """
 
     level: float
@@ -150,6 +160,7 @@ class Evaluation:
     exam_account: Account
     controls: tuple[Question, ...] = ()
     continuations: tuple[BaseContinuation, ...] = ()
+    first: bool = True
     guard: Guard | None = None
     marked: tuple[Marked, ...] = ()
     error: str = ""
@@ -167,9 +178,14 @@ class Evaluation:
         return tuple(problem.material for problem in self.problems)
 
     @property
+    def own(self) -> tuple[Question, ...]:
+        """The problems' own questions."""
+        return tuple(question for problem in self.problems for question in problem.questions)
+
+    @property
     def questions(self) -> tuple[Question, ...]:
         """What the exam asks, the problems' own questions first."""
-        return (*(question for problem in self.problems for question in problem.questions), *self.controls)
+        return (*self.own, *self.controls)
 
 
 def evaluate(
@@ -177,7 +193,7 @@ def evaluate(
 ) -> Steps[Evaluation]:
     """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only.
 
-    A judge is asked afterwards, and in tuning only where its verdicts are the grades. What it raises is no method's
+    A judge is asked afterwards, and in tuning only where its verdicts decide. What it raises is no method's
     failure: it leaves this program.
     """
     materials, account = evaluation.materials, evaluation.exam_account
@@ -188,7 +204,10 @@ def evaluate(
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
         answerer = closed_book(method, guard.check_answerer(answerer, materials))
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
-        evaluation.marked = yield from sit(answerer, evaluation.questions, desk.prompts, account, context.domain.grade)
+        if method.role is Role.IN_CONTEXT and untouched(answerer, context.model) and not evaluation.first:
+            evaluation.controls = ()
+        controls = evaluation.controls
+        evaluation.marked = yield from sit(answerer, evaluation.own, desk.prompts, account, context.grader, controls)
         if evaluation.continuations:
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
     except Exception as error:

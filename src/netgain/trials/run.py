@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
-from netgain.exam.exam import JUDGE, Answerer
+from netgain.exam.exam import JUDGE, Answerer, Marked
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
@@ -27,7 +27,7 @@ from netgain.methods.method import Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
-from netgain.records.claim import RewardRun, Role
+from netgain.records.claim import RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
@@ -46,7 +46,7 @@ from netgain.trials.context import (
     spent_and_rejected,
 )
 from netgain.trials.guard import hashed
-from netgain.trials.resolve import ResolvedArm
+from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import MATCHED
 from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of
 from netgain.trials.tuning import KnobSearch, search
@@ -82,7 +82,7 @@ def run_arm(context: RunContext, method: Method) -> list[Row]:
     done = 0
     for level in levels(spec, context.task):
         learning = _learn(context, method, level) if method.learns else LearnResult()
-        beside = _beside(context, method, level, continuations) if own else {}
+        beside = _beside(context, level, continuations) if own else {}
         evaluations = _evaluations(context, method, level, problems, **beside)
         if not learning.error:
             _examine(context, method, learning, evaluations, before=done)
@@ -106,9 +106,13 @@ def _evaluations(
 ) -> list[Evaluation]:
     """An evaluation for each group of problems that are adapted to at once."""
     split = split_of(method, method.settings)
+
+    def named(group: Sequence[Problem]) -> str:
+        return name and f"{name}: {group[0].id}"
+
     return [
-        context.evaluation(level, group, purpose, split=split, name=name and f"{name}: {group[0].id}", **more)
-        for group in context.groups(problems)
+        context.evaluation(level, group, purpose, split=split, name=named(group), first=number == 0, **more)
+        for number, group in enumerate(context.groups(problems))
     ]
 
 
@@ -207,25 +211,20 @@ def _noted_rewards(book: Book, root: Account, level: str) -> tuple[RewardRun, ..
 
 def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     """What the untouched model goes on with after questions that no problem is about."""
-    count, prompts = context.spec.exam.drift, context.domain.prompts
+    count, prompts = context.spec.exam.drift, context.prompts
     if not count:
         return ()
-    prompted = [prompts.ask(question.text) for question in context.domain.controls(count, context.spec.seed)][:count]
+    controls = context.domain.controls(count, context.spec.seed)[:count]
+    prompted = [prompts.ask(q.text, () if q.passage is None else (q.passage,)) for q in controls]
     account = context.root.child("drift", purpose=Purpose.EVALUATE)
     seed = context.desk(account, "drift").draw()
     return _alone(sample(context.model, prompted, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
 
 
-def _beside(
-    context: RunContext, method: Method, level: float, continuations: tuple[BaseContinuation, ...]
-) -> dict[str, Any]:
-    """What is examined beside the problems' own questions at a level: what adapting did to the weights.
-
-    An arm that only reads at the exam has the frozen model's weights, and its answers to control questions under a
-    passage that has nothing to do with them would say nothing about what it forgot.
-    """
+def _beside(context: RunContext, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
+    """What is examined beside the problems' own questions at a level: what adapting did to the weights."""
     exam = context.spec.exam
-    if level not in exam.at or method.role is Role.IN_CONTEXT:
+    if level not in exam.at:
         return {}
     controls = context.domain.controls(exam.controls, context.spec.seed) if exam.controls else ()
     return {"controls": tuple(controls), "continuations": continuations}
@@ -293,16 +292,27 @@ def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
                 GradedAnswer(
                     question=hashed(question.text),
                     kind=question.kind,
-                    text=mark.answer if mark else "",
-                    correct=mark.grade.correct if mark else False,
-                    f1=mark.grade.f1 if mark else 0.0,
-                    votes=mark.votes if mark else 1,
-                    judged=mark.judged if mark else None,
-                    exact=mark.exact if mark else None,
+                    **(_graded(mark) if mark else {"text": "", "correct": False, "f1": 0.0}),
                 )
             )
         answers.append(tuple(graded))
     return answers
+
+
+def _graded(mark: Marked) -> dict[str, Any]:
+    """An answer as a row holds it. ``exact`` stands beside ``correct`` where something else decided."""
+    grade = mark.grade
+    exact = grade.decides == "exact" or (grade.decides == "judge" and grade.judged is None)
+    return {
+        "text": mark.answer,
+        "correct": grade.correct,
+        "f1": grade.f1,
+        "votes": mark.votes,
+        "judged": grade.judged,
+        "exact": None if exact else grade.exact,
+        "contains": grade.contains,
+        "cut": mark.cut,
+    }
 
 
 # -- retention
@@ -336,7 +346,7 @@ def _stream(
     matrix: Matrix = ()
     error = learning.error
     if not error:
-        grade, prompts = context.domain.grade, context.domain.prompts
+        grade, prompts = context.grader, context.prompts
         matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, context.judge))
     charges, currency = ChargesBelow(context.book, [*paying, account]), context.spec.budget.currency
     return AdaptationStream(
@@ -418,10 +428,10 @@ def _valid(settings: Settings, values: Mapping[str, Any]) -> bool:
 
 
 def _accuracy(context: RunContext, evaluations: Sequence[Evaluation]) -> float | None:
-    """On questions of the kind that is compared; a failed adaptation's count as wrong."""
+    """The mean score on questions of the kind that is compared; a failed adaptation's count as wrong."""
     kind = context.spec.compare.exam
     asked = sum(question.kind == kind for one in evaluations for question in one.questions)
-    right = sum(m.grade.correct for one in evaluations for m in one.marked if m.question.kind == kind)
+    right = sum(m.grade.score for one in evaluations for m in one.marked if m.question.kind == kind)
     return right / asked if asked else None
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from netgain.records.claim import BEST_CONVENTIONAL
+from netgain.records.claim import BEST_CONVENTIONAL, GradeName
 from netgain.records.cost import Currency
 from netgain.records.identity import identity
 
@@ -178,17 +178,24 @@ def primary_hash(trial: Mapping[str, Any]) -> str:
 
 @final
 class TrialSpec(_Spec):
-    """One trial. ``model`` is ``shipped``, ``shipped-faithful``, a folder or a hub name; ``dtype`` is how its weights
-    are held.
+    """One trial. ``model`` is ``shipped``, ``shipped-faithful``, a folder, a GGUF file or a hub name; ``dtype`` is how
+    its weights are held.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
     ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked
     whether each of the exams' answers is right, outside the matched budget.
 
-    ``grades`` says whose word ``correct`` is. ``exact``: the domain's grade (exact match); the judge's verdicts and its
-    agreement are reported beside it. ``judge``: the judge's verdict in every exam of the trial (test, tuning, stream),
-    exact match where it cannot be read. What a method scores itself on in its learn stage stays on the domain's grade
-    in either case: a judge among the rewards would be the method's own expense, and is not asked there.
+    ``grade`` says what an answer counts, in every exam of the trial (test, tuning, stream) and where a method scores
+    itself: ``exact`` match (or a domain's own rule), ``contains``, ``f1``, or the ``judge``'s verdict, with exact match
+    where it cannot be read. All others are computed, recorded and shown beside it. What a method scores itself on in
+    its learn stage is exact match where a judge decides: a judge among the rewards would be the method's own expense,
+    and is not asked there.
+
+    ``chat`` says how the model is asked, for answers and for edits: an instruct model through the ``template`` of its
+    tokenizer, a ``base`` model by a text that it continues; ``auto`` goes by whether there is a template. ``shots`` are
+    demonstrations before each question, training problems' questions with their gold answers, and one before each edit.
+    ``cut`` says what of a generation is the answer: its first ``line`` that has text, the first ``sentence`` of that,
+    the ``whole``, or all before the first of some stop strings; None: as the domain has it (``line``).
 
     ``limited_from`` is written by ``--limit``: how many test problems the trial would have without it. A limited run
     tries out whether a trial works; its verdict says so.
@@ -201,7 +208,10 @@ class TrialSpec(_Spec):
     attention: Literal["auto", "sdpa", "eager"] = "auto"  # auto: sdpa where the architecture has it
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
-    grades: Literal["exact", "judge"] = "exact"
+    grade: GradeName = "exact"
+    chat: Literal["auto", "template", "base"] = "auto"
+    shots: Annotated[int, Field(ge=0, le=100)] = 0
+    cut: Literal["line", "sentence", "whole"] | tuple[Annotated[str, Field(min_length=1)], ...] | None = None
     domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1)]
     problems: ProblemCounts = ProblemCounts()
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -235,8 +245,8 @@ class TrialSpec(_Spec):
 
     @model_validator(mode="after")
     def _somebody_judges(self) -> Self:
-        if self.grades == "judge" and self.judge is None:
-            raise ValueError("grades = 'judge': this trial has no judge; name a model under judge")
+        if self.grade == "judge" and self.judge is None:
+            raise ValueError("grade = 'judge': this trial has no judge; name a model under judge")
         return self
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ from typing import Any, final
 import yaml
 
 from netgain.domains.domain import Domain
-from netgain.domains.problem import Split
+from netgain.domains.problem import Split, in_turns
 from netgain.domains.reading import alone
 from netgain.errors import InputError
 from netgain.extensions import source_digest
@@ -142,7 +142,7 @@ class Store:
         if data is None:
             raise InputError(str(path), "there is no such file", "give the folder of a run")
         try:
-            spec = TrialSpec.model_validate(data["trial"])
+            spec = TrialSpec.model_validate(renamed(data["trial"]))
             return spec, {arm.method: Role(data["arms"][name]["role"]) for name, arm in spec.arms.items()}
         except (KeyError, TypeError, ValueError) as problem:
             raise InputError(str(path), f"is no locked trial ({str(problem).splitlines()[0]})") from None
@@ -228,12 +228,14 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     ``data`` are the digests of files that domains read or, in a user's own file, are written in.
     """
     spec = trial.spec.model_dump(mode="json")
-    if trial.spec.judge is None:
-        del spec["grades"]  # without a judge there is no choice, and a lock from before there was one still fits
+    if trial.spec.grade == "exact":
+        del spec["grade"]  # as it was before it could be chosen
     if trial.spec.limited_from is None:
         del spec["limited_from"]
-    if trial.spec.attention == "auto":
-        del spec["attention"]  # as it was before it could be chosen
+    usual = {"attention": "auto", "chat": "auto", "shots": 0, "cut": None}
+    for name, value in usual.items():
+        if spec[name] == value:
+            del spec[name]  # as it was before it could be chosen
     arms = {
         name: {
             "label": arm.label,
@@ -253,6 +255,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
         **header,
         **({"data": data} if data else {}),
         "problems": problems,
+        "prompts": {name: trial.prompts(name).version for name in trial.kinds},
         "primary": primary,
         "trial": spec,
         "arms": arms,
@@ -279,7 +282,7 @@ def _problems(trial: Trial, domain: Domain) -> dict[str, str]:
     """
     spec = trial.spec
     counts: dict[Split, int] = {"development": spec.problems.development, "test": spec.problems.test}
-    if any(arm.method.learns for arm in trial.arms.values()):
+    if trial.trains:
         counts["train"] = spec.problems.train
     return {
         split: digest(
@@ -315,16 +318,24 @@ def _content(path: Path) -> str:
 
 
 def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two locked forms without where files lie and when they were registered. Digests of data and of problems that an
-    older one does not hold are no difference."""
+    """Two locked forms without where files lie and when they were registered. Digests of data, of problems and of
+    prompts that an older one does not hold are no difference."""
     data = before.get("data", {})
-    known = {name: value for name, value in now.items() if name not in ("data", "problems") or name in before}
+    since = ("data", "problems", "prompts")
+    known = {name: value for name, value in now.items() if name not in since or name in before}
     asked = {name: value for name, value in before.items() if name != REGISTERED}
     old, new = (
-        {**form, "trial": portable(form["trial"], data)} if isinstance(form.get("trial"), dict) else dict(form)
+        {**form, "trial": portable(renamed(form["trial"]), data)} if isinstance(form.get("trial"), dict) else dict(form)
         for form in (asked, known)
     )
     return old, new
+
+
+def renamed(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """A locked trial's fields under today's names: ``grade`` was called ``grades``, and stood there with a judge."""
+    fields = dict(trial)
+    grade = fields.pop("grades", "exact")
+    return fields if grade == "exact" else {**fields, "grade": grade}
 
 
 def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -350,10 +361,13 @@ def task_identity(trial: Trial, task: Task, settings: Mapping[str, Any], locked:
     spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
     parts |= {"attention": spec["attention"]} if "attention" in spec else {}
+    parts |= {"prompts": locked["prompts"][task.domain]} if "prompts" in locked else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
-        parts["grades"] = spec["grades"]
+        parts["grades"] = spec.get("grade", "exact")  # as the field was called when only a judge made it a choice
         digests.append("judge_digest")
+    elif "grade" in spec:
+        parts["grade"] = spec["grade"]
     stage = (
         {"exam": spec["exam"]} if task.stage == "run" else {"tuning": spec["tuning"], "kind": spec["compare"]["exam"]}
     )
@@ -393,6 +407,12 @@ def describe_run(trial: Trial) -> RunSetup:
         if first is not None and questions:
             passage, answer = first.material.text, questions[0].answers[0]
             question = alone(first.material.title, questions[0].text)
-            shown.append(SampleQuestion(setting=name, question=question, answer=answer, passage=passage))
+            prompts = trial.prompts(name)
+            prompt, version = in_turns(prompts.ask(questions[0].text)), prompts.version
+            shown.append(
+                SampleQuestion(
+                    setting=name, question=question, answer=answer, passage=passage, prompt=prompt, version=version
+                )
+            )
     hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
     return RunSetup(questions=tuple(shown), hardware=hardware, date=time.strftime("%Y-%m-%d"))
