@@ -26,7 +26,6 @@ from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
 from netgain.trials.spec import ArmSpec, DomainSpec, ProblemCounts, TrialSpec
 
 S = TypeVar("S", bound=BaseModel)
-
 FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that of the file which names it
 FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question")  # what is shared word for word
@@ -357,7 +356,8 @@ def with_data(trial: Trial) -> Trial:
         fitted = _fitted(trial)
         for name, domain in fitted.domains.items():
             _check_domain(fitted, name, domain)
-        told = tuple(f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes)
+        told = [f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes]
+        told += fitted.spec.exam.check(fitted.lines)
     except NetgainError:
         raise
     except Exception as error:
