@@ -151,23 +151,6 @@ def test_a_new_trial_is_valid_and_is_never_overwritten(tmp_path: Path) -> None:
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
 
 
-def test_a_new_trial_on_notes_says_what_is_too_little(tmp_path: Path) -> None:
-    (tmp_path / "notes").mkdir()
-    for name in "abcdef":
-        text = f"# {name}\n\n{name} lies by R{name}.\n\n## Questions\n\nQ: Where does {name} lie?\nA: by R{name}\n"
-        (tmp_path / "notes" / f"{name}.md").write_text(text)
-    (tmp_path / "trials").mkdir()
-    done = run("init", "trials/mine.yaml", "--notes", "notes", cwd=tmp_path)
-    assert (done.returncode, "2 for the exam" in done.stdout, "too little for a result" in done.stdout) == (
-        0,
-        True,
-        True,
-    )
-    assert run("validate", "trials/mine.yaml", cwd=tmp_path).returncode == 0
-    assert run("init", "other.yaml", "--notes", "nowhere", cwd=tmp_path).returncode == 2
-    assert not (tmp_path / "other.yaml").exists()
-
-
 def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("name: X\nbudgt: {}\narms:\n  a: {method: frozen}\n")
     done = run("validate", "t.yaml", cwd=tmp_path)

@@ -8,8 +8,8 @@ import pytest
 
 from netgain.domains.grading import normalise
 from netgain.domains.leakage import leaks
-from netgain.domains.passages import Passages, PassagesSettings, read_passages
-from netgain.domains.reading import Pair, Passage, asked
+from netgain.domains.passages import Passages, PassagesSettings, read_passages, weak_questions
+from netgain.domains.reading import Pair, Passage
 
 FOLDER = Path(__file__).parents[1] / "examples" / "handbook"
 PASSAGES = read_passages(FOLDER)
@@ -46,10 +46,8 @@ def test_a_passage_is_as_long_as_a_page_of_a_handbook_and_tells_its_answers(pass
         assert len(answers[0].split()) <= 8
         for answer in answers:
             assert normalise(answer)
-            assert not says(asked(passage.title, question), answer), f"{question!r} tells {answer!r}"
         assert len({answer.casefold() for answer in answers}) == len(answers)
-    for question, answers in passage.questions:
-        assert any(says(passage.text, answer) for answer in answers), f"{question!r}: {answers[0]!r} is not told"
+    assert weak_questions([passage]) == ()
 
 
 def test_a_question_stands_alone_and_is_asked_once() -> None:

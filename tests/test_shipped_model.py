@@ -8,8 +8,8 @@ import pytest
 
 import netgain
 from netgain.domains.people import People, PeopleSettings, Style
-from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Question
+from netgain.domains.wording import PLAIN_PROMPTS as PROMPTS
 from netgain.metering.account import Account, Book
 from netgain.model import Generate
 from netgain.records.cost import Purpose

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
+from pydantic import ValidationError
+
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError, NetgainError
@@ -154,11 +156,20 @@ def verify_run(folder: Path | str, show: Callable[[Verification], None] = lambda
     page = run.folder / PAGE
     try:
         verdict = judged(run)
-        written = json.loads((run.folder / VERDICT).read_text(encoding="utf-8"))
-        if not equal_but_for_rounding(written, json.loads(verdict.model_dump_json(by_alias=True)), near_zero=1e-12):
+        if not _is_written((run.folder / VERDICT).read_text(encoding="utf-8"), verdict):
             found.append(f"{VERDICT}: is not the verdict that the records give")
         if page.is_file() and page.read_text(encoding="utf-8") != render(verdict):
             found.append(f"{PAGE}: is not the page of the verdict that the records give")
     except (OSError, ValueError, KeyError, NetgainError) as problem:
         found.append(f"{VERDICT}: cannot be judged again ({problem})")
     return found
+
+
+def _is_written(text: str, verdict: Verdict) -> bool:
+    """Whether a file's text is this verdict: as a verdict, since one written before a field was there lacks it."""
+    try:
+        written = Verdict.model_validate_json(text)
+    except ValidationError:
+        return False
+    kept, now = (json.loads(one.model_dump_json(by_alias=True)) for one in (written, verdict))
+    return equal_but_for_rounding(kept, now, near_zero=1e-12)

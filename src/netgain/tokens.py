@@ -1,6 +1,7 @@
 """Counting tokens of a text: exactly with a tokenizer, else by estimate, and saying which."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,49 @@ class ExactTokens:
         if not first.ids or first.ids != second.ids:
             return []
         return [word for word, encoding in zip(words, encodings, strict=True) if first.ids[-1] in encoding.ids]
+
+
+TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+INSTRUCT = re.compile(r"(?:^|[-_ /])(?:instruct|chat|it)(?:$|[-_ ])", re.IGNORECASE)
+GGUF_HEADER = 2**25  # bytes; a header with a vocabulary of 262,144 has about a third of that
+
+
+def has_chat_template(source: str) -> bool:
+    """Whether the tokenizer of a model (a folder, a GGUF file or a hub name) has a template for conversations.
+
+    No weights are read. Of a hub name whose files cannot be had here, what its name says (``-Instruct``, ``-it``).
+    """
+    path = Path(source)
+    if path.is_dir():
+        return any(_is_template(path / name) for name in TEMPLATE_FILES)
+    if path.is_file():
+        with path.open("rb") as opened:
+            return b"tokenizer.chat_template" in opened.read(GGUF_HEADER)
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+    except ImportError:
+        return bool(INSTRUCT.search(source))
+    for name in TEMPLATE_FILES:
+        try:
+            if _is_template(Path(hf_hub_download(source, name))):
+                return True
+        except EntryNotFoundError:
+            continue
+        except (OSError, ValueError):  # no network, no such repository
+            return bool(INSTRUCT.search(source))
+    return False
+
+
+def _is_template(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    if file.suffix == ".jinja":
+        return True
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get("chat_template") is not None
+    except (ValueError, AttributeError):
+        return False
 
 
 def _load(folder: Path) -> Any:

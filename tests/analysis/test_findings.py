@@ -12,7 +12,8 @@ from tests.made_verdict import arm, around, checks_in, compared
 import netgain
 from netgain.analysis import findings
 from netgain.analysis.evidence import Evidence
-from netgain.records.claim import Claim, Finding, Search
+from netgain.analysis.rows import DomainRow, GradeRow, HeadlineKind
+from netgain.records.claim import Claim, Finding, GradeName, Search
 from netgain.records.provenance import Judging, RunSetup
 from netgain.records.samples import Adaptation, Row, Tuning
 from netgain.trials.trial_claim import claim_of
@@ -156,11 +157,65 @@ def test_fewer_than_three_seeds_are_said_to_allow_no_verdict(simulated: ModuleTy
     assert "single-seed" not in of_trial(claimed(simulated, design, simulated.rows_of(design)))
 
 
+def graded(claim: Claim, kinds: dict[GradeName, HeadlineKind], decides: GradeName = "exact") -> dict[str, Finding]:
+    """The findings where the arm under test stands so by each grade."""
+    told: dict[str, Any] = {"setting": "plain", "sentence": "", "difference": around(3, 2)}
+    rows = [GradeRow(grade=name, decides=name == decides, kind=kind, **told) for name, kind in kinds.items()]
+    domain = DomainRow.model_validate(
+        dict.fromkeys(("rival", "frozen", "p_equivalent", "n_problems", "n_seeds"))
+        | {"setting": "plain", "primary": True, "arm": "a", "chosen_on": "nothing", "sentence": "", "kind": "method"}
+        | {"method": ""}
+    )
+    found = findings.of_trial(Evidence.of(claim, 0), [arm("a")], [domain], [], rows)
+    return {one.check: one for one in found}
+
+
+def test_another_grade_that_gives_another_verdict_is_said(simulated: ModuleType, design: Any, rows: list[Row]) -> None:
+    claim = claimed(simulated, design, rows)
+    ahead: HeadlineKind = "method"
+    found = graded(claim, {"exact": ahead, "contains": "nothing left", "f1": ahead})["grade-changes-the-answer"]
+    assert (found.severity, found.message) == (
+        "medium",
+        "plain: under exact match A is ahead of every conventional arm, under contains it is neither ahead nor behind",
+    )
+    assert found.evidence[1] == "contains: +3.0 [+1.0, +5.0] points"
+    opposite = graded(claim, {"exact": "rival ahead", "contains": ahead, "f1": "no gain"})["grade-changes-the-answer"]
+    assert (opposite.severity, opposite.message) == (
+        "high",
+        "plain: under exact match A is behind, under contains it is ahead of every conventional arm, under F1 it gains "
+        "nothing over the frozen model that is distinguishable from zero",
+    )
+    few: HeadlineKind = "too few runs"
+    alike: list[dict[GradeName, HeadlineKind]] = [{"exact": ahead, "contains": ahead}, {"exact": few, "f1": ahead}]
+    assert not [one for one in alike if "grade-changes-the-answer" in graded(claim, one)]
+
+
+def test_arms_whose_answers_are_often_empty_or_cut_are_named(
+    simulated: ModuleType, design: Any, rows: list[Row]
+) -> None:
+    claim = claimed(simulated, design, rows)
+    assert "empty-or-cut" not in of_trial(claim)
+    shares = {"plain/own@1": (0.5, 0.0), "plain/seal@1": (0.0, 0.21), "plain/passage@1": (0.2, 0.2)}
+    arms = [
+        one.model_copy(
+            update={"trial": one.trial.model_copy(update=dict(zip(("empty", "cut"), shares[one.name], strict=True)))}
+        )
+        if one.trial and one.name in shares
+        else one
+        for one in claim.arms
+    ]
+    found = of_trial(claim.model_copy(update={"arms": tuple(arms)}))["empty-or-cut"]
+    assert found.severity == "medium"
+    assert found.message.startswith("2 arms gave many answers that are empty, or cut at the length that is allowed")
+    assert [line.partition(": ")[2] for line in found.evidence] == ["50% empty, 0% cut", "0% empty, 21% cut"]
+
+
 # said in tests/analysis/test_trial.py, where trials are made whose domains show nothing, or whose rival was chosen so,
 # in tests/trials (a limited run)
 ELSEWHERE = {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
 ELSEWHERE |= {"missing", "done-again", "trial-changed"}  # tests/trials/test_kept.py
 HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
+HERE |= {"grade-changes-the-answer", "empty-or-cut"}
 HERE |= {"small-differences-unseen", "single-seed", "tuned-to-the-edge", "fixed-where-others-tune"}
 
 

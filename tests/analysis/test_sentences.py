@@ -13,6 +13,7 @@ from netgain.analysis.rows import (
     BreakEvenRow,
     DeploymentsPoint,
     DomainRow,
+    GradeRow,
     HeadlineKind,
     ReadingRow,
     RivalRow,
@@ -21,6 +22,7 @@ from netgain.analysis.rows import (
 )
 from netgain.analysis.sentences import headline, judgement, sentence
 from netgain.analysis.verdict import DecompositionRow, RetentionTable, Verdict
+from netgain.records.claim import GradeName
 from netgain.records.provenance import Judging
 from netgain.report.summary import plain
 
@@ -287,6 +289,13 @@ KEPT = RetentionTable(
     method="",
     sources=[],
 )
+
+
+def graded(name: GradeName, value: float, *, kind: HeadlineKind = "method", decides: GradeName = "exact") -> GradeRow:
+    known: dict[str, Any] = {"setting": "s", "sentence": "", "difference": around(value, 3)}
+    return GradeRow(grade=name, decides=name == decides, kind=kind, **known)
+
+
 AGREES = Judging(
     model="m", decides=False, count=144, unreadable=2, raw=0.833, kappa=0.5, lenient=20, strict=4, spent={}
 )
@@ -339,6 +348,17 @@ DETAILS: list[tuple[DetailKind, str, Verdict]] = [
                 row(8, 3, AHEAD, currency="tokens_real"),
             ],
         ),
+    ),
+    (
+        "grade: the same",
+        "Graded by contains and F1, the same answers give a verdict of the same kind.",
+        verdict(**TRIAL, grades=[graded("exact", 8), graded("contains", 6), graded("f1", 7)]),
+    ),
+    (
+        "grade: it depends",
+        "The verdict depends on how the same answers are graded: by contains −6.0 [−9.0, −3.0] (rival ahead); by F1 "
+        "the verdict is of the same kind. By exact match, which was fixed before the run: method.",
+        verdict(**TRIAL, grades=[graded("exact", 8), graded("contains", -6, kind="rival ahead"), graded("f1", 7)]),
     ),
     (
         "other frozen model",
@@ -440,6 +460,12 @@ DETAILS: list[tuple[DetailKind, str, Verdict]] = [
         verdict(judging=AGREES),
     ),
     (
+        "judge",
+        "The judge (m) agrees with exact match on 83.3 % of 144 answers, Cohen's kappa 0.50 (20 only the judge finds "
+        "right, 4 only exact match does); 2 of its verdicts could not be read; the grades are F1.",
+        verdict(terms=terms(grade="f1"), judging=AGREES),
+    ),
+    (
         "judge: silent",
         "The judge (m) said nothing on any answer; 2 of its verdicts could not be read, and there exact match stands; "
         "its verdicts are the grades.",
@@ -460,6 +486,12 @@ def test_every_kind_of_detail_has_a_case() -> None:
 
 def test_nothing_follows_from_a_verdict_that_knows_nothing() -> None:
     assert details(verdict()) == []
+
+
+def test_below_three_seeds_no_grade_is_said_to_give_another_verdict() -> None:
+    few = {**TRIAL, "domains": [DOMAIN.model_copy(update={"kind": "too few runs"})]}
+    rows = [graded("exact", 8), graded("contains", -6, kind="rival ahead")]
+    assert not [kind for kind, _ in details(verdict(**few, grades=rows)) if kind.startswith("grade")]
 
 
 def test_below_three_seeds_no_currency_is_said_to_give_another_verdict() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netgain.domains import Domain
-from netgain.domains.passages import Passages, PassagesSettings, read_passages
+from netgain.domains.passages import Passages, PassagesSettings, mistakes, read_passages, weak_questions
 from netgain.domains.reading import Shares
 from netgain.errors import InputError
 from netgain.trials.resolve import resolve, with_data
@@ -295,3 +295,25 @@ def test_a_language_whose_words_are_not_known_is_refused_in_one_line(tmp_path: P
     trial |= {"arms": {"frozen": {"method": "frozen"}}, "compare": {"arm": "frozen"}}
     with pytest.raises(InputError, match=r"domains\.notes\.language: 'tlh' is none of ar, de, en"):
         resolve(trial)
+
+
+def test_every_file_that_breaks_a_rule_is_named_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "a.md", "no title")
+    write(tmp_path, "b.md", GOOD.format(questions=PAIRS))
+    write(tmp_path, "c.jsonl", f"{line('One')}\n[1]\n[2]\n")
+    assert [Path(error.where).name for error in mistakes(tmp_path)] == ["a.md:1", "c.jsonl:2"]
+    assert mistakes(tmp_path / "b.md") == []
+
+
+def test_questions_that_tell_their_answer_or_ask_what_is_not_told_are_named(tmp_path: Path) -> None:
+    two_hop = "## Two-hop questions\nQ: How long did it stand?\nA: 81 years\n"
+    write(tmp_path, "good.md", GOOD.format(questions=f"{PAIRS}\n{two_hop}"))
+    assert weak_questions(read_passages(tmp_path)) == ()
+    pairs = (
+        "Q: Did it burn in 1901?\nA: 1901\n\nQ: What is it?\nA: a mill\n\nQ: Who built it?\nA: Vance\nA: Owen Vance\n"
+    )
+    path = write(tmp_path, "weak.md", GOOD.format(questions=pairs))
+    assert weak_questions(read_passages(path)) == (
+        f"2 questions tell their own answer, or their title does, such as 'Did it burn in 1901?' in {path}",
+        f"2 questions have an answer that their passage does not have in these words, such as 'a mill' in {path}",
+    )

@@ -13,8 +13,8 @@ import netgain
 from netgain.domains import people_world
 from netgain.domains.people import STRIDE, People, PeopleSettings, _opened, names, seen
 from netgain.domains.people_world import ATTRIBUTES, KNOWN
-from netgain.domains.problem import PLAIN_PROMPTS as PROMPTS
 from netgain.domains.problem import Problem, Question, Split
+from netgain.domains.wording import PLAIN_PROMPTS as PROMPTS
 from netgain.errors import InputError
 
 SPLITS: tuple[Split, ...] = ("train", "development", "test")

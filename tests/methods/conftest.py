@@ -21,7 +21,6 @@ PROMPTS = Prompts(
     answered="Q: {question}\nA: {answer}",
     titled="{title}: {text}",
     max_new_tokens=4,
-    stop=("\n",),
     formats={
         form.name: form
         for form in (

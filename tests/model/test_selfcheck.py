@@ -15,7 +15,7 @@ import netgain  # noqa: E402
 from netgain.errors import InputError  # noqa: E402
 from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
-from netgain.model import Generate, load_model, selfcheck  # noqa: E402
+from netgain.model import Generate, load_model, model_prices, selfcheck  # noqa: E402
 from netgain.records.chain import read  # noqa: E402
 from netgain.records.cost import Cost, Purpose  # noqa: E402
 from netgain.records.events import Noted  # noqa: E402
@@ -87,13 +87,13 @@ def test_a_cache_that_the_meter_no_longer_sees_charges_nothing(
 def test_a_price_that_is_off_charges_nothing(
     llama: Path, book: Book, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = selfcheck.forward_cost
+    true = model_prices.forward_cost
 
     def wrong(*given: Any) -> Cost:
         cost = true(*given)
         return Cost(flops=1.02 * (cost.flops or 0.0))
 
-    monkeypatch.setattr(selfcheck, "forward_cost", wrong)
+    monkeypatch.setattr(model_prices, "forward_cost", wrong)
     model = load_model(llama, device="cpu")
     with pytest.raises(InputError, match=r"scoring with a small llama .* \+2\.0% where 1 % is allowed"):
         model.generate([Generate(account=account, prompt="a", max_new_tokens=2)])

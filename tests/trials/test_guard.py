@@ -30,7 +30,9 @@ Cheat = Callable[[Desk, Sequence[Material]], Steps[Answerer]]
 def context(tmp_path: Path) -> Iterator[RunContext]:
     with Book.open(tmp_path / "journal") as book:
         task = Task("run", "towns", "edits", 0)
-        yield RunContext(spec=world.spec(), task=task, domain=world.Towns(), model=world.model(), book=book)
+        yield RunContext(
+            spec=world.spec(), task=task, domain=world.Towns(), prompts=world.PROMPTS, model=world.model(), book=book
+        )
 
 
 def adapted(context: RunContext, cheat: Cheat, **more: Any) -> Evaluation:

@@ -216,7 +216,13 @@ def test_a_judge_is_asked_about_every_answer_outside_the_budget(tmp_path: Path) 
         task = Task("run", "towns", "passage", 0)
         towns, judging = world.Towns(), scripted_model(judge)
         context = RunContext(
-            spec=world.spec(), task=task, domain=towns, model=world.model(), book=book, judge=Judge(judging)
+            spec=world.spec(),
+            task=task,
+            domain=towns,
+            prompts=towns.prompts,
+            model=world.model(),
+            book=book,
+            judge=Judge(judging),
         )
         rows = run_arm(context, world.Passage())
     answers = [answer for row in rows if isinstance(row, Adaptation) for answer in row.answers]

@@ -28,7 +28,6 @@ PROMPTS = Prompts(
     answered="Q: {question} A: {answer}",
     formats={"list": EditFormat("list", "List what follows from: {text}", 32)},
     max_new_tokens=8,
-    stop=("\n",),
 )
 
 

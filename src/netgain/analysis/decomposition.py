@@ -283,6 +283,11 @@ def decompositions(evidence: Evidence, contests: list[Contest]) -> list[Decompos
     ]
 
 
+def deciding_row(evidence: Evidence, contest: Contest, currency: Currency) -> DecompositionRow:
+    """The row of one contest in one currency, its investment shared by the deployments."""
+    return _row(evidence, contest, currency, {}, {}, free=False)
+
+
 def _of_contest(evidence: Evidence, contest: Contest) -> list[DecompositionRow]:
     invested = evidence.costs[contest.arm].invested
     parts: dict[Mixture, Parts] = {}

@@ -7,8 +7,9 @@ nothing to say.
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from netgain.analysis.rows import ReadingRow
+from netgain.analysis.rows import GradeRow, ReadingRow
 from netgain.analysis.sentences import (
+    GRADES,
     UNITS,
     break_even_sentence,
     interval,
@@ -20,7 +21,7 @@ from netgain.analysis.sentences import (
     span,
 )
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, RewardRow, Verdict, primary_row
-from netgain.records.claim import BEST_CONVENTIONAL
+from netgain.records.claim import BEST_CONVENTIONAL, GradeName
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging
 
@@ -29,6 +30,8 @@ DetailKind = Literal[
     "break-even",
     "currency: the same",
     "currency: it depends",
+    "grade: the same",
+    "grade: it depends",
     "other frozen model",
     "rounds",
     "rounds, other frozen model",
@@ -66,6 +69,7 @@ def _of_trial(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> I
         told = {row.kind for row in verdict.domains if row.primary}
         if not told & {"too few runs", "cannot tell"}:
             yield from _currencies(rows, terms.currency, fixed=terms.against != BEST_CONVENTIONAL)
+            yield from _grades([row for row in verdict.grades if row.setting == terms.setting])
     for reading in verdict.reading:
         if arm and terms and (reading.trained, reading.currency) == (arm.name, terms.currency):
             yield from _reading(reading, labels)
@@ -110,8 +114,30 @@ def _currencies(rows: Sequence[DecompositionRow], currency: str, *, fixed: bool 
     yield "currency: it depends", f"The verdict depends on the currency: matched in {'; in '.join(parts)}{rest}."
 
 
+def _grades(rows: Sequence[GradeRow]) -> Iterator[Detail]:
+    """Whether the kind of the verdict depends on how the very same answers are graded."""
+    first = next((row for row in rows if row.decides), None)
+    others = [row for row in rows if not row.decides and row.difference]
+    if first is None or not others:
+        return
+    unlike = [row for row in others if row.kind != first.kind]
+    same = _words([GRADES[row.grade] for row in others if row not in unlike])
+    if not unlike:
+        yield "grade: the same", f"Graded by {same}, the same answers give a verdict of the same kind."
+        return
+    parts = [f"by {GRADES[row.grade]} {interval(row.difference)} ({row.kind})" for row in unlike if row.difference]
+    rest = f"; by {same} the verdict is of the same kind" if same else ""
+    told = f"The verdict depends on how the same answers are graded: {'; '.join(parts)}{rest}"
+    yield "grade: it depends", f"{told}. By {GRADES[first.grade]}, which was fixed before the run: {first.kind}."
+
+
 def _listed(rows: Sequence[DecompositionRow]) -> str:
-    names = [UNITS[Currency(row.currency)] for row in rows]
+    return _words([UNITS[Currency(row.currency)] for row in rows])
+
+
+def _words(names: Sequence[str]) -> str:
+    if not names:
+        return ""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -287,12 +313,12 @@ def _retained(verdict: Verdict) -> Iterator[Detail]:
 
 def _judging(verdict: Verdict) -> Iterator[Detail]:
     if verdict.judging is not None:
-        yield _agreement(verdict.judging)
+        yield _agreement(verdict.judging, verdict.terms.grade if verdict.terms else "exact")
 
 
-def _agreement(found: Judging) -> Detail:
+def _agreement(found: Judging, grade: GradeName) -> Detail:
     """How far the judge agrees with exact match, and whose word the grades are."""
-    whose = "its verdicts are the grades" if found.decides else "the grades are exact match"
+    whose = "its verdicts are the grades" if found.decides else f"the grades are {GRADES[grade]}"
     unread = f"{found.unreadable:,} of its verdicts could not be read" if found.unreadable else ""
     if found.decides and unread:
         unread += ", and there exact match stands"

@@ -15,7 +15,7 @@ from netgain.analysis import crossed, intervals
 from netgain.analysis.intervals import Floats, Interval
 from netgain.analysis.table import Table, beside, published_mean
 from netgain.metering import ledger
-from netgain.records.claim import Arm, Charge, Claim, Role, TrialArm
+from netgain.records.claim import Arm, Charge, Claim, GradeName, Role, TrialArm
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.streams import stream
 
@@ -126,8 +126,8 @@ class Evidence:
     _weights: dict[int, Floats] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, claim: Claim, seed: int) -> Self:
-        return cls(claim, Table.of(claim), {arm.name: arm_cost(claim, arm) for arm in claim.arms}, seed)
+    def of(cls, claim: Claim, seed: int, grade: GradeName | None = None) -> Self:
+        return cls(claim, Table.of(claim, grade), {arm.name: arm_cost(claim, arm) for arm in claim.arms}, seed)
 
     @cached_property
     def exam(self) -> str:

@@ -11,13 +11,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import best_of, closed_book
-from netgain.analysis.rows import DomainRow
-from netgain.analysis.sentences import interval
+from netgain.analysis.rows import DomainRow, GradeRow, HeadlineKind
+from netgain.analysis.sentences import GRADES, interval
 from netgain.analysis.verdict import ArmRow, Comparison
 from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
 
 CHANCE, READS = 0.2, 0.9
 UNREADABLE = 0.05  # of a judge's verdicts: more than that is told
+UNFINISHED = 0.2  # of an arm's answers empty, or cut: more than that is told
+STANDS: dict[HeadlineKind, str] = {
+    "method": "is ahead of every conventional arm",
+    "unmatched": "is ahead only of arms that were given less",
+    "rival ahead": "is behind",
+    "nothing left": "is neither ahead nor behind",
+    "no difference": "is as good as the best",
+    "no gain": "gains nothing over the frozen model that is distinguishable from zero",
+}
+AHEAD: tuple[HeadlineKind, ...] = ("method", "unmatched")
 INVENTED = ("people",)
 ORDER: Sequence[Severity] = ("high", "medium", "low", "note")
 
@@ -33,7 +43,11 @@ def severest_first(found: Iterable[Finding]) -> list[Finding]:
 
 
 def of_trial(
-    evidence: Evidence, arms: list[ArmRow], domains: list[DomainRow], compared: list[Comparison]
+    evidence: Evidence,
+    arms: list[ArmRow],
+    domains: list[DomainRow],
+    compared: list[Comparison],
+    grades: Sequence[GradeRow] = (),
 ) -> list[Finding]:
     """The findings of a trial's rows and of the analysis, the severest first."""
     return severest_first(
@@ -46,6 +60,8 @@ def of_trial(
             *_tuned_less(evidence),
             *(found for setting in evidence.settings for found in _domain_shows_nothing(evidence, setting)),
             *_judge_unreadable(evidence),
+            *_grade_changes_the_answer(grades, domains, {arm.name: arm.label for arm in arms}),
+            *_no_whole_answers(evidence),
             *_small_differences_unseen(compared, {arm.name: arm.label for arm in arms}),
         ]
     )
@@ -119,6 +135,39 @@ def _judge_unreadable(evidence: Evidence) -> Iterator[Finding]:
         message = f"{found.unreadable:,} of {asked:,} verdicts of the judge could not be read"
         message += "; there exact match stands" if found.decides else ""
         yield finding("judge-unreadable", "high" if found.decides else "medium", message, [f"judge: {found.model}"])
+
+
+def _grade_changes_the_answer(
+    grades: Sequence[GradeRow], domains: list[DomainRow], labels: dict[str, str]
+) -> Iterator[Finding]:
+    """The same answers, graded otherwise, give another verdict: the opposite one where severity is high."""
+    for domain in domains:
+        mine = [row for row in grades if row.setting == domain.setting and row.kind in STANDS]
+        first = next((row for row in mine if row.decides), None)
+        unlike = [row for row in mine if first and row.kind != first.kind]
+        if first is None or not unlike or domain.arm is None:
+            continue
+        pairs = [{first.kind, row.kind} for row in unlike]
+        opposite = any("rival ahead" in pair and pair & set(AHEAD) for pair in pairs)
+        told = [f"under {GRADES[row.grade]} it {STANDS[row.kind]}" for row in unlike]
+        message = f"{domain.setting}: under {GRADES[first.grade]} {labels[domain.arm]} {STANDS[first.kind]}"
+        lines = [f"{GRADES[row.grade]}: {interval(row.difference)} points" for row in mine if row.difference]
+        severity: Severity = "high" if opposite else "medium"
+        yield finding("grade-changes-the-answer", severity, f"{message}, {', '.join(told)}", lines)
+
+
+def _no_whole_answers(evidence: Evidence) -> Iterator[Finding]:
+    """Arms whose exam measures the form of answers: many are empty, or end where no more tokens were allowed."""
+    known = [(arm, evidence.trial(arm.name)) for arm in evidence.claim.arms if evidence.trial(arm.name).own]
+    lines = [
+        f"{arm.setting}, {arm.label}: {trial.empty:.0%} empty, {trial.cut:.0%} cut"
+        for arm, trial in known
+        if trial.empty is not None and trial.cut is not None and max(trial.empty, trial.cut) > UNFINISHED
+    ]
+    if lines:
+        whose = "arm gave" if len(lines) == 1 else "arms gave"
+        message = f"{len(lines)} {whose} many answers that are empty, or cut at the length that is allowed"
+        yield finding("empty-or-cut", "medium", f"{message}: they are graded as they are", lines)
 
 
 def _small_differences_unseen(compared: list[Comparison], labels: dict[str, str]) -> Iterator[Finding]:

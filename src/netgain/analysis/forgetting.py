@@ -8,7 +8,7 @@ import numpy as np
 from netgain.analysis import intervals
 from netgain.analysis.evidence import FRACTIONS, Evidence
 from netgain.analysis.intervals import Floats
-from netgain.analysis.table import Mask, beside
+from netgain.analysis.table import Mask, beside, right
 from netgain.analysis.verdict import AbilityRow, RetentionTable, StabilityRow
 from netgain.records.claim import UNTRAINED, Continual, Role
 
@@ -42,8 +42,9 @@ def _stability(evidence: Evidence, name: str, kind: str) -> StabilityRow | None:
     paired = asked & ~np.isnan(before)
     if not (asked if kind else paired).any():
         return None
-    now, then = after[paired], before[paired]
-    unchanged = evidence.arms[name].role in UNTRAINED and bool((now == then).all())  # known, so nothing to estimate
+    same = bool((after[paired] == before[paired]).all())
+    unchanged = evidence.arms[name].role in UNTRAINED and same  # known, so nothing to estimate
+    now, then = right(after[paired]), right(before[paired])
     problems, divergence = table.problem[columns], evidence.trial(name).divergence
     change = None
     if paired.any() and not unchanged:
@@ -116,7 +117,7 @@ def _untouched(evidence: Evidence, name: str, columns: np.ndarray, *, by_text: b
         alone: Floats = runs[0][0]
         return alone
     texts = [table.questions[column] for column in columns]
-    known = {t: right for rows in runs for row in rows for t, right in zip(texts, row, strict=True) if right == right}
+    known = {t: score for rows in runs for row in rows for t, score in zip(texts, row, strict=True) if score == score}
     return np.array([known.get(text, np.nan) for text in texts])
 
 

@@ -3,12 +3,12 @@
 from netgain import __version__
 from netgain.analysis import crossed, descriptive, findings, forgetting, reward, sentences
 from netgain.analysis.comparisons import comparisons
-from netgain.analysis.decomposition import decompositions
+from netgain.analysis.decomposition import deciding_row, decompositions
 from netgain.analysis.deployments import amortisations, break_even_rows
 from netgain.analysis.details import details
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
-from netgain.analysis.rows import DomainRow
+from netgain.analysis.rows import AnswersRow, DomainRow, GradeRow
 from netgain.analysis.verdict import (
     Comparison,
     DecompositionRow,
@@ -18,7 +18,7 @@ from netgain.analysis.verdict import (
     primary_row,
 )
 from netgain.errors import InputError
-from netgain.records.claim import BEST_CONVENTIONAL, UNTRAINED, Claim, Terms
+from netgain.records.claim import BEST_CONVENTIONAL, UNTRAINED, Claim, GradeName, Terms
 
 NOTES = (
     "All work counts but the exams: writing, training, scoring, the teacher, rejected and failed work. Tuning is "
@@ -52,6 +52,8 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     parts = decompositions(evidence, tested)
     training = {arm.name for arm in claim.arms if arm.role not in UNTRAINED}
     domains = [_domain(contest, claim.terms, parts, compared, labels, training) for contest in tested if claim.terms]
+    by_grade = {n: evidence if n == _decides(claim) else Evidence.of(claim, seed, n) for n in _grades(claim)}
+    grades = [row for name, found in by_grade.items() for row in _by_grade(name, found, claim.terms, labels, training)]
     retentions = [forgetting.retention_table(continual) for continual in claim.continual]
     verdict = Verdict(
         netgain=__version__,
@@ -77,10 +79,14 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         reported={kind: str(source) if source else None for kind, source in claim.reported.items()},
         searched=claim.searched,
         questions=[],
-        findings=findings.of_trial(evidence, arm_rows, domains, compared) if claim.terms else list(claim.findings),
+        findings=findings.of_trial(evidence, arm_rows, domains, compared, grades)
+        if claim.terms
+        else list(claim.findings),
         notes=[*claim.notes, *(NOTES if claim.terms else ()), *_repeats(evidence)],
         terms=claim.terms,
         domains=domains,
+        grades=grades,
+        answers=_answers(evidence, by_grade),
         break_even=break_even_rows(evidence, tested),
         regimes=descriptive.regime_rows(evidence, tested),
         spread=descriptive.spread_rows(evidence),
@@ -94,6 +100,43 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     told = [text for _, text in details(verdict)]
     headline = sentences.headline(verdict).model_copy(update={"details": told})
     return verdict.model_copy(update={"headline": headline})
+
+
+def _decides(claim: Claim) -> GradeName:
+    return claim.terms.grade if claim.terms else "exact"
+
+
+def _grades(claim: Claim) -> list[GradeName]:
+    """The grades that every answer of a trial was given; none where the record is older than they."""
+    runs = [run for arm in claim.arms if arm.trial for run in arm.trial.runs]
+    return [name for name in runs[0].grades if all(name in run.grades for run in runs)] if runs else []
+
+
+def _by_grade(
+    name: GradeName, evidence: Evidence, terms: Terms | None, labels: dict[str, str], training: set[str]
+) -> list[GradeRow]:
+    """The verdict on each domain by one grade, in the trial's own currency; the rival that was chosen stays it."""
+    if terms is None:
+        return []
+    rows = []
+    for contest in contests(evidence):
+        part = deciding_row(evidence, contest, terms.currency)
+        found = _domain(contest, terms, [part] if part.budget_per_problem else [], [], labels, training)
+        difference = part.method_part if part.budget_per_problem else None
+        told = {"kind": found.kind, "sentence": found.sentence, "difference": difference}
+        rows.append(GradeRow(setting=contest.setting, grade=name, decides=name == terms.grade, **told))
+    return rows
+
+
+def _answers(evidence: Evidence, by_grade: dict[GradeName, Evidence]) -> list[AnswersRow]:
+    """Every arm as it is compared, by every grade."""
+    rows = []
+    for setting, arm in ((s, arm) for s in evidence.settings for arm in evidence.own(s)) if by_grade else ():
+        found = {name: other.accuracy(arm, other.exam) for name, other in by_grade.items()}
+        scores = {name: score for name, score in found.items() if score}
+        trial = evidence.trial(arm)
+        rows.append(AnswersRow(setting=setting, arm=arm, scores=scores, empty=trial.empty, cut=trial.cut))
+    return rows
 
 
 def _domain(

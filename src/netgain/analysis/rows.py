@@ -8,6 +8,7 @@ from typing import Literal, final
 from pydantic import Field
 
 from netgain.analysis.intervals import Interval
+from netgain.records.claim import GradeName
 from netgain.records.provenance import StrictModel
 
 EQUIVALENCE_MARGIN = 0.05  # arms that differ by less are called equal
@@ -82,6 +83,33 @@ class DomainRow(StrictModel):
     n_problems: int | None
     n_seeds: int | None
     method: str
+
+
+@final
+class GradeRow(StrictModel):
+    """The verdict on one domain by one grade of the very same answers; ``decides``: by the one fixed before the run.
+
+    ``difference`` is the arm under test minus the rival that was chosen beforehand, at equal compute.
+    """
+
+    setting: str
+    grade: GradeName
+    decides: bool
+    kind: HeadlineKind
+    sentence: str
+    difference: Interval | None
+
+
+@final
+class AnswersRow(StrictModel):
+    """The answers of one arm by every grade: the mean score on the kind of question that decides, and over all kinds
+    but controls the share of answers that hold nothing, and that were cut because they were as long as they may be."""
+
+    setting: str
+    arm: str
+    scores: dict[GradeName, Interval]
+    empty: float | None
+    cut: float | None
 
 
 @final

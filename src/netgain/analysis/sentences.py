@@ -13,7 +13,7 @@ from netgain.analysis.rows import (
     WorstCase,
 )
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict, primary_row
-from netgain.records.claim import UNTRAINED
+from netgain.records.claim import UNTRAINED, GradeName
 from netgain.records.cost import Currency
 
 EQUIVALENT = 0.05
@@ -27,6 +27,7 @@ UNITS = {
     Currency.TOKENS_GENERATED: "generated tokens",
     Currency.FLOPS: "FLOPs",
 }
+GRADES: dict[GradeName, str] = {"exact": "exact match", "contains": "contains", "f1": "F1", "judge": "the judge"}
 KINDS = {"knowledge": "facts told in the passage", "reasoning": "two facts combined"} | CONTROLS
 
 

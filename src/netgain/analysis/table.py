@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netgain.analysis.intervals import Floats
-from netgain.records.claim import UNTRAINED, Arm, Claim, Exam, SeedRun
+from netgain.records.claim import RIGHT, UNTRAINED, Arm, Claim, Exam, GradeName, SeedRun
 
 FROZEN = "frozen"
 Mask = NDArray[np.bool_]
@@ -28,7 +28,7 @@ def beside(name: str) -> str:
 @final
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one arm: ``correct[seed, question]`` is 1, 0 or NaN (not asked).
+    """The runs of one arm: ``correct[seed, question]`` is 1, 0 or NaN (not asked); where F1 decides, 0 to 1.
 
     ``untrained``: nothing was learned, so that a single run stands for all seeds.
     """
@@ -66,7 +66,9 @@ class Table:
     _cells: dict[tuple[tuple[str, ...], str], Floats | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, claim: Claim) -> Self:
+    def of(cls, claim: Claim, grade: GradeName | None = None) -> Self:
+        """The table by one grade: by that which decides, unless another one is named."""
+        grade = grade or (claim.terms.grade if claim.terms else "exact")
         columns: dict[tuple[str, str], tuple[int, int, str]] = {}
         problems: dict[str, tuple[int, int]] = {}
         for exam in claim.exams:
@@ -84,7 +86,7 @@ class Table:
         rows: dict[str, Runs] = {}
         for arm in claim.arms:
             if arm.exam in exams:
-                rows |= _rows(arm, exams[arm.exam], index)
+                rows |= _rows(arm, exams[arm.exam], index, grade)
         asked = sum(len(problem.questions) for exam in claim.exams for problem in exam.problems)
         distinct = sum(len(set(problem.questions)) for exam in claim.exams for problem in exam.problems)
         return cls(
@@ -117,9 +119,8 @@ class Table:
         return max(1.0, float(shared.sum()) / max(1, len(np.unique(self.unit[shared]))))
 
     def answers(self, name: str, questions: Mask) -> Floats:
-        """The verdicts of a single run on these questions."""
-        result: Floats = self.rows[name].correct[0, questions]
-        return result
+        """The verdicts of a single run on these questions, right (1) or wrong (0)."""
+        return right(self.rows[name].correct[0, questions])
 
     def means(self, *names: str, kind: str = "") -> Floats | None:
         """Mean verdicts as rows by seeds by units, over the seeds, units and questions that all of these rows have.
@@ -154,12 +155,17 @@ class Table:
         return result
 
 
-def _rows(arm: Arm, exam: Exam, index: dict[tuple[str, str], int]) -> dict[str, Runs]:
+def right(scores: Floats) -> Floats:
+    """Which of these scores count as right where yes or no is asked: 1 or 0, NaN where nothing was asked."""
+    return np.where(np.isnan(scores), np.nan, (scores >= RIGHT).astype(np.float64))
+
+
+def _rows(arm: Arm, exam: Exam, index: dict[tuple[str, str], int], grade: GradeName) -> dict[str, Runs]:
     """The one place where what was published beside an arm becomes a row: its own verdicts, and the frozen model's."""
     own = arm.trial.runs if arm.trial else _published(arm.correct)
     found = {arm.name: (own, arm.role in UNTRAINED), beside(arm.name): (_published(arm.frozen_correct), True)}
     return {
-        name: Runs(tuple(run.seed for run in runs), _verdicts(runs, exam, index), untrained)
+        name: Runs(tuple(run.seed for run in runs), _verdicts(runs, exam, index, grade), untrained)
         for name, (runs, untrained) in found.items()
         if runs
     }
@@ -169,12 +175,13 @@ def _published(verdicts: tuple[str, ...] | None) -> tuple[SeedRun, ...]:
     return () if verdicts is None else (SeedRun(seed=0, correct=verdicts),)
 
 
-def _verdicts(runs: Sequence[SeedRun], exam: Exam, index: dict[tuple[str, str], int]) -> Floats:
+def _verdicts(runs: Sequence[SeedRun], exam: Exam, index: dict[tuple[str, str], int], grade: GradeName) -> Floats:
     values = np.full((len(runs), len(index)), np.nan)
     for seed, run in enumerate(runs):
-        for problem, bits in zip(exam.problems, run.correct, strict=True):
-            for question, bit in zip(reversed(problem.questions), reversed(bits), strict=True):
-                values[seed, index[problem.id, question]] = np.nan if bit == "-" else float(bit == "1")
+        bits = (tuple(None if bit == "-" else float(bit) for bit in row) for row in run.correct)
+        for problem, scores in zip(exam.problems, run.grades.get(grade, bits), strict=True):
+            for question, score in zip(reversed(problem.questions), reversed(scores), strict=True):
+                values[seed, index[problem.id, question]] = np.nan if score is None else score
     return values
 
 

@@ -11,10 +11,12 @@ from pydantic import ConfigDict, Field
 
 from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import (
+    AnswersRow,
     BreakEvenRow,
     CardRow,
     ComputeRow,
     DomainRow,
+    GradeRow,
     HeadlineKind,
     ReadingRow,
     RegimeRow,
@@ -348,6 +350,8 @@ class Verdict(StrictModel):
     notes: list[str]
     terms: Terms | None = None
     domains: list[DomainRow] = Field(default_factory=list)
+    grades: list[GradeRow] = Field(default_factory=list)
+    answers: list[AnswersRow] = Field(default_factory=list)
     break_even: list[BreakEvenRow] = Field(default_factory=list)
     regimes: list[RegimeRow] = Field(default_factory=list)
     spread: list[SpreadRow] = Field(default_factory=list)

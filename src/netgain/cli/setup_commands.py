@@ -1,17 +1,32 @@
 """``netgain init``, ``validate`` and ``list``: what there is to know and to write before anything runs."""
 
 import os
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, final
+from statistics import fmean
+from typing import TYPE_CHECKING, Annotated, final
 
 import typer
+import yaml
 
 from netgain.cli.app import save
 from netgain.errors import InputError, NetgainError
 
+if TYPE_CHECKING:  # read when a command runs: the others answer faster without
+    from netgain.domains.passages import Passages
+    from netgain.domains.reading import Passage, Shares
+    from netgain.trials.resolve import Trial
+
 DEFAULT = Path("trial.yaml")
-FEW = 10  # test problems, below which hardly any difference can be told from none
+READER = "HuggingFaceTB/SmolLM2-135M-Instruct"  # the smallest free model that reads English notes
+MOST_MISTAKES = 20  # of a folder's files that are told at once
+LEARNERS, TUNERS = 6, 2  # training and development passages, below which an outer loop and a tuning learn nothing
+FEW_PASSAGES = 20  # below which all are needed for the exam, and arms that learn are left out
+SEEDS = 5  # with 3 the interval of the runs alone is twice as wide
+EFFECT = 0.2  # a difference in accuracy that a notes trial should be able to find
+EPOCHS_READ = 25  # how often a passage's tokens are trained on: ten epochs of it, and about as much of what is written
+FLOPS_A_TOKEN = 4  # for each weight, of LoRA: forward, and backward to the adapters
 HEAD = """\
 # A trial of netgain: every arm gets the same compute, and one comparison, fixed beforehand, decides.
 #
@@ -22,8 +37,10 @@ HEAD = """\
 #
 # netgain list methods|domains|models says what else can be named here.
 name: {name}
-question: What does SEAL's outer loop add once every method gets the same compute?
+question: {question}
 """
+OUTER_LOOP = "What does SEAL's outer loop add once every method gets the same compute?"
+OWN_TEXT = "Does a model learn a passage better from its own text about it than from the passage itself?"
 PEOPLE = """\
 model: shipped                 # a small model that ships; or a folder, or a Hugging Face name
 domains:
@@ -33,13 +50,25 @@ budget:
   per_problem: 8.0e+9          # FLOPs that an arm may spend on one problem, what it invested before included ...
 """
 NOTES = """\
-model: shipped                 # it knows invented people only: name a model that can read your notes, such as
-                               # Qwen/Qwen2.5-0.5B, and give it a budget of its size (about 1.0e+13 FLOPs)
+model: {model}   # a folder, a GGUF file, or a name on the Hugging Face hub
+grade: contains                # right is an answer that has an accepted one in it; or exact, f1
 domains:
-  notes: {{kind: passages, path: {path}}}   # each passage is a problem; how many there are of each split decides
-                               # how many are used (a folder train, development or test names the split)
+  notes: {{kind: passages, path: {path}{shares}}}
+problems: {{train: {train}, development: {development}, test: {test}}}   # to learn on, to tune on, to be examined on
 budget:
-  per_problem: 8.0e+9          # FLOPs that an arm may spend on one problem, what it invested before included ...
+  per_problem: {budget:.1e}         # FLOPs that an arm may spend on one problem: about {epochs} times its text
+"""
+FEW = """\
+  ladder: [1]                  # several budgets, as multiples: [0.5, 1, 2]
+seeds: {seeds}                       # runs, each with its own randomness; fewer than 3 give no verdict
+tuning: {{trials: 0}}            # no passages to spare for it
+arms:                          # SEAL learns on passages of its own: with {enough} or more, netgain init adds it
+  frozen: {{method: frozen, label: frozen}}
+  in-context: {{method: in-context, label: passage in context}}
+  passage: {{method: finetune, label: passage}}
+  own: {{method: synthetic, label: "own edits, unselected"}}
+compare: {{arm: own, against: passage}}   # the one comparison that decides
+exam: {{controls: {controls}, drift: 2}}  # unrelated questions, and how far the model moves from the one it was
 """
 REST = """\
   ladder: [0.5, 1]             # ... times each budget level; arms are compared at level 1
@@ -63,53 +92,163 @@ def init(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Make it a trial on your own Markdown notes with questions (docs/domains.md).",
+            help="Make it a trial on your own Markdown notes with questions (docs/notes.md).",
             show_default=False,
         ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help=f"The model that reads the notes: folder, GGUF file or hub name.  [default: {READER}]"),
     ] = None,
 ) -> None:
     """Write a commented trial that runs, on the model that ships or on your own notes."""
     if file.exists():
         raise InputError(str(file), "exists already", "name another file for the new trial")
-    if notes is not None:
-        from netgain.domains.passages import Passages, PassagesSettings
-
-        Passages(PassagesSettings(path=notes))  # says what cannot be read before a file is written
-    middle = PEOPLE if notes is None else NOTES.format(path=_quoted(os.path.relpath(notes, file.parent)))
-    save(file, HEAD.format(file=file, name=_name(file)) + middle + REST)
+    if notes is None:
+        if model is not None:
+            raise InputError(f"--model {model}", "stands without --notes", "edit model: in the file that init writes")
+        text = HEAD.format(file=file, name=_name(file), question=OUTER_LOOP) + PEOPLE + REST
+        remarks: Sequence[str] = ()
+    else:
+        text, remarks = _notes_trial(file, notes, model or READER)
+    save(file, text)
     typer.echo(f"wrote {file}")
+    for remark in remarks:
+        typer.echo(remark)
     if notes is not None:
-        _tell_size(file)
+        _tell_what_hinders(file)
     typer.echo(f"next: netgain plan {file}")
 
 
+def _notes_trial(file: Path, notes: Path, model: str) -> tuple[str, list[str]]:
+    """The text of a trial on these notes, and what there is to say about them: how many, and where that is too few."""
+    from netgain.domains.passages import Passages, PassagesSettings
+    from netgain.domains.reading import Shares
+
+    entries = _passages(notes)
+    named = any(entry.split for entry in entries)
+    shares = Shares() if named else _shares(len({entry.title for entry in entries}))
+    domain = Passages(PassagesSettings(path=notes, shares=shares))
+    counts = domain.counts
+    if not counts["test"]:
+        raise InputError(str(notes), "none of its passages is for the exam", "put some into a folder named test")
+    learns = counts["train"] >= LEARNERS and counts["development"] >= TUNERS
+    fields = {
+        "model": _quoted(os.path.relpath(model, file.parent)) if Path(model).exists() else model,
+        "path": _quoted(os.path.relpath(notes, file.parent)),
+        "shares": "" if named else f", shares: {_inline(shares)}",
+        **{part: min(counts[part], 48) for part in ("train", "test")},
+        "development": min(counts["development"], 12) if learns else 0,
+        "budget": EPOCHS_READ * FLOPS_A_TOKEN * _weights(model) * fmean(len(entry.text) / 4 for entry in entries),
+        "epochs": EPOCHS_READ,
+    }
+    head = HEAD.format(file=file, name=_name(file), question=OUTER_LOOP if learns else OWN_TEXT)
+    rest = (
+        REST.replace("seeds: 1 ", f"seeds: {SEEDS} ")
+        .replace("trials: 1", "trials: 3")
+        .replace("[0.5, 1]  ", "[1]       ")
+        if learns
+        else FEW.format(seeds=SEEDS, enough=FEW_PASSAGES, controls=4 if counts["controls"] else 0)
+    )
+    return head + NOTES.format(**fields) + rest, _sizes(domain, entries, learns=learns)
+
+
+def _passages(notes: Path) -> tuple["Passage", ...]:
+    """All passages of a folder; where files break a rule, each is told, and the command ends."""
+    from netgain.domains.passages import mistakes, read_passages
+
+    found = mistakes(notes)
+    for error in found[:MOST_MISTAKES]:
+        typer.echo(f"netgain: {error}", err=True)
+    if more := found[MOST_MISTAKES:]:
+        typer.echo(f"netgain: {notes}: and {len(more)} more files like these", err=True)
+    if found:
+        raise typer.Exit(2)
+    return read_passages(notes)
+
+
+def _shares(titles: int) -> "Shares":
+    """How titles that name no split are best shared out: where they are few, all but one are for the exam."""
+    from netgain.domains.reading import Shares
+
+    if titles >= FEW_PASSAGES:
+        return Shares(train=0.3, development=0.1, test=0.5)
+    train = round(1 / titles, 2) if titles > 3 else 0.0  # one for demonstrations, which no exam may show
+    return Shares(train=train, development=0, test=round(1 - train, 2))
+
+
+def _inline(shares: "Shares") -> str:
+    return "{" + ", ".join(f"{name}: {share:g}" for name, share in shares.model_dump().items()) + "}"
+
+
+def _weights(model: str) -> int:
+    """How many weights the model has. Raises InputError where that is not known."""
+    from netgain.metering.estimate import shape_of
+    from netgain.trials.resolve import SHIPPED
+
+    if model in SHIPPED:
+        return shape_of(SHIPPED[model]).stored_weights
+    if model.endswith(".gguf"):
+        from netgain.model import folder_of_gguf
+
+        return shape_of(folder_of_gguf(model)).stored_weights
+    return shape_of(model).stored_weights
+
+
+def _sizes(domain: "Passages", entries: Sequence["Passage"], *, learns: bool) -> list[str]:
+    from netgain.domains.passages import weak_questions
+    from netgain.trials.plan import detectable
+
+    counts = domain.counts
+    questions = sum(len(entry.questions) for entry in entries)
+    two_hop = sum(len(entry.two_hop) for entry in entries)
+    told = f"{len(entries)} passages with {questions + two_hop} questions" + (
+        f", {two_hop} of two hops" * bool(two_hop)
+    )
+    split = f"{counts['train']} to learn on, {counts['development']} to tune on, {counts['test']} for the exam"
+    lines = [f"notes: {told}: {split}, {counts['controls']} for control questions", *domain.notes]
+    lines += weak_questions(entries)
+    if not learns:
+        lines.append(
+            f"too little to learn and tune on ({LEARNERS} and {TUNERS} passages are the least): SEAL and tuning are "
+            f"left out; with {FEW_PASSAGES} passages they come in"
+        )
+    each = max(1.0, questions / len(entries))
+    smallest = detectable(counts["test"], each, SEEDS)
+    if smallest is None or smallest >= 1:
+        lines.append("too little for a verdict: it takes 3 passages in the exam, and even then only great differences")
+    else:
+        lines.append(f"a true difference of {100 * smallest:.0f} percentage points would be found four times in five")
+    if smallest is None or smallest > EFFECT:
+        enough = next((n for n in range(3, 1000) if (detectable(n, each, SEEDS) or 1) <= EFFECT), None)
+        if enough is not None:
+            lines.append(f"too little for {100 * EFFECT:.0f} points: that takes about {enough} passages in the exam")
+    return lines
+
+
 def _name(file: Path) -> str:
-    """The file's name as the name of a trial."""
+    """The file's name as the name of a trial, quoted where YAML would take it for a number or another word."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in file.stem.lower())
-    return plain.strip("-._")[:64] or "trial"
+    name = plain.strip("-._")[:64] or "trial"
+    return name if isinstance(yaml.safe_load(name), str) else _quoted(name)
 
 
 def _quoted(path: str) -> str:
     return "'" + Path(path).as_posix().replace("'", "''") + "'"
 
 
-def _tell_size(file: Path) -> None:
-    """Say how many problems the notes make, and where that is too little."""
+def _tell_what_hinders(file: Path) -> None:
+    """Say why a trial on notes cannot run yet, or what its model cannot read."""
+    from netgain.trials.plan import unknown_words
     from netgain.trials.resolve import resolve, with_data
 
     try:
-        trial = with_data(resolve(file))
+        trial: Trial = with_data(resolve(file))
     except NetgainError as error:
-        typer.echo(f"too little to run yet: {error}")
+        typer.echo(f"not ready to run: {error}")
         return
-    counts: Any = trial.spec.problems
-    typer.echo(f"notes: {counts.train} to learn on, {counts.development} to tune on, {counts.test} for the exam")
-    for note in (note for domain in trial.domains.values() for note in domain.notes):
-        typer.echo(note)
-    if counts.test < FEW:
-        typer.echo(
-            f"too little for a result: with fewer than {FEW} passages in the exam only large effects can be seen"
-        )
+    for warning in unknown_words(trial):
+        typer.echo(f"warning: {warning}")
 
 
 def validate(file: Annotated[Path, typer.Argument(help="The YAML file of a trial.", show_default=False)]) -> None:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from netgain.domains.grading import check_answer, grade
-from netgain.domains.problem import PLAIN_PROMPTS, Grade, Material, Problem, Prompts, Question, Split
+from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
+from netgain.domains.wording import PLAIN_PROMPTS
 
 
 class DomainSettings(BaseModel):

@@ -8,6 +8,7 @@ never reached the marker behind which it begins is empty.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from netgain.domains.problem import EditFormat, Material, Prompts
 
@@ -16,6 +17,7 @@ _QUESTION = re.compile(r"^(?=\s*(?:question|q)\s*\d*\s*[:.])", re.MULTILINE | re
 _QUESTION_HEAD = re.compile(r"^\s*(?:question|q)\s*\d*\s*[:.]", re.IGNORECASE)
 _ANSWER = re.compile(r"^\s*(?:answer|a)\s*\d*\s*[:.]\s*\S", re.MULTILINE | re.IGNORECASE)
 _FIRST = re.compile(r"^1[.)]")
+_NUMBER = re.compile(r"^\s*\d+[.)]\s*")
 
 
 def sequences(
@@ -23,10 +25,15 @@ def sequences(
 ) -> tuple[str, ...]:
     """The training texts of one self-edit, in its order; nothing where it has none.
 
-    What the prompt of a format began for the model (``1.`` or ``Question 1:``) belongs to the edit. ``with_passage``
-    puts the passage itself behind them, below its title as well.
+    What the prompt of a format began for the model (``1.`` or ``Question 1:``) belongs to the edit; what repeats the
+    demonstration that it was shown does not. ``with_passage`` puts the passage itself behind them, below its title as
+    well.
     """
     parts = [one for part in _parts(edit, edit_format) for one in _cut(part, edit_format)]
+    if edit_format.example is not None:
+        shown = _parts(edit_format.example[1].removeprefix(edit_format.head), replace(edit_format, example=None))
+        repeated = {_bare(one) for part in shown for one in _cut(part, edit_format)}
+        parts = [one for one in parts if _bare(one) not in repeated]
     whole = [*parts, material.text] if with_passage else parts
     return tuple(prompts.titled.format(title=material.title, text=text) for text in whole)
 
@@ -39,9 +46,12 @@ def _parts(edit: str, edit_format: EditFormat) -> list[str]:
 
 def begun(edit: str, edit_format: EditFormat) -> str:
     """The edit with what its prompt had begun: the last line of the prompt, where it is the head of a list."""
-    head = edit_format.template.rpartition("\n")[2]
-    opened = bool(_FIRST.match(head) or _QUESTION.match(head)) and "{" not in head
-    return head + edit if opened else edit
+    return edit_format.head + edit
+
+
+def _bare(text: str) -> str:
+    """A sequence without its number in a list, to be recognised."""
+    return " ".join(_NUMBER.sub("", text).casefold().split())
 
 
 def _cut(part: str, edit_format: EditFormat) -> list[str]:
@@ -52,7 +62,8 @@ def _cut(part: str, edit_format: EditFormat) -> list[str]:
         return [piece for piece in pieces if _QUESTION.match(piece) and _ANSWER.search(piece)]
     lines = [line.strip() for line in part.split("\n") if line.strip()]
     headed = len(lines) > 1 and _FIRST.match(lines[1]) and not _FIRST.match(lines[0])
-    return lines[1:] if headed else lines
+    announced = edit_format.chat and len(lines) > 1 and lines[0].endswith(":")  # "Here is a list of ...:"
+    return lines[1:] if headed or announced else lines
 
 
 def written_as(pairs: Sequence[tuple[str, str]], edit_format: EditFormat, prompts: Prompts) -> str:

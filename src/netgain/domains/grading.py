@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from netgain.domains.languages import words
-from netgain.domains.problem import Grade, GradeName, Question
+from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError
+from netgain.records.claim import GradeName
 
 Grader = Callable[[Question, str], Grade]
 

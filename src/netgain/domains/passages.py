@@ -17,7 +17,7 @@ from typing import Any, ClassVar, final
 from pydantic import Field
 
 from netgain.domains.domain import Domain, DomainSettings
-from netgain.domains.grading import check_answer
+from netgain.domains.grading import check_answer, contains
 from netgain.domains.languages import Language
 from netgain.domains.problem import Problem, Prompts, Question, Split
 from netgain.domains.reading import (
@@ -27,6 +27,7 @@ from netgain.domains.reading import (
     Part,
     Passage,
     Shares,
+    asked,
     looked_up,
     share_out,
     shown,
@@ -79,6 +80,11 @@ class Passages(Domain):
         self.notes = _left_out(settings.path)
         self._pools = {part: tuple(entry for entry in entries if parts[entry.title] == part) for part in PARTS}
 
+    @property
+    def counts(self) -> dict[Part, int]:
+        """How many passages each part has."""
+        return {part: len(pool) for part, pool in self._pools.items()}
+
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """The first ``count`` passages of a split in the seed's order. Raises InputError for more than there are."""
         chosen = take(self._pools[split], split, count, seed, str(self.settings.path))
@@ -116,6 +122,37 @@ def read_passages(path: Path, language: str = "en") -> tuple[Passage, ...]:
         if before != entry.where:
             raise InputError(entry.where, f"{entry.title!r} is the same passage as in {before}", "keep one of them")
     return tuple(entries)
+
+
+def mistakes(path: Path, language: str = "en") -> list[InputError]:
+    """What is wrong with each file that :func:`read_passages` would read, one error a file."""
+    found = list[InputError]()
+    for file in _files(path)[0] if path.exists() else ():
+        try:
+            list(_read(file, path, language))
+        except InputError as error:
+            found.append(error)
+    return found
+
+
+def weak_questions(entries: Iterable[Passage], language: str = "en") -> tuple[str, ...]:
+    """What makes an exam of these passages worth less, a line for each kind with one example.
+
+    A question, or the title that is asked along, tells its answer; an answer of one hop stands nowhere in its passage.
+    """
+    telling, untold = list[str](), list[str]()
+    for entry in entries:
+        for question, answers in entry.questions + entry.two_hop:
+            if any(contains(asked(entry.title, question), answer, language) for answer in answers):
+                telling.append(f"{question!r} in {entry.where}")
+        for _, answers in entry.questions:
+            if not any(contains(entry.text, answer, language) for answer in answers):
+                untold.append(f"{answers[0]!r} in {entry.where}")
+    kinds = (
+        (telling, "tell their own answer, or their title does"),
+        (untold, "have an answer that their passage does not have in these words"),
+    )
+    return tuple(f"{len(some)} questions {what}, such as {some[0]}" for some, what in kinds if some)
 
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:
@@ -206,7 +243,7 @@ def _markdown(text: str, file: Path, split: Part | None, language: str) -> Passa
 
 
 def _pairs(lines: list[str], start: int, end: int, file: Path, language: str) -> Iterator[Pair]:
-    question, answers, asked = "", list[str](), start
+    question, answers, begun = "", list[str](), start
     for number in range(start, end):
         line, where = lines[number], f"{file}:{number + 1}"
         if not line.strip():
@@ -224,10 +261,10 @@ def _pairs(lines: list[str], start: int, end: int, file: Path, language: str) ->
             answers.append(check_answer(found["text"], language, where))
             continue
         if question:
-            yield _pair(question, answers, f"{file}:{asked + 1}")
-        question, answers, asked = found["text"], [], number
+            yield _pair(question, answers, f"{file}:{begun + 1}")
+        question, answers, begun = found["text"], [], number
     if question:
-        yield _pair(question, answers, f"{file}:{asked + 1}")
+        yield _pair(question, answers, f"{file}:{begun + 1}")
 
 
 def _pair(question: str, answers: Iterable[str], where: str) -> Pair:

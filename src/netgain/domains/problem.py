@@ -1,18 +1,26 @@
 """Problem: one thing to adapt to. A method may see its material; its questions are the exam's alone.
 
 How a model is asked (for answers, for self-edits) is plain data, :class:`Prompts`, so that a method can be given the
-wording without being given the domain.
+wording without being given the domain. A base model continues a text, with demonstrations before it; an instruct model
+is asked in a conversation, in which demonstrations are earlier turns (lm-evaluation-harness calls that
+``fewshot_as_multiturn``). A domain brings both wordings, and a trial decides which of them is used.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal, final
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from typing import Literal, Self, final
 
+from netgain.records.claim import RIGHT, GradeName
+from netgain.records.identity import canonical, short_hash
+
+Cut = Literal["line", "sentence", "whole"] | tuple[str, ...]
 Split = Literal["train", "development", "test"]
 Splitting = Literal["lines", "document", "questions"]
-GradeName = Literal["exact", "contains", "f1", "judge"]
-RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
+_LIST_HEAD = re.compile(r"^1[.)]|^\s*(?:question|q)\s*\d*\s*[:.]", re.IGNORECASE)
+# A full stop behind an initial or a short capitalised word (St., Dr., Mrs.) is taken to be one of an abbreviation.
+_SENTENCE_END = re.compile(r"(?<![A-Z])(?<!\b[A-Z][a-z])(?<!\b[A-Z][a-z]{2})[.!?]+[\"')\]]*(?=\s)")
 
 
 @final
@@ -57,12 +65,39 @@ class Problem:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | tuple[Message, ...]  # a text that is continued as it stands, or a conversation for the model's template
+
+
+def text_of(prompt: Prompt) -> str:
+    """A prompt as one text: the contents of a conversation, a blank line between them."""
+    return prompt if isinstance(prompt, str) else "\n\n".join([message.content for message in prompt])
+
+
+def _asked(chat: bool, shots: Sequence[tuple[str, str]], last: str) -> Prompt:
+    """What is asked last, behind demonstrations: each what was asked and what was said."""
+    if not chat:
+        return "".join(f"{asked}{said}\n\n" for asked, said in shots) + last
+    turns = [(Message("user", asked), Message("assistant", said)) for asked, said in shots]
+    return (*chain.from_iterable(turns), Message("user", last))
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class EditFormat:
     """One way to ask for a self-edit, and how what comes back is cut into training sequences.
 
     ``template`` has the fields ``{title}`` and ``{text}``. ``splitting``: one sequence for each line, the whole edit as
     one document, or one sequence for each question with its answer. ``begins_after`` is the marker behind which the
-    edit begins (what is thought aloud before it is not trained on).
+    edit begins (what is thought aloud before it is not trained on). ``instruction``, with the same fields, is what an
+    instruct model is told (empty: the template); it is where ``chat``. ``example`` is a passage with its edit, which
+    is shown first.
     """
 
     name: str
@@ -71,10 +106,29 @@ class EditFormat:
     splitting: Splitting = "lines"
     stop: tuple[str, ...] = ()
     begins_after: str = ""
+    instruction: str = ""
+    example: tuple[Material, str] | None = None
+    chat: bool = False
 
-    def prompt(self, material: Material) -> str:
-        """The text that the model continues with a self-edit."""
-        return self.template.format(title=material.title, text=material.text)
+    def prompt(self, material: Material, **further: str) -> Prompt:
+        """What the model answers with a self-edit; ``further`` are fields that the template has beside the usual."""
+        shots = [] if self.example is None else [(self._filled(self.example[0], further), self._said(self.example[1]))]
+        return _asked(self.chat, shots, self._filled(material, further))
+
+    def _filled(self, material: Material, further: Mapping[str, str]) -> str:
+        wording = (self.chat and self.instruction) or self.template
+        return wording.format(title=material.title, text=material.text, **further)
+
+    def _said(self, edit: str) -> str:
+        rest = edit if self.chat else edit.removeprefix(self.head)
+        follows = self.chat or self.template[-1:].isspace() or rest[:1].isspace()
+        return rest if follows else f" {rest}"
+
+    @property
+    def head(self) -> str:
+        """What a text to be continued begins of the edit itself: its last line, where that is the head of a list."""
+        line = self.template.rpartition("\n")[2]
+        return line if not self.chat and _LIST_HEAD.match(line) and "{" not in line else ""
 
 
 @final
@@ -84,7 +138,14 @@ class Prompts:
 
     ``answered`` (with ``{question}`` and ``{answer}``) is a question with its answer as a training text; ``titled``
     (with ``{title}`` and ``{text}``) is a training sequence about a passage; ``formats`` are the ways to ask for a
-    self-edit, the domain's own choice first.
+    self-edit, the domain's own choice first. ``chat_closed`` and ``chat_open_book`` are what an instruct model is told
+    instead (empty: the same), ``examples`` a passage with its edit for each format that has one.
+
+    ``cut`` says what of a generation is the answer: its first ``line`` that has text, the first ``sentence`` of that,
+    the ``whole``, or all before the first of some stop strings.
+
+    A trial fills in the rest, by :meth:`used`: whether it asks in a ``chat``, and ``shots``, questions of training
+    problems with the passage that each is about.
     """
 
     closed: str
@@ -93,14 +154,82 @@ class Prompts:
     formats: Mapping[str, EditFormat]
     titled: str = "{text}"
     max_new_tokens: int = 64
-    stop: tuple[str, ...] = ()
+    cut: Cut = "line"
+    chat_closed: str = ""
+    chat_open_book: str = ""
+    examples: Mapping[str, tuple[Material, str]] = field(default_factory=dict)
+    chat: bool = False
+    shots: tuple[tuple[Material, Question], ...] = ()
 
-    def ask(self, question: str, context: Sequence[Material] = ()) -> str:
-        """The prompt for a question, with or without passages to look it up in."""
+    def used(self, *, chat: bool, shots: Sequence[tuple[Material, Question]] = (), cut: Cut | None = None) -> Self:
+        """The same as a trial uses them: with ``shots`` formats show their example; ``cut`` None leaves it as it is."""
+        shown = self.examples if shots else {}
+        formats = {name: replace(form, chat=chat, example=shown.get(name)) for name, form in self.formats.items()}
+        return replace(self, formats=formats, chat=chat, shots=tuple(shots), cut=cut or self.cut)
+
+    def ask(self, question: str, context: Sequence[Material] = ()) -> Prompt:
+        """The prompt for a question, with or without passages to look it up in.
+
+        Demonstrations have their own passage where the question has. None is of the question itself or, with passages,
+        of one that is shown anyway.
+        """
+        shots = [
+            (self._filled(shot.text, [own] if context else ()), self.said(shot.answers[0]))
+            for own, shot in self.shots
+            if shot.text != question and own not in context
+        ]
+        return _asked(self.chat, shots, self._filled(question, context))
+
+    def _filled(self, question: str, context: Sequence[Material]) -> str:
         if not context:
-            return self.closed.format(question=question)
+            return ((self.chat and self.chat_closed) or self.closed).format(question=question)
         text = "\n".join(material.text for material in context)
-        return self.open_book.format(question=question, title=context[0].title, text=text)
+        wording = (self.chat and self.chat_open_book) or self.open_book
+        return wording.format(question=question, title=context[0].title, text=text)
+
+    def said(self, answer: str) -> str:
+        """An answer as it stands behind the prompt of its question."""
+        return answer if self.chat else f" {answer}"
+
+    def adopted(self, form: EditFormat) -> EditFormat:
+        """A format that is not the domain's own, asked as the domain's are."""
+        return replace(form, chat=self.chat)
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """The texts at which an answer need not be continued."""
+        if isinstance(self.cut, tuple):
+            return self.cut
+        return () if self.cut == "whole" else ("\n",)
+
+    def answer(self, text: str) -> str:
+        """What of a generation is the answer, as ``cut`` says."""
+        text = text.strip()
+        if isinstance(self.cut, tuple):
+            return min((text.partition(stop)[0] for stop in self.cut), key=len, default=text).strip()
+        line = text if self.cut == "whole" else text.partition("\n")[0].strip()
+        end = _SENTENCE_END.search(line) if self.cut == "sentence" else None
+        return line[: end.end()] if end else line
+
+    @property
+    def wording(self) -> tuple[str, ...]:
+        """All texts that a model may be shown beside a problem's own, demonstrations included."""
+        own = (self.closed, self.open_book, self.answered)
+        told = [form.template for form in self.formats.values()]
+        if self.chat:
+            own = (self.chat_closed or self.closed, self.chat_open_book or self.open_book, self.answered)
+            told = [form.instruction or form.template for form in self.formats.values()]
+        shots = [text for own, shot in self.shots for text in (own.title, own.text, shot.text, shot.answers[0])]
+        edits = [form.example for form in self.formats.values() if form.example is not None]
+        return (*own, *told, *shots, *(text for own, edit in edits for text in (own.title, own.text, edit)))
+
+    @property
+    def version(self) -> str:
+        """10 hexadecimal digits that change with anything that decides what is asked and what counts as the answer."""
+        forms = [asdict(form) for form in self.formats.values()]
+        shots = [[asdict(material), shot.text, shot.answers[0]] for material, shot in self.shots]
+        rest = (self.closed, self.open_book, self.answered, self.titled, self.chat_closed, self.chat_open_book)
+        return short_hash(canonical([forms, shots, rest, self.max_new_tokens, self.cut, self.chat]))
 
 
 @final
@@ -132,33 +261,3 @@ class Grade:
     def correct(self) -> bool:
         """Whether it counts as right where that is asked with yes or no: a score of one half or more."""
         return self.score >= RIGHT
-
-
-# Short, and what the shipped model was taught; any other model understands them as well.
-PLAIN_PROMPTS = Prompts(
-    closed="Question: {question}\nAnswer:",
-    open_book="{title}\n{text}\nQuestion: {question}\nAnswer:",
-    answered="Question: {question}\nAnswer: {answer}",
-    titled="{text}",
-    max_new_tokens=8,
-    stop=("\n",),
-    formats=MappingProxyType(
-        {
-            format_.name: format_
-            for format_ in (
-                EditFormat("implications", "{title}\n{text}\nImplications:\n", 96),
-                EditFormat("implications-long", "{title}\n{text}\nA long list of implications:\n", 128),
-                EditFormat("implications-very-long", "{title}\n{text}\nA very long list of implications:\n", 192),
-                EditFormat("rewrite", "{title}\n{text}\nThe passage in other words:\n", 96, "document"),
-                EditFormat("self-qa", "{title}\n{text}\nQuestions and answers:\n", 160, "questions"),
-                EditFormat("no-prompt", "{title}\n{text}\n", 96),
-                EditFormat(
-                    "implications-cot",
-                    "{title}\n{text}\nThoughts, then implications:\n",
-                    160,
-                    begins_after="Implications:\n",
-                ),
-            )
-        }
-    ),
-)

@@ -7,14 +7,22 @@ answered in at most 64 tokens, as there.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from netgain.domains.problem import EditFormat, Material, Problem, Prompts, Question, Split
+from netgain.domains.problem import (
+    EditFormat,
+    Material,
+    Problem,
+    Prompts,
+    Question,
+    Split,
+)
+from netgain.domains.wording import BRIEFLY, EXAMPLES, INSTRUCTIONS
 from netgain.errors import InputError
 from netgain.records.identity import short_hash
 from netgain.streams import stream
@@ -71,8 +79,12 @@ READING = Prompts(
     answered="{question}\nAnswer: {answer}",
     titled="{title}\n{text}",
     max_new_tokens=64,
-    stop=("\n",),
-    formats=MappingProxyType({format_.name: format_ for format_ in _FORMATS}),
+    chat_closed=f"{BRIEFLY}\n\n{{question}}",
+    chat_open_book=f"Title: {{title}}\n{{text}}\n\n{BRIEFLY}\n\n{{question}}",
+    examples=EXAMPLES,
+    formats=MappingProxyType(
+        {format_.name: replace(format_, instruction=INSTRUCTIONS[format_.name]) for format_ in _FORMATS}
+    ),
 )
 
 

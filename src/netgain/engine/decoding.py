@@ -128,8 +128,7 @@ class DecodeRow:
             self.finish = "length"
 
     def _has_stop(self, text_of: TextOf) -> bool:
-        text = text_behind(self.request.prompt, self.tokens, text_of)
-        return any(stop in text for stop in self.request.sampling.stop)
+        return self.request.sampling.end(text_behind(self.request.prompt, self.tokens, text_of)) >= 0
 
     def fail(self, kind: Literal["too_long", "bad_token", "not_finite", "out_of_memory"], detail: str) -> None:
         """End this request, and no other, as failed."""

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the usual name)
 from torch import Tensor, nn
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 from transformers.pytorch_utils import Conv1D
 
 from netgain.engine.decoding import Decoded, DecodeRequest, DecodeRow, TextOf, choose, new_rows, run_rows
@@ -23,10 +24,11 @@ from netgain.errors import InputError
 
 @final
 class HooksBackend:
-    """Losses and adapter gradients of any decoder that takes ``input_ids``, ``attention_mask`` and ``position_ids``.
+    """Losses and adapter gradients of any decoder that takes ``input_ids`` and ``attention_mask`` and only attends.
 
     Sequences become rows of a rectangle, filled up on the right. Pads that stand for the reference's are masked keys,
-    exactly as in the reference. Projections may be ``nn.Linear`` or GPT-2's ``Conv1D``.
+    exactly as in the reference. Projections may be ``nn.Linear`` or GPT-2's ``Conv1D``. Raises InputError for a decoder
+    with other memory than keys and values, without a longest sequence, or without a cache.
     """
 
     name = "hooks"
@@ -38,14 +40,16 @@ class HooksBackend:
         self.bank_dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
         self.ops = TorchOps()
         config: Any = model.config
-        self.context = int(getattr(config, "max_position_embeddings", None) or config.n_positions)
+        require_attention(model)
+        cache_keyword(model)
+        self.context = longest_sequence(config)
         self.vocabulary = int(config.vocab_size)
         self.switch = rope_switch(config, self.context)
-        self._modules = tuple(_projections(model))
+        self.modules = tuple(_projections(model))  # path, inputs, outputs
 
     def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
         """The layout of adapters for this model."""
-        return Layout.of(self._modules, names, rank, alpha)
+        return Layout.of(self.modules, names, rank, alpha)
 
     def footprint(self, extents: Sequence[Extent]) -> list[Work]:
         """What each sequence of a pack runs: a row of the rectangle, with logits everywhere and the full square."""
@@ -97,11 +101,13 @@ class AdapterHooks:
 
     def gradients(self, loss: Tensor) -> Tensor:
         """Gradients of a loss with respect to the adapters' weights alone, [G, layout.width]."""
-        found = torch.autograd.grad(loss, [leaf for addition in self._additions for leaf in (addition.a, addition.b)])
+        leaves = [leaf for addition in self._additions for leaf in (addition.a, addition.b)]
+        found = torch.autograd.grad(loss, leaves, allow_unused=True)  # layers that share keys have modules without use
         rows = torch.zeros_like(self._like)
         for i, target in enumerate(self._layout.targets):
-            a_of(rows, self._layout, target).copy_(found[2 * i])
-            b_of(rows, self._layout, target).copy_(found[2 * i + 1])
+            for part, gradient in zip((a_of, b_of), found[2 * i : 2 * i + 2], strict=True):
+                if gradient is not None:
+                    part(rows, self._layout, target).copy_(gradient)
         return rows
 
 
@@ -115,10 +121,11 @@ class _Addition:
     def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         # In the adapters' precision, as PEFT does: in 16 bits small updates would be rounded away.
         x = inputs[0].to(self.a.dtype)
-        if x.dim() != 3 or len(x) != len(self.groups):
+        if x.dim() < 3 or len(x) != len(self.groups):
             raise InputError("LoRA target", f"a projection gets {tuple(x.shape)} inputs, not one row per sequence")
-        hidden = x @ self.a[self.groups].transpose(1, 2)
-        return output + (self._scale * (hidden @ self.b[self.groups].transpose(1, 2))).to(output.dtype)
+        hidden = x.flatten(1, -2) @ self.a[self.groups].transpose(1, 2)
+        change = hidden @ self.b[self.groups].transpose(1, 2)
+        return output + (self._scale * change.view(output.shape)).to(output.dtype)
 
 
 def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
@@ -136,6 +143,35 @@ def _projections(model: nn.Module) -> list[tuple[str, int, int]]:
     return found
 
 
+LENGTHS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "n_ctx", "max_sequence_length")
+
+
+def longest_sequence(config: Any) -> int:
+    """The most positions that a model takes, by its configuration. Raises InputError where it names none."""
+    found = next((value for name in LENGTHS if isinstance(value := getattr(config, name, None), int) and value > 0), 0)
+    if not found:
+        raise InputError(
+            type(config).__name__, "names no longest sequence", f"write one into its config.json, as {LENGTHS[0]}"
+        )
+    return found
+
+
+def require_attention(model: Any) -> None:
+    """Raise InputError for a decoder that remembers otherwise than by keys and values.
+
+    Its state runs over the pads too, so a row's answer would depend on what else is in its batch; and what a step
+    takes is no multiple of attended keys.
+    """
+    layers = DynamicCache(config=model.config).layers
+    strange = sorted({type(layer).__name__ for layer in layers if not isinstance(layer, DynamicLayer)})
+    if strange or model._is_stateful:
+        kinds = sorted(set(getattr(model.config, "layer_types", None) or ()) - ATTENDING)
+        said = f" ({', '.join(kinds)})" if kinds else ""
+        problem = f"it has layers that keep a running state instead of keys and values{said}"
+        raise InputError(type(model).__name__, problem, "docs/models.md lists what runs")
+
+
+ATTENDING = frozenset(("full_attention", "sliding_attention", "chunked_attention"))
 STATIC_ROPE = ("default", "linear", "llama3", "yarn", "proportional")  # factors that no input changes
 
 

@@ -271,7 +271,8 @@ class Sampling:
     """How an answer is drawn: up to ``max_new_tokens`` tokens, from a stream of this request's own (``seed``).
 
     ``temperature`` 0 takes the likeliest token; above 0, tokens are drawn from the smallest set whose probability
-    reaches ``top_p``. ``stop`` are texts that end the answer.
+    reaches ``top_p``. ``stop`` are texts that end the answer; one of white space counts only behind the first visible
+    character, for an empty line is no answer yet.
     """
 
     max_new_tokens: int = 64
@@ -279,6 +280,12 @@ class Sampling:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+
+    def end(self, text: str) -> int:
+        """Where the first stop string begins in an answer's text; -1 where the answer goes on."""
+        visible = len(text) - len(text.lstrip())
+        found = [text.find(stop, max(0, visible - len(stop) + 1)) for stop in self.stop]
+        return min((at for at in found if at >= 0), default=-1)
 
     def __post_init__(self) -> None:
         self.validate()

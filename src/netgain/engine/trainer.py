@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from netgain.engine.backend import Backend
-from netgain.engine.hooks import label_losses
+from netgain.engine.hooks import label_losses, longest_sequence
 from netgain.engine.jobs import Failure, InnerLoopJob, Work, check
 from netgain.engine.lora import Adapter, AdapterBank, Layout
 from netgain.engine.ops import BETA1, BETA2, EPSILON, Factors
@@ -153,8 +153,7 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> JobOutcome:
     """
     network: Any = model
     config: Any = network.config
-    context = int(getattr(config, "max_position_embeddings", None) or config.n_positions)
-    failure = check(job, context, int(config.vocab_size))
+    failure = check(job, longest_sequence(config), int(config.vocab_size))
     if failure is not None:
         return JobOutcome(job.key, None, (), Work(), failure)
     weights = [weight for weight in model.parameters() if weight.requires_grad]

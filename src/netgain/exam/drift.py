@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from netgain.domains.problem import Prompt
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, untouched
 from netgain.metering.account import Account
@@ -27,14 +28,14 @@ WINDOW = 512  # tokens that are scored at once
 class BaseContinuation:
     """What the base model went on with, and how likely that was to itself."""
 
-    prompt: str
+    prompt: Prompt
     ids: tuple[int, ...]
     log_likelihood: float
     tokens: int
 
 
 def sample(
-    model: Model, prompts: Sequence[str], account: Account, *, max_new_tokens: int, seed: int
+    model: Model, prompts: Sequence[Prompt], account: Account, *, max_new_tokens: int, seed: int
 ) -> Steps[tuple[BaseContinuation, ...]]:
     """One continuation of each prompt by the base model, scored under it; those that fail are left out."""
     drawn = [

@@ -17,11 +17,11 @@ from itertools import zip_longest
 from typing import final
 
 from netgain.domains.grading import MAX_NEW_TOKENS, Grader, judge_prompt, obvious, read_verdict
-from netgain.domains.problem import Grade, Material, Prompts, Question
+from netgain.domains.problem import Grade, Material, Message, Prompts, Question
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
-from netgain.model.requests import Adapter, Answered, Generate, Message, Result
+from netgain.model.requests import Adapter, Answered, Generate, Result
 from netgain.records.cost import Currency
 
 VOTE_TEMPERATURE = 1.0
@@ -86,9 +86,9 @@ def sit(
     alone = replace(answerer, context=())
     asked = [*requests, *(_request(alone, question, prompts, account) for question in controls)]
     results = yield from ask(answerer.model, asked)
-    given = [[_answer(result)] for result in results]
+    given = [[_answer(result, prompts)] for result in results]
     if answerer.voter is not None and questions:
-        votes = yield from _votes(answerer, requests, answerer.voter)
+        votes = yield from _votes(answerer, requests, prompts, answerer.voter)
         given = [[*first, *more] for first, more in zip_longest(given, votes, fillvalue=[])]
     return tuple(
         _mark(question, answers, result, grade)
@@ -107,7 +107,9 @@ def _request(answerer: Answerer, question: Question, prompts: Prompts, account: 
     )
 
 
-def _votes(answerer: Answerer, requests: Sequence[Generate], voter: Account) -> Steps[list[list[Given]]]:
+def _votes(
+    answerer: Answerer, requests: Sequence[Generate], prompts: Prompts, voter: Account
+) -> Steps[list[list[Given]]]:
     """As many further answers as the voter can pay for, as evenly over the questions as that comes out.
 
     Quotes are upper bounds, so what is left of them buys further rounds; the last one may not reach every question.
@@ -117,7 +119,7 @@ def _votes(answerer: Answerer, requests: Sequence[Generate], voter: Account) -> 
         drawn = _affordable(answerer, requests, voter, sum(map(len, given)))
         results = yield from ask(answerer.model, drawn)
         for number, result in enumerate(results, start=sum(map(len, given))):
-            given[number % len(requests)].append(_answer(result))
+            given[number % len(requests)].append(_answer(result, prompts))
         if not drawn:
             break
     return given
@@ -150,8 +152,11 @@ def _text(result: Result[Answered]) -> str:
     return result.product.text.strip() if result.product is not None and result.failure is None else ""
 
 
-def _answer(result: Result[Answered]) -> Given:
-    return _text(result), result.product is not None and result.product.finish == "length"
+def _answer(result: Result[Answered], prompts: Prompts) -> Given:
+    """The answer, and whether the limit of tokens ended it: not where it had ended before."""
+    text = _text(result)
+    answer = prompts.answer(text)
+    return answer, answer == text and result.product is not None and result.product.finish == "length"
 
 
 def _mark(question: Question, answers: list[Given], result: Result[Answered], grade: Grader) -> Marked:

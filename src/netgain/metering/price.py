@@ -285,22 +285,23 @@ def training_flops(
 
 def forward_cost(shape: ModelShape, work: Work, adapter: Lora | None = None) -> Cost:
     """The cost of prefill, decoding or scoring; seconds, joules and dollars are unknown until they are measured."""
-    return _cost(work, coefficients(shape, adapter).flops(work))
+    return work_cost(work, coefficients(shape, adapter).flops(work))
 
 
 def training_cost(shape: ModelShape, work: Work, training: Training) -> Cost:
     """The cost of training; seconds, joules and dollars are unknown until they are measured."""
-    return _cost(work, training_coefficients(shape, training).flops(work))
+    return work_cost(work, training_coefficients(shape, training).flops(work))
 
 
 def merging_cost(shape: ModelShape, lora: Lora) -> Cost:
     """The cost of forming ``B A`` of every adapted matrix, to be added to its weights: no tokens, no updates."""
     lora.check(shape)
     body = sum(2.0 * lora.rank_of(part, number) * part.inputs * part.outputs for number, part in _parts(shape))
-    return _cost(Work(), body + 2.0 * lora.head_rank * shape.head_weights)
+    return work_cost(Work(), body + 2.0 * lora.head_rank * shape.head_weights)
 
 
-def _cost(work: Work, flops: float) -> Cost:
+def work_cost(work: Work, flops: float) -> Cost:
+    """The cost of this work at its FLOPs; what nobody has measured is unknown."""
     return Cost(
         updates=work.updates,
         tokens_real=work.real,

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, final
 
 from netgain.errors import InputError, nearest
 
-Layout = Literal["llama", "gpt2", "neox", "phi3", "starcoder2"]
+Layout = Literal["llama", "gpt2", "neox", "phi", "phi3", "glm", "opt", "starcoder2"]
 
 
 @final
@@ -32,6 +32,9 @@ class Names:
 LAYOUTS: dict[Layout, Names] = {
     "llama": Names(("q_proj", "k_proj", "v_proj"), "o_proj", ("gate_proj", "up_proj"), "down_proj"),
     "starcoder2": Names(("q_proj", "k_proj", "v_proj"), "o_proj", ("mlp.c_fc",), "mlp.c_proj"),
+    "phi": Names(("q_proj", "k_proj", "v_proj"), "dense", ("fc1",), "fc2"),
+    "glm": Names(("q_proj", "k_proj", "v_proj"), "o_proj", ("gate_up_proj",), "down_proj"),
+    "opt": Names(("q_proj", "k_proj", "v_proj"), "out_proj", ("fc1",), "fc2"),
     "phi3": Names(("qkv_proj",), "o_proj", ("gate_up_proj",), "down_proj"),
     "gpt2": Names(("attn.c_attn",), "attn.c_proj", ("mlp.c_fc",), "mlp.c_proj"),
     "neox": Names(("query_key_value",), "attention.dense", ("dense_h_to_4h",), "dense_4h_to_h"),
@@ -97,7 +100,7 @@ def _dense(config: Config, *, tied: bool = False, head_dim: int | None = None, l
         "intermediate": config.count("intermediate_size"),
         "vocabulary": config.count("vocab_size"),
         "tied": config.flag("tie_word_embeddings", tied),
-        "gated": layout in ("llama", "phi3"),
+        "gated": layout in ("llama", "phi3", "glm"),
         "layout": layout,
     }
 
@@ -120,6 +123,43 @@ def _phi3(config: Config) -> Fields:
 
 def _starcoder2(config: Config) -> Fields:
     return _dense(config, tied=True, layout="starcoder2")
+
+
+def _glm(config: Config) -> Fields:
+    return _dense(config, head_dim=128, layout="glm")
+
+
+def _phi(config: Config) -> Fields:
+    return _dense(config, layout="phi") | {"parallel": True}
+
+
+def _ernie(config: Config) -> Fields:
+    return _dense(config, tied=True, head_dim=128)
+
+
+def _cohere(config: Config) -> Fields:
+    return _dense(config, tied=True) | {"parallel": True}
+
+
+def _stablelm(config: Config) -> Fields:
+    return _dense(config) | {"parallel": config.flag("use_parallel_residual", False)}
+
+
+def _squared(config: Config) -> Fields:
+    """Two matrices, up and down, and an activation between them (Nemotron, Arcee, Apertus)."""
+    return _dense(config) | {"gated": False}
+
+
+def _opt(config: Config) -> Fields:
+    hidden, heads = config.count("hidden_size"), config.count("num_attention_heads")
+    if config.count("word_embed_proj_dim", default=hidden) != hidden:
+        raise InputError(config.where, "word_embed_proj_dim is not hidden_size: such projections have no price formula")
+    return {
+        **{"layers": config.count("num_hidden_layers"), "hidden": hidden, "heads": heads, "kv_heads": heads},
+        **{"head_dim": max(1, hidden // heads), "intermediate": config.count("ffn_dim")},
+        **{"vocabulary": config.count("vocab_size"), "tied": config.flag("tie_word_embeddings", True)},
+        **{"gated": False, "layout": "opt", "input_norm": config.flag("do_layer_norm_before", True)},
+    }
 
 
 def _olmo2(config: Config) -> Fields:
@@ -173,23 +213,43 @@ def _qwen_experts(config: Config) -> Fields:
 
 
 FAMILIES: dict[str, Callable[[Config], Fields]] = {
+    "apertus": _squared,
+    "arcee": _squared,
+    "bitnet": _dense,
+    "cohere": _cohere,
+    "cohere2": _cohere,
+    "ernie4_5": _ernie,
+    "exaone4": _olmo2,
     "gemma": _gemma,
     "gemma2": _gemma,
     "gemma3_text": _gemma,
     "gpt2": _gpt2,
     "gpt_neox": _neox,
+    "glm": _glm,
+    "glm4": _glm,
     "granite": _dense,
+    "helium": _dense,
+    "internlm3": _dense,
     "llama": _dense,
+    "ministral": _dense,
+    "ministral3": _dense,
     "mistral": _dense,
     "mixtral": _experts,
+    "nemotron": _squared,
+    "olmo": _dense,
     "olmo2": _olmo2,
+    "olmo3": _olmo2,
     "olmoe": _experts,
+    "opt": _opt,
+    "phi": _phi,
     "phi3": _phi3,
     "qwen2": _dense,
     "qwen2_moe": _qwen_experts,
     "qwen3": _qwen3,
     "qwen3_moe": _qwen_experts,
+    "seed_oss": _qwen3,
     "smollm3": _tied,
+    "stablelm": _stablelm,
     "starcoder2": _starcoder2,
 }
 
@@ -271,6 +331,11 @@ class ModelShape:
         path = Path(config)
         path = path / "config.json" if path.is_dir() else path
         return cls(name=name or path.parent.name, **read_config(_load(path), str(path)), source=str(path))
+
+    @staticmethod
+    def has_formula(config: Mapping[str, Any]) -> bool:
+        """Whether an architecture's prices follow from its configuration; others can only be measured."""
+        return config.get("model_type") in FAMILIES
 
     def layer(self, number: int) -> tuple[Projection, ...]:
         """The matrices of one layer (from 0), in the order in which a token passes them."""

@@ -77,7 +77,9 @@ class Distillation(Method):
         results = yield from ask(desk.model, affordable(desk, requests, 0.5))
         given = zip((pair for _, pair in asked), results, strict=False)
         return [
-            Pair(pair.material, pair.question, result.product.text.strip())
+            Pair(pair.material, pair.question, answer)
             for pair, result in given
-            if result.failure is None and result.product is not None and result.product.text.strip()
+            if result.failure is None
+            and result.product is not None
+            and (answer := desk.prompts.answer(result.product.text))
         ]

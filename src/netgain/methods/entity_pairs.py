@@ -51,7 +51,8 @@ class EntityPairs(Method):
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """As many pairs as half of the budget pays for, passages in turn."""
         settings = self.settings
-        form = EditFormat("entity pairs", settings.template, settings.max_new_tokens, "document", ("\n\n",))
+        own = EditFormat("entity pairs", settings.template, settings.max_new_tokens, "document", ("\n\n",))
+        form = desk.prompts.adopted(own)
         asks = [self._asks(desk, material, form) for material in materials]
         turns = [own[index] for index in range(settings.pairs) for own in asks if index < len(own)]
         written = yield from write(desk, turns, temperature=settings.temperature, top_p=settings.top_p, share=0.5)
@@ -61,10 +62,8 @@ class EntityPairs(Method):
     def _asks(self, desk: Desk, material: Material, form: EditFormat) -> list[Ask]:
         pairs = list(combinations(entities(material.text, self.settings.entities), 2))
         order = stream(desk.draw("pairs"), material.id).permutation(len(pairs))[: self.settings.pairs]
-        fields = {"title": material.title, "text": material.text}
         return [
-            Ask(material, form, form.template.format(**fields, first=pairs[index][0], second=pairs[index][1]))
-            for index in order
+            Ask(material, form, form.prompt(material, first=pairs[index][0], second=pairs[index][1])) for index in order
         ]
 
 

@@ -38,7 +38,7 @@ def policy_job(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> InnerLo
 
 def _behind(prompt: tuple[int, ...], edit: SelfEdit, desk: Desk) -> tuple[int, ...]:
     """An edit's tokens as they stand behind its prompt: by itself it would begin, for many tokenizers, with a space."""
-    whole = desk.model.tokenize(edit.ask.format.prompt(edit.ask.material) + edit.raw)
+    whole = desk.model.tokenize(edit.ask.format.prompt(edit.ask.material), answer=edit.raw)
     follows = whole[: len(prompt)] == prompt
     return whole[len(prompt) :] if follows else desk.model.tokenize(edit.raw, special=False)
 

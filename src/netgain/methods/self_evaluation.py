@@ -51,7 +51,7 @@ def likelihood(desk: Desk, answerer: Answerer, pairs: Sequence[Pair]) -> Steps[f
         Score(
             account=account,
             prompt=desk.prompts.ask(pair.question),
-            continuation=f" {pair.answer}",
+            continuation=desk.prompts.said(pair.answer),
             adapter=answerer.adapter,
         )
         for pair in pairs

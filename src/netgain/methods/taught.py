@@ -6,10 +6,11 @@ writer, an upper bound on what any writer's text could give; no model runs, so i
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar, final
 
 from netgain.domains.edits import sequences
-from netgain.domains.problem import EditFormat, Material, Splitting
+from netgain.domains.problem import EditFormat, Material, Prompt, Splitting
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.price import declared_flops
@@ -18,7 +19,7 @@ from netgain.methods.method import Desk, Learned, Method, Teacher
 from netgain.methods.writing import Ask, find_format, passages, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps, together
-from netgain.model.requests import Generate, Message, Prompt
+from netgain.model.requests import Generate
 from netgain.records.claim import Role
 from netgain.records.cost import Cost, Purpose
 
@@ -52,7 +53,7 @@ class OracleTeacher(Teacher):
             texts.append(text)
         return texts
 
-    def _cost(self, desk: Desk, prompt: str, text: str) -> Cost:
+    def _cost(self, desk: Desk, prompt: Prompt, text: str) -> Cost:
         read, written = len(desk.model.tokenize(prompt)), max(1, len(desk.model.tokenize(text, special=False)))
         request = Generate(account=desk.pay(Purpose.TEACH), prompt=prompt, max_new_tokens=written)
         (as_student,) = desk.model.quote([request])
@@ -70,17 +71,16 @@ class OracleTeacher(Teacher):
 
 @final
 class ModelTeacher(Teacher):
-    """Another model, asked in one of the domain's formats (empty: its own); ``chat`` asks it as a conversation."""
+    """Another model, asked in one of the domain's formats (empty: its own); ``chat`` asks it as a conversation,
+    whichever way the student is asked."""
 
     def __init__(self, model: Model, *, form: str = "", temperature: float = 1.0, chat: bool = False) -> None:
         self._model, self._form, self._temperature, self._chat = model, form, temperature, chat
 
     def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
         """``count`` texts less those that failed, could not be trained on, or that half of the budget did not cover."""
-        form = find_format(desk, self._form)
-        text = form.prompt(material)
-        prompt: Prompt = (Message("user", text),) if self._chat else text
-        requested = [Ask(material, form, prompt)] * count
+        form = replace(find_format(desk, self._form), chat=self._chat)
+        requested = [Ask(material, form, form.prompt(material))] * count
         own = desk.at("teacher", material.id, model=self._model)
         edits = yield from write(own, requested, temperature=self._temperature, purpose=Purpose.TEACH, share=0.5)
         return [edit.raw for edit in edits if edit is not None]

@@ -7,11 +7,11 @@ from itertools import accumulate, cycle, islice
 from typing import final
 
 from netgain.domains.edits import begun, sequences
-from netgain.domains.problem import EditFormat, Material
+from netgain.domains.problem import EditFormat, Material, Prompt
 from netgain.errors import InputError, nearest
 from netgain.methods.method import Desk
 from netgain.model.program import Steps, ask
-from netgain.model.requests import Answered, Generate, Prompt, Result
+from netgain.model.requests import Answered, Generate, Result
 from netgain.records.cost import Purpose
 
 SHORTEST = 8  # tokens; a text that has to be shorter is not worth its prompt

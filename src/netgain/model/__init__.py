@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from netgain.errors import TRAINING_PACKAGES, MissingExtraError
 
 if TYPE_CHECKING:
+    from netgain.domains.problem import Message
     from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.gguf import folder_of_gguf
     from netgain.model.hugging_face import load_model
     from netgain.model.metered import Model, Tuned
     from netgain.model.remote import remote_model
-    from netgain.model.requests import Answered, Generate, Message, Result, Score, Scored, Train, Trained, TrainFull
+    from netgain.model.requests import Answered, Generate, Result, Score, Scored, Train, Trained, TrainFull
     from netgain.model.scripted import scripted_model
 
 _HOMES = {
@@ -22,7 +23,7 @@ _HOMES = {
     "Failure": "netgain.engine.jobs",
     "Generate": "requests",
     "InnerLoopJob": "netgain.engine.jobs",
-    "Message": "requests",
+    "Message": "netgain.domains.problem",
     "Model": "metered",
     "PadLoss": "netgain.engine.jobs",
     "Result": "requests",

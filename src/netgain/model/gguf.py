@@ -81,7 +81,7 @@ def _write(path: Path, folder: Path) -> None:
         del model.config.quantization_config
     # What was dequantised still counts as quantised, and refuses to be saved: another model takes its weights over.
     with torch.device("meta"):
-        plain: Any = AutoModelForCausalLM.from_config(model.config, dtype=torch.float32)
+        plain: Any = AutoModelForCausalLM.from_config(model.config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     plain.load_state_dict(model.state_dict(), assign=True)
     plain.tie_weights()
     plain.save_pretrained(folder)

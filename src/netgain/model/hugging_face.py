@@ -6,11 +6,12 @@ elsewhere. Log-likelihoods always use the model's own code.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
+from netgain.domains.problem import Prompt
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, longest_pass, together
@@ -22,10 +23,11 @@ from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError
 from netgain.metering.estimate import generate as decoding
-from netgain.metering.price import Full, Lora, forward_cost, merging_cost, training_cost
+from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, tune
 from netgain.model.metered import Model
+from netgain.model.model_prices import MeasuredPrices, ShapePrices
 from netgain.model.requests import (
     Adapter,
     Answered,
@@ -42,7 +44,6 @@ from netgain.model.requests import (
     TrainFull,
 )
 from netgain.model.selfcheck import check_engine
-from netgain.records.cost import Cost
 from netgain.streams import stream
 
 
@@ -69,11 +70,11 @@ def load_model(
     always continued as they stand. ``attention`` is one of transformers' implementations; ``auto`` is sdpa where the
     architecture has it, else eager. ``engine`` chooses how adapters are trained and answer; up to ``resident`` adapters
     are trained at a time in packs of up to ``positions`` tokens, and up to ``rows`` prompts are answered at a time.
-    ``shape`` prices an architecture that has no price formulas of its own.
+    ``shape`` prices by formula what has none of its own and would be measured.
 
     Raises InputError for a folder that is no causal language model, for weights that are a pickle (unless
-    ``allow_pickle``), for a model with code of its own (unless ``trust_remote_code``) and for an architecture without
-    price formulas.
+    ``allow_pickle``), for a model with code of its own (unless ``trust_remote_code``) and for an architecture that can
+    neither be priced nor run (docs/models.md).
     """
     loaded = load_parts(
         source,
@@ -98,30 +99,12 @@ def wrap_model(
     shape: ModelShape | None = None,
 ) -> Model:
     """:func:`load_model` for a model that is in memory already. The model is left as it is, and must be left so."""
-    shape = shape or ModelShape.from_config(loaded.model.config.to_dict(), loaded.name)
     backend = _HuggingFace(loaded, chat, engine, resident, rows, positions)
-    return Model(backend, ShapePrices(shape), check=partial(check_engine, loaded.model, shape))
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class ShapePrices:
-    """The closed form of :mod:`netgain.metering.price` for a model of this shape."""
-
-    shape: ModelShape
-    timed: bool = True
-
-    def cost(self, part: Part) -> Cost:
-        """Exact FLOPs and tokens; joules and dollars unknown. Raises InputError for a LoRA target without a price."""
-        if part.merged is not None:
-            return merging_cost(self.shape, part.merged)
-        if part.training is not None:
-            return training_cost(self.shape, part.work, part.training)
-        return forward_cost(self.shape, part.work, part.adapter)
-
-    def statement(self) -> dict[str, Any]:
-        """The shape."""
-        return {"flops": "closed form", "shape": asdict(self.shape)}
+    config = loaded.model.config.to_dict()
+    if shape is None and ModelShape.has_formula(config):
+        shape = ModelShape.from_config(config, loaded.name)
+    prices = MeasuredPrices(loaded.model, backend.layout) if shape is None else ShapePrices(shape)
+    return Model(backend, prices, check=partial(check_engine, loaded.model, shape))
 
 
 @final
@@ -134,6 +117,10 @@ class _HuggingFace:
         self._trainer = MultiLoraTrainer(self._engine, resident=resident, budget=positions)
         self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._texts.text)
         self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
+
+    def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
+        """Where the engine keeps adapters of this kind. Raises InputError for a name that fits no module."""
+        return self._engine.layout(names, rank, alpha)
 
     @property
     def digest(self) -> str:
@@ -365,12 +352,23 @@ class _HuggingFace:
     def _answered(self, request: Generate, row: DecodeRequest, answer: Decoded) -> Answered:
         said = [token for token in answer.tokens if token not in self._texts.ends]
         text = text_behind(row.prompt, said, self._texts.text)
-        ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
-        return Answered(text[: min(ends)] if ends else text, len(answer.tokens), answer.finish, answer.tokens)
+        end = request.sampling.end(text)
+        return Answered(text[:end] if end >= 0 else text, len(answer.tokens), answer.finish, answer.tokens)
 
-    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+    @property
+    def templated(self) -> bool:
+        """As its tokenizer has one, and it was not loaded to leave it aside."""
+        return self._texts.templated
+
+    def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
         """Token ids, of any length."""
-        return self._texts.tokens(text, special=special)
+        if isinstance(text, str):
+            return self._texts.tokens(text + answer, special=special)
+        return self._texts.prompt(text, answer)
+
+    def shown(self, prompt: Prompt) -> str:
+        """The prompt's tokens as text, special ones with them."""
+        return self._texts.shown(prompt)
 
     # -- adapters
 

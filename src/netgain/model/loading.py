@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
+from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
 from netgain.errors import InputError, nearest
 from netgain.model.gguf import SUFFIX, folder_of_gguf
-from netgain.model.requests import Prompt
 from netgain.records.identity import identity, short_hash
 
 T = TypeVar("T")
@@ -153,14 +153,17 @@ def _device(name: str) -> torch.device:
 
 @final
 class Texts:
-    """One model's tokenizer. ``chat`` is how conversations become text, ``ends`` are the tokens that end an answer."""
+    """One model's tokenizer. ``chat`` is how conversations become text, ``ends`` are the tokens that end an answer.
+
+    ``templated``: conversations go through the tokenizer's template.
+    """
 
     def __init__(self, loaded: Loaded, chat: Chat) -> None:
         self._name, self._tokenizer = loaded.name, loaded.tokenizer
         templated = getattr(loaded.tokenizer, "chat_template", None) is not None
         if chat == "template" and not templated:
             raise InputError(f"chat {chat!r}", f"the tokenizer of {loaded.name} has no template", "use base")
-        self._templated = templated and chat != "base"
+        self.templated = templated and chat != "base"
         self.ends = _ends(loaded)
         self._behind = self._marks_behind()
 
@@ -182,14 +185,18 @@ class Texts:
         """A prompt as one text."""
         if isinstance(prompt, str):
             return prompt
-        if not self._templated:
+        if not self.templated:
             return "\n\n".join(message.content for message in prompt)
         turns = [{"role": message.role, "content": message.content} for message in prompt]
         return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
-    def prompt(self, prompt: Prompt) -> tuple[int, ...]:
-        """A prompt's tokens, at least one."""
-        return self._begun(prompt, self.rendered(prompt))
+    def prompt(self, prompt: Prompt, answer: str = "") -> tuple[int, ...]:
+        """A prompt's tokens, at least one, with the beginning of an answer behind them."""
+        return self._begun(prompt, self.rendered(prompt) + answer)
+
+    def shown(self, prompt: Prompt) -> str:
+        """A prompt as the model reads it, special tokens included."""
+        return str(self._tokenizer.decode(list(self.prompt(prompt))))
 
     def continuation(self, prompt: Prompt, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The tokens of a prompt and of what follows it, cut from the tokens of both together: a text that is cut into
@@ -211,7 +218,7 @@ class Texts:
 
     def _begun(self, prompt: Prompt, text: str) -> tuple[int, ...]:
         """Tokens with the special ones that begin a text, and without those that some tokenizers end it with."""
-        if not isinstance(prompt, str) and self._templated:
+        if not isinstance(prompt, str) and self.templated:
             tokens = self.tokens(text, special=False)  # a template brings its own special tokens
         else:
             marked = self.tokens(text, special=True)

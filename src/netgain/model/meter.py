@@ -44,6 +44,7 @@ from netgain.model.calls import OPEN, UNSEEN, Call, CallPrices, Setup, causal_lm
 from netgain.model.optimizers import Prices, Updates, elementwise, has_closure, is_skipped, step_flops, update_quote
 from netgain.model.passes import (
     WRAPPED,
+    decoder_of,
     generated,
     generation_bound,
     given_to,
@@ -119,7 +120,7 @@ class Meter:
         self.last_trouble = ""  # why the newest call failed; empty where it did not
 
     def __enter__(self) -> Self:
-        decoder, head = self._model.base_model, self._model.get_output_embeddings()
+        decoder, head = decoder_of(self._model), self._model.get_output_embeddings()
         self._handles += self._boundaries.open(self._account.book, self._outer, self._model, decoder, head)
         for top in dict.fromkeys((self._outer, self._model)):
             self._handles.append(top.register_forward_pre_hook(self._on_top, with_kwargs=True))

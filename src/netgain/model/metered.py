@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
+from netgain.domains.problem import Prompt
 from netgain.errors import BudgetExceeded, OverrunError
 from netgain.metering.account import Account, Book, Reservation
 from netgain.metering.budget import overruns
@@ -186,9 +187,22 @@ class Model:
             low, high = (middle, high) if fits(middle) else (low, middle - 1)
         return low
 
-    def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
-        """Token ids of a text, with the special tokens that the model puts around one where ``special``. Free."""
-        return self.__backend.tokenize(text, special=special)
+    @property
+    def templated(self) -> bool:
+        """Whether conversations go through a template of its own, as those of instruct models do."""
+        return self.__backend.templated
+
+    def tokenize(self, text: Prompt, *, special: bool = True, answer: str = "") -> tuple[int, ...]:
+        """Token ids of a text, with the special tokens that the model puts around one where ``special``. Free.
+
+        Of a conversation, those of the model's template, up to where an answer begins. ``answer`` is the beginning of
+        one, put behind either and cut into tokens together with it.
+        """
+        return self.__backend.tokenize(text, special=special, answer=answer)
+
+    def shown(self, prompt: Prompt) -> str:
+        """A prompt as the model reads it, special tokens included (only a server knows those of its own). Free."""
+        return self.__backend.shown(prompt)
 
     def save_adapter(self, adapter: Adapter, folder: Path | str) -> None:
         """Write an adapter of this model in PEFT's format. Free."""

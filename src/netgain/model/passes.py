@@ -21,6 +21,12 @@ PRICED_INPUTS = frozenset((*_SEEN, *_PASSED_ON))
 PLAIN = (type(None), bool, int, float, str, torch.dtype, torch.device)
 
 
+def decoder_of(model: Any) -> nn.Module:
+    """The module that every pass of a causal LM goes through: its base, or in it what its head calls (OPT)."""
+    found: nn.Module = model.get_decoder() or model.base_model
+    return found
+
+
 def given_to(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
     """The tokens [rows, columns] of a decoder's pass, or their embeddings [rows, columns, width]."""
     given = arguments[0] if arguments else named.get("input_ids")

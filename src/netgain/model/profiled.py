@@ -30,8 +30,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from transformers import PreTrainedModel
 
+from netgain.engine.hooks import AdapterHooks
+from netgain.engine.lora import Layout
 from netgain.errors import InputError
-from netgain.model.passes import given_to, past_of
+from netgain.model.passes import decoder_of, given_to, past_of
 
 ROOM = 0.001  # of a pass: how far the sixth may lie from its price
 REMEDY = "docs/pricing.md says what is priced"
@@ -52,7 +54,8 @@ _REDUCED = """
     sum mean amax amin max min any all argmax argmin cumsum cumprod prod var std var_mean norm topk sort
     linalg_vector_norm logsumexp _softmax _softmax_backward_data _log_softmax _log_softmax_backward_data
     native_layer_norm native_layer_norm_backward native_group_norm _fused_rms_norm _fused_rms_norm_backward
-    nll_loss_forward nll_loss_backward nll_loss2d_forward nll_loss2d_backward _weight_norm_interface
+    floor_divide polar softplus_backward nll_loss_forward nll_loss_backward
+    nll_loss2d_forward nll_loss2d_backward _weight_norm_interface
     _weight_norm_interface_backward count_nonzero bincount histc mse_loss mse_loss_backward
 """
 ELEMENTWISE = frozenset(name for names in (_CREATED, _MOVED, _REDUCED) for name in names.split())
@@ -108,23 +111,34 @@ def require_known_adapters(top: nn.Module) -> None:
                 )
 
 
-def profile(top: nn.Module, model: PreTrainedModel, *, graded: bool, embedded: bool, labelled: bool) -> PassPrice:
+def profile(
+    top: nn.Module,
+    model: PreTrainedModel,
+    *,
+    graded: bool,
+    embedded: bool = False,
+    labelled: bool = False,
+    layout: Layout | None = None,
+) -> PassPrice:
     """The price of passes of ``top``, which holds the causal LM ``model``, as they are set up now.
 
     ``graded``: with a backward pass. ``embedded``: the embedding's output is made to need a gradient. ``labelled``: the
-    loss is formed inside the model, where some adapters add a term of their own. Raises InputError where an operation
-    or a dependence on the input has no price. Weights, generators and hooks of the model are left alone.
+    loss is formed inside the model, where some adapters add a term of their own. ``layout``: with the engine's own
+    adapters of this layout, and nothing else trained. Raises InputError where an operation or a dependence on the input
+    has no price. Weights, generators and hooks of the model are left alone.
     """
     with ThreadPoolExecutor(1) as pool:  # autocast, gradient mode and other people's counters belong to a thread
-        return pool.submit(_profile, top, model, graded, embedded, labelled).result()
+        return pool.submit(_profile, top, model, graded, embedded, labelled, layout).result()
 
 
-def _profile(top: nn.Module, model: PreTrainedModel, graded: bool, embedded: bool, labelled: bool) -> PassPrice:
+def _profile(
+    top: nn.Module, model: PreTrainedModel, graded: bool, embedded: bool, labelled: bool, layout: Layout | None
+) -> PassPrice:
     place = f"the set-up of this {type(model).__name__}"
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a library says of another library is no finding about prices
         try:
-            probe = _Probe(top, model, graded=graded, embedded=embedded)
+            probe = _Probe(top, model, graded=graded, embedded=embedded, layout=layout)
             *found, last = [probe.run(*size) for size in SIZES]
             again = probe.run(*SIZES[1], labelled=True) if labelled else found[1]
         except InputError:
@@ -171,14 +185,21 @@ def _solved(found: list[_CountedPass]) -> PassPrice:
 class _Probe:
     """A copy without weights, and what its decoder and head are seen to do."""
 
-    def __init__(self, top: nn.Module, model: PreTrainedModel, *, graded: bool, embedded: bool) -> None:
+    def __init__(
+        self, top: nn.Module, model: PreTrainedModel, *, graded: bool, embedded: bool, layout: Layout | None
+    ) -> None:
         self._top, self._model = weightless(top, model)
         self._graded, self._seen = graded, Counts()
         inner: Any = self._model
-        inner.base_model.register_forward_pre_hook(self._on_decoder, with_kwargs=True)
+        decoder_of(inner).register_forward_pre_hook(self._on_decoder, with_kwargs=True)
         inner.get_output_embeddings().register_forward_hook(self._on_head)
         if embedded:
             inner.get_input_embeddings().register_forward_hook(lambda _, __, output: output.requires_grad_(True))
+        self._adapters: AdapterHooks | None = None
+        if layout is not None:
+            self._top.requires_grad_(False)
+            rows = torch.empty(1, layout.width, device="meta")
+            self._adapters = AdapterHooks(self._model, layout, 1.0, rows, _no_groups(1), trained=graded)
 
     def _on_decoder(self, decoder: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         rows, columns = given_to(arguments, named).shape[:2]
@@ -191,6 +212,8 @@ class _Probe:
     def run(self, rows: int, columns: int, kept: int, *, labelled: bool = False) -> _CountedPass:
         """One pass over ``rows`` x ``columns`` tokens with logits at the last ``kept`` of each row (0: at all)."""
         self._seen = Counts()
+        if self._adapters is not None:
+            self._adapters.serve(_no_groups(rows))
         ids = torch.zeros(rows, columns, dtype=torch.long, device="meta")
         asked: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
         asked |= ({"logits_to_keep": kept} if kept else {}) | ({"labels": ids} if labelled else {})
@@ -206,6 +229,11 @@ class _Probe:
                 type(self._top).__name__, f"runs its decoder {self._seen.passes:.0f} times in one pass", REMEDY
             )
         return _CountedPass(self._seen, forward, counter.flops - forward)
+
+
+def _no_groups(rows: int) -> Tensor:
+    """All rows of a pass are served by one adapter."""
+    return torch.zeros(rows, dtype=torch.long, device="meta")
 
 
 @final

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, Literal, final
 from urllib.parse import urlsplit
 
+from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, RemoteKind, Work
 from netgain.errors import InputError, MissingExtraError
 from netgain.metering.price import declared_flops
 from netgain.metering.rates import api_price
 from netgain.model.metered import Model
-from netgain.model.requests import Adapter, Answered, Done, Finish, Generate, Part, Prompt, Request
+from netgain.model.requests import Adapter, Answered, Done, Finish, Generate, Part, Request
 from netgain.records.cost import Cost
 from netgain.records.identity import identity
 from netgain.streams import stream
@@ -250,8 +251,9 @@ class _Remote:
             "top_p": request.top_p,
             "seed": int(stream(request.seed, "remote", _text(request.prompt)).integers(2**31)),
         }
-        if request.stop:
-            settings["stop"] = list(request.stop)
+        stop = [text for text in request.stop if text.strip()]
+        if stop:  # those of white space are found here: a server would end an answer whose first line is empty
+            settings["stop"] = stop
         if self._api == "completions":
             answer = self._client.completions.create(prompt=_text(request.prompt), **settings)
             text = answer.choices[0].text
@@ -269,9 +271,9 @@ class _Remote:
         if not isinstance(said.text, str):
             detail = f"the answer has no text but {type(said.text).__name__}"
             return self._failed(place, attempt, "malformed", detail, parts=(part,), estimated=estimated, again=True)
-        ends = [at for stop in request.stop if (at := text.find(stop)) >= 0]
-        text = self._hide(text[: min(ends)] if ends else text)
-        finish: Finish = "length" if said.finish == "length" else "stop" if ends else "eos"
+        end = request.sampling.end(text)
+        text = self._hide(text[:end] if end >= 0 else text)
+        finish: Finish = "stop" if end >= 0 else "length" if said.finish == "length" else "eos"
         return Done(place, Answered(text, round(part.work.generated), finish), (part,), estimated=estimated)
 
     def _usage(self, request: Generate, said: _Said, text: str) -> tuple[Part, str]:
@@ -282,7 +284,16 @@ class _Remote:
         how = f"the server gave no usage: {self._counter.how}"
         return _part(max(1.0, counted[0]), max(float(bool(text)), counted[1])), how
 
-    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+    @property
+    def templated(self) -> bool:
+        """Its server has one, where it takes conversations."""
+        return self._api == "chat"
+
+    def shown(self, prompt: Prompt) -> str:
+        """As it is sent; the server's template is unknown here."""
+        return _text(prompt)
+
+    def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
         """Unknown here."""
         raise InputError(f"model {self.name}", "its tokens are known to its server only", "use a local model")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
+from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, InnerLoopJob, Sampling, Work
 from netgain.errors import InputError
 from netgain.metering.account import Account
@@ -19,18 +20,6 @@ from netgain.records.events import Setting
 
 Adapter = object  # belongs to the model that trained it; nobody else looks inside
 Finish = Literal["eos", "stop", "length", "failed"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-Prompt = str | tuple[Message, ...]  # a text that is continued as it stands, or a conversation for the model's template
 
 
 def _check_account(account: object) -> None:
@@ -45,7 +34,8 @@ class Generate:
 
     ``temperature`` 0 takes the likeliest token; above 0 tokens are drawn from the smallest set whose probability
     reaches ``top_p``, by a stream of this request's own, named by ``seed`` and the prompt: what is drawn does not
-    depend on the rest of the batch. The answer ends before the first of the ``stop`` strings.
+    depend on the rest of the batch. The answer ends before the first of the ``stop`` strings; one of white
+    space counts only behind the first visible character.
     """
 
     account: Account
@@ -289,8 +279,16 @@ class UnmeteredModel(Protocol):
     def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
         """Do what is asked, all of one kind; every request is reported once, as soon as it has ended."""
 
-    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
-        """Token ids of a text, with the special tokens that the model puts around one where ``special``."""
+    @property
+    def templated(self) -> bool:
+        """Whether it has a template for conversations, as instruct models do."""
+
+    def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
+        """Token ids of a text, with the special tokens that the model puts around one where ``special``; of a
+        conversation, those of its template. ``answer`` is the beginning of an answer behind it."""
+
+    def shown(self, prompt: Prompt) -> str:
+        """A prompt as the model reads it, special tokens included where they are known."""
 
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         """Write an adapter in PEFT's format."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+from netgain.domains.problem import Message, Prompt
 from netgain.engine.jobs import Failure, Work
 from netgain.errors import InputError, nearest
 from netgain.model.metered import Model
@@ -29,10 +30,8 @@ from netgain.model.requests import (
     Done,
     Generate,
     Merge,
-    Message,
     Part,
     Product,
-    Prompt,
     Request,
     Score,
     Scored,
@@ -145,6 +144,8 @@ class _Scripted:
             wanted = request.continuation
             return Scored(self._scores(request), len(wanted.encode() if isinstance(wanted, str) else wanted), True)
         text = self._look_up(request)
+        end = request.sampling.end(text)
+        text = text[:end] if end >= 0 else text
         return Answered(text, len(text.encode()), "eos", tuple(text.encode()))
 
     def _joined(self, adapter: Adapter | None) -> ScriptedAdapter | None:
@@ -166,8 +167,15 @@ class _Scripted:
             raise ValueError(f"no answer to {prompt!r} is scripted; {nearest(prompt, self._answers)}")
         return self._answers[prompt]
 
-    def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
-        return tuple(text.encode())
+    @property
+    def templated(self) -> bool:
+        return False
+
+    def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
+        return tuple((text_of(text) + answer).encode())
+
+    def shown(self, prompt: Prompt) -> str:
+        return text_of(prompt)
 
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         if not isinstance(adapter, ScriptedAdapter):

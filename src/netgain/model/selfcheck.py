@@ -12,7 +12,7 @@ of it runs in a thread of its own, since autocast, gradient mode and other peopl
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from copy import deepcopy
@@ -31,18 +31,20 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from netgain.engine.decoding import DecodeRequest
 from netgain.engine.frozen_weights import why_not
 from netgain.engine.hooks import HooksBackend, HooksDecoder
-from netgain.engine.jobs import InnerLoopJob, Sampling
+from netgain.engine.jobs import InnerLoopJob, Sampling, Work
 from netgain.engine.kernels import library
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
-from netgain.metering.price import Lora, forward_cost, training_cost
+from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.gguf import SUFFIX, folder_of_gguf
+from netgain.model.model_prices import MeasuredPrices, ShapePrices
+from netgain.model.requests import Part
 from netgain.records.cost import Purpose
 
-Run = Callable[[Any, ModelShape, Tensor], Iterator["OperationCheck"]]  # a toy, its shape, its input
+Run = Callable[[Any, ModelShape | None, Tensor], Iterator["OperationCheck"]]  # a toy, its shape, its input
 Metered = Callable[[Any, Account], AbstractContextManager[object]]
 TOLERANCE = 0.01
 LIBRARIES = ("torch", "transformers", "peft")
@@ -56,6 +58,22 @@ WIDTHS = {
     **dict.fromkeys(("num_experts", "num_local_experts"), 4),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), CONTEXT),
     **{"vocab_size": VOCABULARY, "head_dim": 16, "num_experts_per_tok": 2, "mlp_only_layers": []},
+}
+
+
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+RARER = {  # what only architectures without a formula have
+    **dict.fromkeys(("num_layers", "n_layers"), LAYERS),
+    **dict.fromkeys(("d_model", "word_embed_proj_dim"), 32),
+    **dict.fromkeys(("ffn_dim", "ffn_hidden_size", "intermediate_size_mlp", "shared_intermediate_size"), 48),
+    **dict.fromkeys(("n_routed_experts", "moe_num_experts"), 4),
+    **dict.fromkeys(("moe_k", "moe_topk"), 2),
+    **dict.fromkeys(("n_group", "n_groups", "topk_group", "n_shared_experts", "num_shared_experts"), 1),
+    **dict.fromkeys(("moe_num_shared_experts", "first_k_dense_replace", "moe_layer_start_index"), 1),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank"), 16),
+    **dict.fromkeys(("qk_nope_head_dim", "v_head_dim", "hidden_size_per_layer_input"), 16),
+    **{"qk_rope_head_dim": 16, "qk_head_dim": 32, "rotary_dim": 8, "num_kv_shared_layers": 0},
+    **{"vocab_size_per_layer_input": VOCABULARY, "global_head_dim": 16, "max_seq_len": CONTEXT},
 }
 
 
@@ -96,7 +114,7 @@ class PriceCheck:
         names = ", ".join(one.operation for one in self.comparisons)
         return f"a small {self.architecture}: {names} within {worst:.2%} of torch's profiler"
 
-    def require(self) -> None:
+    def require(self, remedy: str = REMEDY) -> None:
         """Raises InputError, with both figures, where a price is off by more than 1 %."""
         for one in self.comparisons:
             if not abs(one.difference) <= TOLERANCE:
@@ -104,7 +122,7 @@ class PriceCheck:
                     f"the meter with {_said(versions())}",
                     f"{one.operation} with a small {self.architecture} is priced at {one.priced:,.0f} FLOPs, torch's"
                     f" profiler counts {one.profiled:,.0f}: {one.difference:+.1%} where 1 % is allowed",
-                    REMEDY,
+                    remedy,
                 )
 
 
@@ -119,11 +137,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def check_engine(model: Any, shape: ModelShape) -> PriceCheck:
+def check_engine(model: Any, shape: ModelShape | None) -> PriceCheck:
     """Score, answer and train an adapter as the engine does, on a toy of ``model``, once a process and configuration.
 
-    ``shape`` is what the model is priced by. One that does not follow from its configuration is taken at its user's
-    word, which the result says. Raises InputError where a price is off by more than 1 % or the toy cannot run.
+    ``shape`` is what the model is priced by; None where its prices are measured, as those of the toy then are. One that
+    does not follow from its configuration is taken at its user's word, which the result says. Raises InputError where a
+    price is off by more than 1 % or the toy cannot run.
     """
     return _checked(model, shape, "engine", _engine)
 
@@ -134,8 +153,8 @@ def check_meter(model: Any, shape: ModelShape, metered: Metered, *, lora: bool) 
     Else as :func:`check_engine`.
     """
 
-    def run(toy: Any, small: ModelShape, ids: Tensor) -> Iterator[OperationCheck]:
-        return _meter(_with_lora(toy, small) if lora else toy, ids, metered)
+    def run(toy: Any, small: ModelShape | None, ids: Tensor) -> Iterator[OperationCheck]:
+        return _meter(_with_lora(toy, small) if lora and small is not None else toy, ids, metered)
 
     return _checked(model, shape, "lora" if lora else "full", run)
 
@@ -152,15 +171,17 @@ class _Kind:
     run: Run = field(compare=False, repr=False)
 
 
-def _checked(model: Any, shape: ModelShape, path: str, run: Run) -> PriceCheck:
+def _checked(model: Any, shape: ModelShape | None, path: str, run: Run) -> PriceCheck:
     derived = _derived(model.config)
-    if derived is None or replace(derived, name=shape.name, source=shape.source) != shape:
+    if shape is None:
+        path = f"{path}, measured"
+    elif derived is None or replace(derived, name=shape.name, source=shape.source) != shape:
         return PriceCheck(
             str(model.config.model_type), (), "its shape was given by hand, not read from its configuration"
         )
     config = _shrunk(model.config)
     found = _compared(_Kind(type(model), config.to_json_string(use_diff=False), path, config, run))
-    found.require()
+    found.require(REMEDY if shape is not None else "its kind cannot be measured: docs/models.md lists what runs")
     return found
 
 
@@ -187,7 +208,8 @@ def _compare(kind: _Kind) -> PriceCheck:
             toy = _made(kind.model, deepcopy(kind.config))
         except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as problem:
             return PriceCheck(architecture, (), f"no small model of its kind can be made ({problem})")
-        shape = ModelShape.from_config(kind.config.to_dict(), "self-check")
+        measured = not ModelShape.has_formula(kind.config.to_dict())
+        shape = None if measured else ModelShape.from_config(kind.config.to_dict(), "self-check")
         ids = torch.randint(3, VOCABULARY, (2, PROMPT))
         try:
             return PriceCheck(architecture, tuple(kind.run(toy, shape, ids)))
@@ -212,12 +234,23 @@ def _made(model: Any, config: Any) -> Any:
 def _shrunk(config: Any) -> Any:
     """The configuration with thin layers: what decides the kind of model (grouped heads, experts, tying) stays."""
     shape, given, config = _derived(config), config.to_dict(), deepcopy(config)
-    if shape is not None:
+    if shape is None:
+        equal = given.get("num_key_value_heads") in (None, given.get("num_attention_heads"))
+        heads, shared = 4, 4 if equal else 2
+    else:
         heads = 2 if shape.heads == shape.kv_heads else 4
         shared = 2 if shape.heads == shape.kv_heads or shape.kv_heads > 1 else 1
-        sizes = WIDTHS | dict.fromkeys(("num_attention_heads", "n_head"), heads) | {"num_key_value_heads": shared}
-        for name in (name for name in sizes if given.get(name) is not None):
-            setattr(config, name, sizes[name])
+    sizes = (WIDTHS if shape is not None else WIDTHS | RARER) | dict.fromkeys(HEADS, heads)
+    sizes |= dict.fromkeys(("num_key_value_heads", "num_kv_heads"), shared)
+    if shape is None and "qk_rope_head_dim" not in given and _is_square(given):
+        sizes["head_dim"] = sizes["hidden_size"] // heads
+    for name in (name for name in sizes if given.get(name) is not None):
+        each = isinstance(given[name], list) and name != "mlp_only_layers"  # one for each layer
+        setattr(config, name, [sizes[name]] * LAYERS if each else sizes[name])
+    many = given.get("num_hidden_layers")
+    for name, value in given.items():
+        if isinstance(value, list) and len(value) == many and name not in sizes:
+            setattr(config, name, value[:LAYERS])
     for name in ("rope_scaling", "rope_parameters"):
         if given.get(name) is not None:
             setattr(config, name, _unscaled(given[name]))
@@ -229,6 +262,12 @@ def _shrunk(config: Any) -> Any:
     return config
 
 
+def _is_square(given: dict[str, Any]) -> bool:
+    """Whether all heads together are as wide as the model, which some architectures take for granted."""
+    wide: bool = (given.get("head_dim") or 0) * (given.get("num_attention_heads") or 0) == given.get("hidden_size")
+    return wide
+
+
 def _unscaled(rope: dict[str, Any]) -> dict[str, Any]:
     """Rotary settings without what depends on the width of a head: factors for long contexts."""
     if any(isinstance(value, dict) for value in rope.values()):
@@ -237,30 +276,49 @@ def _unscaled(rope: dict[str, Any]) -> dict[str, Any]:
     return {"rope_type": "default"} | {name: rope[name] for name in kept if name in rope}
 
 
-def _engine(toy: Any, shape: ModelShape, ids: Tensor) -> Iterator[OperationCheck]:
+def _engine(toy: Any, shape: ModelShape | None, ids: Tensor) -> Iterator[OperationCheck]:
     backend, rows = HooksBackend(toy), [tuple(row) for row in ids.tolist()]
-    names = _inputs(shape)
+    prices = MeasuredPrices(toy, backend.layout) if shape is None else ShapePrices(shape)
+    names = _first_adaptable(backend) if shape is None else _inputs(shape)
+
+    def priced(works: Iterable[Work], training: Lora | None = None) -> float:
+        return sum(prices.cost(Part(work, training=training)).flops or 0.0 for work in works)
 
     with FlopCounterMode(display=False) as seen:
         scored = Scorer(backend, rows=8, positions=512).score([ScoreRequest(row[:-3], row[-3:], None) for row in rows])
-    priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in scored)
-    yield OperationCheck("scoring", priced, float(seen.get_total_flops()))
+    yield OperationCheck("scoring", priced(one.work for one in scored), float(seen.get_total_flops()))
 
+    asked = [DecodeRequest(prompt=row, sampling=Sampling(max_new_tokens=NEW)) for row in rows]
     with FlopCounterMode(display=False) as seen:
-        answers = HooksDecoder(backend).generate(
-            [DecodeRequest(prompt=row, sampling=Sampling(max_new_tokens=NEW)) for row in rows]
-        )
-    priced = sum(forward_cost(shape, one.work).flops or 0.0 for one in answers)
-    yield OperationCheck("answering", priced, float(seen.get_total_flops()))
+        answers = HooksDecoder(backend).generate(asked)
+    yield OperationCheck("answering", priced(one.work for one in answers), float(seen.get_total_flops()))
+    if shape is None:
+        _require_independent_rows(backend, asked)
 
     settings: dict[str, Any] = {"learning_rate": 1e-3, "rank": RANK, "target_modules": names, "batch_size": len(rows)}
     job = InnerLoopJob(key="self-check", sequences=rows, epochs=1, seed=0, **settings)
     with FlopCounterMode(display=False) as seen:
         (outcome,) = MultiLoraTrainer(backend).run([job])
     work = replace(outcome.work, updates=0)  # element by element, which the profiler does not see
-    yield OperationCheck(
-        "training a LoRA", training_cost(shape, work, Lora(RANK, names)).flops or 0.0, float(seen.get_total_flops())
-    )
+    yield OperationCheck("training a LoRA", priced([work], Lora(RANK, names)), float(seen.get_total_flops()))
+
+
+def _require_independent_rows(backend: HooksBackend, asked: list[DecodeRequest]) -> None:
+    """Raise InputError where an answer depends on the pads that a longer neighbour brings."""
+    short = replace(asked[1], prompt=asked[1].prompt[: PROMPT // 2])
+    (alone,) = HooksDecoder(backend).generate([short])
+    if HooksDecoder(backend).generate([asked[0], short])[1].tokens != alone.tokens:
+        problem = "a small model of its kind answers otherwise in a batch than alone"
+        raise InputError(type(backend.model).__name__, problem, "docs/models.md lists what runs")
+
+
+def _first_adaptable(backend: HooksBackend) -> tuple[str, ...]:
+    """The names of the projections that lie beside the first one in the first layer, and nowhere else in it."""
+    paths = [path for path, _, _ in backend.modules if ".0." in path] or [path for path, _, _ in backend.modules]
+    parent = paths[0].rpartition(".")[0]
+    elsewhere = {path.rpartition(".")[2] for path in paths if path.rpartition(".")[0] != parent}
+    beside = {path.rpartition(".")[2] for path in paths if path.rpartition(".")[0] == parent}
+    return tuple(sorted(beside - elsewhere or beside))
 
 
 def _with_lora(toy: Any, shape: ModelShape) -> Any:
@@ -321,9 +379,13 @@ def model_facts(source: str) -> list[str]:
         model = model_like(source)
     except (OSError, ValueError, KeyError, ImportError) as problem:
         raise InputError(source, f"it cannot be loaded as a causal language model ({problem})") from problem
-    shape, reason = ModelShape.from_config(model.config.to_dict(), source), why_not(model)
+    config, reason = model.config.to_dict(), why_not(model)
     backend = "planned" if reason is None else f"hooks ({reason})"
-    return [f"folder: {source}", f"backend: {backend}", f"prices: by formula; {check_engine(model, shape)}"]
+    shape = ModelShape.from_config(config, source) if ModelShape.has_formula(config) else None
+    priced = "by formula" if shape else "measured"
+    if shape is None:
+        MeasuredPrices(model, HooksBackend(model).layout)  # refuses what cannot be measured
+    return [f"model: {source}", f"backend: {backend}", f"prices: {priced}; {check_engine(model, shape)}"]
 
 
 def device_facts(compiler: str) -> list[str]:

@@ -18,6 +18,8 @@ SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
+GradeName = Literal["exact", "contains", "f1", "judge"]
+RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$", description="no control characters")]
 Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character a question: 1 right, 0 wrong, - none")]
@@ -104,12 +106,15 @@ class Charge(StrictModel):
 class SeedRun(StrictModel):
     """The verdicts of one run of a trial: one string a problem of the exam, ``-`` where a question was not answered.
 
-    A failed adaptation counts as wrong in the problem's own questions; ``failed`` counts them.
+    A failed adaptation counts as wrong in the problem's own questions; ``failed`` counts them. ``grades`` holds the
+    scores of the same answers by each grade in the same shape, None where there is no answer; empty for a record that
+    is older than they. ``correct`` is by the grade that decides (F1: from one half on).
     """
 
     seed: int
     correct: tuple[Verdicts, ...]
     failed: Count = 0
+    grades: dict[GradeName, tuple[tuple[Fraction | None, ...], ...]] = Field(default_factory=dict)
 
 
 @final
@@ -140,6 +145,8 @@ class TrialArm(StrictModel):
     many; None for others. ``budget`` and ``most_spent`` are for one problem; ``rejected`` is the part of all its
     charges, and ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence``
     holds the mean divergence from the base model of each seed, ``abilities`` what was measured after its adaptations.
+    ``empty`` and ``cut`` are the shares of its answers to problems' own questions that hold nothing, and that were as
+    long as they may be; None where that was not recorded.
     """
 
     method: str
@@ -155,6 +162,8 @@ class TrialArm(StrictModel):
     rejected_before: dict[str, float] = Field(default_factory=dict)
     divergence: tuple[Finite, ...] = ()
     abilities: tuple[Ability, ...] = ()
+    empty: Fraction | None = None
+    cut: Fraction | None = None
 
 
 @final
@@ -175,7 +184,7 @@ class Terms(StrictModel):
     verdict rests on; ``controls`` are the kinds of questions that no problem owns. ``oracle``: the teacher is the
     world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain, ``passages`` how many
     problems are adapted to at once. ``curve`` are further numbers of deployments, at each of which arms that learn
-    invested anew.
+    invested anew. ``grade`` is what an answer counts by.
     """
 
     currency: Currency
@@ -198,6 +207,7 @@ class Terms(StrictModel):
     runs_planned: Count
     runs_done: Count
     device: str = ""
+    grade: GradeName = "exact"
 
 
 @final
@@ -423,3 +433,7 @@ def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
             raise ValueError(
                 f"arm {arm.name!r}: {field} does not have one character for each question of {exam.name!r}"
             )
+    for run in runs:
+        for name, scores in run.grades.items():
+            if [len(row) for row in scores] != lengths:
+                raise ValueError(f"arm {arm.name!r}: seed {run.seed} has no {name} for each question of {exam.name!r}")

@@ -1,10 +1,10 @@
-"""The tables behind the figures: comparisons, decompositions, controls, luck, compute, sources."""
+"""The tables behind the figures: comparisons, decompositions, luck, compute, sources."""
 
-from collections.abc import Callable, Sequence
-from math import exp
+from collections.abc import Callable
 
 from netgain.analysis.rows import (
     EQUIVALENCE_MARGIN,
+    AnswersRow,
     BreakEvenRow,
     CardRow,
     DeploymentsPoint,
@@ -12,8 +12,9 @@ from netgain.analysis.rows import (
     RivalRow,
     WorstCase,
 )
-from netgain.analysis.sentences import points
-from netgain.analysis.verdict import AbilityRow, Comparison, DecompositionRow, StabilityRow, Verdict
+from netgain.analysis.sentences import GRADES, points
+from netgain.analysis.verdict import Comparison, DecompositionRow, Verdict
+from netgain.records.claim import GradeName
 from netgain.report import numbers, summary
 from netgain.report.listings import Cell, Listing, amount_cell, label_of, listing
 from netgain.report.numbers import UNKNOWN, estimate, percent
@@ -220,67 +221,6 @@ def outer_loop(verdict: Verdict) -> Listing:
     )
 
 
-def controls(verdict: Verdict, rows: Sequence[StabilityRow]) -> Listing:
-    """Control questions after adapting, for every arm and budget where they were asked."""
-
-    def value(row: StabilityRow) -> Cell | None:
-        return Cell(percent(row.accuracy.value), sort=row.accuracy.value) if row.accuracy else None
-
-    return listing(
-        "Control questions after adapting",
-        rows,
-        [
-            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
-            ("control", lambda row: Cell(numbers.kind_name(row.kind)) if row.kind else None),
-            ("accuracy", value),
-            ("change from the frozen model", lambda row: Cell(estimate(row.change)) if row.change else None),
-            ("fixed", lambda row: Cell(str(row.fixed))),
-            ("broken", lambda row: Cell(f"{row.broken} of {row.previously_correct}", sort=row.broken)),
-            ("divergence", lambda row: None if row.divergence is None else Cell(f"{row.divergence:.3f}")),
-        ],
-        strong=lambda row: verdict.arm(row.arm).headline,
-    )
-
-
-def abilities(verdict: Verdict) -> Listing:
-    """What the model could do before and can do after adapting: the likelihood of unrelated text, lm-eval's tasks."""
-
-    def change(row: AbilityRow) -> Cell | None:
-        if row.before is None:
-            return None
-        value = row.after - row.before
-        whole = "" if row.change is None else f" [{row.change.low:+.3f}, {row.change.high:+.3f}]"
-        return Cell(f"{value:+.3f}{whole}", sort=value)
-
-    def broken(row: AbilityRow) -> Cell | None:
-        return None if row.broken is None else Cell(f"{row.broken} of {row.previously_correct}", sort=row.broken)
-
-    return listing(
-        "Text and tasks that have nothing to do with the problems, before and after adapting",
-        verdict.abilities,
-        [
-            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
-            ("measure", lambda row: Cell("text, nats a token" if row.name == "text" else f"{row.name} (lm-eval)")),
-            ("before", lambda row: None if row.before is None else Cell(f"{row.before:.3f}", sort=row.before)),
-            ("after", lambda row: Cell(f"{row.after:.3f}", sort=row.after)),
-            ("change", change),
-            ("perplexity", lambda row: Cell(_perplexities(row)) if row.name == "text" else None),
-            ("fixed", lambda row: None if row.fixed is None else Cell(str(row.fixed))),
-            ("broken", broken),
-            ("better", lambda row: Cell(row.better)),
-            ("adaptations", lambda row: Cell(str(row.adaptations))),
-        ],
-        group=lambda row: verdict.arm(row.arm).setting,
-        strong=lambda row: verdict.arm(row.arm).headline,
-        notes=("Interval: Student's, over the means of the seeds. Nats a token: higher is less likely.",),
-    )
-
-
-def _perplexities(row: AbilityRow) -> str:
-    before = UNKNOWN if row.before is None else f"{exp(row.before):.1f}"
-    return f"{before} → {exp(row.after):.1f}"
-
-
 def luck(verdict: Verdict) -> Listing:
     """Accuracy of each seed, and of each setting that was tried."""
 
@@ -385,6 +325,44 @@ def reading(verdict: Verdict) -> Listing:
             "Reading costs every question, training a problem once: from so many questions about a problem on the "
             "trained arm has cost no more in all, whatever either answers rightly.",
         ),
+    )
+
+
+def answers(verdict: Verdict) -> Listing:
+    """The same answers by every grade, and how many of them are empty or cut."""
+    decides = verdict.terms.grade if verdict.terms else "exact"
+    names = list(dict.fromkeys(name for row in verdict.answers for name in row.scores))
+
+    def score(row: AnswersRow, name: GradeName) -> Cell | None:
+        found = row.scores.get(name)
+        return (
+            None if found is None else Cell(percent(found.value), numbers.between(found.low, found.high), found.value)
+        )
+
+    def share(value: float | None) -> Cell | None:
+        return None if value is None else Cell(percent(value), sort=value)
+
+    several = len({row.setting for row in verdict.grades}) > 1
+    kinds = [
+        f"{f'{row.setting}: ' if several else ''}{GRADES[row.grade]}: {row.kind}"
+        + (f", {estimate(row.difference)} points over the rival chosen" if row.difference else "")
+        for row in verdict.grades
+    ]
+    return listing(
+        "The same answers by every grade",
+        verdict.answers,
+        [
+            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
+            *(
+                (f"{GRADES[name]}{' (decides)' if name == decides else ''}", lambda row, name=name: score(row, name))
+                for name in names
+            ),
+            ("empty", lambda row: share(row.empty)),
+            ("cut", lambda row: share(row.cut)),
+        ],
+        group=lambda row: row.setting,
+        strong=lambda row: verdict.arm(row.arm).headline,
+        notes=(f"The kind of verdict by each grade: {'; '.join(kinds)}.",) if kinds else (),
     )
 
 

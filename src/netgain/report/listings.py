@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar, final
 
+from netgain.analysis.sentences import GRADES
 from netgain.analysis.verdict import ArmRow, Verdict
 from netgain.report import numbers, summary
 from netgain.report.numbers import UNKNOWN, amount, percent
@@ -170,6 +171,8 @@ def _caption(verdict: Verdict) -> str:
     cost = "costs are those of adapting to one problem, the share of what was invested before included"
     if verdict.terms:
         cost += f"; last, in {numbers.ALL_NAMES[verdict.terms.currency.value]}, what answering one question took"
+    if verdict.terms and verdict.terms.grade != "exact":
+        on += f" by {GRADES[verdict.terms.grade]}"
     return f"{arm}. Accuracy{on} with its 95 % interval; {cost}"
 
 

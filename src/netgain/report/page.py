@@ -15,9 +15,9 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from netgain.analysis.sentences import break_even_sentence, other_domains
+from netgain.analysis.sentences import GRADES, break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
-from netgain.report import bars, curves, detail_tables, listings, numbers, summary, svg
+from netgain.report import bars, curves, detail_tables, listings, numbers, stability_tables, summary, svg
 
 ROLES = {
     "self_improving": "self-improving",
@@ -81,6 +81,7 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "measured": summary.measured(verdict),
         "plain": summary.plain(verdict),
         "exact": summary.exact(verdict),
+        "graded": GRADES[verdict.terms.grade] if verdict.terms else GRADES["exact"],
         "details": [sentence for sentence in verdict.headline.details if sentence not in told | pays],
         "apart": {setting: summary.why_whole(verdict, tested.get(setting)) for setting in settings},
         "domains": settings if verdict.terms else list(tested),
@@ -97,6 +98,7 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "all_currencies": numbers.ALL_NAMES,
         "break_even": break_even_sentence,
         "controls": _controls(verdict, labels, tested),
+        "abilities": stability_tables.abilities(verdict) if verdict.abilities else None,
         "retained": _retained(verdict),
         "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
         **_figures(verdict, labels, tested, settings),
@@ -179,7 +181,7 @@ def _controls(verdict: Verdict, labels: dict[str, str], tested: dict[str, str]) 
         rows = [row for row in verdict.stability if verdict.arm(row.arm).setting == setting]
         if rows:
             figure = bars.fixed_broken(_compared(rows, verdict), labels, tested.get(setting))
-            found.append((setting, figure, detail_tables.controls(verdict, rows)))
+            found.append((setting, figure, stability_tables.controls(verdict, rows)))
     return found
 
 

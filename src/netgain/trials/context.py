@@ -10,7 +10,7 @@ from typing import Any, final
 
 from netgain.domains.domain import Domain
 from netgain.domains.grading import Grader, decided_by
-from netgain.domains.problem import Material, Problem, Question, Split
+from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
 from netgain.exam.exam import Answerer, Judge, Marked, judged, sit, untouched
@@ -37,7 +37,9 @@ LOST = "the attempt was cut off"
 @final
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RunContext:
-    """The model, who teaches and judges, the task's book and its domain. ``attempt`` counts the processes that tried.
+    """The model, who teaches and judges, the task's book, its domain and how that is asked about.
+
+    ``attempt`` counts the processes that tried.
 
     ``models`` are what a method may ask beside the model: its teacher's. ``text`` and ``harness`` are what the exam
     measures of the model beside its questions.
@@ -46,6 +48,7 @@ class RunContext:
     spec: TrialSpec
     task: Task
     domain: Domain
+    prompts: Prompts
     model: Model
     book: Book
     attempt: int = 1
@@ -110,7 +113,7 @@ class RunContext:
         return Desk(
             model=self.model,
             account=account,
-            prompts=self.domain.prompts,
+            prompts=self.prompts,
             grade=sealed(self.grader),
             currency=self.spec.budget.currency,
             seed=self.seed,

@@ -77,6 +77,9 @@ def load_model(trial: Trial, device: str) -> Model:
         raise trial.lines.error(("model",), f"model = {trial.spec.model!r}: there is no such folder", remedy)
     spec = trial.spec
     model: Model = door.load_model(trial.model, device=device, dtype=spec.dtype, attention=spec.attention)
+    if model.templated != trial.chat and spec.chat == "auto":  # only its name was to be had before
+        problem = f"chat = auto: whether {spec.model} has a chat template could not be told before it was loaded"
+        raise trial.lines.error(("chat",), problem, f"write chat: {'template' if model.templated else 'base'}")
     return model
 
 
@@ -224,6 +227,7 @@ class LocalExecutor:
             spec=self._trial.spec,
             task=task,
             domain=domain,
+            prompts=self._trial.prompts(task.domain),
             model=self._model,
             book=book,
             attempt=attempt,
@@ -237,10 +241,9 @@ class LocalExecutor:
 
     def _teacher(self, domain: Domain) -> Teacher | None:
         """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
-        teacher = self._trial.spec.teacher
         if self._teacher_model is not None:
-            return ModelTeacher(self._teacher_model, chat=isinstance(teacher, dict) and "url" in teacher)
-        return OracleTeacher(sealed(domain.oracle)) if teacher == ORACLE else None
+            return ModelTeacher(self._teacher_model, chat=self._teacher_model.templated)
+        return OracleTeacher(sealed(domain.oracle)) if self._trial.spec.teacher == ORACLE else None
 
     def _rows(self, context: RunContext, settings: Settings) -> tuple[list[Row], Settings]:
         arm = self._trial.arms[context.task.arm]

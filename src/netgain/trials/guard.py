@@ -105,14 +105,7 @@ class Guard:
     def told(self, problems: Sequence[Problem], given_before: int, desk: Desk) -> tuple[str, ...]:
         """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the
         material nor anything written holds it. The first ``given_before`` of the texts given are of other problems."""
-        prompts = desk.prompts
-        templates = [
-            prompts.closed,
-            prompts.open_book,
-            prompts.answered,
-            *(f.template for f in prompts.formats.values()),
-        ]
-        seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *templates])
+        seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *desk.prompts.wording])
         sequences = [f",{','.join(map(str, sequence))}," for sequence in self._trained]
         exposed = []
         for problem in problems:

@@ -28,7 +28,8 @@ from netgain.model.remote import TokenPrices
 from netgain.records.claim import UNTRAINED
 from netgain.records.cost import Cost, Purpose, total
 from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
-from netgain.trials.resolve import SHIPPED, ResolvedArm, Trial, with_data
+from netgain.trials.resolve import SHIPPED, Trial, with_data
+from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import primary_hash
 from netgain.trials.tasks import (
     SAMPLE,
@@ -263,7 +264,7 @@ def _counter(trial: Trial) -> TokenCounter:
 
 def _lengths(trial: Trial) -> dict[str, Lengths]:
     counter = _counter(trial)
-    return {name: measured(domain, trial.spec, counter) for name, domain in trial.domains.items()}
+    return {name: measured(domain, trial.prompts(name), trial.spec, counter) for name, domain in trial.domains.items()}
 
 
 def _judge(trial: Trial) -> ModelShape | TokenPrices | None:

@@ -9,47 +9,29 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 import netgain
 from netgain import model as door
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
-from netgain.domains.problem import Problem, Split
+from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError, NetgainError, nearest
 from netgain.extensions import find_domain, find_method, relative_to, said_by, source_digest, where_raised
-from netgain.methods.method import Method, Settings
 from netgain.records.claim import BEST_CONVENTIONAL, Role
+from netgain.streams import stream
 from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
-from netgain.trials.spec import ArmSpec, DomainSpec, ProblemCounts, TrialSpec
+from netgain.tokens import has_chat_template
+from netgain.trials.resolved_arm import FindMethod, ResolvedArm, resolve_arm, tuned_alike, validated
+from netgain.trials.spec import DomainSpec, ProblemCounts, TrialSpec
 
-S = TypeVar("S", bound=BaseModel)
-FindMethod = Callable[[str, Path], type[Method]]  # by name; the folder is that of the file which names it
 FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
 SHIPPED = {"shipped": SHIPPED_FOLDER, "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful")}
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class ResolvedArm:
-    """An arm with its method and settings. ``knobs`` are the settings that tuning varies, each with the values to try
-    beside the one given; ``fixed`` those that other arms vary and this one does not.
-
-    ``source`` is a digest of the method's own code where that is a user's, empty for what ships.
-    """
-
-    name: str
-    label: str
-    method: type[Method]
-    settings: Settings
-    knobs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    fixed: tuple[str, ...] = ()
-    source: str = ""
 
 
 @final
@@ -68,6 +50,7 @@ class Trial:
     kinds: Mapping[str, tuple[type[Domain], DomainSettings]]
     notes: tuple[str, ...] = ()
     _read: dict[str, Domain] = field(default_factory=dict)
+    _templates: dict[str, bool] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return resolve_spec, (self.spec, self.lines, self.find_method, self.find_domain)
@@ -76,6 +59,11 @@ class Trial:
     def conventional(self) -> tuple[str, ...]:
         """The arms among which the best conventional one is chosen."""
         return tuple(name for name, arm in self.arms.items() if arm.method.role not in UNRIVALLED)
+
+    @property
+    def trains(self) -> bool:
+        """Whether training problems are used: an arm learns from them, or they are shown as demonstrations."""
+        return self.spec.shots > 0 or any(arm.method.learns for arm in self.arms.values())
 
     @property
     def domains(self) -> Mapping[str, Domain]:
@@ -91,6 +79,40 @@ class Trial:
             return kind(located)
         except InputError as error:
             raise self.lines.error(("domains", name), f"{error.where}: {error.problem}", error.remedy) from None
+
+    @property
+    def chat(self) -> bool:
+        """Whether the model is asked in conversations. Raises InputError where it has no template for them."""
+        if self.spec.chat == "base":
+            return False
+        if self.model not in self._templates:
+            self._templates[self.model] = has_chat_template(self.model)
+        found = self._templates[self.model]
+        if self.spec.chat == "template" and not found:
+            problem = f"chat = template: the tokenizer of {self.spec.model} has no chat template"
+            raise self.lines.error(("chat",), problem, "write auto or base, or name an instruct model")
+        return found
+
+    def prompts(self, name: str) -> Prompts:
+        """How this domain's problems are asked about in this trial: the same for all arms, seeds and tasks."""
+        own = self.domains[name].prompts
+        return own.used(chat=self.chat, shots=self._demonstrations(name), cut=self.spec.cut)
+
+    def _demonstrations(self, name: str) -> tuple[tuple[Material, Question], ...]:
+        """A question of each of the training problems with the shortest passages, of the kind that is compared."""
+        spec = self.spec
+        training = _problems(self.domains[name], "train", spec.problems.train if spec.shots else 0, spec.seed)
+        rng = stream(spec.seed, "shots", name)
+        titles: dict[str, int] = {}
+        ranked = []  # of each title first the shortest, then the next: demonstrations of one subject would mislead
+        for problem in sorted(training, key=lambda one: len(one.material.text)):
+            turn = titles[problem.material.title] = titles.get(problem.material.title, 0) + 1
+            ranked.append((turn, len(problem.material.text), problem))
+        chosen = []
+        for *_, problem in sorted(ranked, key=lambda one: one[:2])[: spec.shots]:
+            asked = [one for one in problem.questions if one.kind == spec.compare.exam] or list(problem.questions)
+            chosen.append((problem.material, asked[rng.integers(len(asked))]))
+        return tuple(chosen[index] for index in rng.permutation(len(chosen)))
 
     @property
     def model(self) -> str:
@@ -163,17 +185,11 @@ def _with_methods(
     return fields | {"arms": {**arms, **added}}
 
 
-def validated(fields: Mapping[str, Any], shape: type[S], lines: SourceLines, at: FieldPath = ()) -> S:
-    """These fields, which stand below ``at``, as a model. Raises InputError with the line of the first problem."""
-    try:
-        return shape.model_validate(dict(fields))
-    except ValidationError as error:
-        raise lines.invalid(error, shape, at) from None
-
-
 def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, find_domain: FindDomain) -> Trial:
     """Every word and setting of a spec checked. Raises InputError with the line of the first that means nothing."""
-    arms = _tuned_alike(spec, {name: _arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}, lines)
+    arms = tuned_alike(
+        spec, {name: resolve_arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}, lines
+    )
     kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
     trial = Trial(spec, lines, find_method, find_domain, arms, kinds)
     _check_names(spec, lines)
@@ -193,7 +209,7 @@ def all_problems(path: Path) -> list[InputError]:
     except ValidationError as error:
         return lines.all_invalid(error, TrialSpec)
     checks: list[Callable[[], object]] = [
-        *(partial(_arm, name, arm, lines, find_method) for name, arm in spec.arms.items()),
+        *(partial(resolve_arm, name, arm, lines, find_method) for name, arm in spec.arms.items()),
         *(partial(_kind, name, domain, lines, find_domain) for name, domain in spec.domains.items()),
         partial(_check_names, spec, lines),
     ]
@@ -210,76 +226,6 @@ def _problem_of(check: Callable[[], object]) -> InputError | None:
     except InputError as error:
         return error
     return None
-
-
-def _arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) -> ResolvedArm:
-    at: FieldPath = ("arms", name)
-    try:
-        method = find_method(spec.method, lines.folder)
-    except InputError as error:
-        raise lines.error((*at, "method"), f"{error.where}: {error.problem}", error.remedy) from None
-    settings = _settings(spec, method, lines, at)
-    for knob in spec.fixed:
-        if knob not in method.Settings.model_fields:
-            problem = f"unknown field {'.'.join((*map(str, at), 'fixed', knob))!r}"
-            raise lines.error((*at, "fixed"), problem, nearest(knob, method.Settings.model_fields))
-    knobs = _knobs(spec, settings, lines, at)
-    return ResolvedArm(name, spec.label or name, method, settings, knobs, spec.fixed, source_digest(method))
-
-
-def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: FieldPath) -> Settings:
-    preset: dict[str, Any] = {}
-    if spec.preset is not None:
-        if spec.preset not in method.presets:
-            known = ", ".join(method.presets) or "it has none"
-            problem = f"method {spec.method!r} has no preset {spec.preset!r} ({known})"
-            raise lines.error((*at, "preset"), problem, nearest(spec.preset, method.presets))
-        preset = method.presets[spec.preset]
-    return validated(preset | spec.settings, method.Settings, lines, at)
-
-
-def _knobs(spec: ArmSpec, settings: Settings, lines: SourceLines, at: FieldPath) -> dict[str, tuple[Any, ...]]:
-    """What the arm itself, or its method, would vary; every value is checked as a setting is."""
-    shape = type(settings)
-    for name, values in (spec.tune or {}).items():
-        if name not in shape.model_fields:
-            problem = f"unknown field {'.'.join(str(part) for part in (*at, 'tune', name))!r}"
-            raise lines.error((*at, "tune", name), problem, nearest(name, shape.model_fields))
-        if not values:
-            raise lines.error((*at, "tune", name), f"{name} has no value to try", "name at least one")
-        for value in values:
-            validated(settings.model_dump() | {name: value}, shape, lines, (*at, "tune"))
-    return {name: tuple(values) for name, values in (shape.search if spec.tune is None else spec.tune).items()}
-
-
-def _tuned_alike(spec: TrialSpec, arms: Mapping[str, ResolvedArm], lines: SourceLines) -> dict[str, ResolvedArm]:
-    """Every knob in every arm that has such a setting: what one arm may tune, all may.
-
-    The trial's own knobs stand in place of what methods would search; what arms name under ``tune`` joins them.
-    """
-    shared: dict[str, list[Any]] = {name: list(values) for name, values in spec.tuning.knobs.items()}
-    for name, arm in arms.items():
-        stated = spec.arms[name].tune is not None or not spec.tuning.knobs
-        for knob, values in arm.knobs.items() if stated else ():
-            known = shared.setdefault(knob, [])
-            known += [value for value in values if value not in known]
-    for knob in spec.tuning.knobs:
-        if not any(knob in arm.method.Settings.model_fields for arm in arms.values()):
-            problem = f"tuning.knobs.{knob}: no arm has a setting of this name"
-            every = {name for arm in arms.values() for name in arm.method.Settings.model_fields}
-            raise lines.error(("tuning", "knobs", knob), problem, nearest(knob, sorted(every)))
-    return {name: replace(arm, **_own(arm, shared, lines)) for name, arm in arms.items()}
-
-
-def _own(arm: ResolvedArm, shared: Mapping[str, Sequence[Any]], lines: SourceLines) -> dict[str, Any]:
-    """The shared knobs that an arm has, in sound values, and those among them that it keeps fixed."""
-    shape, given = type(arm.settings), arm.settings.model_dump()
-    mine = {name: values for name, values in shared.items() if name in shape.model_fields}
-    for name, values in mine.items():
-        for value in values:
-            validated(given | {name: value}, shape, lines, ("tuning", "knobs", name))
-    free = {name: tuple(values) for name, values in mine.items() if name not in arm.fixed}
-    return {"knobs": free, "fixed": tuple(name for name in mine if name in arm.fixed)}
 
 
 def _kind(
@@ -353,6 +299,7 @@ def with_data(trial: Trial) -> Trial:
     question.
     """
     try:
+        _ = trial.chat
         fitted = _fitted(trial)
         for name, domain in fitted.domains.items():
             _check_domain(fitted, name, domain)
@@ -370,8 +317,7 @@ def with_data(trial: Trial) -> Trial:
 
 def _fitted(trial: Trial) -> Trial:
     counts: dict[str, int] = trial.spec.problems.model_dump()
-    learns = any(arm.method.learns for arm in trial.arms.values())
-    splits: tuple[Split, ...] = ("train", "development", "test") if learns else ("development", "test")
+    splits: tuple[Split, ...] = ("train", "development", "test") if trial.trains else ("development", "test")
     fitted = {split: _available(trial, split, counts[split]) for split in splits}
     changed = {split: count for split, count in fitted.items() if count != counts[split]}
     if trial.spec.limited_from is not None:
@@ -420,11 +366,13 @@ def _count(domain: Domain, split: Split, most: int, seed: int) -> int:
 
 def _check_domain(trial: Trial, name: str, domain: Domain) -> None:
     spec, lines = trial.spec, trial.lines
-    learns = any(arm.method.learns for arm in trial.arms.values())
     test = domain.problems("test", spec.problems.test, spec.seed)
     development = _problems(domain, "development", spec.problems.development, spec.seed)
-    train = _problems(domain, "train", spec.problems.train if learns else 0, spec.seed)
+    train = _problems(domain, "train", spec.problems.train if trial.trains else 0, spec.seed)
     domain.check((*test, *development, *train), name)
+    if len(train) < spec.shots:
+        problem = f"shots = {spec.shots}: {name} has {len(train)} training problems to take them from"
+        raise lines.error(("shots",), problem, "ask for fewer, or for more under problems.train")
     kinds = {question.kind for problem in test for question in problem.questions}
     if spec.compare.domain in (None, name) and spec.compare.exam not in kinds:
         problem = f"compare.exam = {spec.compare.exam!r}: no question of {name} is of this kind"

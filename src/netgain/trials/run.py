@@ -46,7 +46,7 @@ from netgain.trials.context import (
     spent_and_rejected,
 )
 from netgain.trials.guard import hashed
-from netgain.trials.resolve import ResolvedArm
+from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import MATCHED
 from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of
 from netgain.trials.tuning import KnobSearch, search
@@ -209,7 +209,7 @@ def _noted_rewards(book: Book, root: Account, level: str) -> tuple[RewardRun, ..
 
 def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     """What the untouched model goes on with after questions that no problem is about."""
-    count, prompts = context.spec.exam.drift, context.domain.prompts
+    count, prompts = context.spec.exam.drift, context.prompts
     if not count:
         return ()
     controls = context.domain.controls(count, context.spec.seed)[:count]
@@ -336,7 +336,7 @@ def _stream(
     matrix: Matrix = ()
     error = learning.error
     if not error:
-        grade, prompts = context.grader, context.domain.prompts
+        grade, prompts = context.grader, context.prompts
         matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, context.judge))
     charges, currency = ChargesBelow(context.book, [*paying, account]), context.spec.budget.currency
     return AdaptationStream(

@@ -12,11 +12,10 @@ from typing import Annotated, Any, Literal, Self, final
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 import netgain
-from netgain.domains.problem import GradeName
 from netgain.errors import InputError
 from netgain.exam.drift import paragraphs
 from netgain.exam.harness import Harness
-from netgain.records.claim import BEST_CONVENTIONAL
+from netgain.records.claim import BEST_CONVENTIONAL, GradeName
 from netgain.records.cost import Currency
 from netgain.records.identity import identity
 from netgain.strict_yaml import SourceLines
@@ -244,6 +243,12 @@ class TrialSpec(_Spec):
     its learn stage is exact match where a judge decides: a judge among the rewards would be the method's own expense,
     and is not asked there.
 
+    ``chat`` says how the model is asked, for answers and for edits: an instruct model through the ``template`` of its
+    tokenizer, a ``base`` model by a text that it continues; ``auto`` goes by whether there is a template. ``shots`` are
+    demonstrations before each question, training problems' questions with their gold answers, and one before each edit.
+    ``cut`` says what of a generation is the answer: its first ``line`` that has text, the first ``sentence`` of that,
+    the ``whole``, or all before the first of some stop strings; None: as the domain has it (``line``).
+
     ``limited_from`` is written by ``--limit``: how many test problems the trial would have without it. A limited run
     tries out whether a trial works; its verdict says so.
     """
@@ -256,6 +261,9 @@ class TrialSpec(_Spec):
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     grade: GradeName = "exact"
+    chat: Literal["auto", "template", "base"] = "auto"
+    shots: Annotated[int, Field(ge=0, le=100)] = 0
+    cut: Literal["line", "sentence", "whole"] | tuple[Annotated[str, Field(min_length=1)], ...] | None = None
     domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1)]
     problems: ProblemCounts = ProblemCounts()
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3

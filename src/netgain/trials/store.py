@@ -233,8 +233,10 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
         del spec["grade"]  # as it was before it could be chosen
     if trial.spec.limited_from is None:
         del spec["limited_from"]
-    if trial.spec.attention == "auto":
-        del spec["attention"]  # as it was before it could be chosen
+    usual = {"attention": "auto", "chat": "auto", "shots": 0, "cut": None}
+    for name, value in usual.items():
+        if spec[name] == value:
+            del spec[name]  # as it was before it could be chosen
     spec["exam"] = {name: value for name, value in spec["exam"].items() if value is not None}
     arms = {
         name: {
@@ -257,6 +259,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
         **header,
         **({"data": data} if data else {}),
         "problems": problems,
+        "prompts": {name: trial.prompts(name).version for name in trial.kinds},
         "primary": primary,
         "trial": spec,
         "arms": arms,
@@ -283,7 +286,7 @@ def _problems(trial: Trial, domain: Domain) -> dict[str, str]:
     """
     spec = trial.spec
     counts: dict[Split, int] = {"development": spec.problems.development, "test": spec.problems.test}
-    if any(arm.method.learns for arm in trial.arms.values()):
+    if trial.trains:
         counts["train"] = spec.problems.train
     return {
         split: digest(
@@ -319,10 +322,11 @@ def _content(path: Path) -> str:
 
 
 def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two locked forms without where files lie and when they were registered. Digests of data and of problems that an
-    older one does not hold are no difference."""
+    """Two locked forms without where files lie and when they were registered. Digests of data, of problems and of
+    prompts that an older one does not hold are no difference."""
     data = before.get("data", {})
-    known = {name: value for name, value in now.items() if name not in ("data", "problems") or name in before}
+    since = ("data", "problems", "prompts")
+    known = {name: value for name, value in now.items() if name not in since or name in before}
     asked = {name: value for name, value in before.items() if name != REGISTERED}
     old, new = (
         {**form, "trial": portable(renamed(form["trial"]), data)} if isinstance(form.get("trial"), dict) else dict(form)
@@ -364,6 +368,7 @@ def task_identity(trial: Trial, task: Task, settings: Mapping[str, Any], locked:
     spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
     parts |= {"attention": spec["attention"]} if "attention" in spec else {}
+    parts |= {"prompts": locked["prompts"][task.domain]} if "prompts" in locked else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
         parts["grades"] = spec.get("grade", "exact")  # as the field was called when only a judge made it a choice

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 
 from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
-from netgain.domains.problem import Question
+from netgain.domains.problem import Prompt, Prompts, Question, text_of
 from netgain.engine.jobs import Work
 from netgain.metering.estimate import Device, generation_estimate, scoring_estimate, timed, training_estimate
 from netgain.metering.price import Full, Lora, Training
@@ -27,13 +27,15 @@ from netgain.model.requests import Part
 from netgain.records.claim import UNTRAINED, Role
 from netgain.records.cost import Cost, Currency, Purpose, total
 from netgain.tokens import EstimatedTokens, TokenCounter
-from netgain.trials.resolve import ResolvedArm, Trial
+from netgain.trials.resolve import Trial
+from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import MATCHED, TrialSpec
 from netgain.trials.tuning import Knobs
 
 WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
 SPLIT = "split"  # the setting by which an arm that learns divides its total
 SAMPLE = 16  # problems whose texts are measured
+TURN = 5.0  # tokens that a chat template puts around a turn; as many again for its opening, and for the answer's
 
 
 @final
@@ -162,30 +164,46 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Typical lengths in tokens, and how many questions a problem has; ``how`` says where they are from."""
+    """Typical lengths in tokens, and how many questions a problem has; ``how`` says where they are from.
+
+    ``question``, ``reading`` and ``asking`` are whole prompts: of a question, of one with its passage, and of an edit.
+    """
 
     passage: float = 180.0
     question: float = 40.0
     answer: float = 8.0
     edit: float = 150.0
     questions: float = 5.0
+    reading: float = 220.0
+    asking: float = 220.0
     how: str = "typical of SQuAD"
 
 
-def measured(domain: Domain, spec: TrialSpec, counter: TokenCounter) -> Lengths:
+def measured(domain: Domain, prompts: Prompts, spec: TrialSpec, counter: TokenCounter) -> Lengths:
     """The lengths of a domain's own texts, over the first problems of the test."""
     problems = domain.problems("test", min(SAMPLE, spec.problems.test), spec.seed)
-    prompts = domain.prompts
     form = next(iter(prompts.formats.values()), None)
-    questions = [question for problem in problems for question in problem.questions]
+    asked = [(question, problem.material) for problem in problems for question in problem.questions]
+    questions = [question for question, _ in asked]
+    passage = _mean(counter.count([problem.material.text for problem in problems]), 1.0)
+    edits = [] if form is None else [form.prompt(problem.material) for problem in problems]
     return Lengths(
-        passage=_mean(counter.count([problem.material.text for problem in problems]), 1.0),
-        question=_mean(counter.count([prompts.ask(question.text) for question in questions]), 1.0),
+        passage=passage,
+        question=_prompts([prompts.ask(question.text) for question in questions], counter),
+        reading=_prompts([prompts.ask(question.text, [material]) for question, material in asked], counter),
+        asking=_prompts(edits, counter) if edits else passage + 40,
         answer=_mean(counter.count([question.answers[0] for question in questions]), 1.0) + 1,
         edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
         questions=len(questions) / len(problems),
         how=f"those of {type(domain).__name__}, {counter.how}",
     )
+
+
+def _prompts(prompts: Sequence[Prompt], counter: TokenCounter) -> float:
+    """The mean length of prompts, with about as much around each turn of a conversation as templates put there."""
+    turns = [0 if isinstance(prompt, str) else len(prompt) + 2 for prompt in prompts]
+    counted = counter.count([text_of(prompt) for prompt in prompts])
+    return _mean([count + TURN * extra for count, extra in zip(counted, turns, strict=True)], 1.0)
 
 
 def _mean(values: Sequence[float], least: float) -> float:
@@ -226,7 +244,7 @@ def _used_up(
     written = Cost.zero()
     if arm.method.role in WRITING:
         edits = (arm.settings.edits if isinstance(arm.settings, SyntheticSettings) else 1) * max(1.0, level)
-        once = generation_estimate(shape, round(lengths.passage + 40), round(lengths.edit))
+        once = generation_estimate(shape, round(lengths.asking), round(lengths.edit))
         price = known_amount(once, currency)
         written = once * (min(edits, 0.5 * limit / price) if price else edits)
     batch = _inner(arm).batch_size
@@ -255,7 +273,7 @@ def _inner(arm: ResolvedArm) -> Inner:
 
 def _exam(arm: ResolvedArm, shape: ModelShape, lengths: Lengths) -> Cost:
     """The questions of one problem."""
-    prompt = lengths.question + (lengths.passage if arm.method.role is Role.IN_CONTEXT else 0.0)
+    prompt = lengths.reading if arm.method.role is Role.IN_CONTEXT else lengths.question
     return lengths.questions * generation_estimate(shape, round(prompt), max(1, round(lengths.answer)))
 
 

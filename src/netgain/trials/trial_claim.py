@@ -11,6 +11,7 @@ from statistics import fmean
 from netgain.domains.grading import agreement, obvious
 from netgain.records.claim import (
     BEST_CONVENTIONAL,
+    RIGHT,
     UNTRAINED,
     Arm,
     Claim,
@@ -18,6 +19,7 @@ from netgain.records.claim import (
     Exam,
     ExamProblem,
     Finding,
+    GradeName,
     Role,
     Search,
     SeedRun,
@@ -25,7 +27,7 @@ from netgain.records.claim import (
     TrialArm,
 )
 from netgain.records.provenance import Judging, RunSetup, Source
-from netgain.records.samples import Adaptation, Row, Tuning
+from netgain.records.samples import Adaptation, GradedAnswer, Row, Tuning
 from netgain.trials.outcome import (
     FILE,
     Cell,
@@ -155,10 +157,11 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
     domain, method, level, further = cell
     spec, rows = outcome.spec, outcome.adaptations[cell]
     seeds = sorted({seed for seed, _ in rows})
-    runs = tuple(_run(exam, seed, rows, controls) for seed in seeds)
+    runs = tuple(_run(exam, seed, rows, controls, judged=spec.judge is not None) for seed in seeds)
+    noted = [a for row in rows.values() for a in row.answers if a.cut is not None and a.kind not in controls]
     invested = outcome.investments.get(cell, {})
     before = summed(row.rejected for row in invested.values())
-    primary = [value for run in runs for value in _means(exam, run, spec.compare.exam)]
+    primary = [value for run in runs for value in _means(exam, run, spec.compare.exam, spec.grade)]
     by_seed = {
         seed: [r.divergence for (s, _), r in rows.items() if s == seed and r.divergence is not None] for seed in seeds
     }
@@ -193,6 +196,8 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
                 for (seed, problem), row in sorted(rows.items())
                 for ability in row.abilities
             ),
+            empty=fmean(not answer.text.strip() for answer in noted) if noted else None,
+            cut=fmean(bool(answer.cut) for answer in noted) if noted else None,
         ),
     )
 
@@ -204,33 +209,57 @@ def _at(cell: Cell, spec: TrialSpec) -> str:
     return away + ("" if further in (0, deployments(spec)) else f", {further} deployments")
 
 
-def _run(exam: Exam, seed: int, rows: dict[tuple[int, str], Adaptation], controls: tuple[str, ...]) -> SeedRun:
+def _run(
+    exam: Exam, seed: int, rows: dict[tuple[int, str], Adaptation], controls: tuple[str, ...], *, judged: bool
+) -> SeedRun:
     verdicts, failed = [], 0
+    grades: dict[GradeName, list[tuple[float | None, ...]]] = {"exact": [], "contains": [], "f1": []}
+    grades |= {"judge": []} if judged else {}
+    known = all(row.status == "failed" or _graded(row) for (s, _), row in rows.items() if s == seed)
     of_seed = {_problem_id(exam.name, id_): row for (s, id_), row in rows.items() if s == seed}
     for problem in exam.problems:
         row = of_seed.get(problem.id)
         if row is None:
             verdicts.append("-" * len(problem.questions))
+            for scores in grades.values():
+                scores.append((None,) * len(problem.questions))
             continue
-        given = {answer.question: answer.correct for answer in row.answers}
+        given = {answer.question: answer for answer in row.answers}
         lost = row.status == "failed" and not given
         failed += row.status == "failed"
-        asked = zip(problem.questions, problem.kinds, strict=True)
-        verdicts.append("".join(_bit(given.get(q), lost=lost and kind not in controls) for q, kind in asked))
-    return SeedRun(seed=seed, correct=tuple(verdicts), failed=failed)
+        nothing = [0.0 if lost and kind not in controls else None for kind in problem.kinds]
+        asked = list(zip((given.get(q) for q in problem.questions), nothing, strict=True))
+        verdicts.append("".join(_bit(none if answer is None else answer.correct) for answer, none in asked))
+        for name, scores in grades.items():
+            scores.append(tuple(none if answer is None else _score(answer, name) for answer, none in asked))
+    shown = {name: tuple(scores) for name, scores in grades.items()} if known else {}
+    return SeedRun(seed=seed, correct=tuple(verdicts), failed=failed, grades=shown)
 
 
-def _bit(correct: bool | None, *, lost: bool) -> str:
-    if correct is None:
-        return "0" if lost else "-"
-    return "1" if correct else "0"
+def _graded(row: Adaptation) -> bool:
+    """Whether every answer of an adaptation was given every grade; before there were several, it was not."""
+    return all(answer.contains is not None for answer in row.answers)
 
 
-def _means(exam: Exam, run: SeedRun, kind: str) -> list[float]:
+def _score(answer: GradedAnswer, name: GradeName) -> float:
+    exact = answer.correct if answer.exact is None else answer.exact
+    if name == "f1":
+        return answer.f1
+    if name == "contains":
+        return float(answer.contains or False)
+    return float(exact if name == "exact" or answer.judged is None else answer.judged)
+
+
+def _bit(correct: float | None) -> str:
+    return "-" if correct is None else "1" if correct >= RIGHT else "0"
+
+
+def _means(exam: Exam, run: SeedRun, kind: str, grade: GradeName) -> list[float]:
     """The accuracy on each problem's questions of one kind, for problems that were examined."""
     found = []
-    for problem, bits in zip(exam.problems, run.correct, strict=True):
-        mine = [bit == "1" for bit, k in zip(bits, problem.kinds, strict=True) if k == kind and bit != "-"]
+    bits = [[None if bit == "-" else float(bit) for bit in row] for row in run.correct]
+    for problem, scores in zip(exam.problems, run.grades.get(grade, bits), strict=True):
+        mine = [s for s, k in zip(scores, problem.kinds, strict=True) if k == kind and s is not None]
         if mine:
             found.append(sum(mine) / len(mine))
     return found
@@ -310,6 +339,7 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
         runs_planned=sum(task.stage == "run" for task in tasks(spec)),
         runs_done=sum(_done(outcome, roles[task.arm], task) for task in tasks(spec) if task.stage == "run"),
         device=device,
+        grade=spec.grade,
     )
 
 
