@@ -32,6 +32,7 @@ def ask(
 
     Nothing is spent, and nothing of it is in a record.
     """
+    from netgain.domains.problem import in_turns
     from netgain.trials.executor import load_model
     from netgain.trials.preview import Preview
     from netgain.trials.resolve import resolve
@@ -47,7 +48,7 @@ def ask(
     for asked in preview.ways:
         said = None if model is None else preview.answered(model, asked)
         typer.echo(f"\n== {asked.name} ({', '.join(asked.arms)})\n")
-        typer.echo(_plain(_turns(asked.prompts[0]) if said is None else said[0].shown))
+        typer.echo(_plain(in_turns(asked.prompts[0]) if said is None else said[0].shown))
         for number, question in enumerate(asked.questions):
             typer.echo(f"\n-- {_plain(question.text.splitlines()[-1])}")
             typer.echo(f"   gold: {_plain(' | '.join(question.answers))}")
@@ -70,13 +71,6 @@ def _shown(value: Any) -> str:
 
 def _sizes(said: Any) -> str:
     return f"{said.tokens[0]} tokens asked, {said.tokens[1]} said (ended by {said.finish})"
-
-
-def _turns(prompt: Any) -> str:
-    """A prompt without its model: the turns of a conversation, each under its role."""
-    if isinstance(prompt, str):
-        return prompt
-    return "\n".join(f"[{message.role}]\n{message.content}" for message in prompt)
 
 
 def _plain(text: str) -> str:
