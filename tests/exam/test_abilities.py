@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from netgain.errors import InputError, MissingExtraError
-from netgain.exam import harness
 from netgain.exam.drift import WINDOW, paragraphs, text_ability
 from netgain.exam.exam import Answerer
 from netgain.exam.harness import Harness
@@ -76,7 +76,7 @@ def test_the_text_that_ships_has_a_few_paragraphs_and_a_file_without_text_is_ref
 
 
 def test_without_lm_eval_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(MissingExtraError) as caught:
         Harness(["hellaswag"])
     assert str(caught.value) == "exam.lm_eval needs an optional dependency: pip install 'netgain[lm-eval]'"

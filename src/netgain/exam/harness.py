@@ -7,7 +7,6 @@ quoted, reserved and booked like an exam's. Prompts reach the model as a task wr
 import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -38,14 +37,12 @@ class Harness:
         limit: int | None = None,
         num_fewshot: int | None = None,
     ) -> None:
-        require_harness()
-        from lm_eval.tasks import TaskManager
-
+        manager = _library().tasks.TaskManager
         self._tasks, self._how = list(tasks), {"limit": limit, "num_fewshot": num_fewshot}
         folder = None if include_path is None else str(include_path)
-        self._manager = TaskManager(include_path=folder, include_defaults=False)
+        self._manager = manager(include_path=folder, include_defaults=False)
         if not set(tasks) <= set(self._manager.all_tasks):  # it takes seconds to list its own thousands
-            self._manager = TaskManager(include_path=folder)
+            self._manager = manager(include_path=folder)
         known = list(self._manager.all_tasks)
         for task in tasks:
             if task not in known:
@@ -56,12 +53,10 @@ class Harness:
 
         Raises InputError for a task that cannot be run and for a request that the model fails.
         """
-        from lm_eval import simple_evaluate
-
         asked = _language_model(answerer, account)
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # progress bars
-                found = simple_evaluate(
+                found = _library().simple_evaluate(
                     asked,
                     tasks=self._tasks,
                     task_manager=self._manager,
@@ -75,20 +70,23 @@ class Harness:
         return tuple(_abilities(found))
 
 
-def require_harness() -> None:
-    """Raises MissingExtraError where lm-eval is not installed."""
-    if find_spec("lm_eval") is None:
-        raise MissingExtraError("exam.lm_eval", EXTRA)
+def _library() -> Any:
+    """lm-eval, which takes seconds to import. Raises MissingExtraError where it is not installed."""
+    try:
+        import lm_eval
+        import lm_eval.api.model
+        import lm_eval.tasks
+    except ImportError as missing:
+        raise MissingExtraError("exam.lm_eval", EXTRA) from missing
+    return lm_eval
 
 
 def _language_model(answerer: Answerer, account: Account) -> Any:
     """The answerer as an ``LM`` of lm-eval; a class of its own is only possible where lm-eval is there."""
-    from lm_eval.api.model import LM
-
     model, adapter = answerer.model, answerer.adapter
 
     @final
-    class MeteredLM(LM):  # type: ignore[misc]
+    class MeteredLM(_library().api.model.LM):  # type: ignore[misc]
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
             pairs = [request.args for request in requests]
             scores = [Score(account=account, prompt=p, continuation=text, adapter=adapter) for p, text in pairs]
