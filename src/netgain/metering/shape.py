@@ -80,7 +80,10 @@ def read_config(fields: Mapping[str, Any], where: str) -> Fields:
     """
     family = fields.get("model_type")
     if not isinstance(family, str) or family not in FAMILIES:
-        raise InputError(where, f"model_type {family!r} has no price formula", nearest(str(family), FAMILIES))
+        measured = "`netgain doctor MODEL` says whether a model without one can be run and measured"
+        raise InputError(
+            where, f"model_type {family!r} has no price formula", f"{nearest(str(family), FAMILIES)} {measured}"
+        )
     shape = FAMILIES[family](Config(fields, where))
     if shape["heads"] % shape["kv_heads"]:
         raise InputError(where, f"{shape['heads']} heads cannot share {shape['kv_heads']} key-value heads evenly")
@@ -229,6 +232,7 @@ FAMILIES: dict[str, Callable[[Config], Fields]] = {
     "glm4": _glm,
     "granite": _dense,
     "helium": _dense,
+    "hunyuan_v1_dense": _dense,
     "internlm3": _dense,
     "llama": _dense,
     "ministral": _dense,
