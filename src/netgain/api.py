@@ -23,9 +23,9 @@ from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
 from netgain.records.samples import read_rows
 from netgain.report.page import render
-from netgain.trials.executor import suited
+from netgain.trials.calibration import calibrate
 from netgain.trials.kept import VERDICT, KeptRun, pack_run
-from netgain.trials.plan import Plan, make_plan
+from netgain.trials.plan import Plan, make_plan, suited
 from netgain.trials.progress import Progress
 from netgain.trials.recheck import recheck
 from netgain.trials.resolve import resolve, with_data
@@ -66,7 +66,7 @@ def plan(
     ``options`` (``a.b=value``, for a file) and ``limit`` change it as on the command line. Raises InputError with the
     line of whatever is wrong.
     """
-    return make_plan(resolve(trial, methods, options, limit), device, dollars_per_hour)
+    return make_plan(resolve(trial, methods, options, limit), device, dollars_per_hour, calibrate=calibrate)
 
 
 def register(
@@ -107,7 +107,7 @@ def run(
     """
     resolved = with_data(resolve(trial, methods, options, limit))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
-    result = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=show)
+    result = run_trial(resolved, folder, device=device, jobs=suited(resolved, device, jobs)[0], show=show)
     return Run(result.folder, result.failed)
 
 

@@ -12,6 +12,7 @@ from netgain.exam.exam import Answerer, Marked, accuracy, sit
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, Model, scripted_model
 from netgain.model.program import Steps, run
+from netgain.model.requests import Answered, Failure, Finish, Result
 from netgain.records.cost import Cost, Currency, Purpose
 
 PROMPTS = Prompts(closed="{question}", open_book="{text}|{question}", answered="", formats={}, max_new_tokens=3)
@@ -141,3 +142,27 @@ def test_a_budget_that_does_not_count_answers_buys_no_votes(book: Book, evaluati
     voter = book.account("arm", limit=Cost(updates=9)).under(Purpose.ADAPT)
     (mark,) = sat(Answerer(model=wavering(), voter=voter, currency=Currency.UPDATES), evaluation, QUESTIONS[:1])
     assert (mark.answer, mark.votes) == ("wrong", 1)
+
+
+def test_an_answer_that_was_as_long_as_it_may_be_is_known_as_cut_and_graded_as_far_as_it_goes(
+    evaluation: Account,
+) -> None:
+    ends: tuple[Finish, ...] = ("length", "stop", "eos")
+    results: list[Any] = [Result(Answered("Rome", 3, end), None, (), Cost()) for end in ends]
+    results.append(Result(None, Failure("malformed", "no text", 1), (), Cost()))
+    steps = sit(Answerer(model=scripted_model({})), (QUESTIONS[0],) * 4, PROMPTS, evaluation, grade)
+    next(steps)
+    with pytest.raises(StopIteration) as ended:
+        steps.send([results])
+    marked: tuple[Marked, ...] = ended.value.value
+    assert [(mark.cut, mark.grade.correct) for mark in marked] == [
+        *((True, True), (False, True), (False, True)),
+        (False, False),
+    ]
+    assert accuracy(marked) == 0.75
+
+
+def test_where_f1_decides_the_mean_is_over_fractions() -> None:
+    scores = (1.0, 0.5, 0.2)
+    marked = [Marked(QUESTIONS[0], "x", Grade(False, f1, decides="f1")) for f1 in scores]
+    assert accuracy(marked) == pytest.approx(1.7 / 3)

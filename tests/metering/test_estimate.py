@@ -1,25 +1,32 @@
 """A plan is priced without weights, exactly as the work would be charged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.lora import AdapterBank
+from netgain.engine.packs import SlotStep, pack_steps
+from netgain.engine.planned import PlannedBackend
 from netgain.errors import InputError
 from netgain.metering.estimate import (
     DEVICES,
     Device,
+    Load,
+    Memory,
     find_device,
     generation_estimate,
-    memory_estimate,
+    pace_of,
+    peak_memory,
     scoring_estimate,
     shape_of,
-    timed,
     training_estimate,
 )
 from netgain.metering.price import Full, Lora
-from netgain.metering.rates import DeviceRate
-from netgain.metering.shape import find_shape
+from netgain.metering.shape import ModelShape, find_shape
 from netgain.records.cost import Cost
 
 QWEN = find_shape("Qwen2.5-7B")
@@ -64,24 +71,56 @@ def test_answers_and_scores_cost_two_flops_a_weight_and_token() -> None:
     assert (score.flops or 0) > (scoring_estimate(QWEN, 40, 10).flops or 0)
 
 
-def test_seconds_are_the_longer_of_arithmetic_and_reading_and_dollars_follow_the_rate() -> None:
+def test_seconds_are_the_longer_of_arithmetic_and_reading_the_weights() -> None:
     device = Device("slow", 1e12, 1e12, 1e9, "this test", utilisation=0.5)
-    training = timed(training_estimate(QWEN, [100], training=SEAL), QWEN, device, rate=DeviceRate(3.6, "this test"))
+    training = pace_of(device, QWEN).training(training_estimate(QWEN, [100], training=SEAL))
     assert training.seconds == pytest.approx((training.flops or 0) / 5e11)
-    assert training.dollars == pytest.approx((training.seconds or 0) / 1000)
-    one, many = (
-        timed(generation_estimate(QWEN, 10, 64, count=64), QWEN, find_device("h200"), rows=rows) for rows in (1, 64)
-    )
-    assert one.seconds == pytest.approx(64 * 64 * QWEN.stored_weights * 2 / 4.8e12)
+    prompt, answers = generation_estimate(QWEN, 10, 1, count=64), generation_estimate(QWEN, 10, 64, count=64)
+    one, many = (pace_of(find_device("h200"), QWEN, rows=rows).writing(answers, prompt) for rows in (1, 64))
+    assert one.seconds == pytest.approx(64 * 63 * QWEN.stored_weights * 2 / 4.8e12, rel=0.1)
     assert (many.seconds or 0) < (one.seconds or 0) / 20
-    assert timed(Cost(), QWEN, device).seconds is None
+    assert pace_of(device, QWEN).training(Cost()).seconds is None
 
 
 def test_memory_says_what_fits_where() -> None:
-    answering, lora, full = (memory_estimate(QWEN, how, 2048) for how in (None, SEAL, Full()))
-    assert 15e9 < answering < lora < 26e9 < full
-    assert full == pytest.approx(4 * QWEN.stored_weights * 2, rel=0.2)
-    assert memory_estimate(QWEN, SEAL, 2048, resident=16) - lora == pytest.approx(15 * 16 * SEAL.weights(QWEN))
+    memory = Memory.guessed(QWEN, planned=False)
+    exam = Load(jobs=0, length=0, asked=1, prompt=2048, new=16, adapters=0)
+    answering = peak_memory(memory, QWEN, None, exam)
+    lora, four = (
+        peak_memory(memory, QWEN, SEAL, Load(jobs=n, length=512, asked=0, prompt=0, new=0, adapters=0)) for n in (1, 4)
+    )
+    full = peak_memory(memory, QWEN, Full(), Load(jobs=1, length=512, asked=0, prompt=0, new=0, adapters=0))
+    assert 15e9 < answering < lora < four < 26e9 < full
+    rows = 512 * memory.row  # beyond 1,024 rows a pack does not grow, and each adapter has four numbers a weight
+    assert four - lora == pytest.approx(3 * 16 * SEAL.weights(QWEN) + rows)
+
+
+def test_every_adapter_that_waits_for_its_exam_and_every_merged_model_is_in_the_memory() -> None:
+    memory = Memory.guessed(QWEN)
+    alone = Load(jobs=1, length=100, asked=0, prompt=0, new=0, adapters=0)
+    bare = peak_memory(memory, QWEN, SEAL, alone)
+    waiting = peak_memory(memory, QWEN, SEAL, replace(alone, adapters=64, copies=2))
+    assert waiting - bare == pytest.approx(64 * 4 * SEAL.weights(QWEN) + 2 * memory.copy)
+
+
+def test_a_row_of_a_pack_holds_what_the_engines_buffers_hold() -> None:
+    torch = pytest.importorskip("torch")
+    model, shape = tiny_model()
+    backend = PlannedBackend(model)
+    bank = AdapterBank(backend.layout(("q_proj",), 1, 1.0), 1, dtype=torch.float32, device=torch.device("cpu"))
+    slot, rows = bank.alloc(0), 640
+    example = InnerLoopJob(key="", sequences=[[1] * rows], epochs=1, learning_rate=1e-3, seed=0).example(0)
+    backend.gradients(pack_steps([SlotStep(slot, (example,))], torch.float32), bank)
+    held = 4 * sum(buffer.numel() for name, buffer in backend._space._held.items() if name != "logits")
+    assert Memory.guessed(shape, weight_bytes=4).row == pytest.approx(held / rows, rel=0.1)
+
+
+def tiny_model() -> tuple[Any, ModelShape]:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 64, "intermediate_size": 160, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = LlamaConfig(vocab_size=300, num_hidden_layers=6, max_position_embeddings=1024, **sizes)
+    return LlamaForCausalLM(config).eval(), ModelShape.from_config(config.to_dict())
 
 
 def test_an_unknown_device_is_refused_with_the_nearest_name() -> None:

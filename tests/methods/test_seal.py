@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
@@ -53,6 +54,25 @@ def outer_jobs(book: Book) -> Iterator[dict[str, Any]]:
     for record in read(book.journal.path).records:
         if isinstance(record.event, Reserved) and "policy" in str(record.event.settings.get("key", "")):
             yield dict(record.event.settings)
+
+
+def test_f1_is_a_reward_like_any_other(make_desk: Make, book: Book) -> None:
+    """Edits after which half of an answer's words are right earn a half; those that earn nothing are not kept."""
+
+    def half(question: Question, answer: str) -> Grade:
+        return Grade(False, 0.5 if answer in question.answers else 0.0, decides="f1")
+
+    desk = make_desk(scripted_model(knowing), None, grade=half)
+    finish(Seal(SealSettings(rounds=1, contexts=4)).learn(desk, PROBLEMS))
+    (run,) = runs(book)
+    assert run.correct is not None
+    assert {count for rows in run.correct for counts in rows for count in counts} == {0, 1}
+    third = make_desk(
+        scripted_model(knowing), None, "third", grade=lambda q, a: replace(half(q, a), f1=half(q, a).f1 / 2)
+    )
+    finish(Seal(SealSettings(rounds=1, contexts=4)).learn(third, PROBLEMS))
+    assert {count for rows in runs(book)[1].correct or () for counts in rows for count in counts} == {0, 0.5}
+    assert runs(book)[1].kept == run.kept == 4
 
 
 def test_one_round_as_published_costs_what_it_must(make_desk: Make, book: Book) -> None:

@@ -145,6 +145,15 @@ def test_an_answer_costs_the_tokens_that_the_server_counted(
     assert proxy.keys == [f"Bearer {KEY}"]
 
 
+def test_a_stop_string_of_white_space_is_looked_for_here(
+    proxy: Proxy, connect: Callable[..., Model], account: Account
+) -> None:
+    """A server would end an answer that begins with an empty line before it has said anything."""
+    (result,) = connect(proxy).generate(ask(account, stop=("\n", " r", "nothing")))
+    assert (result.get().text, result.get().finish) == ("a", "stop")
+    assert proxy.seen[0]["stop"] == [" r", "nothing"]
+
+
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [

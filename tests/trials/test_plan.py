@@ -40,7 +40,7 @@ def planned(path: Path) -> Plan:
 
 
 def test_a_plan_without_weights_has_hours_and_dollars_for_every_arm(tmp_path: Path) -> None:
-    plan = make_plan(resolved(tmp_path), None, 3.0)
+    plan = make_plan(resolved(tmp_path), "H100", 3.0)
     assert plan.model == "Qwen/Qwen2.5-7B"
     by_arm = {arm.arm: arm for arm in plan.arms}
     for arm in plan.arms:
@@ -50,18 +50,21 @@ def test_a_plan_without_weights_has_hours_and_dollars_for_every_arm(tmp_path: Pa
     assert by_arm["passage"].budget["adapt"] == runs
     assert by_arm["seal"].budget["learn"] == by_arm["seal"].budget["adapt"] == 0.5 * runs  # its split
     assert by_arm["frozen"].costs.keys() == {"evaluate", "tune"}
-    assert plan.fits
+    held = 16 * 2**30  # float32: the model, and a merged one for each of two rounds and for the level before
+    assert plan.memory > 3 * held
+    assert not plan.fits
+    assert make_plan(resolved(tmp_path, TRIAL + "dtype: bfloat16\n"), "H200").fits
 
 
 def test_estimates_fill_the_budget_that_is_exact(tmp_path: Path) -> None:
-    (passage,) = (arm for arm in make_plan(resolved(tmp_path), None, None).arms if arm.arm == "passage")
+    (passage,) = (arm for arm in make_plan(resolved(tmp_path), "H100", None).arms if arm.arm == "passage")
     assert passage.costs["adapt"].flops == pytest.approx(passage.budget["adapt"], rel=1e-6)
 
 
 @pytest.mark.parametrize("grade", ["exact", "judge"])
 def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grade: str) -> None:
-    alone = make_plan(resolved(tmp_path), None, 3.0)
-    judged = make_plan(resolved(tmp_path, TRIAL + f"judge: {{model: Qwen2.5-7B}}\ngrade: {grade}\n"), None, 3.0)
+    alone = make_plan(resolved(tmp_path), "H100", 3.0)
+    judged = make_plan(resolved(tmp_path, TRIAL + f"judge: {{model: Qwen2.5-7B}}\ngrade: {grade}\n"), "H100", 3.0)
     assert judged.arms == alone.arms
     assert judged.judging is not None
     questions = round(next(float(told.split()[1]) for told in alone.assumptions if "questions a problem" in told), 1)
@@ -76,7 +79,7 @@ def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grade: 
 
 def test_a_server_without_prices_is_planned_in_tokens_alone(tmp_path: Path) -> None:
     url = 'judge: {url: "http://127.0.0.1:1/v1", model: some-judge}\n'
-    judging = make_plan(resolved(tmp_path, TRIAL + url), None, 3.0).judging
+    judging = make_plan(resolved(tmp_path, TRIAL + url), "H100", 3.0).judging
     assert judging is not None
     assert (judging.flops, judging.dollars, judging.seconds) == (None, None, 0.0)
     assert (judging.tokens_real or 0) > 0

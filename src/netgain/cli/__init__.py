@@ -7,6 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from netgain.cli.app import app
+from netgain.cli.ask_command import ask
 from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.doctor_command import doctor
 from netgain.cli.record_commands import pack, report, status, verify
@@ -18,7 +19,7 @@ INTERRUPTED = 130
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
-for command in (init, validate, plan, register, run, status, report, pack, verify):
+for command in (init, validate, ask, plan, register, run, status, report, pack, verify):
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)

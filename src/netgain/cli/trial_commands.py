@@ -29,18 +29,29 @@ def plan(
     device: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="H200, H100, A100, L40S, RTX 4090, or cpu for this machine.", show_default=False
+            metavar="NAME",
+            help="H200, H100, A100, L40S, RTX 4090; auto, cpu or cuda for this machine (default: auto).",
+            show_default=False,
         ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: as many as suit).", show_default=False)
     ] = None,
     dollars_per_hour: Annotated[
         float | None, typer.Option(min=0, help="What an hour of the device costs you.", show_default=False)
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """Say what a trial would take and what it could see. No weights are needed, and nothing is spent."""
+    """Say what a trial would take and what it could see. No weights are needed, and nothing is spent.
+
+    On this machine a few seconds of the trial's own kinds of work are measured, where the model is here (once: they are
+    kept in the cache folder).
+    """
+    from netgain.trials.calibration import calibrate
     from netgain.trials.plan import make_plan
 
-    found = make_plan(_resolve(trial, method, settings, limit, seed), device, dollars_per_hour)
+    asked = _resolve(trial, method, settings, limit, seed)
+    found = make_plan(asked, device, dollars_per_hour, jobs=jobs, calibrate=calibrate)
     if json:
         typer.echo(compact_json(found.dump()))
         return
@@ -88,7 +99,8 @@ def run(
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes (default: one a core; one on a GPU).", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Processes (default: one a core, as memory goes; one on a GPU).", show_default=False),
     ] = None,
     method: Methods = None,
     settings: Settings = None,
@@ -104,19 +116,19 @@ def run(
     Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did.
     """
     from netgain.api import default_folder
-    from netgain.trials.executor import suited
-    from netgain.trials.plan import unknown_words
+    from netgain.trials.plan import suited, unknown_words
     from netgain.trials.resolve import with_data
     from netgain.trials.schedule import run_trial
 
     resolved = with_data(_resolve(trial, method, settings, limit, seed))
-    for warning in () if quiet else unknown_words(resolved):
+    workers, tight = suited(resolved, device, jobs)
+    for warning in () if quiet else (*unknown_words(resolved), *tight):
         typer.echo(f"netgain: warning: {warning}", err=True)
     folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
     live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
     try:
         with live:
-            done = run_trial(resolved, folder, device=device, jobs=jobs or suited(device), show=live.show)
+            done = run_trial(resolved, folder, device=device, jobs=workers, show=live.show)
     except KeyboardInterrupt:
         typer.echo(f"netgain: interrupted: {live.saved()}; the same command goes on from there", err=True)
         sys.exit(130)

@@ -80,6 +80,13 @@ def text_of(prompt: Prompt) -> str:
     return prompt if isinstance(prompt, str) else "\n\n".join([message.content for message in prompt])
 
 
+def in_turns(prompt: Prompt) -> str:
+    """A prompt to be read by people: of a conversation every turn under its role."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(f"[{message.role}]\n{message.content}" for message in prompt)
+
+
 def _asked(chat: bool, shots: Sequence[tuple[str, str]], last: str) -> Prompt:
     """What is asked last, behind demonstrations: each what was asked and what was said."""
     if not chat:

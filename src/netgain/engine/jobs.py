@@ -14,6 +14,10 @@ import numpy as np
 
 from netgain.errors import InputError
 
+RESIDENT = 16  # adapters that are trained at the same time, unless stated
+POSITIONS = 1024  # tokens in a pack of their steps
+ROWS = 80  # prompts that are answered at the same time
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,10 +86,11 @@ def sit(
     alone = replace(answerer, context=())
     asked = [*requests, *(_request(alone, question, prompts, account) for question in controls)]
     results = yield from ask(answerer.model, asked)
-    given = [[_answer(result, prompts)] for result in results]
+    given: list[list[Given]] = [[_answer(result, prompts)] for result in results]
     if answerer.voter is not None and questions:
+        none: list[Given] = []  # on controls
         votes = yield from _votes(answerer, requests, prompts, answerer.voter)
-        given = [[*first, *more] for first, more in zip_longest(given, votes, fillvalue=[])]
+        given = [[*first, *more] for first, more in zip_longest(given, votes, fillvalue=none)]
     return tuple(
         _mark(question, answers, result, grade)
         for question, answers, result in zip((*questions, *controls), given, results, strict=True)

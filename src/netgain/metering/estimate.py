@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
-from netgain.engine.jobs import Work
+from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Work
 from netgain.errors import InputError, nearest
-from netgain.metering.price import Lora, Training, forward_cost, training_cost
-from netgain.metering.rates import DeviceRate
+from netgain.metering.price import Full, Lora, Training, forward_cost, training_cost
 from netgain.metering.shape import ModelShape, find_shape
 from netgain.records.cost import Cost
 
@@ -102,6 +101,7 @@ def _steps(start: int, count: int, ran: int) -> Work:
 
 Engine = Literal["hooks", "planned"]
 HALF = 2  # bytes of a weight in bfloat16
+INTERPRETER = 3.5e8  # bytes that Python holds with torch and transformers
 
 
 def shape_of(source: str | Path) -> ModelShape:
@@ -201,46 +201,120 @@ def find_device(name: str) -> Device:
     return found
 
 
-def timed(
-    cost: Cost,
-    shape: ModelShape,
-    device: Device,
-    *,
-    rate: DeviceRate | None = None,
-    rows: int = 1,
-    weight_bytes: int = HALF,
-) -> Cost:
-    """``cost`` with the seconds it would take on one device, and the dollars where a ``rate`` is given.
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """FLOPs that one worker does in a second: while it trains, reads prompts, and writes one token after another.
 
-    The longer of two times: its FLOPs at the assumed share of the peak, and reading all weights once for each token
-    that is generated, ``rows`` answers at a time (the bound of Pope et al. 2022, arXiv 2211.05102, section 2).
+    ``load`` are the seconds before it begins, ``source`` says where the numbers are from.
     """
-    if cost.flops is None:
-        return cost
-    arithmetic = cost.flops / (device.flops * device.utilisation)
-    reading = (cost.tokens_generated or 0.0) / rows * shape.stored_weights * weight_bytes / device.bandwidth
-    seconds = replace(cost, seconds=max(arithmetic, reading))
-    return seconds if rate is None else rate.price(seconds)
+
+    train: float
+    read: float
+    write: float
+    load: float = 0.0
+    source: str = ""
+
+    def training(self, cost: Cost) -> Cost:
+        """The cost of a training with the seconds that it would take."""
+        return cost if cost.flops is None else replace(cost, seconds=cost.flops / self.train)
+
+    def reading(self, cost: Cost) -> Cost:
+        """The same of passes over texts that are there, such as scoring."""
+        return cost if cost.flops is None else replace(cost, seconds=cost.flops / self.read)
+
+    def writing(self, cost: Cost, prompts: Cost) -> Cost:
+        """The same of generating, of which reading the ``prompts`` is a part."""
+        if cost.flops is None or prompts.flops is None:
+            return cost
+        return replace(cost, seconds=prompts.flops / self.read + (cost.flops - prompts.flops) / self.write)
 
 
-def memory_estimate(
-    shape: ModelShape,
-    training: Training | None,
-    positions: int,
-    *,
-    resident: int = 1,
-    weight_bytes: int = HALF,
-) -> float:
-    """Bytes that training (None: answering) needs on a device, for ``positions`` tokens at a time. Good to a third.
+def pace_of(device: Device, shape: ModelShape, *, rows: int = 64, weight_bytes: int = HALF) -> Pace:
+    """What a data sheet promises at the assumed share of the peak.
 
-    The weights; of what is trained, a gradient and two moments beside the weight itself (adapters in 4 bytes, one set
-    for each of the ``resident`` ones); activations at 34 x hidden bytes a position and layer (Korthikanti et al. 2022,
-    arXiv 2205.05198, equation 1, without the attention matrix that fused kernels do not keep) and logits twice in 4.
+    Writing takes the longer of two times: its arithmetic, and reading all weights once for each token, ``rows`` answers
+    at a time (the bound of Pope et al. 2022, arXiv 2211.05102, section 2).
     """
-    weights = float(shape.stored_weights * weight_bytes)
-    if training is None:
-        return weights + positions * (4.0 * shape.layers * shape.kv_heads * shape.head_dim + 4.0 * shape.vocabulary)
-    trained = training.weights(shape)
-    state = 16.0 * trained * resident if isinstance(training, Lora) else 3.0 * trained * weight_bytes
-    activations = positions * (34.0 * shape.hidden * shape.layers + 8.0 * shape.vocabulary)
-    return weights + state + activations
+    speed = device.flops * device.utilisation
+    token = 2.0 * (shape.body_weights + shape.head_weights)
+    reading = shape.stored_weights * weight_bytes / device.bandwidth / rows
+    return Pace(train=speed, read=speed, write=token / max(token / speed, reading), source=device.source)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes that one worker holds: the interpreter with the model (``base``), a further ``copy`` of the model with an
+    adapter merged, a ``row`` of a training pack, a ``token`` of a prompt that is answered (its keys and values, and
+    what its pass needs), an ``entry`` of a token's keys and values alone, and a ``weight`` of an adapter.
+    """
+
+    base: float
+    copy: float
+    row: float
+    token: float
+    entry: float
+    weight: int = 4
+
+    @classmethod
+    def guessed(cls, shape: ModelShape, *, weight_bytes: int = HALF, planned: bool = True) -> "Memory":
+        """From the shape: what the engine's buffers hold, row by row (a test holds them to it).
+
+        The planned backend keeps a layer's inputs, outputs and the feed-forward block's; others keep what autograd
+        does, 34 x hidden bytes a position and layer in 16 bits (Korthikanti et al. 2022, arXiv 2205.05198, equation 1,
+        without the attention matrix), and the logits with their gradient in 4 bytes.
+        """
+        size = 4 if planned else weight_bytes
+        query, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        kept = 4 * shape.hidden + 2 * query + 2 * kv + 2 * shape.intermediate
+        passing = 4 * shape.hidden + 3 * query + 2 * kv + 3 * shape.intermediate
+        autograd = 17.0 * weight_bytes * shape.hidden * shape.layers + 8.0 * shape.vocabulary
+        stored = float(shape.stored_weights * weight_bytes)
+        panels = 2.0 * (shape.body_weights + shape.head_weights) * weight_bytes if planned else 0.0
+        entry = 2.0 * shape.layers * kv * size
+        return cls(
+            base=INTERPRETER + stored + panels,
+            copy=stored + panels,
+            row=float(size * (kept * shape.layers + passing)) if planned else autograd,
+            token=entry + size * passing,
+            entry=entry,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a worker has in hand at its fullest: ``jobs`` trainings of ``length`` tokens a step, or ``asked`` prompts of
+    ``prompt`` tokens with up to ``new`` further ones, ``adapters`` kept meanwhile, and ``copies`` of the model."""
+
+    jobs: int
+    length: float
+    asked: int
+    prompt: float
+    new: float
+    adapters: int
+    per_adapter: float = 1.0
+    copies: int = 0
+
+
+def peak_memory(memory: Memory, shape: ModelShape, training: Training | None, load: Load) -> float:
+    """Bytes that one worker holds at its fullest: the larger of training and answering.
+
+    A training keeps four numbers a weight (it, its gradient, two moments) for each adapter that is resident, up to
+    :data:`RESIDENT`, and a pack of up to :data:`POSITIONS` rows; answering keeps up to :data:`ROWS` prompts and the
+    adapters among them (``per_adapter`` prompts share one).
+    """
+    weights = 0.0 if training is None else float(training.weights(shape))
+    one = memory.weight * weights if isinstance(training, Lora) else 0.0
+    if isinstance(training, Full):  # another model: weights with gradients and two moments
+        training_state, rows = 4.0 * memory.weight * weights, load.length
+    else:
+        resident = min(RESIDENT, load.jobs)
+        training_state, rows = 4.0 * resident * one, min(max(POSITIONS, load.length), resident * load.length)
+    asked = min(ROWS, load.asked)
+    slots = one * min(asked, -(-asked // max(1.0, load.per_adapter)))
+    answering = asked * (load.prompt * memory.token + load.new * memory.entry) + slots
+    scores = 4.0 * asked * shape.vocabulary
+    held = memory.base + load.copies * memory.copy + load.adapters * one
+    return held + max(training_state + rows * memory.row, answering + scores)

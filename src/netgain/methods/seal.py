@@ -292,8 +292,13 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
         if price <= 0 and most is None:
             break  # contexts that cost nothing would go on for ever
     if not contexts:
-        raise InputError("the investment", "does not pay for even one context of a round", "invest more")
+        raise too_small()
     return contexts
+
+
+def too_small() -> InputError:
+    """Said of an investment, before a trial or in the middle of it."""
+    return InputError("the investment", "does not pay for even one context of a round", "invest more")
 
 
 def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> Steps[list[Context]]:

@@ -95,6 +95,11 @@ class TaughtSettings(Inner):
     with_passage: bool = True
 
 
+def no_teacher() -> InputError:
+    """Said of an arm that needs a teacher, before a trial or in the middle of it."""
+    return InputError("teacher", "this trial has none", "write teacher: oracle, or name a model")
+
+
 @final
 class Taught(Method):
     """Trains on what a stronger model, or the domain's perfect writer, writes, with the passage beside it."""
@@ -107,7 +112,7 @@ class Taught(Method):
         """All materials' texts and passages in one training. Raises InputError where the trial has no teacher."""
         settings, teacher = self.settings, desk.teacher
         if teacher is None:
-            raise InputError("teacher", "this trial has none", "write teacher: oracle, or name a model")
+            raise no_teacher()
         written = yield from together([teacher.write(desk, material, settings.texts) for material in materials])
         form = EditFormat("taught", "{title}\n{text}\n", 1, settings.splitting)
         texts = [

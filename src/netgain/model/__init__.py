@@ -11,6 +11,7 @@ from netgain.errors import TRAINING_PACKAGES, MissingExtraError
 if TYPE_CHECKING:
     from netgain.domains.problem import Message
     from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
+    from netgain.model.device import DeviceMeter, find_gpu, weights_folder
     from netgain.model.gguf import folder_of_gguf
     from netgain.model.hugging_face import load_model
     from netgain.model.metered import Model, Tuned
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answered": "requests",
+    "DeviceMeter": "device",
     "Failure": "netgain.engine.jobs",
     "Generate": "requests",
     "InnerLoopJob": "netgain.engine.jobs",
@@ -33,14 +35,17 @@ _HOMES = {
     "TrainFull": "requests",
     "Trained": "requests",
     "Tuned": "metered",
+    "find_gpu": "device",
     "folder_of_gguf": "gguf",
     "load_model": "hugging_face",
     "remote_model": "remote",
     "scripted_model": "scripted",
+    "weights_folder": "device",
 }
 
 __all__ = [
     "Answered",
+    "DeviceMeter",
     "Failure",
     "Generate",
     "InnerLoopJob",
@@ -54,10 +59,12 @@ __all__ = [
     "TrainFull",
     "Trained",
     "Tuned",
+    "find_gpu",
     "folder_of_gguf",
     "load_model",
     "remote_model",
     "scripted_model",
+    "weights_folder",
 ]
 
 

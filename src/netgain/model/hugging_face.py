@@ -15,7 +15,7 @@ from netgain.domains.problem import Prompt
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, longest_pass, together
-from netgain.engine.jobs import Failure, InnerLoopJob, Size, Work, check
+from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import Adapter as LoraAdapter
 from netgain.engine.lora import Layout, load_adapter, read_config, save_adapter
 from netgain.engine.packs import Extent, is_out_of_memory
@@ -55,9 +55,9 @@ def load_model(
     chat: Chat = "auto",
     attention: str = "auto",
     engine: Literal["auto", "hooks", "planned"] = "auto",
-    resident: int = 16,
-    rows: int = 80,
-    positions: int = 1024,
+    resident: int = RESIDENT,
+    rows: int = ROWS,
+    positions: int = POSITIONS,
     shape: ModelShape | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -93,9 +93,9 @@ def wrap_model(
     *,
     chat: Chat = "auto",
     engine: Literal["auto", "hooks", "planned"] = "auto",
-    resident: int = 16,
-    rows: int = 80,
-    positions: int = 1024,
+    resident: int = RESIDENT,
+    rows: int = ROWS,
+    positions: int = POSITIONS,
     shape: ModelShape | None = None,
 ) -> Model:
     """:func:`load_model` for a model that is in memory already. The model is left as it is, and must be left so."""

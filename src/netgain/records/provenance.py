@@ -28,12 +28,17 @@ class Source(StrictModel):
 
 @final
 class SampleQuestion(StrictModel):
-    """A question of a domain (``setting``) with a right answer, to show what is asked: never one of the exam's own."""
+    """A question of a domain (``setting``) with a right answer, to show what is asked: never one of the exam's own.
+
+    ``prompt`` is how an arm that reads nothing at the exam is asked it, in full, and ``version`` that of the wording.
+    """
 
     setting: str
     question: str
     answer: str
     passage: str = ""
+    prompt: str = ""
+    version: str = ""
 
 
 @final

@@ -39,8 +39,8 @@ def plan_page(plan: Plan) -> Group:
         ("trial", f"{plan.name}: {', '.join(counts)}"),
         ("model", plan.model),
         ("device", f"{plan.device}, {plan.rate}"),
-        ("memory", f"about {plan.memory / 1e9:.3g} GB" + ("" if plan.fits else ": more than the device has")),
-        ("takes", f"about {_hours(whole)} device hours and {_dollars(whole)}"),
+        ("memory", _memory(plan)),
+        ("takes", f"about {plan.hours:.2g} hours and {_dollars(whole)}; {_flops(plan)}"),
         ("sees", _effect(plan)),
         *_judging(plan),
         ("primary", f"{plan.primary[:19]}… (the comparison, fixed before the run; whole in --json)"),
@@ -71,6 +71,15 @@ def _effect(plan: Plan) -> str:
     if plan.detectable is None or plan.detectable >= 1:
         return f"no difference: {_count(plan.problems, 'test problem')} cannot tell two arms apart; ask for more"
     return f"a difference of {100 * plan.detectable:.1f} percentage points (smallest that is found four times in five)"
+
+
+def _memory(plan: Plan) -> str:
+    each = f"about {plan.memory / 1e9:.3g} GB" + (f" for {plan.workers} workers" if plan.workers > 1 else "")
+    return f"{each}; {plan.memory_free / 1e9:.3g} GB are free" + ("" if plan.fits else ": too little")
+
+
+def _flops(plan: Plan) -> str:
+    return f"{numbers.amount(plan.whole.flops)} FLOPs expected, at most {numbers.amount(plan.most_flops)}"
 
 
 def _judging(plan: Plan) -> list[tuple[str, str]]:

@@ -55,7 +55,7 @@ def example(verdict: Verdict) -> tuple[str, list[str]]:
         return ("example", [ABSENT])
     return (
         f"example ({one.setting})" if len(known) > 1 else "example",
-        _example(one.passage, one.question, one.answer),
+        [*_example(one.passage, one.question, one.answer), *_prompt(one.prompt, one.version)],
     )
 
 
@@ -64,6 +64,11 @@ def _example(passage: str, question: str, answer: str) -> list[str]:
     cut = text if len(text) <= PASSAGE else text[:PASSAGE].rsplit(" ", 1)[0] + " …"
     asked = [f"Question: {' '.join(question.split())}", f"Right answer: {answer}"]
     return [f"Passage: {cut}", *asked] if cut else asked
+
+
+def _prompt(prompt: str, version: str) -> list[str]:
+    """How it is asked, in full: its line ends as signs, for a fact is one line."""
+    return [f"Asked as (prompts {version}): {' ↵ '.join(prompt.splitlines())}"] if prompt else []
 
 
 def facts(verdict: Verdict) -> list[tuple[str, list[str]]]:

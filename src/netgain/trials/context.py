@@ -28,7 +28,6 @@ from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task, adapt_limit, deployments
 
 Report = Callable[[int, float], None]  # adaptations done, and what is spent so far in the trial's currency
-WIDTH = 64  # programs side by side; part of what decides the bytes of a run, so it is no option
 CLOCKS = (Currency.SECONDS, Currency.JOULES)
 LOST = "the attempt was cut off"
 

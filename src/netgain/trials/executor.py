@@ -34,12 +34,12 @@ from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
 from netgain.trials.guard import sealed
+from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.store import RESULT, Store, TaskResult, spec_hash
 from netgain.trials.tasks import Task
 
-ORACLE = "oracle"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 10.0  # seconds that a process has to end
 Load = Callable[[Trial, str], Model]
@@ -69,11 +69,7 @@ class TaskUpdate:
 
 def load_model(trial: Trial, device: str) -> Model:
     """The trial's model. Raises InputError where there is none."""
-    if trial.model != trial.spec.model and not Path(trial.model).exists():
-        raise InputError(f"model {trial.spec.model!r}", "is missing from this installation", "install netgain again")
-    if not Path(trial.model).exists() and (trial.model.count("/") > 1 or trial.model.startswith((".", "~"))):
-        remedy = "paths are relative to the trial's file; a hub name is OWNER/NAME"
-        raise trial.lines.error(("model",), f"model = {trial.spec.model!r}: there is no such folder", remedy)
+    check_model(trial)
     spec = trial.spec
     model: Model = door.load_model(trial.model, device=device, dtype=spec.dtype, attention=spec.attention)
     if model.templated != trial.chat and spec.chat == "auto":  # only its name was to be had before
@@ -90,18 +86,16 @@ def load_judge(trial: Trial, device: str) -> Model | None:
 def load_teacher(trial: Trial, device: str) -> Model | None:
     """The teacher's model; None where the teacher is the domain's own writer, or nobody."""
     teacher = trial.spec.teacher
-    if teacher is None or teacher == ORACLE:
+    check_other(trial, "teacher", teacher)
+    if teacher is None or isinstance(teacher, str):
         return None
-    if isinstance(teacher, str):
-        raise InputError(f"teacher {teacher!r}", "is not known", "write oracle, or a mapping with model")
     return _load_other(trial, "teacher", teacher, device)
 
 
 def _load_other(trial: Trial, name: str, fields: Mapping[str, Any], device: str) -> Model:
     """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well)."""
+    check_other(trial, name, fields)
     rest = dict(fields)
-    if "model" not in rest:
-        raise InputError(name, "names no model", "write model: FOLDER, or url: and model:")
     source, url = rest.pop("model"), rest.pop("url", None)
     try:
         if url is None:
@@ -397,9 +391,3 @@ def open_executor(
     """An executor of ``jobs`` processes; one is this process itself."""
     start = partial(LocalExecutor, trial, folder, device, load, load_judge)
     return start() if jobs <= 1 else ProcessExecutor(start, jobs)
-
-
-def suited(device: str) -> int:
-    """How many processes suit a device: one a core, one alone on a GPU."""
-    gpu = device.startswith("cuda") or (device == "auto" and Path("/proc/driver/nvidia").is_dir())
-    return 1 if gpu else os.cpu_count() or 1

@@ -6,52 +6,38 @@ What is exact: the budgets, in the trial's currency. All else is estimated from 
 
 import contextlib
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, final
-
-import numpy as np
 
 from netgain.analysis import crossed
 from netgain.analysis.crossed import POWER
 from netgain.analysis.intervals import WITHIN
 from netgain.domains.grading import MAX_NEW_TOKENS
 from netgain.errors import InputError, MissingExtraError
-from netgain.metering.estimate import Device, find_device, memory_estimate, shape_of, timed
+from netgain.metering.estimate import Pace, shape_of
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
 from netgain.model.remote import TokenPrices
-from netgain.records.claim import UNTRAINED
 from netgain.records.cost import Cost, Purpose, total
 from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
+from netgain.trials.calibration import calibrate as calibrate_machine
+from netgain.trials.calibration import find_machine
+from netgain.trials.refusals import check_model, check_trial
 from netgain.trials.resolve import SHIPPED, Trial, with_data
 from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import primary_hash
-from netgain.trials.tasks import (
-    SAMPLE,
-    Lengths,
-    Task,
-    adaptations,
-    budget,
-    deployments,
-    judging_cost,
-    measured,
-    planned_trials,
-    task_costs,
-    tasks,
-    training_of,
-)
+from netgain.trials.task_costs import SAMPLE, SIMULATED, Lengths, judging_cost, measured, task_costs
+from netgain.trials.tasks import Task, adaptations, budget, deployments, planned_trials, tasks
+from netgain.trials.workers import Calibrate, makespan, seconds_of, staffed
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 DISCORDANT, RENEWED = 0.3, 0.5  # of two arms' answers; of a problem's own difference, what every run draws anew
 LUCK = 0.047  # of a run in accuracy, standard deviation: as records of trials show it (NOTEBOOK.md)
 FEW_UNKNOWN = 0.02  # of a domain's words: names and foreign words that do no harm
 SHOWN = 5
-CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
 
 
 @final
@@ -80,7 +66,11 @@ class ArmPlan:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a trial would take, and what it could see."""
+    """What a trial would take, and what it could see.
+
+    ``hours`` are the clock's, with ``workers`` at work; those of arms are device hours, of one worker. ``memory`` is
+    that of all workers at their fullest, in bytes. ``most_flops`` is what the trial cannot exceed.
+    """
 
     name: str
     model: str
@@ -93,8 +83,12 @@ class Plan:
     arms: tuple[ArmPlan, ...]
     device: str
     rate: str
+    workers: int
+    hours: float
     memory: float
+    memory_free: float
     fits: bool
+    most_flops: float
     detectable: float | None
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -122,22 +116,35 @@ class Plan:
         return {**fields, "arms": arms, "judging": judging, "estimated_total": self.whole.known()}
 
 
-def make_plan(trial: Trial, device: str | None = None, dollars: float | None = None) -> Plan:
-    """The plan of a trial on a device by name (``cpu``: this machine; None: the CPU for the shipped model, else an
-    H100), at these dollars an hour (None: a typical price). Data that cannot be read is taken to be typical."""
-    name = device or ("cpu" if trial.spec.model in SHIPPED else "H100")
-    chosen = this_cpu() if name == "cpu" else find_device(name)
-    rate = DEVICE_RATES.get(chosen.name, DeviceRate(0.0, "this machine is taken to be yours already"))
-    rate = rate if dollars is None else DeviceRate(dollars, "as stated")
+def make_plan(
+    trial: Trial,
+    device: str | None = None,
+    dollars: float | None = None,
+    *,
+    jobs: int | None = None,
+    calibrate: Calibrate | None = None,
+) -> Plan:
+    """The plan of a trial on a device of :data:`DEVICES` by name, or on this machine (None or ``auto``: its GPU, else
+    its CPU; ``cpu``, ``cuda``), at these dollars an hour (None: a typical price).
+
+    With ``calibrate`` this machine's pace and memory are measured, otherwise guessed. ``jobs`` is how many processes
+    are wanted (None: as many as suit). Data that cannot be read is taken to be typical. Raises InputError for whatever
+    a run would be refused for, in the same words.
+    """
+    check_model(trial)
     shape = _shape(trial)
     trial, lengths, warnings = _with_lengths(trial)
+    check_trial(trial, shape, lengths)
     judge, spec = _judge(trial), trial.spec
-    weight = BYTES[spec.dtype]
-    trained = [training_of(arm) for arm in trial.arms.values() if arm.method.role not in UNTRAINED]
-    memory = max(memory_estimate(shape, how, 1024, resident=4, weight_bytes=weight) for how in [None, *trained])
-    costs = {task: task_costs(trial, task, shape, lengths[task.domain]) for task in tasks(spec)}
-    on_device = partial(timed, shape=shape, device=chosen, rate=rate, rows=64, weight_bytes=weight)
+    staff = staffed(trial, device, shape, lengths, jobs, calibrate)
+    rate = DEVICE_RATES.get(staff.name, DeviceRate(0.0, "this machine is taken to be yours already"))
+    rate = rate if dollars is None else DeviceRate(dollars, "as stated")
+    costs = _costs(trial, shape, lengths, staff.pace)
+    most = _costs(trial, shape, lengths, most=True)
     longest = f"every answer is put to the judge, its verdicts as long as they may be ({MAX_NEW_TOKENS} tokens)"
+    judging = None if judge is None else judging_cost(trial, judge, staff.pace, lengths)
+    seconds = makespan(seconds_of(costs), staff.workers, staff.pace.load)
+    share = rate.dollars_per_hour / 3600 / staff.workers  # so many workers share the machine
     return Plan(
         name=spec.name,
         model=spec.model if spec.model in SHIPPED else shape.name or spec.model,
@@ -147,22 +154,46 @@ def make_plan(trial: Trial, device: str | None = None, dollars: float | None = N
         problems=spec.problems.test,
         seeds=spec.seeds,
         deployments=deployments(spec),
-        arms=tuple(_arm(trial, arm, costs, on_device) for arm in trial.arms.values()),
-        device=f"{chosen.name} ({chosen.source}; {chosen.utilisation:.0%} of its peak)",
+        arms=tuple(_arm(trial, arm, costs, share) for arm in trial.arms.values()),
+        device=f"{staff.name} ({staff.pace.source})",
         rate=f"${rate.dollars_per_hour:.2f} an hour ({rate.source})",
-        memory=memory,
-        fits=memory <= chosen.memory,
+        workers=staff.workers,
+        hours=(seconds + (judging.seconds or 0.0 if judging else 0.0) / staff.workers) / 3600,
+        memory=staff.memory * staff.workers,
+        memory_free=staff.free,
+        fits=staff.memory * staff.workers <= staff.free,
+        most_flops=total(cost for parts in most.values() for cost in parts.values()).flops or 0.0,
         detectable=detectable(
             spec.problems.test, lengths[spec.compare.domain or next(iter(spec.domains))].questions, spec.seeds
         ),
         assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest])),
-        warnings=warnings,
-        judging=None if judge is None else judging_cost(trial, judge, chosen, rate, lengths),
+        warnings=(*warnings, *staff.warnings),
+        judging=_priced(judging, share) if judging and isinstance(judge, ModelShape) else judging,
     )
 
 
+def _priced(cost: Cost, dollars_per_second: float) -> Cost:
+    return replace(cost, dollars=None if cost.seconds is None else cost.seconds * dollars_per_second)
+
+
+def _sum(costs: Mapping[Task, Mapping[Purpose, Cost]], purpose: Purpose) -> Cost:
+    return total(parts[purpose] for parts in costs.values() if purpose in parts)
+
+
+def _costs(
+    trial: Trial, shape: ModelShape, lengths: Mapping[str, Lengths], pace: Pace | None = None, *, most: bool = False
+) -> dict[Task, dict[Purpose, Cost]]:
+    """About what each task takes; runs that differ by their seed alone are estimated once."""
+    alike: dict[Task, dict[Purpose, Cost]] = {}
+    for task in tasks(trial.spec):
+        key = replace(task, seed=None)
+        if key not in alike:
+            alike[key] = task_costs(trial, task, shape, lengths[task.domain], pace, most=most)
+    return {task: alike[replace(task, seed=None)] for task in tasks(trial.spec)}
+
+
 def _arm(
-    trial: Trial, arm: ResolvedArm, costs: Mapping[Task, Mapping[Purpose, Cost]], on_device: Callable[[Cost], Cost]
+    trial: Trial, arm: ResolvedArm, costs: Mapping[Task, Mapping[Purpose, Cost]], dollars_per_second: float
 ) -> ArmPlan:
     own = {task: parts for task, parts in costs.items() if task.arm == arm.name}
     budgets = [budget(trial, task) for task in own]
@@ -179,23 +210,33 @@ def _arm(
             if any(name in found for found in budgets)
         },
         costs={
-            purpose.value: on_device(total(parts[purpose] for parts in own.values() if purpose in parts))
+            purpose.value: _priced(_sum(own, purpose), dollars_per_second)
             for purpose in Purpose
             if any(purpose in parts for parts in own.values())
         },
     )
 
 
-def this_cpu() -> Device:
-    """This machine, its speed measured on a product of two matrices."""
-    left = np.ones((768, 768), dtype=np.float32)
-    _ = left @ left
-    started = time.perf_counter()
-    for _ in range(4):
-        _ = left @ left
-    flops = 4 * 2 * 768.0**3 / max(1e-9, time.perf_counter() - started)
-    source = "measured now on a matrix product"
-    return Device("this CPU", flops, 1e10, 1e12, source, utilisation=CPU_SHARE)
+def suited(trial: Trial, device: str, jobs: int | None = None) -> tuple[int, tuple[str, ...]]:
+    """How many processes suit a trial on a device, and what to be warned of: those stated, or one a core, as far as
+    memory goes; one alone on a GPU."""
+    try:
+        shape, lengths = shape_of(trial.model), _lengths(trial)
+    except (InputError, MissingExtraError):
+        machine = find_machine(device)
+        return jobs or machine.cores, ()
+    staff = staffed(trial, device, shape, lengths, jobs, partial(calibrate_machine, measure=False))
+    return jobs or staff.workers, staff.warnings
+
+
+def check_before(trial: Trial) -> None:
+    """Raise InputError for what a run could only fail at, as the plan does; of a model whose shape is not known, less
+    is checked."""
+    try:
+        shape, lengths = shape_of(trial.model), _lengths(trial)
+    except (InputError, MissingExtraError):
+        shape, lengths = None, {}
+    check_trial(trial, shape, lengths)
 
 
 def planned_work(trial: Trial) -> dict[str, float]:
@@ -204,9 +245,8 @@ def planned_work(trial: Trial) -> dict[str, float]:
         shape = shape_of(trial.model)
     except (InputError, MissingExtraError):
         return {task.name: sum(budget(trial, task).values()) for task in tasks(trial.spec)}
-    lengths = _lengths(trial)
-    costs = {task.name: task_costs(trial, task, shape, lengths[task.domain]) for task in tasks(trial.spec)}
-    return {name: total(parts.values()).flops or 0.0 for name, parts in costs.items()}
+    costs = _costs(trial, shape, _lengths(trial))
+    return {task.name: total(parts.values()).flops or 0.0 for task, parts in costs.items()}
 
 
 def _shape(trial: Trial) -> ModelShape:
@@ -249,7 +289,8 @@ def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths], tuple[str, .
         _ = trial.domains
     except (InputError, MissingExtraError) as error:
         how = f"typical of SQuAD, for the data cannot be read here: {error}"
-        return trial, {name: Lengths(how=how) for name in trial.spec.domains}, ()
+        warning = f"a run would be refused: {error}"
+        return trial, {name: Lengths(how=how) for name in trial.spec.domains}, (warning,)
     trial = with_data(trial)
     return trial, _lengths(trial), unknown_words(trial)
 
@@ -308,6 +349,7 @@ def _assumptions(lengths: Mapping[str, Lengths]) -> tuple[str, ...]:
         *texts,
         "budgets are exact in the trial's currency; everything else is estimated",
         "a budget is taken to be used up: what an arm writes first, then training; an investment likewise",
+        f"which settings a tuning ends with is left to chance, {SIMULATED} times over; `at most` is the dearest course",
         f"smallest effect: {POWER:.0%} power at the 95 % interval, a run's luck {100 * LUCK:.1f} points in both "
         f"arms, which disagree on {DISCORDANT:.0%} of the questions, correlation {WITHIN} within a problem",
     )

@@ -103,8 +103,13 @@ class Trial:
         spec = self.spec
         training = _problems(self.domains[name], "train", spec.problems.train if spec.shots else 0, spec.seed)
         rng = stream(spec.seed, "shots", name)
+        titles: dict[str, int] = {}
+        ranked = []  # of each title first the shortest, then the next: demonstrations of one subject would mislead
+        for problem in sorted(training, key=lambda one: len(one.material.text)):
+            turn = titles[problem.material.title] = titles.get(problem.material.title, 0) + 1
+            ranked.append((turn, len(problem.material.text), problem))
         chosen = []
-        for problem in sorted(training, key=lambda one: len(one.material.text))[: spec.shots]:
+        for *_, problem in sorted(ranked, key=lambda one: one[:2])[: spec.shots]:
             asked = [one for one in problem.questions if one.kind == spec.compare.exam] or list(problem.questions)
             chosen.append((problem.material, asked[rng.integers(len(asked))]))
         return tuple(chosen[index] for index in rng.permutation(len(chosen)))

@@ -9,7 +9,7 @@ so that nobody is tuned for another budget than the one it is judged at. Random 
 problems, not of the arm: arms that are alike try the same settings, see the same results, and are tuned alike.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -33,7 +33,6 @@ from netgain.records.events import Noted
 from netgain.records.identity import canonical
 from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.trials.context import (
-    WIDTH,
     ChargesBelow,
     Evaluation,
     RunContext,
@@ -48,7 +47,7 @@ from netgain.trials.context import (
 from netgain.trials.guard import hashed
 from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import MATCHED
-from netgain.trials.tasks import changed, knobs_of, learn_limit, levels, split_of
+from netgain.trials.tasks import WIDTH, changed, knobs_of, learn_limit, levels, split_of, valid
 from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")
@@ -373,7 +372,7 @@ def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
     trials = spec.tuning.trials
     knobs = knobs if trials else {}
     given = {name: value for name, value in arm.settings.model_dump().items() if name in knobs}
-    searching = search(knobs, given, max(1, trials), spec.tuning.widen if knobs else 0, partial(_valid, arm.settings))
+    searching = search(knobs, given, max(1, trials), spec.tuning.widen if knobs else 0, partial(valid, arm.settings))
     paid: list[list[Account]] = []
     values = next(searching)
     while True:
@@ -417,14 +416,6 @@ def _try(context: RunContext, method: Method, number: int) -> tuple[float | None
         _examine(context, method, learning, evaluations, before=done)
     accounts = [account for one in evaluations for account in one.accounts]
     return _accuracy(context, evaluations), [*learning.accounts, *accounts]
-
-
-def _valid(settings: Settings, values: Mapping[str, Any]) -> bool:
-    try:
-        changed(settings, values)
-    except ValidationError:
-        return False
-    return True
 
 
 def _accuracy(context: RunContext, evaluations: Sequence[Evaluation]) -> float | None:

@@ -24,7 +24,7 @@ from netgain.trials.executor import (
     settings_of,
 )
 from netgain.trials.history import History
-from netgain.trials.plan import planned_work, unknown_words
+from netgain.trials.plan import check_before, planned_work, unknown_words
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.store import Store, TaskResult, describe_run, locked_form, spec_hash, task_identity
@@ -69,6 +69,7 @@ def run_trial(
     through, and what is done stays.
     """
     trial = with_data(trial)
+    check_before(trial)
     schedule = _Schedule(trial, Store(folder), show)
     before = schedule.store.locked()
     if before is not None:

@@ -29,7 +29,7 @@ from typing import Any, final
 import yaml
 
 from netgain.domains.domain import Domain
-from netgain.domains.problem import Split
+from netgain.domains.problem import Split, in_turns
 from netgain.domains.reading import alone
 from netgain.errors import InputError
 from netgain.extensions import source_digest
@@ -407,6 +407,12 @@ def describe_run(trial: Trial) -> RunSetup:
         if first is not None and questions:
             passage, answer = first.material.text, questions[0].answers[0]
             question = alone(first.material.title, questions[0].text)
-            shown.append(SampleQuestion(setting=name, question=question, answer=answer, passage=passage))
+            prompts = trial.prompts(name)
+            prompt, version = in_turns(prompts.ask(questions[0].text)), prompts.version
+            shown.append(
+                SampleQuestion(
+                    setting=name, question=question, answer=answer, passage=passage, prompt=prompt, version=version
+                )
+            )
     hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
     return RunSetup(questions=tuple(shown), hardware=hardware, date=time.strftime("%Y-%m-%d"))

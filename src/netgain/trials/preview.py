@@ -1,0 +1,134 @@
+"""One problem as every arm sees it, before anything is spent: each distinct way of asking, in full, and what the model
+as it is says to it. What runs here is charged to a book that is thrown away: it is part of no record.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+from netgain.domains.domain import Domain
+from netgain.domains.edits import begun, sequences
+from netgain.domains.problem import EditFormat, Problem, Prompt, Prompts, Question, Split
+from netgain.errors import InputError, nearest
+from netgain.metering.account import Book
+from netgain.methods.entity_pairs import EntityPairs
+from netgain.methods.synthetic import MIXED, SyntheticSettings
+from netgain.model.metered import Model
+from netgain.model.requests import Generate
+from netgain.records.claim import Role
+from netgain.records.cost import Purpose
+from netgain.trials.resolve import Trial, with_data
+from netgain.trials.resolved_arm import ResolvedArm
+
+CLOSED, OPEN = "closed book", "with the passage"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AskedWay:
+    """One way of asking, by ``name``, and the ``arms`` that ask so: the prompts of a problem's ``questions``, or that
+    of an edit in a ``form``."""
+
+    name: str
+    arms: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
+    questions: tuple[Question, ...] = ()
+    form: EditFormat | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the model made of a prompt: the answer as it is graded, or an edit and its training texts.
+
+    ``tokens`` are those of the prompt and of what was said; ``finish`` says why that ended.
+    """
+
+    shown: str
+    text: str
+    tokens: tuple[int, int]
+    finish: str
+    grade: dict[str, Any]
+    texts: tuple[str, ...] = ()
+
+
+@final
+class Preview:
+    """A trial's problem: the ``number``-th (from 1) of a split of one of its domains, the first unless named.
+
+    Raises InputError where there is none, and for whatever is wrong with the trial.
+    """
+
+    def __init__(self, trial: Trial, number: int, split: Split = "development", name: str | None = None) -> None:
+        trial = with_data(trial)
+        self.trial, self.name = trial, name or next(iter(trial.kinds))
+        if self.name not in trial.kinds:
+            raise InputError(f"--domain {self.name}", "is no domain of this trial", nearest(self.name, trial.kinds))
+        self.domain: Domain = trial.domains[self.name]
+        self.prompts: Prompts = trial.prompts(self.name)
+        try:
+            self.problem: Problem = self.domain.problems(split, number, trial.spec.seed)[number - 1]
+        except (InputError, IndexError):
+            problem = f"{self.name} has no {split} problem of this number"
+            raise InputError(
+                f"--problem {number}", problem, "ask for an earlier one, or name another --split"
+            ) from None
+        self.ways = self._ways()
+
+    def _ways(self) -> tuple[AskedWay, ...]:
+        arms, prompts = self.trial.arms, self.prompts
+        material, questions = self.problem.material, self.problem.questions
+        reading = tuple(name for name, arm in arms.items() if arm.method.role is Role.IN_CONTEXT)
+        recalling = tuple(name for name in arms if name not in reading)
+        ways = [AskedWay(CLOSED, recalling, tuple(prompts.ask(one.text) for one in questions), questions)]
+        ways.append(AskedWay(OPEN, reading, tuple(prompts.ask(one.text, [material]) for one in questions), questions))
+        for name, form in prompts.formats.items():
+            writing = tuple(arm.name for arm in arms.values() if name in formats_of(arm, prompts))
+            ways.append(AskedWay(f"an edit, {name}", writing, (form.prompt(material),), form=form))
+        return tuple(way for way in ways if way.arms)
+
+    def answered(self, model: Model, way: AskedWay) -> list[Said]:
+        """What this model says to the prompts of a way: answers greedily, an edit drawn as arms draw theirs."""
+        prompts, form = self.prompts, way.form
+        with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
+            account = book.account("a preview, in no record", purpose=Purpose.EVALUATE)
+            requests = [
+                Generate(
+                    account=account,
+                    prompt=prompt,
+                    max_new_tokens=prompts.max_new_tokens if form is None else form.max_new_tokens,
+                    stop=prompts.stop if form is None else form.stop,
+                    temperature=0.0 if form is None else 1.0,
+                    top_p=1.0 if form is None else 0.95,
+                    seed=self.trial.spec.seed,
+                )
+                for prompt in way.prompts
+            ]
+            results = model.generate(requests)
+        said = []
+        for number, (prompt, result) in enumerate(zip(way.prompts, results, strict=True)):
+            sizes = (len(model.tokenize(prompt)), 0 if result.product is None else result.product.tokens)
+            finish = str(result.failure) if result.product is None else result.product.finish
+            text = "" if result.product is None else result.product.text
+            if form is None:
+                answer = prompts.answer(text)
+                grade = asdict(self.domain.grade(way.questions[number], answer))
+                said.append(Said(model.shown(prompt), answer, sizes, finish, grade))
+            else:
+                texts = sequences(self.problem.material, text, form, prompts)
+                said.append(Said(model.shown(prompt), begun(text, form), sizes, finish, {}, texts))
+        return said
+
+
+def formats_of(arm: ResolvedArm, prompts: Prompts) -> tuple[str, ...]:
+    """The domain's edit formats that an arm writes in, those included that its tuning tries."""
+    settings, formats = arm.settings, tuple(prompts.formats)
+    named: list[str] = []
+    if isinstance(settings, SyntheticSettings) and arm.method is not EntityPairs:
+        tried: Sequence[Any] = arm.knobs.get("format", ())
+        for name in (settings.format, *tried):
+            named += (settings.mix or formats) if name == MIXED else [name or next(iter(formats), "")]
+    asking = settings.model_dump().get("asking")
+    return tuple(dict.fromkeys([*named, *([asking] if isinstance(asking, str) else [])]))

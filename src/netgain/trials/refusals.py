@@ -1,0 +1,125 @@
+"""What a trial is refused for before anything is spent: `plan` and `run` ask here, and so say the same words.
+
+Of the weights nothing is needed but the model's shape; where that is not known, what rests on it is not checked.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from netgain.errors import InputError, nearest
+from netgain.metering.estimate import generation_estimate, training_estimate
+from netgain.metering.price import Lora
+from netgain.metering.shape import ModelShape
+from netgain.methods.fitting import Inner
+from netgain.methods.method import Learning
+from netgain.methods.seal import LoopSettings, SealSettings, too_small
+from netgain.methods.synthetic import MIXED, SyntheticSettings
+from netgain.methods.taught import TaughtSettings, no_teacher
+from netgain.methods.trained_writers import SharpenedSettings
+from netgain.methods.writing import SHORTEST
+from netgain.records.cost import Cost
+from netgain.trials.resolve import Trial
+from netgain.trials.resolved_arm import ResolvedArm
+from netgain.trials.task_costs import Lengths, known_amount, training_of
+from netgain.trials.tasks import deployments, learn_limit, levels, tasks
+
+ORACLE = "oracle"
+
+
+def check_trial(trial: Trial, shape: ModelShape | None, lengths: Mapping[str, Lengths]) -> None:
+    """Raise InputError for the first thing that a run could only fail at: a model that is not there, a teacher that is
+    none, an arm without one, an edit format or a matrix to adapt that does not exist, an investment too small for its
+    outer loop."""
+    check_model(trial)
+    for name, other in (("teacher", trial.spec.teacher), ("judge", trial.spec.judge)):
+        check_other(trial, name, other)
+    for arm in trial.arms.values():
+        _check_formats(trial, arm)
+        if isinstance(arm.settings, TaughtSettings) and trial.spec.teacher is None:
+            raise trial.lines.error(("arms", arm.name), *_words(no_teacher()))
+        if shape is not None:
+            _check_targets(trial, arm, shape)
+            _check_investment(trial, arm, shape, lengths)
+
+
+def check_model(trial: Trial) -> None:
+    """Raise InputError where the trial's model is a folder that is not there."""
+    if trial.model != trial.spec.model and not Path(trial.model).exists():
+        raise InputError(f"model {trial.spec.model!r}", "is missing from this installation", "install netgain again")
+    _check_folder(trial, ("model",), trial.spec.model)
+
+
+def check_other(trial: Trial, name: str, fields: object) -> None:
+    """Raise InputError where a teacher or judge names no model, or a folder that is not there."""
+    if fields is None or (name == "teacher" and fields == ORACLE):
+        return
+    if not isinstance(fields, Mapping):
+        raise InputError(f"{name} {fields!r}", "is not known", "write oracle, or a mapping with model")
+    if "model" not in fields:
+        raise InputError(name, "names no model", "write model: FOLDER, or url: and model:")
+    if "url" not in fields:
+        _check_folder(trial, (name,), str(fields["model"]))
+
+
+def _check_folder(trial: Trial, at: tuple[str, ...], stated: str) -> None:
+    """A name that is no hub's (OWNER/NAME) is a folder's."""
+    found = trial.located(stated)
+    if not Path(found).exists() and (found.count("/") > 1 or found.startswith((".", "~", "/"))):
+        remedy = "paths are relative to the trial's file; a hub name is OWNER/NAME"
+        raise trial.lines.error(at, f"{'.'.join(at)} = {stated!r}: there is no such folder", remedy)
+
+
+def _words(error: InputError) -> tuple[str, str]:
+    return f"{error.where}: {error.problem}", error.remedy
+
+
+def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
+    """Every format that an arm writes in is one of every domain's."""
+    settings = arm.settings
+    if not isinstance(settings, SyntheticSettings):
+        return
+    wanted = settings.mix if settings.format == MIXED else tuple(filter(None, [settings.format]))
+    for name, (kind, _) in trial.kinds.items():
+        for form in wanted:
+            if form not in kind.prompts.formats:
+                problem = f"format {form!r}: is no edit format of domain {name}"
+                raise trial.lines.error(("arms", arm.name), problem, nearest(form, kind.prompts.formats))
+
+
+def _check_targets(trial: Trial, arm: ResolvedArm, shape: ModelShape) -> None:
+    if isinstance(arm.settings, Inner):
+        try:
+            training_of(arm).check(shape)
+        except InputError as error:
+            raise trial.lines.error(("arms", arm.name), *_words(error)) from None
+
+
+def _check_investment(trial: Trial, arm: ResolvedArm, shape: ModelShape, lengths: Mapping[str, Lengths]) -> None:
+    """The least that a round of an outer loop can do is paid for by its part of the investment, at every level."""
+    settings = arm.settings
+    if not (isinstance(settings, LoopSettings | SharpenedSettings) and isinstance(settings, Learning)):
+        return
+    currency = trial.spec.budget.currency
+    for task in tasks(trial.spec):
+        if task.arm == arm.name and task.stage == "run":
+            level = min(levels(trial.spec, task))
+            limit = learn_limit(trial.spec, level, settings.split, deployments(trial.spec, task))
+            least = known_amount(least_context(settings, shape, lengths[task.domain]), currency)
+            if known_amount(limit, currency) / settings.rounds < least:
+                raise trial.lines.error(("arms", arm.name), *_words(too_small()))
+
+
+def least_context(settings: LoopSettings | SharpenedSettings, shape: ModelShape, lengths: Lengths) -> Cost:
+    """Less than which no context of a round takes: the shortest edit and, where rewards are measured, one evaluation
+    of it, answered in one token each."""
+    cost = generation_estimate(shape, round(lengths.passage), SHORTEST, engine="planned")
+    rewarded = isinstance(settings, LoopSettings) and not (
+        isinstance(settings, SealSettings) and settings.select == "unpaid"
+    )
+    if not rewarded or not isinstance(settings, LoopSettings):
+        return cost
+    inner = settings.reward_training()
+    texts = [round(lengths.passage)] if settings.with_passage else [SHORTEST]
+    lora = Lora(inner.rank, inner.target_modules)
+    trained = training_estimate(shape, texts, training=lora, epochs=settings.reward_epochs, engine="planned")
+    return cost + trained + lengths.questions * generation_estimate(shape, round(lengths.question), 1, engine="planned")

@@ -1,0 +1,303 @@
+"""How many workers a trial gets, what each of them holds in memory, and how long they take together.
+
+A worker's memory is that of the arm that holds most: its trainings side by side, the adapters that wait for their exam,
+the models that an outer loop merges.
+"""
+
+import heapq
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from netgain import model as door
+from netgain.engine.jobs import ROWS
+from netgain.errors import MissingExtraError
+from netgain.metering.estimate import (
+    HALF,
+    Device,
+    Load,
+    Memory,
+    Pace,
+    find_device,
+    generation_estimate,
+    pace_of,
+    peak_memory,
+    training_estimate,
+)
+from netgain.metering.price import Full, Lora, Training
+from netgain.metering.shape import ModelShape
+from netgain.methods.fitting import Outer
+from netgain.methods.method import Learning
+from netgain.methods.seal import LoopSettings
+from netgain.methods.synthetic import SyntheticSettings
+from netgain.records.claim import UNTRAINED, Role
+from netgain.records.cost import Cost, Purpose, total
+from netgain.trials.calibration import (
+    Calibration,
+    Machine,
+    Sizes,
+    calibrate,
+    find_machine,
+    is_here,
+    known_gpu,
+)
+from netgain.trials.resolve import Trial
+from netgain.trials.resolved_arm import ResolvedArm
+from netgain.trials.task_costs import Lengths, inner_of, known_amount, trained_by, training_of
+from netgain.trials.tasks import WIDTH, Task, deployments, learn_limit, levels, tasks
+
+Calibrate = Callable[..., Calibration | None]
+Held = tuple[Training | None, Load]
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
+
+
+def most_workers(machine: Machine, memory: float, wanted: int | None, count: int, beside: float = 0.0) -> int:
+    """How many workers of ``memory`` bytes fit the machine, up to those ``wanted`` (None: one a core) and the number of
+    tasks; at least one. ``beside`` bytes are needed once."""
+    fit = int((machine.free - beside) // memory) if memory else machine.cores
+    return max(1, min(wanted or machine.cores, count, fit))
+
+
+def sizes_of(trial: Trial, lengths: Mapping[str, Lengths]) -> Sizes:
+    """What a calibration tries: the adapters that most arms train, on texts and questions as long as the domains'."""
+    adapters = [how for arm in _trained(trial) if isinstance(how := training_of(arm), Lora)]
+    common = max(adapters, key=adapters.count, default=Lora(32, ("q_proj", "v_proj")))
+    of = list(lengths.values())
+    passage, question = (sum(values) / len(of) for values in zip(*((x.passage, x.question) for x in of), strict=True))
+    asked = sum(x.questions for x in of) / len(of) * _programs(trial)
+    return Sizes(
+        rank=common.rank,
+        targets=common.targets,
+        passage=_rounded(passage),
+        jobs=min(16, _programs(trial)),
+        question=_rounded(question),
+        asked=int(min(ROWS, asked)),
+        new=round(max(x.longest for x in of)),
+    )
+
+
+def _rounded(length: float) -> int:
+    """To eighths of a power of two, so that like domains share a calibration."""
+    size = 8
+    while size * 1.125 < length:
+        size = max(size + 1, round(size * 1.125))
+    return size
+
+
+def calibrated(
+    trial: Trial, machine: Machine, workers: int, lengths: Mapping[str, Lengths], how: Calibrate = calibrate
+) -> Calibration | None:
+    """The calibration of the trial's model on this machine; None where its weights are not at hand."""
+    try:
+        folder = door.weights_folder(trial.model)
+    except MissingExtraError:
+        return None
+    if folder is None:
+        return None
+    spec = trial.spec
+    return how(folder, spec.dtype, spec.attention, machine, workers, sizes_of(trial, lengths))
+
+
+def _trained(trial: Trial) -> list[ResolvedArm]:
+    return [arm for arm in trial.arms.values() if arm.method.role not in UNTRAINED]
+
+
+def _programs(trial: Trial) -> int:
+    """How many adaptations are under way at the same time."""
+    problems = trial.spec.problems
+    return min(WIDTH, -(-problems.test // problems.passages))
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staff:
+    """Who would do the work: the device's name, how many workers, the pace and the memory of each, what is free."""
+
+    name: str
+    workers: int
+    pace: Pace
+    memory: float
+    free: float
+    warnings: tuple[str, ...] = ()
+
+
+def staffed(
+    trial: Trial,
+    device: str | None,
+    shape: ModelShape,
+    lengths: Mapping[str, Lengths],
+    jobs: int | None,
+    calibrate: Calibrate | None,
+) -> Staff:
+    """The workers on a device by name (see :func:`netgain.trials.plan.make_plan`): as many as fit its memory."""
+    count, weight = len(tasks(trial.spec)), BYTES[trial.spec.dtype]
+    if not is_here(device):
+        chosen = find_device(device or "")
+        memory = worker_memory(trial, shape, lengths, Memory.guessed(shape, weight_bytes=weight, planned=False))
+        pace = pace_of(chosen, shape, weight_bytes=weight)
+        pace = replace(pace, source=f"{chosen.source}; {chosen.utilisation:.0%} of its peak")
+        return Staff(name=chosen.name, workers=1, pace=pace, memory=memory, free=chosen.memory)
+    machine = find_machine(device or "auto")
+    guess = Memory.guessed(shape, weight_bytes=weight, planned=machine.kind == "cpu" and weight > HALF)
+    memory = worker_memory(trial, shape, lengths, guess)
+    workers = most_workers(machine, memory, jobs, count)
+    found = None if calibrate is None else calibrated(trial, machine, workers, lengths, calibrate)
+    if found is not None:
+        memory = worker_memory(trial, shape, lengths, found.memory)
+    pace = found.pace if found else pace_of(this_cpu() if machine.kind == "cpu" else known_gpu(machine.name), shape)
+    fitting = most_workers(machine, memory, jobs, count)
+    return Staff(
+        name=machine.name,
+        workers=fitting,
+        pace=pace,
+        memory=memory,
+        free=machine.free,
+        warnings=_tight(memory, fitting, most_workers(machine, 0.0, jobs, count), machine.free),
+    )
+
+
+def _tight(memory: float, workers: int, wanted: int, free: float) -> tuple[str, ...]:
+    """A warning where fewer workers fit than were wanted, or not even one."""
+    each, left = f"{memory / 1e9:.3g} GB", f"{free / 1e9:.3g} GB are free"
+    if memory > free:
+        return (
+            f"memory: one worker takes about {each}, and {left}: fewer problems, a smaller rank or dtype: bfloat16",
+        )
+    if workers < wanted:
+        return (f"memory: {wanted} workers take about {wanted * memory / 1e9:.3g} GB, and {left}: {workers} will run",)
+    return ()
+
+
+def this_cpu() -> Device:
+    """This machine, its speed measured on a product of two matrices."""
+    left = np.ones((768, 768), dtype=np.float32)
+    _ = left @ left
+    started = time.perf_counter()
+    for _ in range(4):
+        _ = left @ left
+    flops = 4 * 2 * 768.0**3 / max(1e-9, time.perf_counter() - started)
+    source = "measured now on a matrix product"
+    return Device("this CPU", flops, 1e10, 1e12, source, utilisation=CPU_SHARE)
+
+
+# -- memory
+
+
+def worker_memory(trial: Trial, shape: ModelShape, lengths: Mapping[str, Lengths], memory: Memory) -> float:
+    """Bytes that one worker holds at its fullest, whichever task it is given."""
+    return max(
+        peak_memory(memory, shape, training, load)
+        for domain in lengths.values()
+        for arm in trial.arms.values()
+        for training, load in _loads(trial, arm, shape, domain)
+    )
+
+
+def _loads(
+    trial: Trial, arm: ResolvedArm, shape: ModelShape, lengths: Lengths
+) -> list[tuple[Lora | Full | None, Load]]:
+    """What an arm's worker has in hand: at the exams, while it writes, and in an outer loop."""
+    settings, programs = arm.settings, _programs(trial)
+    passages, inner = trial.spec.problems.passages, inner_of(settings)
+    prompt = lengths.reading if arm.method.role is Role.IN_CONTEXT else lengths.question
+    questions = lengths.questions * passages
+    exam = Load(
+        jobs=programs,
+        length=min(inner.max_length, lengths.passage) * inner.batch_size,
+        asked=int(programs * questions),
+        prompt=prompt,
+        new=lengths.longest,
+        adapters=programs,
+        per_adapter=questions,
+    )
+    if arm.method.role in UNTRAINED:
+        return [(None, replace(exam, jobs=0, adapters=0))]
+    training = trained_by(inner)
+    if isinstance(training, Full):
+        return [(training, replace(exam, adapters=0, copies=programs))]
+    copies = _copies(trial, arm)
+    found: list[Held] = [(training, replace(exam, copies=copies))]
+    if isinstance(settings, SyntheticSettings):
+        asked = programs * passages * settings.edits
+        writing = replace(exam, jobs=0, asked=asked, prompt=lengths.asking, new=lengths.edit)
+        found.append((training, replace(writing, adapters=0, copies=copies)))
+    if isinstance(settings, Outer):
+        step = settings.outer_batch * (lengths.asking + lengths.edit)
+        outer = Lora(settings.outer_rank, settings.outer_modules)
+        found.append((outer, replace(exam, jobs=1, length=step, asked=0, adapters=1, copies=copies)))
+    if isinstance(settings, LoopSettings):
+        trained = settings.candidates * _contexts(trial, arm, settings, shape, lengths)
+        rewards = replace(exam, jobs=trained, asked=int(trained * lengths.questions), adapters=trained)
+        found.append((training, replace(rewards, copies=copies)))
+    return found
+
+
+def _copies(trial: Trial, arm: ResolvedArm) -> int:
+    """Models beside the first: what was learned, the round before it, and what the stream waits for."""
+    if not isinstance(arm.settings, Learning):
+        return 0
+    rounds = arm.settings.rounds if isinstance(arm.settings, LoopSettings) else 1
+    return 1 + (rounds > 1) + (len(trial.spec.budget.ladder) > 1)
+
+
+def _contexts(trial: Trial, arm: ResolvedArm, settings: LoopSettings, shape: ModelShape, lengths: Lengths) -> int:
+    """About how many contexts a round takes up, at the level and the number of deployments that invest most."""
+    currency = trial.spec.budget.currency
+    price = known_amount(context_cost(settings, shape, lengths), currency)
+    most = max(
+        known_amount(learn_limit(trial.spec, level, settings.split, deployments(trial.spec, task)), currency)
+        for task in tasks(trial.spec)
+        if task.arm == arm.name and task.stage == "run"
+        for level in levels(trial.spec, task)
+    )
+    paid = int(most / settings.rounds // price) if price else 1
+    return max(1, min(paid, settings.contexts or paid))
+
+
+def context_cost(settings: LoopSettings, shape: ModelShape, lengths: Lengths) -> Cost:
+    """About what one context of a round takes: its edits, each trained on and examined."""
+    edits = generation_estimate(shape, round(lengths.asking), round(lengths.edit), count=settings.candidates)
+    inner = settings.reward_training()
+    texts = [round(lengths.edit), *([round(lengths.passage)] if settings.with_passage else [])]
+    trained = training_estimate(
+        shape, texts, training=Lora(inner.rank, inner.target_modules), epochs=settings.reward_epochs
+    )
+    exam = generation_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
+    return edits + settings.candidates * settings.repeats * (trained + lengths.questions * exam)
+
+
+# -- time
+
+
+def makespan(seconds: Mapping[Task, float], workers: int, load: float = 0.0) -> float:
+    """The clock's seconds until all tasks are done by so many workers, each of which begins after ``load``.
+
+    Tasks begin in their order, as soon as a worker is free and the tuning that they wait for is done.
+    """
+    free = [load] * max(1, workers)
+    ended: dict[Task, float] = {}
+    waiting = list(seconds)
+    while waiting:
+        now = heapq.heappop(free)
+        task = next((one for one in waiting if _begins(one, ended, seconds, now)), None)
+        if task is None:  # until the next worker has ended
+            heapq.heappush(free, min((x for x in [*free, *ended.values()] if x > now), default=now + 1.0))
+            continue
+        waiting.remove(task)
+        ended[task] = now + seconds[task]
+        heapq.heappush(free, ended[task])
+    return max(ended.values(), default=load)
+
+
+def _begins(task: Task, ended: Mapping[Task, float], tasks_known: Mapping[Task, float], now: float) -> bool:
+    before = task.tuning
+    return before is None or before not in tasks_known or ended.get(before, float("inf")) <= now
+
+
+def seconds_of(costs: Mapping[Task, Mapping[Purpose, Cost]]) -> dict[Task, float]:
+    """The device seconds of each task."""
+    return {task: total(parts.values()).seconds or 0.0 for task, parts in costs.items()}
