@@ -8,7 +8,7 @@ of the modules in the ``transformers`` library, shortened to what tells them apa
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self, final
@@ -128,16 +128,8 @@ def _starcoder2(config: Config) -> Fields:
     return _dense(config, tied=True, layout="starcoder2")
 
 
-def _glm(config: Config) -> Fields:
-    return _dense(config, head_dim=128, layout="glm")
-
-
 def _phi(config: Config) -> Fields:
     return _dense(config, layout="phi") | {"parallel": True}
-
-
-def _ernie(config: Config) -> Fields:
-    return _dense(config, tied=True, head_dim=128)
 
 
 def _cohere(config: Config) -> Fields:
@@ -221,15 +213,15 @@ FAMILIES: dict[str, Callable[[Config], Fields]] = {
     "bitnet": _dense,
     "cohere": _cohere,
     "cohere2": _cohere,
-    "ernie4_5": _ernie,
+    "ernie4_5": partial(_dense, tied=True, head_dim=128),
     "exaone4": _olmo2,
     "gemma": _gemma,
     "gemma2": _gemma,
     "gemma3_text": _gemma,
     "gpt2": _gpt2,
     "gpt_neox": _neox,
-    "glm": _glm,
-    "glm4": _glm,
+    "glm": partial(_dense, head_dim=128, layout="glm"),
+    "glm4": partial(_dense, head_dim=128, layout="glm"),
     "granite": _dense,
     "helium": _dense,
     "hunyuan_v1_dense": _dense,
