@@ -69,7 +69,8 @@ GGUF_HEADER = 2**25  # bytes; a header with a vocabulary of 262,144 has about a 
 def has_chat_template(source: str) -> bool:
     """Whether the tokenizer of a model (a folder, a GGUF file or a hub name) has a template for conversations.
 
-    No weights are read. Of a hub name whose files cannot be had here, what its name says (``-Instruct``, ``-it``).
+    No weights are read and nothing is fetched. Of a hub name that was never loaded here, what the name says
+    (``-Instruct``, ``-it``).
     """
     path = Path(source)
     if path.is_dir():
@@ -78,19 +79,13 @@ def has_chat_template(source: str) -> bool:
         with path.open("rb") as opened:
             return b"tokenizer.chat_template" in opened.read(GGUF_HEADER)
     try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
-    except ImportError:
-        return bool(INSTRUCT.search(source))
-    for name in TEMPLATE_FILES:
-        try:
-            if _is_template(Path(hf_hub_download(source, name))):
-                return True
-        except EntryNotFoundError:
-            continue
-        except (OSError, ValueError):  # no network, no such repository
-            return bool(INSTRUCT.search(source))
-    return False
+        from huggingface_hub import try_to_load_from_cache
+
+        found = [try_to_load_from_cache(source, name) for name in TEMPLATE_FILES]
+    except (ImportError, ValueError):  # not installed; no name that a hub could have
+        found = []
+    files = [Path(file) for file in found if isinstance(file, str)]
+    return any(map(_is_template, files)) if files else bool(INSTRUCT.search(source))
 
 
 def _is_template(file: Path) -> bool:

@@ -107,3 +107,17 @@ def test_a_folder_is_told_from_its_files_to_have_a_template(chatty: Model, tmp_p
         assert has_chat_template(str(folder)) == (template is not None)
     (tmp_path / "model.gguf").write_bytes(b"GGUF" + b"\0" * 99 + b"tokenizer.chat_template" + b"\0" * 9)
     assert has_chat_template(str(tmp_path / "model.gguf"))
+
+
+def test_a_hub_name_is_looked_up_in_the_cache_and_nothing_is_fetched(tmp_path: Path, monkeypatch: Any) -> None:
+    """What was never loaded here goes by its name."""
+    hub = pytest.importorskip("huggingface_hub", reason="the models need it")
+    from netgain.tokens import has_chat_template
+
+    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    cached = {"me/base": str(tmp_path / "tokenizer_config.json")}
+    monkeypatch.setattr(
+        hub, "try_to_load_from_cache", lambda source, name: cached.get(source) if "config" in name else None
+    )
+    names = ("me/base", "me/other", "me/other-Instruct", "google/gemma-3-270m-it", "me/italian")
+    assert [has_chat_template(name) for name in names] == [True, False, True, True, False]

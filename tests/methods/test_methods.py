@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from netgain.domains.problem import Material
+from netgain.domains.problem import Material, text_of
 from netgain.errors import BudgetExceeded, InputError
 from netgain.extensions import find_method, names
 from netgain.metering.account import Book
@@ -15,6 +15,7 @@ from netgain.methods.baselines import Frozen, InContext, Majority, MajoritySetti
 from netgain.methods.distillation import Distillation, DistillationSettings
 from netgain.methods.entity_pairs import EntityPairs, EntityPairsSettings, entities
 from netgain.methods.finetune import Conventional, ConventionalSettings, Finetune, FinetuneSettings
+from netgain.methods.fitting import Inner, fit
 from netgain.methods.method import Method
 from netgain.methods.rejection import (
     ALONE,
@@ -33,7 +34,7 @@ from netgain.model.program import run
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 
-from .conftest import MATERIAL, by_purpose, finish, problem, writer
+from .conftest import MATERIAL, PROMPTS, by_purpose, finish, problem, writer
 
 BOB = Material("bob", "Bob", "Bob bakes. He sings.")
 Make = Callable[..., Any]
@@ -77,6 +78,20 @@ def test_fine_tuning_reads_the_passage_and_its_rearrangements(make_desk: Make) -
             )
         )
     }
+
+
+def test_fine_tuning_may_read_each_sentence_by_itself_too(make_desk: Make) -> None:
+    method = Finetune(FinetuneSettings(sentences=True))
+    texts = trained_on(finish(method.adapt(make_desk(writer(), 9), [MATERIAL], None)))
+    assert texts == ["Ada: Ada lives in Rome. She owns a cat.", "Ada: Ada lives in Rome.", "Ada: She owns a cat."]
+
+
+def test_a_question_is_trained_on_in_the_form_in_which_it_will_be_asked(make_desk: Make) -> None:
+    for chat in (False, True):
+        desk = make_desk(writer(), 9, f"chat {chat}", prompts=PROMPTS.used(chat=chat))
+        fitted = finish(fit(desk, [desk.prompts.lesson("Where?", "In Rome")], Inner()))
+        asked = text_of(desk.prompts.ask("Where?"))
+        assert trained_on(fitted) == [f"{asked}In Rome" if chat else f"{asked} In Rome"]
 
 
 def test_conventional_data_is_learnt_once_and_then_adapted_from(make_desk: Make) -> None:

@@ -143,7 +143,7 @@ class EditFormat:
 class Prompts:
     """How a domain asks. ``closed`` has the field ``{question}``, ``open_book`` also ``{title}`` and ``{text}``.
 
-    ``answered`` (with ``{question}`` and ``{answer}``) is a question with its answer as a training text; ``titled``
+    ``answered`` (with ``{question}`` and ``{answer}``) is a question with its answer as a text; ``titled``
     (with ``{title}`` and ``{text}``) is a training sequence about a passage; ``formats`` are the ways to ask for a
     self-edit, the domain's own choice first. ``chat_closed`` and ``chat_open_book`` are what an instruct model is told
     instead (empty: the same), ``examples`` a passage with its edit for each format that has one.
@@ -197,6 +197,15 @@ class Prompts:
     def said(self, answer: str) -> str:
         """An answer as it stands behind the prompt of its question."""
         return answer if self.chat else f" {answer}"
+
+    def lesson(self, question: str, answer: str) -> Prompt:
+        """A question with its answer as a training text, in the form in which it will be asked.
+
+        Trained on in another form, a model may know the answer and not say it.
+        """
+        if not self.chat:
+            return self.answered.format(question=question, answer=answer)
+        return (Message("user", self._filled(question, ())), Message("assistant", answer))
 
     def adopted(self, form: EditFormat) -> EditFormat:
         """A format that is not the domain's own, asked as the domain's are."""

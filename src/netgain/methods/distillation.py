@@ -9,7 +9,7 @@ so the divergence that is minimised is estimated from samples.
 from collections.abc import Sequence
 from typing import ClassVar, final
 
-from netgain.domains.problem import Material
+from netgain.domains.problem import Material, Prompt
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, Temperature, TopP, fit
 from netgain.methods.method import Desk, Learned, Method
@@ -55,7 +55,7 @@ class Distillation(Method):
             top_p=settings.top_p,
         )
         answered = yield from self._answered(desk.at("answers"), pairs)
-        texts = [pair.training_text(desk) for pair in answered]
+        texts: list[Prompt] = [pair.lesson(desk) for pair in answered]
         texts += passages(desk, materials) if settings.with_passage or not texts else []
         return (yield from fit(desk, texts, settings))
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
-from netgain.domains.problem import Material, Problem
+from netgain.domains.problem import Material, Problem, Prompt
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, Outer, fit, merge_quote, merged
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.paraphrase import paraphrases
+from netgain.methods.paraphrase import paraphrases, sentences
 from netgain.methods.writing import passages
 from netgain.model.program import Steps
 from netgain.records.claim import Role
@@ -21,9 +21,14 @@ PRESETS: dict[str, dict[str, Any]] = {"paraphrases": {"paraphrases": 10}}
 
 
 class FinetuneSettings(Inner):
-    """``paraphrases`` is how many rearrangements of each passage are trained on beside it; see ``paraphrase.py``."""
+    """``paraphrases`` is how many rearrangements of each passage are trained on beside it; see ``paraphrase.py``.
+
+    ``sentences`` also trains on each of the passage's sentences by itself, below its title: as many updates as edits
+    of one statement a line get, from the same number of tokens.
+    """
 
     paraphrases: Annotated[int, Field(ge=0, le=1000)] = 0
+    sentences: bool = False
 
 
 @final
@@ -46,7 +51,12 @@ def _fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneS
         for material in materials
         for text in paraphrases(material.text, settings.paraphrases, stream(desk.draw("paraphrases"), material.id))
     ]
-    return (yield from fit(desk, [*passages(desk, materials), *passages(desk, rearranged)], settings))
+    single = [
+        Material(material.id, material.title, sentence)
+        for material in materials
+        for sentence in (sentences(material.text) if settings.sentences else ())
+    ]
+    return (yield from fit(desk, passages(desk, [*materials, *rearranged, *single]), settings))
 
 
 @final
@@ -80,8 +90,8 @@ class Conventional(Method):
         """The model after training on the training problems."""
         if not problems:
             raise InputError("problems.train 0", "there is nothing to learn from", "give training problems")
-        texts = [
-            desk.prompts.answered.format(question=question.text, answer=question.answers[0])
+        texts: list[Prompt] = [
+            desk.prompts.lesson(question.text, question.answers[0])
             for problem in problems
             for question in problem.questions
         ]

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from netgain.domains.problem import Prompt
 from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
 from netgain.methods.method import Desk, Learning, Settings
@@ -80,7 +81,7 @@ class Outer(Inner, Learning):
 
 def fit(
     desk: Desk,
-    texts: Sequence[str],
+    texts: Sequence[Prompt],
     settings: Inner,
     *,
     share: float = 1.0,
@@ -98,7 +99,7 @@ def fit(
 
 def fit_with_charges(
     desk: Desk,
-    texts: Sequence[str],
+    texts: Sequence[Prompt],
     settings: Inner,
     *,
     share: float = 1.0,
@@ -166,9 +167,10 @@ def _closed(desk: Desk, request: Training, sequence: Sequence[int], amounts: Map
 # -- jobs, and training several at once
 
 
-def job_of(desk: Desk, texts: Sequence[str], settings: Inner, *, epochs: int) -> InnerLoopJob:
-    """The training of one adapter on these texts, named and seeded by the desk."""
-    tokens = [desk.model.tokenize(text)[: settings.max_length] for text in texts]
+def job_of(desk: Desk, texts: Sequence[Prompt], settings: Inner, *, epochs: int) -> InnerLoopJob:
+    """The training of one adapter on these texts, named and seeded by the desk; a conversation ends in what the model
+    is to say."""
+    tokens = [_ids(desk.model, text)[: settings.max_length] for text in texts]
     return InnerLoopJob(
         key="/".join(desk.names),
         sequences=[sequence for sequence in tokens if len(sequence) > 1],  # one token alone predicts nothing
@@ -180,6 +182,12 @@ def job_of(desk: Desk, texts: Sequence[str], settings: Inner, *, epochs: int) ->
         target_modules=settings.target_modules,
         batch_size=settings.batch_size,
     )
+
+
+def _ids(model: Model, text: Prompt) -> tuple[int, ...]:
+    if isinstance(text, str):
+        return model.tokenize(text)
+    return (*model.tokenize(text[:-1], answer=text[-1].content), *model.ends[:1])
 
 
 def train(desk: Desk, jobs: Sequence[InnerLoopJob], purpose: Purpose = Purpose.ADAPT) -> Steps[list[Result[Trained]]]:

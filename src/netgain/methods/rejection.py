@@ -22,7 +22,7 @@ from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
-from netgain.domains.problem import Material
+from netgain.domains.problem import Material, Prompt
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
@@ -77,7 +77,7 @@ class Rejection(Method):
             top_p=settings.top_p,
             share=0.4,
         )
-        common = [pair.training_text(desk) for pair in trained]
+        common: list[Prompt] = [pair.lesson(desk) for pair in trained]
         common += passages(desk, materials) if settings.with_passage else []
         candidates = _grouped(written, settings.edits * len(materials))
         chosen = yield from self._best(desk, candidates, common, held_out)
@@ -87,7 +87,7 @@ class Rejection(Method):
         self,
         desk: Desk,
         candidates: Sequence[Sequence[SelfEdit]],
-        common: Sequence[str],
+        common: Sequence[Prompt],
         held_out: Sequence[Pair],
     ) -> Steps[Sequence[SelfEdit]]:
         """The candidate after whose training the held-out answers are likeliest; ``common`` is trained on with each."""

@@ -170,9 +170,9 @@ class Pair:
     question: str
     answer: str
 
-    def training_text(self, desk: Desk) -> str:
+    def lesson(self, desk: Desk) -> Prompt:
         """As the domain trains on questions with answers."""
-        return desk.prompts.answered.format(question=self.question, answer=self.answer)
+        return desk.prompts.lesson(self.question, self.answer)
 
 
 def parsed(material: Material, text: str) -> list[Pair]:

@@ -73,9 +73,11 @@ def load_model(trial: Trial, device: str) -> Model:
     check_model(trial)
     spec = trial.spec
     model: Model = door.load_model(trial.model, device=device, dtype=spec.dtype, attention=spec.attention)
-    if model.templated != trial.chat and spec.chat == "auto":  # only its name was to be had before
-        problem = f"chat = auto: whether {spec.model} has a chat template could not be told before it was loaded"
-        raise trial.lines.error(("chat",), problem, f"write chat: {'template' if model.templated else 'base'}")
+    if model.templated != trial.chat and spec.chat != "base":  # only its name was to be had before
+        has = "a" if model.templated else "no"
+        problem = f"chat = {spec.chat}: {spec.model} has {has} chat template, as only its loading could tell"
+        remedy = "run it again: its files are here now" if spec.chat == "auto" else "write auto or base"
+        raise trial.lines.error(("chat",), problem, remedy)
     return model
 
 
