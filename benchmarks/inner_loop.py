@@ -1,12 +1,14 @@
 """How fast is the inner loop? Train one adapter and answer 5 questions, against the published way of doing it.
 
-Usage: python benchmarks/inner_loop.py --size 1M|8M|50M [--rounds 3] [--json] [--full-reference]
+Usage: python benchmarks/inner_loop.py --size 1M|8M|50M|135M|1B|7B [--rounds 3] [--dtype float32|bfloat16]
+       [--device cpu|cuda] [--against-float32] [--json] [--full-reference]
 
-One process, one thread. Every round runs, one after the other: the padded reference (HF Trainer + PEFT, 2048
-positions), the same Trainer without padding, our trainer on loops drawn from the published lengths, HF generate for one
-question (times five), our decoder, and the probes of the machine's matrix-product peak. One warm-up round is not
-counted; figures are medians over rounds. CPU-seconds come first, wall-clock beside. Our time includes drawing initial
-weights, scheduling, the optimizer and writing each adapter in PEFT's format. Before any speed, the gates are checked.
+One process, one thread; on a GPU all figures are wall-clock. Every round runs, one after the other: the padded
+reference (HF Trainer + PEFT, 2048 positions), the same Trainer without padding, our trainer on loops drawn from the
+published lengths, HF generate for one question (times five), our decoder, and the probes of the machine's
+matrix-product peak. One warm-up round is not counted; figures are medians over rounds. CPU-seconds come first,
+wall-clock beside. Our time includes drawing initial weights, scheduling, the optimizer and writing each adapter in
+PEFT's format. Before any speed, the gates are checked.
 """
 
 import argparse
@@ -20,7 +22,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 from gates import check_gates
-from reference import PADDED, SIZES, Trained, answer_reference, build_model, train_reference
+from reference import PADDED, SIZES, Trained, answer_reference, build_model, synchronise, train_reference
 
 from netgain.engine.decoding import DecodeRequest
 from netgain.engine.jobs import InnerLoopJob, Sampling
@@ -44,9 +47,17 @@ STEPS, TOKENS = 87.32, 4227.6  # one loop of the published round: 65,490 updates
 ANSWERS, NEW, PROMPT, SHARED = 5, 64, 34, 17
 RANK = 32
 # loops trained at a time, epochs of each, rows of a pack, resident adapters, steps of the padded reference
-PLAN = {"1M": (64, 10, 1024, 32, 3), "8M": (32, 5, 1536, 32, 2), "50M": (16, 2, 1024, 16, 1)}
-GOALS = {"1M": (150, 9.0, 0.55), "8M": (120, 4.2, 0.75), "50M": (90, 3.0, 0.82)}
-CEILING = {"1M": 274, "8M": 162, "50M": 109}
+PLAN = {
+    "1M": (64, 10, 1024, 32, 3),
+    "8M": (32, 5, 1536, 32, 2),
+    "50M": (16, 2, 1024, 16, 1),
+    "135M": (16, 1, 1024, 16, 1),
+    "1B": (64, 1, 4096, 64, 3),
+    "7B": (64, 1, 4096, 64, 3),
+}
+# ratio to the padded reference, ratio to the unpadded one, share of the floor; what is not set is only reported
+GOALS = {"1M": (150, 9.0, 0.55), "8M": (120, 4.2, 0.75), "50M": (90, 3.0, 0.82), "135M": (60, 0.0, 0.85)}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass
@@ -70,19 +81,24 @@ class Clock:
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """(CPU, wall) seconds of a call."""
+    synchronise()
     cpu, wall = time.process_time(), time.perf_counter()
     work()
-    return time.process_time() - cpu, time.perf_counter() - wall
+    synchronise()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return (wall if torch.cuda.is_available() else cpu), wall
 
 
-def gemm_peak() -> float:
-    """The best of several large single-precision products, torch's and ours, in GFLOP/s of CPU time."""
-    best = 0.0
-    for m, k, n in ((1024, 1024, 1024), (1024, 640, 1920), (1024, 384, 128), (1536, 320, 1728)):
-        x, w, out = torch.randn(m, k), torch.randn(n, k), torch.empty(m, n)
+def gemm_peak(dtype: torch.dtype = torch.float32, device: str = "cpu") -> float:
+    """The best of several large products, torch's and ours, in GFLOP/s of CPU time (on a GPU: of wall-clock)."""
+    best, large = 0.0, (8192, 8192, 8192)
+    shapes = ((1024, 1024, 1024), (1024, 640, 1920), (1024, 384, 128), (1536, 320, 1728), (512, 1536, 576))
+    for m, k, n in shapes if device == "cpu" else (*shapes, large):
+        x, w = (torch.randn(shape, dtype=dtype, device=device) for shape in ((m, k), (n, k)))
+        out = torch.empty(m, n, dtype=dtype, device=device)
         runs = [lambda x=x, w=w, out=out: torch.mm(x, w.t(), out=out)]
-        if library() is not None:
-            ops = NativeOps(torch.float32)
+        if device == "cpu" and library() is not None:
+            ops = NativeOps(dtype)
             frozen = ops.freeze(w, None)
             runs.append(lambda ops=ops, frozen=frozen, x=x, out=out: ops.linear(frozen, x, out))
         for run in runs:
@@ -99,17 +115,19 @@ def useful_gflop(size: str, loops: Sequence[dict[str, Any]]) -> tuple[float, flo
 
     No weight gradients of the base, no pads, the head at labelled positions only, causal attention.
     """
-    hidden, layers, vocabulary, feed_forward, _ = SIZES[size]
-    body, head = layers * (4 * hidden**2 + 3 * hidden * feed_forward), hidden * vocabulary
-    adapter = layers * 2 * RANK * 2 * hidden
+    shape = SIZES[size]
+    body, head = shape.body, shape.head
+    adapter = shape.layers * RANK * (3 * shape.hidden + shape.kv)  # of queries and values
     lengths = [n for loop in loops for n in loop["sequences"]]
     share = STEPS / len(lengths)
     positions, labelled = TOKENS, TOKENS - STEPS
     pairs = share * sum(n * (n + 1) / 2 for n in lengths)
-    train = 4 * body * positions + 4 * head * labelled + 6 * adapter * positions + 12 * layers * hidden * pairs
+    train = (
+        4 * body * positions + 4 * head * labelled + 6 * adapter * positions + 12 * shape.layers * shape.hidden * pairs
+    )
     own = ANSWERS * (PROMPT - SHARED + NEW - 1)
     pairs = SHARED * (SHARED + 1) / 2 + ANSWERS * sum(range(SHARED + 1, PROMPT + NEW))
-    answer = 2 * (body + adapter) * (SHARED + own) + 2 * head * ANSWERS * NEW + 4 * layers * hidden * pairs
+    answer = 2 * (body + adapter) * (SHARED + own) + 2 * head * ANSWERS * NEW + 4 * shape.layers * shape.hidden * pairs
     return train / 1e9, answer / 1e9
 
 
@@ -117,7 +135,7 @@ class Workload:
     """The loops to run: lengths as published, tokens random."""
 
     def __init__(self, size: str) -> None:
-        self.size, self.vocabulary = size, SIZES[size][2]
+        self.size, self.vocabulary = size, SIZES[size].vocabulary
         self.loops: list[dict[str, Any]] = json.loads(LENGTHS.read_text(encoding="utf-8"))["loops"]
 
     def texts(self, lengths: Sequence[int], seed: int) -> list[list[int]]:
@@ -220,7 +238,10 @@ def summary(size: str, clock: Clock, peaks: Sequence[float], work: Workload, gat
     best_padded = (clock.cpu("padded_train") + clock.cpu("reference_answer")) / floor
     best_unpadded = (clock.cpu("unpadded_train") + clock.cpu("reference_answer")) / floor
     result["ceiling_here"] = {"padded": best_padded, "unpadded": best_unpadded}
-    result["goals"] = dict(zip(("ratio_padded", "ratio_unpadded", "fraction_of_floor"), GOALS[size], strict=True))
+    if size in GOALS:
+        result["goals"] = dict(zip(("ratio_padded", "ratio_unpadded", "fraction_of_floor"), GOALS[size], strict=True))
+    result["tokens_a_second"] = TOKENS / clock.wall("ours_train")
+    result["share_of_peak"] = train / clock.cpu("ours_train") / peak
     result["suspicious"] = result["fraction_of_floor"] > 1.0
     return result
 
@@ -235,31 +256,84 @@ def full_reference(model: Any, work: Workload) -> dict[str, float]:
     return {"steps": float(len(texts)), "cpu_seconds": sum(run.step_cpu) + run.fixed_cpu, "extrapolated": said}
 
 
+def beside_float32(size: str, work: Workload, rounds: int) -> dict[str, Any]:
+    """bfloat16 against our own float32 on the same jobs and weights, in turn; one job of at least 60 steps a round."""
+    backends = {name: PlannedBackend(build_model(size).to(dtype)) for name, dtype in DTYPES.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in backends}
+    answering: dict[str, list[float]] = {name: [] for name in backends}
+    worst, differing, asked = 0.0, 0, 0
+    for number in range(rounds + 1):
+        jobs, losses, said = work.jobs(10, 1, number), [], []
+        jobs = [replace(jobs[0], key="long", sequences=jobs[0].sequences[:8], epochs=10), *jobs[1:]]
+        prompts = work.texts([PROMPT] * 10, number)
+        for name, backend in backends.items():
+            outcomes: list[Any] = []
+            trainer, decoder = MultiLoraTrainer(backend, resident=10), MultiLoraDecoder(backend)
+            cpu, _ = timed(partial(_exhaust, trainer, jobs, outcomes))
+            seconds[name].append(cpu)
+            by_key = {outcome.key: outcome for outcome in outcomes}
+            losses.append([x for job in jobs for x in by_key[job.key].losses])
+            requests = [
+                DecodeRequest(prompt=tuple(prompt), adapter=i, sampling=Sampling(max_new_tokens=NEW))
+                for i, prompt in enumerate(prompts)
+            ]
+            adapters = [by_key[job.key].adapter for job in jobs]
+            cpu, _ = timed(partial(_answer, decoder, requests, adapters, said))
+            answering[name].append(cpu)
+        worst = max(worst, *(abs(a - b) for a, b in zip(*losses, strict=True)))
+        asked += len(prompts)
+        differing += sum(a.tokens != b.tokens for a, b in zip(*said, strict=True))
+    exact, half = (statistics.median(seconds[name][1:] or seconds[name]) for name in DTYPES)
+    answers = [statistics.median(answering[name][1:] or answering[name]) for name in DTYPES]
+    return {
+        "training_ratio": exact / half,
+        "answering_ratio": answers[0] / answers[1],
+        "max_loss_difference": worst,
+        "answers_differing": f"{differing} of {asked} (random weights, {NEW} tokens each)",
+    }
+
+
+def _exhaust(trainer: MultiLoraTrainer, jobs: list[InnerLoopJob], into: list[Any]) -> None:
+    into.extend(trainer.run(jobs))
+
+
+def _answer(decoder: MultiLoraDecoder, requests: list[DecodeRequest], adapters: list[Any], into: list[Any]) -> None:
+    into.append(decoder.generate(requests, adapters))
+
+
 def main() -> None:
     """Gates, rounds, figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=sorted(SIZES), default="1M")
+    parser.add_argument("--size", choices=SIZES, default="1M")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--against-float32", action="store_true", help="only bfloat16 beside our own float32")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--full-reference", action="store_true", help="also run one padded loop to its end")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     work, clock, peaks = Workload(options.size), Clock(), list[float]()
-    gates = check_gates()
-    model = build_model(options.size)
+    if options.against_float32:
+        print(json.dumps(beside_float32(options.size, work, options.rounds), indent=2))
+        return
+    gates = check_gates(options.device)
+    dtype = DTYPES[options.dtype]
+    model = build_model(options.size, dtype, options.device)
     backend = PlannedBackend(model)
     gc.collect()
     gc.freeze()  # for all sides alike: the collector need not walk the imported libraries
     for number in range(options.rounds + 1):
         run_references(model, work, number, clock)
         run_ours(backend, work, 1000 * number, clock)
-        peaks.append(gemm_peak())
-        if number == 0:  # the warm-up is not counted
+        peaks.append(gemm_peak(dtype, options.device))
+        if number == 0 and options.rounds:  # the warm-up is not counted
             clock.held.clear()
             peaks.clear()
         print(f"round {number} of {options.rounds} done", file=sys.stderr)
     result = summary(options.size, clock, peaks, work, gates)
+    result |= {"dtype": options.dtype, "device": hardware(options.device)}
     if options.full_reference:
         result["full_reference"] = full_reference(model, work)
     if options.json:
@@ -267,6 +341,14 @@ def main() -> None:
     else:
         for name, value in result.items():
             print(f"{name:24} {value}")
+
+
+def hardware(device: str) -> str:
+    """The name of the card, or of the processor."""
+    if device == "cuda":
+        return str(torch.cuda.get_device_name())
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "a CPU")
 
 
 if __name__ == "__main__":

@@ -16,30 +16,71 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 PADDED = 2048
-SIZES = {  # hidden, layers, vocabulary, feed-forward, heads
-    "1M": (128, 4, 4096, 384, 4),
-    "8M": (320, 6, 4096, 864, 5),
-    "50M": (640, 10, 8192, 1728, 10),
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A Llama's dimensions; a tied head is the embedding's matrix."""
+
+    hidden: int
+    layers: int
+    vocabulary: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    tied: bool = False
+
+    @property
+    def kv(self) -> int:
+        """Width of the keys."""
+        return self.hidden // self.heads * self.kv_heads
+
+    @property
+    def body(self) -> int:
+        """Weights of all layers' matrices."""
+        return self.layers * (2 * self.hidden**2 + 2 * self.hidden * self.kv + 3 * self.hidden * self.feed_forward)
+
+    @property
+    def head(self) -> int:
+        """Weights of the head."""
+        return self.hidden * self.vocabulary
+
+
+SIZES = {
+    "1M": Shape(128, 4, 4096, 384, 4, 4),
+    "8M": Shape(320, 6, 4096, 864, 5, 5),
+    "50M": Shape(640, 10, 8192, 1728, 10, 10),
+    "135M": Shape(576, 30, 49152, 1536, 9, 3, tied=True),  # SmolLM2-135M
+    "1B": Shape(2048, 16, 128256, 8192, 32, 8, tied=True),  # Llama-3.2-1B
+    "7B": Shape(3584, 28, 152064, 18944, 28, 4),  # Qwen2.5-7B, without its biases
 }
 
 
-def build_model(size: str) -> LlamaForCausalLM:
-    """A random Llama of a named shape, always the same."""
-    hidden, layers, vocabulary, feed_forward, heads = SIZES[size]
+def build_model(size: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> LlamaForCausalLM:
+    """A random Llama of a named shape, always the same on a device."""
+    shape = SIZES[size]
     torch.manual_seed(0)
     config = LlamaConfig(
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        vocab_size=vocabulary,
-        intermediate_size=feed_forward,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        vocab_size=shape.vocabulary,
+        intermediate_size=shape.feed_forward,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        tie_word_embeddings=shape.tied,
         max_position_embeddings=PADDED,
         pad_token_id=0,
         eos_token_id=0,
         bos_token_id=1,
     )
-    return LlamaForCausalLM(config).eval()
+    with torch.device(device):
+        return LlamaForCausalLM(config).to(dtype).eval()
+
+
+def synchronise() -> None:
+    """Wait for a GPU, so that a clock tells what has been done and not what has been asked for."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 class Steps(Dataset[dict[str, Tensor]]):
@@ -69,9 +110,11 @@ class Recorder(TrainerCallback):
         self._start = (0.0, 0.0)
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
+        synchronise()
         self._start = (time.process_time(), time.perf_counter())
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
+        synchronise()
         self.cpu.append(time.process_time() - self._start[0])
         self.wall.append(time.perf_counter() - self._start[1])
 
@@ -142,7 +185,7 @@ def train_reference(
             logging_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            use_cpu=True,
+            use_cpu=base.device.type == "cpu",
             dataloader_num_workers=0,
         )
         trainer = OrderedTrainer(
@@ -166,7 +209,7 @@ def adapter_weights(paths: Iterator[tuple[str, Tensor, Tensor]]) -> dict[str, Te
 
 def answer_reference(model: Any, prompt: Sequence[int], new: int) -> list[int]:
     """Greedy continuation with HF generate, exactly ``new`` tokens."""
-    tokens = torch.tensor([list(prompt)])
+    tokens = torch.tensor([list(prompt)], device=model.device)
     with torch.inference_mode():
         out = model.generate(
             input_ids=tokens,

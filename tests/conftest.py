@@ -16,6 +16,9 @@ from hypothesis import settings
 settings.register_profile("netgain", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("netgain")
 
+# No test reaches for a model hub: where there is no network, each look-up there would be tried for half a minute.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "seal-published"
 

@@ -41,9 +41,10 @@ def test_six_notes_are_all_examined_but_one(tmp_path: Path, capsys: pytest.Captu
     assert "too little for 20 points: that takes about" in told
     spec = trial.spec
     assert (spec.problems.train, spec.problems.development, spec.problems.test) == (1, 0, 5)
-    assert (spec.model, spec.seeds, spec.tuning.trials) == (READER, SEEDS, 0)
+    assert (spec.model, spec.seeds, spec.tuning.trials, spec.shots) == (READER, SEEDS, 0, 1)
     assert (spec.compare.arm, spec.compare.against) == ("own", "passage")
     assert not any(arm.method.learns for arm in trial.arms.values())
+    assert trial.chat  # as its name says, where the hub cannot be asked
 
 
 def test_notes_that_suffice_bring_in_what_learns_and_what_is_tuned(
@@ -53,6 +54,7 @@ def test_notes_that_suffice_bring_in_what_learns_and_what_is_tuned(
     assert "left out" not in capsys.readouterr().out
     assert trial.spec.compare.arm == "seal"
     assert trial.spec.tuning.trials > 1
+    assert trial.spec.shots == 3
     counts = trial.spec.problems
     assert (counts.train, counts.development, counts.test) == (9, 3, 15)
 
@@ -150,3 +152,10 @@ def test_the_page_tells_the_power_that_a_plan_tells() -> None:
     assert len(rows) == 3
     for seeds, figures in rows.items():
         assert [float(f) for f in figures] == [round(100 * (detectable(int(n), 5, seeds) or 0)) for n in passages]
+
+
+@pytest.mark.parametrize("count", [4, 11, 12, 19])
+def test_of_a_few_notes_some_are_shown_and_all_others_examined(tmp_path: Path, count: int) -> None:
+    spec = written(tmp_path, notes(tmp_path, count), "shipped").spec
+    assert spec.problems.train + spec.problems.test == count
+    assert spec.shots == spec.problems.train == (1 if count < 12 else 3)

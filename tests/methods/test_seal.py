@@ -1,5 +1,6 @@
 """SEAL: rewards measured and paid, the best kept, the policy fine-tuned and merged, and again with what has learnt."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -303,6 +304,7 @@ def test_seal_v1_is_as_published() -> None:
 def test_seal_v2_is_full_fine_tuning_on_five_edits_a_passage_with_the_same_loop() -> None:
     first, second = preset("seal-v1"), preset("seal-v2")
     assert (second.kind, second.edits, second.reward_learning_rate) == ("full", 5, 1e-3)
+    assert (second.learning_rate, second.max_epochs, second.batch_size, second.max_length) == (7e-5, 1, 4 * 2, 2048)
     changed = {field for field in type(first).model_fields if getattr(first, field) != getattr(second, field)}
     assert changed == {"kind", "edits", "learning_rate", "max_epochs", "batch_size"}
 
@@ -325,3 +327,18 @@ def test_further_repeats_end_where_they_take_nothing(make_desk: Make, monkeypatc
     monkeypatch.setattr(edit_rewards, "evaluate_once", free)
     finish(edit_rewards.evaluate_again(make_desk(scripted_model(knowing), 9), [], Inner(), 0.0))
     assert len(bought) == 1
+
+
+def test_seal_v2_trains_as_its_published_results_say() -> None:
+    """The settings stand in every published result of its continued pretraining."""
+    folder = Path(__file__).parents[3] / "shared/data/seal-v2/general-knowledge/results/cpt/200"
+    if not folder.is_dir():
+        pytest.skip("version 2's results are not here (../shared/data/seal-v2)")
+    settings = preset("seal-v2")
+    for name in ("base_200.json", "iter2_200.json", "gpt4_1_200.json", "naive_200.json"):
+        args = json.loads((folder / name).read_text(encoding="utf-8"))["args"]
+        assert (args["lr"], args["epochs"]) == (settings.learning_rate, settings.max_epochs)
+        assert args["batch_size"] * args["gradient_accumulation_steps"] == settings.batch_size
+        assert args["max_seq_length"] == settings.max_length
+        assert args["weight_decay"] == 0
+        assert args["k_completions"] in (0, settings.edits)

@@ -9,7 +9,7 @@ from netgain.analysis import intervals
 from netgain.analysis.evidence import FRACTIONS, Evidence
 from netgain.analysis.intervals import Floats
 from netgain.analysis.table import Mask, beside, right
-from netgain.analysis.verdict import RetentionTable, StabilityRow
+from netgain.analysis.verdict import AbilityRow, RetentionTable, StabilityRow
 from netgain.records.claim import UNTRAINED, Continual, Role
 
 Matrix = Sequence[Sequence[float | None]]
@@ -60,6 +60,46 @@ def _stability(evidence: Evidence, name: str, kind: str) -> StabilityRow | None:
         change=change,
         divergence=fmean(divergence) if divergence else None,
     )
+
+
+def ability_rows(evidence: Evidence) -> list[AbilityRow]:
+    """What every trained arm of a trial can still do of what the frozen model could, by measure."""
+    return [
+        _ability(evidence, arm.name, name)
+        for arm in evidence.claim.arms
+        if arm.trial is not None and arm.role is not Role.FROZEN
+        for name in dict.fromkeys(one.name for one in arm.trial.abilities)
+    ]
+
+
+def _ability(evidence: Evidence, arm: str, name: str) -> AbilityRow:
+    after = [one for one in evidence.trial(arm).abilities if one.name == name]
+    frozen = evidence.frozen(arm)
+    levels = evidence.ladder(frozen) if frozen else []
+    before = next((one for level in levels for one in evidence.trial(level).abilities if one.name == name), None)
+    seeds = [fmean(one.value for one in after if one.seed == seed) for seed in sorted({one.seed for one in after})]
+    row = AbilityRow(
+        arm=arm,
+        name=name,
+        better=after[0].better,
+        count=after[0].count,
+        before=None if before is None else before.value,
+        after=fmean(seeds),
+        adaptations=len(after),
+        seeds=len(seeds),
+        change=None,
+    )
+    if before is None:
+        return row
+    moved = np.array(seeds) - before.value
+    change = intervals.student(moved) if len(moved) > 1 else None
+    pairs = [pair for one in after if before.correct for pair in zip(before.correct, one.correct, strict=False)]
+    flips = {
+        "fixed": pairs.count(("0", "1")),
+        "broken": pairs.count(("1", "0")),
+        "previously_correct": sum(then == "1" for then, _ in pairs),
+    }
+    return row.model_copy(update={"change": change, **(flips if pairs else {})})
 
 
 def _untouched(evidence: Evidence, name: str, columns: np.ndarray, *, by_text: bool) -> Floats:

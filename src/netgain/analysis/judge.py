@@ -74,6 +74,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         rewards=reward.reward_rows(evidence),
         outer_loop=reward.outer_loop_rows(evidence),
         stability=forgetting.stability_rows(evidence),
+        abilities=forgetting.ability_rows(evidence),
         retention=_retention(retentions, claim),
         reported={kind: str(source) if source else None for kind, source in claim.reported.items()},
         searched=claim.searched,

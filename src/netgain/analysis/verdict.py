@@ -259,6 +259,30 @@ class StabilityRow(StrictModel):
 
 
 @final
+class AbilityRow(StrictModel):
+    """One measure of what the model can do that has nothing to do with the problems: of the frozen model (``before``,
+    None where nobody measured it) and after an arm's adaptations, ``adaptations`` of them.
+
+    ``name`` is ``text`` (nats a token) or lm-eval's; ``better`` the direction that is, where it is known. ``change`` is
+    after minus before, by Student's interval over the seeds' means (None with a single seed). ``fixed``, ``broken`` and
+    ``previously_correct`` count documents, of measures that are right or wrong by document.
+    """
+
+    arm: str
+    name: str
+    better: str
+    count: int
+    before: float | None
+    after: float
+    adaptations: int
+    seeds: int
+    change: Interval | None
+    fixed: int | None = None
+    broken: int | None = None
+    previously_correct: int | None = None
+
+
+@final
 class RetentionTable(StrictModel):
     """A stream of adaptations. The three means are over the earlier problems (all but the last)."""
 
@@ -317,6 +341,7 @@ class Verdict(StrictModel):
     rewards: list[RewardRow]
     outer_loop: list[OuterLoopRow]
     stability: list[StabilityRow]
+    abilities: list[AbilityRow] = Field(default_factory=list)
     retention: RetentionTable | None
     reported: dict[str, str | None]
     searched: str = ""

@@ -23,6 +23,7 @@ READER = "HuggingFaceTB/SmolLM2-135M-Instruct"  # the smallest free model that r
 MOST_MISTAKES = 20  # of a folder's files that are told at once
 LEARNERS, TUNERS = 6, 2  # training and development passages, below which an outer loop and a tuning learn nothing
 FEW_PASSAGES = 20  # below which all are needed for the exam, and arms that learn are left out
+SHOTS = 3  # small models answer shorter and better behind a few (NOTEBOOK.md)
 SEEDS = 5  # with 3 the interval of the runs alone is twice as wide
 EFFECT = 0.2  # a difference in accuracy that a notes trial should be able to find
 EPOCHS_READ = 25  # how often a passage's tokens are trained on: ten epochs of it, and about as much of what is written
@@ -52,6 +53,7 @@ budget:
 NOTES = """\
 model: {model}   # a folder, a GGUF file, or a name on the Hugging Face hub
 grade: contains                # right is an answer that has an accepted one in it; or exact, f1
+shots: {shots}                       # demonstrations before each question, from passages to learn on
 domains:
   notes: {{kind: passages, path: {path}{shares}}}
 problems: {{train: {train}, development: {development}, test: {test}}}   # to learn on, to tune on, to be examined on
@@ -139,6 +141,7 @@ def _notes_trial(file: Path, notes: Path, model: str) -> tuple[str, list[str]]:
         "shares": "" if named else f", shares: {_inline(shares)}",
         **{part: min(counts[part], 48) for part in ("train", "test")},
         "development": min(counts["development"], 12) if learns else 0,
+        "shots": min(counts["train"], SHOTS),
         "budget": EPOCHS_READ * FLOPS_A_TOKEN * _weights(model) * fmean(len(entry.text) / 4 for entry in entries),
         "epochs": EPOCHS_READ,
     }
@@ -168,12 +171,13 @@ def _passages(notes: Path) -> tuple["Passage", ...]:
 
 
 def _shares(titles: int) -> "Shares":
-    """How titles that name no split are best shared out: where they are few, all but one are for the exam."""
+    """How titles that name no split are best shared out: where they are few, nearly all are for the exam."""
     from netgain.domains.reading import Shares
 
     if titles >= FEW_PASSAGES:
         return Shares(train=0.3, development=0.1, test=0.5)
-    train = round(1 / titles, 2) if titles > 3 else 0.0  # one for demonstrations, which no exam may show
+    shown = 0 if titles <= 3 else 1 if titles < 4 * SHOTS else SHOTS  # as demonstrations, which no exam may show
+    train = round(shown / titles, 2)
     return Shares(train=train, development=0, test=round(1 - train, 2))
 
 

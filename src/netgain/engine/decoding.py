@@ -69,6 +69,8 @@ class Chooser:
 
 def choose(logits: Tensor, choosers: list[Chooser]) -> list[int]:
     """The next token of each row of logits [n, vocabulary]; -1 where the logits are not finite."""
+    if logits.dtype == torch.bfloat16:
+        logits = logits.float()  # numpy has no bfloat16
     on_cpu = logits.device.type == "cpu"  # numpy's argmax is several times faster than torch's; a NaN wins both
     index = torch.from_numpy(logits.numpy().argmax(axis=-1)) if on_cpu else logits.argmax(dim=-1)
     sound, tokens = torch.isfinite(logits.gather(1, index[:, None])[:, 0]).tolist(), index.tolist()

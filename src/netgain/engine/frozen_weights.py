@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, final
 import torch
 from torch import Tensor, nn
 
-from netgain.engine.ops import Heads, Ops, Rotary
+from netgain.engine.ops import Heads, Ops, Rotary, exact_dtype
 from netgain.errors import InputError
 
 W = TypeVar("W")
@@ -62,8 +62,8 @@ def why_not(model: nn.Module) -> str | None:
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") not in STATIC_ROPE or rope.get("partial_rotary_factor", 1.0) != 1.0:
         return f"its rotary embedding is {rope.get('rope_type')}"
-    if next(model.parameters()).dtype not in (torch.float32, torch.float64):
-        return f"its weights are {next(model.parameters()).dtype}, not float32 or float64"
+    if next(model.parameters()).dtype not in (torch.float32, torch.float64, torch.bfloat16):
+        return f"its weights are {next(model.parameters()).dtype}, not float32, float64 or bfloat16"
     return None
 
 
@@ -96,7 +96,7 @@ def plan_model(model: nn.Module, ops: Ops[W]) -> FrozenPlan[W]:
     return FrozenPlan(
         embedding=embedding,
         layers=tuple(_layer(f"model.layers.{i}", layer, ops) for i, layer in enumerate(decoder.layers)),
-        final_norm=decoder.norm.weight.detach(),
+        final_norm=_exact(decoder.norm.weight),
         head=ops.freeze(head.weight, head.bias),
         heads=heads,
         rotary=_tables(decoder.rotary_emb, context, heads.size, embedding),
@@ -114,15 +114,19 @@ def _layer(path: str, layer: Any, ops: Ops[W]) -> LayerPlan[W]:
     queried = isinstance(getattr(attention, "q_norm", None), nn.Module)
     return LayerPlan(
         path=path,
-        norm=layer.input_layernorm.weight.detach(),
+        norm=_exact(layer.input_layernorm.weight),
         qkv=_joined([attention.q_proj, attention.k_proj, attention.v_proj], ops),
-        q_norm=attention.q_norm.weight.detach() if queried else None,
-        k_norm=attention.k_norm.weight.detach() if queried else None,
+        q_norm=_exact(attention.q_norm.weight) if queried else None,
+        k_norm=_exact(attention.k_norm.weight) if queried else None,
         out=_joined([attention.o_proj], ops),
-        mlp_norm=layer.post_attention_layernorm.weight.detach(),
+        mlp_norm=_exact(layer.post_attention_layernorm.weight),
         gate_up=_joined([mlp.gate_proj, mlp.up_proj], ops),
         down=_joined([mlp.down_proj], ops),
     )
+
+
+def _exact(weight: Tensor) -> Tensor:
+    return weight.detach().to(exact_dtype(weight.dtype))
 
 
 def _joined(linears: list[nn.Linear], ops: Ops[W]) -> W:
@@ -138,6 +142,6 @@ def _tables(rotary: Any, context: int, size: int, like: Tensor) -> Rotary:
     """The model's own rotary module at every position of its context, halves only (both halves are equal)."""
     with torch.no_grad():
         positions = torch.arange(context, device=like.device)[None]
-        cosine, sine = rotary(like.new_zeros(1, 1, 1), positions)
+        cosine, sine = rotary(like.new_zeros(1, 1, 1, dtype=exact_dtype(like.dtype)), positions)
     half = size // 2
     return Rotary(cosine[0, :, :half].contiguous(), sine[0, :, :half].contiguous())

@@ -17,6 +17,7 @@ from transformers.pytorch_utils import Conv1D
 from netgain.engine.decoding import Decoded, DecodeRequest, DecodeRow, TextOf, choose, new_rows, run_rows
 from netgain.engine.jobs import Work
 from netgain.engine.lora import Adapter, AdapterBank, Layout, a_of, b_of
+from netgain.engine.ops import exact_dtype
 from netgain.engine.packs import Extent, Pack
 from netgain.engine.torch_ops import TorchOps
 from netgain.errors import InputError
@@ -37,7 +38,7 @@ class HooksBackend:
         first = next(model.parameters())
         self.model: Any = model.eval()
         self.dtype, self.device = first.dtype, first.device
-        self.bank_dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
+        self.bank_dtype = exact_dtype(first.dtype)
         self.ops = TorchOps()
         config: Any = model.config
         require_attention(model)

@@ -1,4 +1,4 @@
-"""The operations as compiled kernels: float32 or float64, on one core of a CPU."""
+"""The operations as compiled kernels: float32, float64 or bfloat16, on one core of a CPU."""
 
 import ctypes
 import hashlib
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from netgain.engine.lora import AdapterBank, Block
-from netgain.engine.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops, Recall, Rotary
+from netgain.engine.ops import BETA1, BETA2, EPSILON, Cache, Factors, Heads, Ops, Recall, Rotary, exact_dtype
 from netgain.engine.packs import Pack
-from netgain.engine.torch_ops import TorchOps
+from netgain.engine.torch_ops import Dense, TorchOps
 
 SOURCES = Path(__file__).parent / "native"
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared", "-fPIC")
@@ -48,6 +48,9 @@ SIGNATURES = {
     "adamw": "ipipppppddd",
 }
 KINDS = {"i": c_long, "p": c_void_p, "d": c_double}
+TYPES = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
+OPTIMIZER = ("gradient_norms", "adamw")  # adapters and their state stay in float32 beside bfloat16
+PRODUCTS = ("pack_transposed", "pack_rows", "linear", "packed_size")
 
 
 def _processor() -> str:
@@ -92,13 +95,24 @@ def library() -> ctypes.CDLL | None:
         return None
     loaded = ctypes.CDLL(str(path))
     for name, letters in SIGNATURES.items():
-        for kind in ("f32", "f64"):
-            function = getattr(loaded, f"{name}_{kind}")
-            function.argtypes, function.restype = [KINDS[letter] for letter in letters], None
-    for kind in ("f32", "f64"):
-        function = getattr(loaded, f"packed_size_{kind}")
-        function.argtypes, function.restype = [c_long, c_long], c_long
+        for kind in TYPES.values():
+            if hasattr(loaded, f"{name}_{kind}"):
+                function = getattr(loaded, f"{name}_{kind}")
+                function.argtypes, function.restype = [KINDS[letter] for letter in letters], None
+    for kind in TYPES.values():
+        if hasattr(loaded, f"packed_size_{kind}"):
+            function = getattr(loaded, f"packed_size_{kind}")
+            function.argtypes, function.restype = [c_long, c_long], c_long
     return loaded
+
+
+def has_half_tiles() -> bool:
+    """Whether bfloat16 products are our own: with AVX-512 BF16. Where there is AMX, torch's are several times faster.
+
+    Decided by what the processor has and not by a clock, so that a seed gives the same bytes in every run.
+    """
+    loaded = library()
+    return loaded is not None and hasattr(loaded, "linear_bf16") and "amx_bf16" not in _processor()
 
 
 ROW_BLOCK = 12  # rows that the attention kernel takes at a time (BAND)
@@ -131,19 +145,33 @@ class Packed:
 
 
 @final
-class NativeOps(Ops[Packed]):
-    """The compiled kernels for float32 or float64 on one core. Raises RuntimeError where they could not be built."""
+class NativeOps(Ops[Packed | Dense]):
+    """The compiled kernels on one core. Raises RuntimeError where they could not be built.
+
+    In bfloat16 products are summed in float32 (by torch where :func:`has_half_tiles` says no); the rest is computed in
+    float32 and rounded.
+    """
 
     def __init__(self, dtype: torch.dtype) -> None:
         found = library()
-        if found is None or dtype not in (torch.float32, torch.float64):
+        if found is None or dtype not in TYPES:
             raise RuntimeError(f"no compiled kernels for {dtype} on this machine")
-        kind = "f32" if dtype == torch.float32 else "f64"
-        self._dtype = dtype
-        self._call: dict[str, Any] = {name: getattr(found, f"{name}_{kind}") for name in (*SIGNATURES, "packed_size")}
+        self._dtype, exact = dtype, TYPES[exact_dtype(dtype)]
+        self._own_products = dtype != torch.bfloat16 or has_half_tiles()
+        self._call: dict[str, Any] = {
+            name: getattr(found, f"{name}_{exact if name in OPTIMIZER else TYPES[dtype]}")
+            for name in (*SIGNATURES, "packed_size")
+            if self._own_products or name not in PRODUCTS
+        }
+        self._products = TorchOps()
         self._blocks: dict[tuple[int, int], tuple[int, tuple[Any, ...]]] = {}
 
-    def freeze(self, weight: Tensor, bias: Tensor | None) -> Packed:
+    def cache_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return exact_dtype(dtype)
+
+    def freeze(self, weight: Tensor, bias: Tensor | None) -> Packed | Dense:
+        if not self._own_products:
+            return self._products.freeze(weight, bias)
         weight = weight.detach().to(self._dtype).contiguous()
         outputs, inputs = weight.shape
         size = self._call["packed_size"]
@@ -152,34 +180,24 @@ class NativeOps(Ops[Packed]):
         self._call["pack_rows"](outputs, inputs, weight.data_ptr(), back.data_ptr())
         return Packed(forward, back, inputs, outputs, None if bias is None else bias.detach().contiguous())
 
-    def linear(self, weight: Packed, x: Tensor, out: Tensor) -> None:
+    def linear(self, weight: Packed | Dense, x: Tensor, out: Tensor) -> None:
+        if isinstance(weight, Dense):
+            self._products.linear(weight, x, out)
+            return
         bias = 0 if weight.bias is None else weight.bias.data_ptr()
-        panels = weight.forward.data_ptr()
         self._call["linear"](
-            x.size(0),
-            weight.outputs,
-            weight.inputs,
-            x.data_ptr(),
-            x.stride(0),
-            panels,
-            out.data_ptr(),
-            out.stride(0),
-            bias,
-        )
+            x.size(0), weight.outputs, weight.inputs, x.data_ptr(), x.stride(0), weight.forward.data_ptr(),
+            out.data_ptr(), out.stride(0), bias,
+        )  # fmt: skip
 
-    def linear_back(self, weight: Packed, dy: Tensor, out: Tensor) -> None:
-        panels = weight.back.data_ptr()
+    def linear_back(self, weight: Packed | Dense, dy: Tensor, out: Tensor) -> None:
+        if isinstance(weight, Dense):
+            self._products.linear_back(weight, dy, out)
+            return
         self._call["linear"](
-            dy.size(0),
-            weight.inputs,
-            weight.outputs,
-            dy.data_ptr(),
-            dy.stride(0),
-            panels,
-            out.data_ptr(),
-            out.stride(0),
-            0,
-        )
+            dy.size(0), weight.inputs, weight.outputs, dy.data_ptr(), dy.stride(0), weight.back.data_ptr(),
+            out.data_ptr(), out.stride(0), 0,
+        )  # fmt: skip
 
     def norm(
         self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float, out: Tensor | None, y: Tensor, rstd: Tensor
@@ -359,7 +377,7 @@ def _aligned(count: int, dtype: torch.dtype) -> Tensor:
 
 
 def ops_for(dtype: torch.dtype, device: torch.device) -> Ops[Any]:
-    """The compiled kernels on a CPU in float32 or float64 where they can be built, else plain torch."""
-    if device.type == "cpu" and dtype in (torch.float32, torch.float64) and library() is not None:
+    """The compiled kernels on a CPU where they can be built, else plain torch."""
+    if device.type == "cpu" and dtype in TYPES and library() is not None:
         return NativeOps(dtype)
     return TorchOps()

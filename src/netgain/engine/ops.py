@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, final
 
+import torch
 from torch import Tensor
 
 from netgain.engine.lora import AdapterBank, Block
 from netgain.engine.packs import Pack
 
 W = TypeVar("W")
+
+
+def exact_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The precision of adapters, optimizer, statistics and losses beside weights of ``dtype``: float32 for 16 bits."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 @final
@@ -84,7 +90,15 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # HF Trainer's AdamW
 
 
 class Ops(ABC, Generic[W]):
-    """What a backend must be able to compute. ``W`` is its form of a frozen weight."""
+    """What a backend must be able to compute. ``W`` is its form of a frozen weight.
+
+    Activations, logits and their gradients have the model's dtype. What stays in :func:`exact_dtype` beside bfloat16:
+    weights of norms, rotary tables, ``rstd``, ``lse``, losses and their weights, ``hidden`` of adapters, the bank.
+    """
+
+    @abstractmethod
+    def cache_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """The precision in which keys and values are kept for activations of ``dtype``."""
 
     @abstractmethod
     def freeze(self, weight: Tensor, bias: Tensor | None) -> W:

@@ -16,15 +16,13 @@ from netgain.engine.frozen_weights import FrozenPlan, LayerPlan, plan_model
 from netgain.engine.jobs import Work
 from netgain.engine.kernels import ops_for
 from netgain.engine.lora import AdapterBank, Block, Layout
-from netgain.engine.ops import Ops
+from netgain.engine.memory import HEAD_ROWS, Dimensions
+from netgain.engine.ops import Ops, exact_dtype
 from netgain.engine.packs import Extent, Pack
 
 STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")  # the four inputs of a layer
 STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(
     ("q_proj", "k_proj", "v_proj"), 0
-)
-HEAD_ROWS = (
-    192  # labelled rows whose logits exist at the same time: all at once they would be the largest tensor by far
 )
 
 
@@ -40,23 +38,35 @@ class Hook:
 
 @final
 class Workspace:
-    """Named buffers that grow to the largest pack and are reused; contents do not survive the next pack."""
+    """Named buffers that grow to the largest pack and are reused; contents do not survive the next pack.
+
+    Activations have the model's ``dtype``; statistics, losses and what adapters compute stay in float32 beside 16 bits.
+    """
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self._dtype, self._device = dtype, device
         self._held: dict[str, Tensor] = {}
 
-    def rows(self, name: str, count: int, width: int) -> Tensor:
-        """A contiguous tensor [count, width] with undefined contents."""
+    @property
+    def held_bytes(self) -> int:
+        """What the buffers take."""
+        return sum(held.numel() * held.itemsize for held in self._held.values())
+
+    def rows(self, name: str, count: int, width: int, dtype: torch.dtype | None = None) -> Tensor:
+        """A contiguous tensor [count, width] of activations (or of ``dtype``) with undefined contents."""
         held = self._held.get(name)
         if held is None or held.numel() < count * width:
-            held = torch.empty(count * width, dtype=self._dtype, device=self._device)
+            held = torch.empty(count * width, dtype=dtype or self._dtype, device=self._device)
             self._held[name] = held
         return held.as_strided((count, width), (width, 1))
 
+    def exact(self, name: str, count: int, width: int) -> Tensor:
+        """The same in the precision of adapters and statistics."""
+        return self.rows(name, count, width, exact_dtype(self._dtype))
+
     def row(self, name: str, count: int) -> Tensor:
-        """A vector [count] with undefined contents."""
-        return self.rows(name, count, 1).view(-1)
+        """A vector [count] of statistics with undefined contents."""
+        return self.exact(name, count, 1).view(-1)
 
 
 @final
@@ -80,7 +90,7 @@ class PlannedBackend:
     @property
     def bank_dtype(self) -> torch.dtype:
         """Precision of adapters and optimizer."""
-        return self.dtype
+        return exact_dtype(self.dtype)
 
     @property
     def context(self) -> int:
@@ -107,6 +117,28 @@ class PlannedBackend:
             Work(positions=x.rows, head_positions=x.labelled, context=self.ops.attended([(x.rows, x.keys)]))
             for x in extents
         ]
+
+    def dimensions(self, layout: Layout) -> Dimensions:
+        """What memory depends on, for adapters of this layout."""
+        plan, heads = self.plan, self.plan.heads
+        return Dimensions(
+            hidden=plan.hidden,
+            intermediate=plan.intermediate,
+            layers=len(plan.layers),
+            query=heads.query,
+            kv=heads.kv,
+            size=heads.size,
+            vocabulary=plan.vocabulary,
+            item=self.dtype.itemsize,
+            adapter=layout.width,
+            inner=layout.rank * len(layout.targets),
+            normed_heads=plan.layers[0].q_norm is not None,
+        )
+
+    @property
+    def held_bytes(self) -> int:
+        """What the activations of the largest pack so far take."""
+        return self._space.held_bytes
 
     def hooks(self, layout: Layout) -> tuple[dict[str, Hook], ...]:
         """Per layer the adapters at each of its four inputs."""
@@ -150,22 +182,23 @@ class _Pass:
     def _rows(self, name: str, width: int) -> Tensor:
         return self.space.rows(name, self.count, width)
 
+    def _exact(self, name: str, width: int) -> Tensor:
+        return self.space.exact(name, self.count, width)
+
     def _linear(self, apply: Callable[[Any, Tensor, Tensor], None], weight: Any, x: Tensor, out: Tensor) -> None:
         apply(weight, x, out)
         self.flops += 2 * x.size(0) * x.size(1) * out.size(1)
 
     def _adapt(self, hook: Hook | None, x: Tensor, y: Tensor) -> None:
         if hook is not None:
-            hidden = self._rows(hook.name, len(hook.block) * self.bank.layout.rank)
+            hidden = self._exact(hook.name, len(hook.block) * self.bank.layout.rank)
             self.ops.lora(hook.block, hook.columns, self.pack.group_start, self.pack.slots, self.bank, x, hidden, y)
             self.flops += 2 * self.count * self._adapter_weights(hook)
 
     def _adapt_back(self, hook: Hook | None, x: Tensor, dy: Tensor, dx: Tensor | None) -> None:
         if hook is not None:
-            hidden, start = (
-                self._rows(hook.name, len(hook.block) * self.bank.layout.rank),
-                self.pack.group_start,
-            )
+            start = self.pack.group_start
+            hidden = self._exact(hook.name, len(hook.block) * self.bank.layout.rank)
             self.ops.lora_back(hook.block, hook.columns, start, self.pack.slots, self.bank, x, hidden, dy, dx)
             inputs = len(hook.block) * self.bank.layout.rank * hook.block[0].inputs
             self.flops += 4 * self.count * self._adapter_weights(hook) - (2 * self.count * inputs if dx is None else 0)
@@ -209,10 +242,10 @@ class _Pass:
         self._adapt(at.get(STAGES[0]), x, qkv)
         if layer.q_norm is not None and layer.k_norm is not None:
             raw = self._rows(f"raw.{i}", (heads.query + heads.kv) * heads.size)
-            ops.head_norm(qkv, 0, heads.query, layer.q_norm, plan.eps, raw, self._rows(f"rq.{i}", heads.query))
-            ops.head_norm(qkv, heads.query, heads.kv, layer.k_norm, plan.eps, raw, self._rows(f"rk.{i}", heads.kv))
+            ops.head_norm(qkv, 0, heads.query, layer.q_norm, plan.eps, raw, self._exact(f"rq.{i}", heads.query))
+            ops.head_norm(qkv, heads.query, heads.kv, layer.k_norm, plan.eps, raw, self._exact(f"rk.{i}", heads.kv))
         ops.rope(qkv, heads, self.pack.positions, plan.rotary, 1.0)
-        ops.attention(self.pack, heads, qkv, out, self._rows(f"lse.{i}", heads.query))
+        ops.attention(self.pack, heads, qkv, out, self._exact(f"lse.{i}", heads.query))
         self.flops += self._attention_flops
         return out
 
@@ -278,13 +311,13 @@ class _Pass:
     ) -> None:
         plan, ops, heads = self.plan, self.ops, self.plan.heads
         qkv, dqkv = self._rows(f"q.{i}", heads.columns), self._rows("dqkv", heads.columns)
-        ops.attention_back(self.pack, heads, qkv, d_out, self._rows(f"lse.{i}", heads.query), dqkv)
+        ops.attention_back(self.pack, heads, qkv, d_out, self._exact(f"lse.{i}", heads.query), dqkv)
         self.flops += self._attention_flops * 5 // 2  # scores once more, then the gradients of v, p, q and k
         ops.rope(dqkv, heads, self.pack.positions, plan.rotary, -1.0)  # a rotation's transpose turns it back
         if layer.q_norm is not None and layer.k_norm is not None:
             raw = self._rows(f"raw.{i}", (heads.query + heads.kv) * heads.size)
-            ops.head_norm_back(dqkv, 0, heads.query, layer.q_norm, raw, self._rows(f"rq.{i}", heads.query))
-            ops.head_norm_back(dqkv, heads.query, heads.kv, layer.k_norm, raw, self._rows(f"rk.{i}", heads.kv))
+            ops.head_norm_back(dqkv, 0, heads.query, layer.q_norm, raw, self._exact(f"rq.{i}", heads.query))
+            ops.head_norm_back(dqkv, heads.query, heads.kv, layer.k_norm, raw, self._exact(f"rk.{i}", heads.kv))
         x, dx = self._rows(f"x.{i}", plan.hidden), self._rows("dx", plan.hidden)
         if not lowest:
             self._linear(ops.linear_back, layer.qkv, dqkv, dx)

@@ -79,13 +79,15 @@ class _Batch:
         )
         self._capacity = -(-longest // KEY_BLOCK) * KEY_BLOCK
         widest = min(limit, len(rows))
-        self._free = list(range(2 * widest))  # at worst every row has a prefix entry of its own
+        shared = sum(1 for family in self._waiting if len(family) > 1)
+        entries = widest + min(widest, shared)  # one a row, and one for each prefix whose rows are not all done
+        self._free = list(range(entries))
         heads = self._plan.heads
-        shape = (2 * widest, heads.kv)
-        self._cache = []
+        shape = (entries, heads.kv)
+        self._cache, kept = [], self._ops.cache_dtype(backend.dtype)
         for i in range(len(self._plan.layers)):
-            keys = space.rows(f"keys.{i}", 2 * widest * heads.kv * heads.size, self._capacity)
-            values = space.rows(f"values.{i}", 2 * widest * heads.kv * self._capacity, heads.size)
+            keys = space.rows(f"keys.{i}", entries * heads.kv * heads.size, self._capacity, kept)
+            values = space.rows(f"values.{i}", entries * heads.kv * self._capacity, heads.size, kept)
             self._cache.append(
                 Cache(
                     keys.view(*shape, self._capacity // KEY_BLOCK, heads.size, KEY_BLOCK),
@@ -97,8 +99,9 @@ class _Batch:
         self._bank: AdapterBank | None = None
         self._hooks: tuple[dict[str, Hook], ...] = tuple({} for _ in self._plan.layers)
         if adapters:
+            used = sum(1 for family in self._waiting if family[0].request.adapter is not None)
             self._bank = AdapterBank(
-                adapters[0].layout, widest, dtype=backend.dtype, device=backend.device, trained=False
+                adapters[0].layout, min(widest, used), dtype=backend.bank_dtype, device=backend.device, trained=False
             )
             self._hooks = backend.hooks(adapters[0].layout)
 
@@ -200,7 +203,7 @@ class _Batch:
         qkv, out = space.rows("qkv", count, heads.columns), space.rows("out", count, heads.query * heads.size)
         raw = space.rows("raw", count, (heads.query + heads.kv) * heads.size)
         gate_up = space.rows("gate_up", count, 2 * plan.intermediate)
-        norms = space.rows("norms", count, heads.query)
+        norms = space.exact("norms", count, heads.query)
         for layer, at, cache in zip(plan.layers, self._hooks, self._cache, strict=True):
             ops.norm(hidden, delta, layer.norm, plan.eps, hidden, x, rstd)
             ops.linear(layer.qkv, x, qkv)
@@ -240,7 +243,7 @@ class _Batch:
 
     def _adapt(self, hook: Hook | None, batch: "_Rows", x: Tensor, y: Tensor) -> None:
         if hook is not None and self._bank is not None and len(batch.slots):
-            hidden = self._space.rows("hidden", len(x), len(hook.block) * self._bank.layout.rank)
+            hidden = self._space.exact("hidden", len(x), len(hook.block) * self._bank.layout.rank)
             self._ops.lora(hook.block, hook.columns, batch.start, batch.slots, self._bank, x, hidden, y)
 
 

@@ -2,19 +2,25 @@
 
 The base model continues some prompts at temperature 1; the mean over its tokens of the difference of log-likelihoods
 under the base and under the adapted model estimates KL(base || adapted) in nats a token. It may come out below 0 by
-chance.
+chance. Beside it stands how likely a text is to the adapted model, to be held against what it was to the base.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from netgain.domains.problem import Prompt
+from netgain.errors import InputError
 from netgain.exam.exam import Answerer, untouched
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Generate, Score
+from netgain.records.claim import Ability
+
+TEXT = "text"
+WINDOW = 512  # tokens that are scored at once
 
 
 @final
@@ -48,6 +54,42 @@ def sample(
         for (prompt, ids), score in zip(given, scores, strict=True)
         if score.failure is None and score.product is not None and score.product.tokens
     )
+
+
+def paragraphs(path: Path) -> tuple[str, ...]:
+    """The paragraphs of a file. Raises InputError where it cannot be read as UTF-8, and where it has none."""
+    try:
+        parts = path.read_text(encoding="utf-8-sig").split("\n\n")
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", "give a file of text, or prose") from error
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+    found = tuple(" ".join(part.split()) for part in parts if part.strip())
+    if not found:
+        raise InputError(str(path), "holds no text", "give a few paragraphs, or prose")
+    return found
+
+
+def text_ability(answerer: Answerer, text: Sequence[str], account: Account) -> Steps[Ability | None]:
+    """The negative log-likelihood of each paragraph by itself, in nats a token over all of them (its exponential is the
+    perplexity); None where a paragraph could not be scored, for without it the mean would be of another text."""
+    requests = [part for paragraph in text for part in windows(answerer, paragraph, account)]
+    results = yield from ask(answerer.model, requests)
+    scores = [result.product for result in results if result.failure is None and result.product is not None]
+    tokens = sum(score.tokens for score in scores)
+    if len(scores) < len(requests) or not tokens:
+        return None
+    return Ability(name=TEXT, value=-sum(s.log_likelihood for s in scores) / tokens, count=tokens, better="lower")
+
+
+def windows(answerer: Answerer, text: str, account: Account) -> list[Score]:
+    """A text as requests for its log-likelihood: so many tokens at a time, every token scored once.
+
+    The first token of each window is scored behind the token that begins a text, as lm-eval does with the first of all.
+    """
+    tokens = answerer.model.tokenize(text, special=False)
+    parts = [tokens[start : start + WINDOW] for start in range(0, len(tokens), WINDOW)]
+    return [Score(account=account, prompt="", continuation=part, adapter=answerer.adapter) for part in parts]
 
 
 def divergence(

@@ -8,7 +8,7 @@ of the modules in the ``transformers`` library, shortened to what tells them apa
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self, final
@@ -80,7 +80,10 @@ def read_config(fields: Mapping[str, Any], where: str) -> Fields:
     """
     family = fields.get("model_type")
     if not isinstance(family, str) or family not in FAMILIES:
-        raise InputError(where, f"model_type {family!r} has no price formula", nearest(str(family), FAMILIES))
+        measured = "`netgain doctor MODEL` says whether a model without one can be run and measured"
+        raise InputError(
+            where, f"model_type {family!r} has no price formula", f"{nearest(str(family), FAMILIES)} {measured}"
+        )
     shape = FAMILIES[family](Config(fields, where))
     if shape["heads"] % shape["kv_heads"]:
         raise InputError(where, f"{shape['heads']} heads cannot share {shape['kv_heads']} key-value heads evenly")
@@ -125,16 +128,8 @@ def _starcoder2(config: Config) -> Fields:
     return _dense(config, tied=True, layout="starcoder2")
 
 
-def _glm(config: Config) -> Fields:
-    return _dense(config, head_dim=128, layout="glm")
-
-
 def _phi(config: Config) -> Fields:
     return _dense(config, layout="phi") | {"parallel": True}
-
-
-def _ernie(config: Config) -> Fields:
-    return _dense(config, tied=True, head_dim=128)
 
 
 def _cohere(config: Config) -> Fields:
@@ -218,17 +213,18 @@ FAMILIES: dict[str, Callable[[Config], Fields]] = {
     "bitnet": _dense,
     "cohere": _cohere,
     "cohere2": _cohere,
-    "ernie4_5": _ernie,
+    "ernie4_5": partial(_dense, tied=True, head_dim=128),
     "exaone4": _olmo2,
     "gemma": _gemma,
     "gemma2": _gemma,
     "gemma3_text": _gemma,
     "gpt2": _gpt2,
     "gpt_neox": _neox,
-    "glm": _glm,
-    "glm4": _glm,
+    "glm": partial(_dense, head_dim=128, layout="glm"),
+    "glm4": partial(_dense, head_dim=128, layout="glm"),
     "granite": _dense,
     "helium": _dense,
+    "hunyuan_v1_dense": _dense,
     "internlm3": _dense,
     "llama": _dense,
     "ministral": _dense,

@@ -226,7 +226,8 @@ def _compare(kind: _Kind) -> PriceCheck:
 def _made(model: Any, config: Any) -> Any:
     """The toy. The profiler sees neither fused attention nor grouped experts, so both are taken apart."""
     settings = {"attn_implementation": "eager"}
-    if config.to_dict().get("num_experts_per_tok"):
+    given = config.to_dict()
+    if any(given.get(name) for name in ("num_experts_per_tok", "moe_k", "moe_topk")):
         settings["experts_implementation"] = "eager"
     return model._from_config(config, **settings).eval()
 
@@ -272,7 +273,7 @@ def _unscaled(rope: dict[str, Any]) -> dict[str, Any]:
     """Rotary settings without what depends on the width of a head: factors for long contexts."""
     if any(isinstance(value, dict) for value in rope.values()):
         return {name: _unscaled(value) if isinstance(value, dict) else value for name, value in rope.items()}
-    kept = ("rope_theta", "partial_rotary_factor")
+    kept = ("rope_theta", "partial_rotary_factor", "llama_4_scaling_beta", "original_max_position_embeddings")
     return {"rope_type": "default"} | {name: rope[name] for name in kept if name in rope}
 
 

@@ -118,6 +118,25 @@ class SeedRun(StrictModel):
 
 
 @final
+class Ability(StrictModel):
+    """One measure of what the model can do that has nothing to do with the problems, taken after an adaptation.
+
+    ``text`` is the negative log-likelihood of unrelated text, in nats a token; all others are named ``TASK METRIC`` and
+    are lm-eval's. ``count`` is how many tokens or documents it is a mean of, ``better`` the direction that is, where
+    that is known. ``correct`` has a digit for each document where every one is right (1) or wrong (0). ``seed`` and
+    ``problem`` say after which adaptation, where a row does not.
+    """
+
+    name: str
+    value: Finite
+    count: Count
+    better: Literal["", "higher", "lower"] = ""
+    correct: str = ""
+    seed: int = 0
+    problem: str = ""
+
+
+@final
 class TrialArm(StrictModel):
     """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
 
@@ -125,8 +144,9 @@ class TrialArm(StrictModel):
     it is compared. ``deployments`` is over how many problems an arm that learns spread its investment, made for just so
     many; None for others. ``budget`` and ``most_spent`` are for one problem; ``rejected`` is the part of all its
     charges, and ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence``
-    holds the mean divergence from the base model of each seed. ``empty`` and ``cut`` are the shares of its answers to
-    problems' own questions that hold nothing, and that were as long as they may be; None where that was not recorded.
+    holds the mean divergence from the base model of each seed, ``abilities`` what was measured after its adaptations.
+    ``empty`` and ``cut`` are the shares of its answers to problems' own questions that hold nothing, and that were as
+    long as they may be; None where that was not recorded.
     """
 
     method: str
@@ -141,6 +161,7 @@ class TrialArm(StrictModel):
     rejected: dict[str, float] = Field(default_factory=dict)
     rejected_before: dict[str, float] = Field(default_factory=dict)
     divergence: tuple[Finite, ...] = ()
+    abilities: tuple[Ability, ...] = ()
     empty: Fraction | None = None
     cut: Fraction | None = None
 

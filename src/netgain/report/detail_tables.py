@@ -1,6 +1,6 @@
-"""The tables behind the figures: comparisons, decompositions, controls, luck, compute, sources."""
+"""The tables behind the figures: comparisons, decompositions, luck, compute, sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from netgain.analysis.rows import (
     EQUIVALENCE_MARGIN,
@@ -13,7 +13,7 @@ from netgain.analysis.rows import (
     WorstCase,
 )
 from netgain.analysis.sentences import GRADES, points
-from netgain.analysis.verdict import Comparison, DecompositionRow, StabilityRow, Verdict
+from netgain.analysis.verdict import Comparison, DecompositionRow, Verdict
 from netgain.records.claim import GradeName
 from netgain.report import numbers, summary
 from netgain.report.listings import Cell, Listing, amount_cell, label_of, listing
@@ -218,28 +218,6 @@ def outer_loop(verdict: Verdict) -> Listing:
             ("grader calls", lambda row: amount_cell(row.grader_calls)),
         ],
         notes=(f"Tokens: {verdict.tokens}.",) if verdict.tokens else (),
-    )
-
-
-def controls(verdict: Verdict, rows: Sequence[StabilityRow]) -> Listing:
-    """Control questions after adapting, for every arm and budget where they were asked."""
-
-    def value(row: StabilityRow) -> Cell | None:
-        return Cell(percent(row.accuracy.value), sort=row.accuracy.value) if row.accuracy else None
-
-    return listing(
-        "Control questions after adapting",
-        rows,
-        [
-            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
-            ("control", lambda row: Cell(numbers.kind_name(row.kind)) if row.kind else None),
-            ("accuracy", value),
-            ("change from the frozen model", lambda row: Cell(estimate(row.change)) if row.change else None),
-            ("fixed", lambda row: Cell(str(row.fixed))),
-            ("broken", lambda row: Cell(f"{row.broken} of {row.previously_correct}", sort=row.broken)),
-            ("divergence", lambda row: None if row.divergence is None else Cell(f"{row.divergence:.3f}")),
-        ],
-        strong=lambda row: verdict.arm(row.arm).headline,
     )
 
 

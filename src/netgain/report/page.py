@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from netgain.analysis.sentences import GRADES, break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
-from netgain.report import bars, curves, detail_tables, listings, numbers, summary, svg
+from netgain.report import bars, curves, detail_tables, listings, numbers, stability_tables, summary, svg
 
 ROLES = {
     "self_improving": "self-improving",
@@ -98,6 +98,7 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "all_currencies": numbers.ALL_NAMES,
         "break_even": break_even_sentence,
         "controls": _controls(verdict, labels, tested),
+        "abilities": stability_tables.abilities(verdict) if verdict.abilities else None,
         "retained": _retained(verdict),
         "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
         **_figures(verdict, labels, tested, settings),
@@ -180,7 +181,7 @@ def _controls(verdict: Verdict, labels: dict[str, str], tested: dict[str, str]) 
         rows = [row for row in verdict.stability if verdict.arm(row.arm).setting == setting]
         if rows:
             figure = bars.fixed_broken(_compared(rows, verdict), labels, tested.get(setting))
-            found.append((setting, figure, detail_tables.controls(verdict, rows)))
+            found.append((setting, figure, stability_tables.controls(verdict, rows)))
     return found
 
 

@@ -12,15 +12,16 @@ from netgain.domains.domain import Domain
 from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError
-from netgain.exam.drift import BaseContinuation, divergence
+from netgain.exam.drift import BaseContinuation, divergence, text_ability
 from netgain.exam.exam import Answerer, Judge, Marked, judged, sit, untouched
+from netgain.exam.harness import Harness
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
-from netgain.records.claim import Role
+from netgain.records.claim import Ability, Role
 from netgain.records.cost import Currency, Purpose
 from netgain.records.samples import Amounts
 from netgain.trials.guard import Guard, sealed
@@ -39,7 +40,8 @@ class RunContext:
 
     ``attempt`` counts the processes that tried.
 
-    ``models`` are what a method may ask beside the model: its teacher's.
+    ``models`` are what a method may ask beside the model: its teacher's. ``text`` and ``harness`` are what the exam
+    measures of the model beside its questions.
     """
 
     spec: TrialSpec
@@ -52,6 +54,8 @@ class RunContext:
     teacher: Teacher | None = None
     models: tuple[Model, ...] = ()
     judge: Judge | None = None
+    text: tuple[str, ...] = ()
+    harness: Harness | None = None
     report: Report = lambda done, spent: None
 
     @property
@@ -128,10 +132,11 @@ class RunContext:
         *,
         split: float = 0.0,
         name: str = "",
+        number: int = 0,
         **more: Any,
     ) -> "Evaluation":
         """An evaluation with its accounts: a budget for the level, less the share ``split`` that was invested, and its
-        exam's beside it.
+        exam's beside it. It is the ``number``-th of its level, and the first few alone are put to lm-eval.
 
         With a ``purpose`` (tuning) both the adaptation and its exam are work of that purpose.
         """
@@ -139,7 +144,20 @@ class RunContext:
         name = name or f"{title} x{level:g}"
         account = self.root.child(name, purpose=purpose, limit=adapt_limit(self.spec, level, split, len(problems)))
         exam_account = self.root.child(f"exam of {name}", purpose=purpose or Purpose.EVALUATE)
-        return Evaluation(level=level, problems=problems, account=account, exam_account=exam_account, **more)
+        asked = self.spec.exam.lm_eval
+        if asked is None or number >= asked.problems:
+            more.pop("harness", None)
+        more |= {"account": account, "exam_account": exam_account, "first": number == 0}
+        return Evaluation(level=level, problems=problems, **more)
+
+    def beside(self, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
+        """What is examined beside the problems' own questions at a level: what adapting did to the weights."""
+        exam = self.spec.exam
+        if level not in exam.at:
+            return {}
+        controls = self.domain.controls(exam.controls, self.spec.seed) if exam.controls else ()
+        further = {"text": self.text, "harness": self.harness}
+        return {"controls": tuple(controls), "continuations": continuations, **further}
 
 
 @final
@@ -147,8 +165,9 @@ class RunContext:
 class Evaluation:
     """One adaptation and its exam: problems that are adapted to at once, at a budget level, and what came of it.
 
-    ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions; ``first`` marks
-    the one in which an arm with the untouched model's weights is asked them, whose answers are the same ever after.
+    ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions, and so are
+    ``text`` and the tasks of ``harness``; ``first`` marks the one in which an arm with the untouched model's weights is
+    asked them, whose answers are the same ever after.
     From ``guard`` on the fields are results: ``error`` says why the method failed (all its answers then count as
     wrong), ``exposed`` are the questions that it trained on. Without a guard it was not run.
     """
@@ -159,11 +178,14 @@ class Evaluation:
     exam_account: Account
     controls: tuple[Question, ...] = ()
     continuations: tuple[BaseContinuation, ...] = ()
+    text: tuple[str, ...] = ()
+    harness: Harness | None = None
     first: bool = True
     guard: Guard | None = None
     marked: tuple[Marked, ...] = ()
     error: str = ""
     divergence: float | None = None
+    abilities: tuple[Ability, ...] = ()
     exposed: tuple[str, ...] = ()
 
     @property
@@ -199,6 +221,7 @@ def evaluate(
     desk = context.desk(evaluation.account, *(material.id for material in materials))
     texts = [part for material in materials for part in (material.title, material.text)]
     guard = evaluation.guard = context.guard(desk, [*given, *texts])
+    answerer, further = None, False
     try:
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
         answerer = closed_book(method, guard.check_answerer(answerer, materials))
@@ -209,13 +232,27 @@ def evaluate(
         evaluation.marked = yield from sit(answerer, evaluation.own, desk.prompts, account, context.grader, controls)
         if evaluation.continuations:
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
+        further = _measured(context, method, answerer, evaluation)
+        if evaluation.text and further:
+            found = yield from text_ability(answerer, evaluation.text, account)
+            evaluation.abilities = () if found is None else (found,)
     except Exception as error:
         evaluation.marked, evaluation.error = (), describe(error)
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
     judge = context.judge
     if judge is not None and (judge.decides or context.task.stage == "run"):
         evaluation.marked = yield from judged(judge, evaluation.marked, account)
+    if evaluation.harness is not None and answerer is not None and further:
+        evaluation.abilities += evaluation.harness.abilities(answerer, account)
     return evaluation
+
+
+def _measured(context: RunContext, method: Method, answerer: Answerer, evaluation: Evaluation) -> bool:
+    """Whether there is anything to measure of the weights. The untouched model's are measured once, as the frozen arm's
+    under the first seed: they are what every other arm is held against, and no arm that only reads changes them."""
+    if not untouched(answerer, context.model):
+        return True
+    return method.role is Role.FROZEN and evaluation.first and context.seed == context.spec.seed
 
 
 def closed_book(method: Method, answerer: Answerer) -> Answerer:

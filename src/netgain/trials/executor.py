@@ -24,6 +24,7 @@ import netgain
 from netgain import model as door
 from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
+from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
@@ -136,6 +137,9 @@ class LocalExecutor:
         self._judge = None if judge is None else Judge(judge, decides=trial.spec.grade == "judge")
         self._model = load(trial, device)
         self._teacher_model = load_teacher(trial, device)
+        exam, folder = trial.spec.exam, trial.lines.folder
+        self._text = paragraphs(exam.files(folder)["text"]) if exam.text else ()
+        self._harness = exam.lm_eval and exam.lm_eval.harness(folder)
         self._request: Request | None = None
 
     def digests(self) -> dict[str, str]:
@@ -226,6 +230,8 @@ class LocalExecutor:
             teacher=self._teacher(domain),
             models=() if self._teacher_model is None else (self._teacher_model,),
             judge=self._judge,
+            text=self._text,
+            harness=self._harness,
             report=report,
         )
 

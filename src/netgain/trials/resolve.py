@@ -305,7 +305,8 @@ def with_data(trial: Trial) -> Trial:
         fitted = _fitted(trial)
         for name, domain in fitted.domains.items():
             _check_domain(fitted, name, domain)
-        told = tuple(f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes)
+        told = [f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes]
+        told += fitted.spec.exam.check(fitted.lines)
     except NetgainError:
         raise
     except Exception as error:

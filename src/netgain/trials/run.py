@@ -81,7 +81,7 @@ def run_arm(context: RunContext, method: Method) -> list[Row]:
     done = 0
     for level in levels(spec, context.task):
         learning = _learn(context, method, level) if method.learns else LearnResult()
-        beside = _beside(context, level, continuations) if own else {}
+        beside = context.beside(level, continuations) if own else {}
         evaluations = _evaluations(context, method, level, problems, **beside)
         if not learning.error:
             _examine(context, method, learning, evaluations, before=done)
@@ -105,12 +105,10 @@ def _evaluations(
 ) -> list[Evaluation]:
     """An evaluation for each group of problems that are adapted to at once."""
     split = split_of(method, method.settings)
-
-    def named(group: Sequence[Problem]) -> str:
-        return name and f"{name}: {group[0].id}"
-
     return [
-        context.evaluation(level, group, purpose, split=split, name=named(group), first=number == 0, **more)
+        context.evaluation(
+            level, group, purpose, split=split, name=name and f"{name}: {group[0].id}", number=number, **more
+        )
         for number, group in enumerate(context.groups(problems))
     ]
 
@@ -220,15 +218,6 @@ def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     return _alone(sample(context.model, prompted, account, max_new_tokens=prompts.max_new_tokens, seed=seed))
 
 
-def _beside(context: RunContext, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
-    """What is examined beside the problems' own questions at a level: what adapting did to the weights."""
-    exam = context.spec.exam
-    if level not in exam.at:
-        return {}
-    controls = context.domain.controls(exam.controls, context.spec.seed) if exam.controls else ()
-    return {"controls": tuple(controls), "continuations": continuations}
-
-
 def _rows(
     context: RunContext, method: Method, evaluations: Sequence[Evaluation], learning: LearnResult
 ) -> Iterator[Adaptation]:
@@ -272,6 +261,7 @@ def _rows_of(
             exposed=tuple(dict.fromkeys(exposed)),
             unmetered=guard.unmetered(seconds(paid)) if guard else False,
             divergence=evaluation.divergence,
+            abilities=evaluation.abilities if index == 0 else (),
             **spent_and_rejected(paid, currency, share),
         )
 

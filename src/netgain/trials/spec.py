@@ -6,17 +6,24 @@ Settings of domains and methods stand beside ``kind`` and ``method``; they are c
 
 from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+import netgain
+from netgain.errors import InputError
+from netgain.exam.drift import paragraphs
+from netgain.exam.harness import Harness
 from netgain.records.claim import BEST_CONVENTIONAL, GradeName
 from netgain.records.cost import Currency
 from netgain.records.identity import identity
+from netgain.strict_yaml import SourceLines
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
 MATCHED = 1.0  # the budget level at which arms are compared
+PROSE = Path(netgain.__file__).parent / "shipped" / "prose.txt"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
 
@@ -148,17 +155,62 @@ class TuningSpec(_Spec):
 
 
 @final
+class HarnessSpec(_Spec):
+    """Tasks of lm-eval, its own or those in ``include_path`` (a folder of its YAML files), on ``limit`` documents each
+    (None: all) with ``num_fewshot`` examples (None: as many as a task says), after the first ``problems`` adaptations.
+    """
+
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    include_path: Path | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    num_fewshot: Annotated[int, Field(ge=0)] | None = None
+    problems: Annotated[int, Field(ge=1, le=100_000)] = 1
+
+    def harness(self, folder: Path) -> Harness:
+        """The tasks, paths relative to the folder. Raises MissingExtraError without lm-eval, InputError for a task
+        that it does not know."""
+        tasks = self.include_path and folder / self.include_path.expanduser()
+        return Harness(self.tasks, tasks, self.limit, self.num_fewshot)
+
+
+@final
 class ExamSpec(_Spec):
     """What is examined beside the problems' own questions.
 
     ``controls`` questions of each kind of control are asked after each adaptation at the levels ``at``; ``drift``
-    prompts measure the divergence from the base there. ``stream`` problems are adapted to one after another (0: none).
+    prompts measure the divergence from the base there. ``text`` is a file of unrelated text (``prose``: the one that
+    ships) whose likelihood is measured there, in paragraphs with empty lines between them; ``lm_eval`` names tasks of
+    lm-eval. ``stream`` problems are adapted to one after another (0: none).
     """
 
     controls: Annotated[int, Field(ge=0, le=10_000)] = 8
     drift: Annotated[int, Field(ge=0, le=1000)] = 4
     at: tuple[Positive, ...] = (1.0,)
+    text: Path | None = None
+    lm_eval: HarnessSpec | None = None
     stream: Annotated[int, Field(ge=0, le=1000)] = 0
+
+    def files(self, folder: Path) -> dict[str, Path]:
+        """What it reads, by the name of the field, relative to the folder: the text, and tasks of one's own."""
+        tasks = self.lm_eval.include_path if self.lm_eval else None
+        named = {"text": PROSE if self.text == Path("prose") else self.text, "lm_eval": tasks}
+        return {name: folder / path.expanduser() for name, path in named.items() if path is not None}
+
+    def check(self, lines: SourceLines) -> tuple[str, ...]:
+        """Require that the text and the tasks are there; what a plan should say of them. Raises InputError at their
+        line, MissingExtraError without lm-eval."""
+        field = "text"
+        try:
+            if "text" in self.files(lines.folder):
+                paragraphs(self.files(lines.folder)["text"])
+            field = "lm_eval"
+            if self.lm_eval is not None:
+                self.lm_eval.harness(lines.folder)
+        except InputError as error:
+            raise lines.error(("exam", field), f"{error.where}: {error.problem}", error.remedy) from None
+        asked = self.lm_eval
+        tasks = asked and f"{', '.join(asked.tasks)} after {asked.problems} adaptations of each arm, level and seed"
+        return () if tasks is None else (f"lm-eval's tasks are not in the estimate: {tasks}",)
 
 
 @final

@@ -44,6 +44,7 @@ from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
 RESULT = "result"  # the note in a task's journal that names its rows, so that the head of the journal stands for them
+EXAM = "exam files"  # in ``data``; a name that no domain can have
 REGISTERED = "registered"  # the field of a lock that is no part of what was asked
 SCHEMA = "netgain.trial/1"
 
@@ -236,6 +237,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen
+    spec["exam"] = {name: value for name, value in spec["exam"].items() if value is not None}
     arms = {
         name: {
             "label": arm.label,
@@ -250,6 +252,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     primary = primary_hash(spec)
     header = {"schema": SCHEMA, "netgain": version, **digests}
     data = {name: found for name in trial.kinds if (found := _data(trial, name))}
+    if files := trial.spec.exam.files(trial.lines.folder):
+        data[EXAM] = {name: _content(path) for name, path in files.items()}
     problems = {name: _problems(trial, domain) for name, domain in trial.domains.items()}
     return {
         **header,
@@ -349,6 +353,9 @@ def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
             other.pop("model", None)
     for domain in fields.get("domains", {}).values():
         domain["kind"] = domain["kind"].rpartition("/")[2]
+    for name, found in data.get(EXAM, {}).items():
+        whole = fields["exam"][name]
+        fields["exam"][name] = {**whole, "include_path": found} if isinstance(whole, dict) else found
     for name, paths in data.items():
         fields.get("domains", {}).get(name, {}).update(paths)
     for arm in fields.get("arms", {}).values():

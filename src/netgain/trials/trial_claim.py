@@ -191,6 +191,11 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
             rejected=summed(row.rejected for row in rows.values()),
             rejected_before={name: value / len(invested) for name, value in before.items()},
             divergence=tuple(fmean(values) for values in by_seed.values() if values),
+            abilities=tuple(
+                ability.model_copy(update={"seed": seed, "problem": problem})
+                for (seed, problem), row in sorted(rows.items())
+                for ability in row.abilities
+            ),
             empty=fmean(not answer.text.strip() for answer in noted) if noted else None,
             cut=fmean(bool(answer.cut) for answer in noted) if noted else None,
         ),

@@ -560,3 +560,4 @@ template <class T> static long packed_size(long k, long n) { return k * ((n + Si
     }
 EXPORT(float, f32)
 EXPORT(double, f64)
+#include "bfloat16.hpp"
