@@ -241,7 +241,7 @@ def _shrunk(config: Any) -> Any:
     else:
         heads = 2 if shape.heads == shape.kv_heads else 4
         shared = 2 if shape.heads == shape.kv_heads or shape.kv_heads > 1 else 1
-    sizes = (WIDTHS if shape is not None else WIDTHS | RARER) | dict.fromkeys(HEADS, heads)
+    sizes: dict[str, Any] = (WIDTHS if shape is not None else WIDTHS | RARER) | dict.fromkeys(HEADS, heads)
     sizes |= dict.fromkeys(("num_key_value_heads", "num_kv_heads"), shared)
     if shape is None and "qk_rope_head_dim" not in given and _is_square(given):
         sizes["head_dim"] = sizes["hidden_size"] // heads
