@@ -288,7 +288,8 @@ def test_the_journal_of_a_whole_inner_loop_adds_up_to_what_the_profiler_saw(tmp_
 
 
 def test_every_family_that_has_a_price_is_profiled() -> None:
-    assert set(FAMILIES) == set(shapes.FAMILIES)
+    """Here, or as a row of docs/models.md: tests/model/test_models_page.py runs those that are not here."""
+    assert set(FAMILIES) <= set(shapes.FAMILIES)
 
 
 def test_a_shared_prefix_is_charged_once() -> None:

@@ -105,7 +105,8 @@ def test_outside_text_can_neither_style_nor_command_the_terminal() -> None:
 def a_plan(detectable: float | None) -> Plan:
     words: dict[str, Any] = {"name": "t", "model": "m", "currency": "flops", "primary": "comparison:0", "device": "cpu"}
     sizes: dict[str, Any] = {"tasks": 4, "problems": 8, "seeds": 5, "deployments": 10, "memory": 1e9}
-    more: dict[str, Any] = {"arms": (), "rate": "$0", "fits": True, "assumptions": ()}
+    taken: dict[str, Any] = {"workers": 2, "hours": 0.5, "memory_free": 8e9, "most_flops": 1e12}
+    more: dict[str, Any] = {"arms": (), "rate": "$0", "fits": True, "assumptions": (), **taken}
     return Plan(**words, **sizes, **more, detectable=detectable)
 
 

@@ -4,6 +4,7 @@ import pickle
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def changed(folder: Path, old: str, new: str) -> Path:
 def test_problems_that_nobody_counted_are_those_that_there_are_and_the_plan_says_so(folder: Path) -> None:
     trial = with_data(resolve(folder / "mine.yaml"))
     assert trial.spec.problems.model_dump() == {"train": 2, "development": 1, "test": 2, "passages": 1}
-    plan = netgain.plan(folder / "mine.yaml", options=["model=Qwen2.5-7B"], device="H100")
+    plan = netgain.plan(folder / "mine.yaml", options=["model=Qwen2.5-7B", "budget.per_problem=1e15"], device="H100")
     assert plan.problems == 2
     assert any(
         told.startswith("problems: 2 train (not 48), 1 development (not 12), 2 test (not 48)")
@@ -253,7 +254,12 @@ def test_a_trial_says_how_its_model_attends_and_one_that_says_nothing_is_the_tri
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr("netgain.trials.executor.door.load_model", lambda _, **settings: asked.append(settings))
+
+    def loaded(_: str, **settings: Any) -> SimpleNamespace:
+        asked.append(settings)
+        return SimpleNamespace(templated=False)
+
+    monkeypatch.setattr("netgain.trials.executor.door.load_model", loaded)
     file = folder / "mine.yaml"
     for said, attention in (("", "auto"), ("attention: eager\n", "eager"), ("attention: sdpa\n", "sdpa")):
         file.write_text(TRIAL.replace("no-such-folder", ".") + said)
