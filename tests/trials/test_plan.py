@@ -1,6 +1,7 @@
 """A plan needs no weights; what is wrong with a trial is said with file, line and the nearest valid word."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,3 +153,36 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, old: str, new: str,
         resolved(tmp_path, TRIAL.replace(old, new))
     assert f"trial.yaml:{line}:" in str(caught.value)
     assert message in str(caught.value)
+
+
+def evaluated(tmp_path: Path, arm: str, **exam: Any) -> float:
+    """What evaluating an arm is planned to take."""
+    spec = {"kind": "people", "style": "plain"}
+    fields = {
+        "name": "mine",
+        "domains": {"plain": spec},
+        "problems": {"train": 0, "development": 1, "test": 4, "passages": 2},
+        "seeds": 1,
+        "budget": {"per_problem": 1e9, "ladder": [1]},
+        "tuning": {"trials": 0},
+        "arms": {"frozen": {"method": "frozen"}, "passage": {"method": "finetune"}},
+        "compare": {"arm": "passage", "against": "frozen"},
+        "exam": {"controls": 0, "drift": 0} | exam,
+    }
+    plan = make_plan(resolve(fields), "H100")
+    costs = next(one for one in plan.arms if one.arm == arm).costs
+    return costs["evaluate"].flops or 0.0
+
+
+def test_a_text_and_control_questions_are_planned_once_for_each_adaptation(tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("\n\n".join(["The cat sat on the mat."] * 20))
+    (tmp_path / "longer.txt").write_text("\n\n".join(["The cat sat on the mat."] * 40))
+    asked = evaluated(tmp_path, "passage")
+    once, twice = (evaluated(tmp_path, "passage", text=str(tmp_path / name)) for name in ("long.txt", "longer.txt"))
+    assert twice - asked == pytest.approx(2 * (once - asked), rel=0.2)
+    assert once > asked
+    frozen = evaluated(tmp_path, "frozen")
+    assert evaluated(tmp_path, "frozen", text=str(tmp_path / "long.txt")) == frozen
+    few, many = (evaluated(tmp_path, "passage", controls=count) for count in (2, 4))
+    assert many - asked == pytest.approx(2 * (few - asked), rel=0.5)
+    assert few > asked

@@ -51,6 +51,23 @@ exam: {{controls: 0, drift: 1}}
 """
 
 
+PRETRAINED = """\
+name: pretrained
+domains:
+  plain: {kind: people, style: plain}
+problems: {train: 2, development: 1, test: 2, passages: 2}
+seeds: 1
+budget: {per_problem: 5.0e+8, ladder: [1], deployments: 16}
+tuning: {trials: 0}
+arms:
+  frozen: {method: frozen}
+  passage: {method: finetune, kind: full, learning_rate: 7.0e-5, batch_size: 8}
+  seal: {method: seal, preset: seal-v2, rounds: 1, candidates: 1, repeats: 1, reward_epochs: 1, edits: 1}
+compare: {arm: seal, against: passage}
+exam: {controls: 0, drift: 0, text: prose}
+"""
+
+
 def run(folder: Path, trial: str, out: str) -> Path:
     (folder / "trial.yaml").write_text(trial, encoding="utf-8")
     with pytest.raises(SystemExit) as ended:
@@ -172,3 +189,22 @@ def test_words_that_the_model_cannot_tell_apart_are_said_and_are_no_leak(
     severities = {finding["check"]: finding["severity"] for finding in findings}
     assert severities["unknown-words"] == "high"
     assert not {"exposed", "limited"} & severities.keys()
+
+
+def test_continued_pretraining_on_several_passages_is_one_adaptation_and_tells_what_it_did_to_other_text(
+    tmp_path: Path,
+) -> None:
+    place = run(tmp_path, PRETRAINED, "run")
+    rows = adaptations(place)
+    assert {(row.arm, row.status) for row in rows} == {(arm, "ok") for arm in ("frozen", "passage", "seal")}
+    for arm in ("passage", "seal"):
+        mine = [row for row in rows if row.arm == arm]
+        assert len(mine) == 2
+        assert len({spent(row) for row in mine}) == 1  # they share alike in what one training spent
+        assert 0 < spent(mine[0]) <= (mine[0].budget or 0)
+        assert [len(row.abilities) for row in mine] == [1, 0]
+        assert mine[0].abilities[0].value != rows[0].abilities[0].value
+    told = json.loads((place / "verdict.json").read_text(encoding="utf-8"))["abilities"]
+    assert [(row["name"], row["before"], row["adaptations"]) for row in told] == [
+        ("text", rows[0].abilities[0].value, 1)
+    ] * 2

@@ -102,8 +102,7 @@ def _language_model(answerer: Answerer, account: Account) -> Any:
             return [sum(found[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
-            pairs = [request.args for request in requests]
-            asked = [_generate(answerer, prompt, how, account) for prompt, how in pairs]
+            asked = [_generate(answerer, prompt, how, account) for prompt, how in (one.args for one in requests)]
             return [one.text for one in _got(model.generate, asked)]
 
     return MeteredLM()

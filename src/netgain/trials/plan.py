@@ -18,6 +18,7 @@ from netgain.analysis.crossed import POWER
 from netgain.analysis.intervals import WITHIN
 from netgain.domains.grading import MAX_NEW_TOKENS
 from netgain.errors import InputError, MissingExtraError
+from netgain.exam.drift import paragraphs
 from netgain.metering.estimate import Pace, shape_of
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
@@ -304,8 +305,10 @@ def _counter(trial: Trial) -> TokenCounter:
 
 
 def _lengths(trial: Trial) -> dict[str, Lengths]:
-    counter = _counter(trial)
-    return {name: measured(domain, trial.prompts(name), trial.spec, counter) for name, domain in trial.domains.items()}
+    counter, spec, domains = _counter(trial), trial.spec, trial.domains
+    file = spec.exam.files(trial.lines.folder).get("text")
+    text = () if file is None else paragraphs(file)
+    return {name: measured(domain, trial.prompts(name), spec, counter, text) for name, domain in domains.items()}
 
 
 def _judge(trial: Trial) -> ModelShape | TokenPrices | None:

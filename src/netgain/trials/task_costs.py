@@ -58,8 +58,9 @@ TURN = 5.0  # tokens that a chat template puts around a turn; as many again for 
 class Lengths:
     """Typical lengths in tokens, and how many questions a problem has; ``how`` says where they are from.
 
-    ``question``, ``reading`` and ``asking`` are whole prompts: of a question, of one with its passage, and of an edit.
-    ``longest`` is how long an answer may be.
+    ``question``, ``reading``, ``asking`` and ``control`` are whole prompts: of a question, of one with its passage, of
+    an edit, and of a control question, of which there are ``controls`` (None: of two kinds as many as the trial says).
+    ``longest`` is how long an answer may be, ``text`` that of the text whose likelihood is measured.
     """
 
     passage: float = 180.0
@@ -70,16 +71,23 @@ class Lengths:
     reading: float = 220.0
     asking: float = 220.0
     longest: float = 16.0
+    control: float = 220.0
+    controls: float | None = None
+    text: float = 0.0
     how: str = "typical of SQuAD"
 
 
-def measured(domain: Domain, prompts: Prompts, spec: TrialSpec, counter: TokenCounter) -> Lengths:
-    """The lengths of a domain's own texts, over the first problems of the test."""
+def measured(
+    domain: Domain, prompts: Prompts, spec: TrialSpec, counter: TokenCounter, text: Sequence[str] = ()
+) -> Lengths:
+    """The lengths of a domain's own texts, over the first problems of the test, and of the exam's ``text``."""
     problems = domain.problems("test", min(SAMPLE, spec.problems.test), spec.seed)
     form = next(iter(prompts.formats.values()), None)
     asked = [(question, problem.material) for problem in problems for question in problem.questions]
     questions = [question for question, _ in asked]
     passage = _mean(counter.count([problem.material.text for problem in problems]), 1.0)
+    controls = domain.controls(spec.exam.controls, spec.seed) if spec.exam.controls else ()
+    shown = [prompts.ask(one.text, () if one.passage is None else (one.passage,)) for one in controls]
     edits = [] if form is None else [form.prompt(problem.material) for problem in problems]
     return Lengths(
         passage=passage,
@@ -90,6 +98,9 @@ def measured(domain: Domain, prompts: Prompts, spec: TrialSpec, counter: TokenCo
         edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
         questions=len(questions) / len(problems),
         longest=float(prompts.max_new_tokens),
+        control=_prompts(shown, counter) if shown else 1.0,
+        controls=float(len(shown)),
+        text=float(sum(counter.count(text))),
         how=f"those of {type(domain).__name__}, {counter.how}",
     )
 
@@ -99,6 +110,11 @@ def _prompts(prompts: Sequence[Prompt], counter: TokenCounter) -> float:
     turns = [0 if isinstance(prompt, str) else len(prompt) + 2 for prompt in prompts]
     counted = counter.count([text_of(prompt) for prompt in prompts])
     return _mean([count + TURN * extra for count, extra in zip(counted, turns, strict=True)], 1.0)
+
+
+def _groups(spec: TrialSpec) -> int:
+    """How many adaptations to test problems there are at a level: what is asked beside them follows each once."""
+    return -(-spec.problems.test // spec.problems.passages)
 
 
 def _mean(values: Sequence[float], least: float) -> float:
@@ -232,16 +248,19 @@ class _Estimate:
         return self.lengths.questions * self._answered(prompt, settings)
 
     def _beside(self, settings: Settings) -> Cost:
-        """Controls and drift after each adaptation at the levels where they are asked, and the stream's exams."""
+        """Controls, drift and text after each adaptation at the levels where they are asked, and the stream's exams."""
         spec, lengths = self.trial.spec, self.lengths
         if self.trial.arms[self.task.arm].method.role is Role.IN_CONTEXT:
-            return Cost.zero()
-        examined = spec.problems.test * sum(level in spec.budget.ladder for level in spec.exam.at)
-        answer = self._answered(lengths.question, settings)
+            return Cost.zero()  # nothing of its weights has changed: it is asked once
+        examined = _groups(spec) * sum(level in spec.budget.ladder for level in spec.exam.at)
+        answer, control = (self._answered(prompt, settings) for prompt in (lengths.question, lengths.control))
         score = scoring_estimate(self.shape, round(lengths.question), max(1, round(lengths.answer)))
-        score = self.pace.reading(score) if self.pace else score
+        measured = lengths.text > 0 and self.trial.arms[self.task.arm].method.role is not Role.FROZEN
+        text = scoring_estimate(self.shape, 1, max(1, round(lengths.text))) * float(measured)
+        score, text = (self.pace.reading(one) if self.pace else one for one in (score, text))
         stream = spec.exam.stream * (spec.exam.stream + 1) * lengths.questions
-        return examined * (2 * spec.exam.controls * answer + spec.exam.drift * score) + stream * answer
+        controls = 2 * spec.exam.controls if lengths.controls is None else lengths.controls
+        return examined * (controls * control + spec.exam.drift * score + text) + stream * answer
 
     def _answered(self, prompt: float, settings: Settings) -> Cost:
         training = trained_by(inner_of(settings)) if isinstance(settings, Inner) else None
@@ -301,7 +320,7 @@ def _verdicts(trial: Trial, task: Task, questions: float) -> float:
     if task.deployments is not None:
         return asked
     examined = sum(level in spec.budget.ladder for level in spec.exam.at)
-    controls = spec.problems.test * examined * 2 * spec.exam.controls
+    controls = _groups(spec) * examined * 2 * spec.exam.controls
     stream = spec.exam.stream * (spec.exam.stream + 1) * questions if decides else 0.0
     return asked + controls + stream
 
