@@ -141,3 +141,14 @@ def test_a_trial_names_a_gguf_file_beside_its_own(tmp_path: Path) -> None:
     plan = api.plan(tmp_path / "trial.yaml")
     assert plan.model == gguf.folder_of_gguf(tmp_path / "tiny.gguf").name
     assert ModelShape.from_config(gguf.folder_of_gguf(tmp_path / "tiny.gguf")).layers == LAYERS
+
+
+def test_loading_what_is_here_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    write_tiny(tmp_path / "tiny.gguf")
+    gguf.folder_of_gguf(tmp_path / "tiny.gguf")  # a first time may take a minute, and shows how far it is
+    capfd.readouterr()
+    load_model(tmp_path / "tiny.gguf", device="cpu")
+    assert not capfd.readouterr().err

@@ -8,7 +8,8 @@ it is asked for by name.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import cache, partial
 from hashlib import file_digest, sha256
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
 
 from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, InnerLoopJob
@@ -52,6 +54,19 @@ class Loaded:
         self.digest: Callable[[], str] = cache(digest or partial(_digest_in_memory, model))
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars of transformers for what takes seconds; they would stand between the lines of a command."""
+    bars: Any = logging  # which has no types
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
 def load_parts(
     source: str | Path,
     *,
@@ -73,9 +88,10 @@ def load_parts(
     config = _attempt(where, lambda: AutoConfig.from_pretrained(source, **common))
     chosen = None if attention == "auto" else attention  # transformers then takes sdpa where the architecture has it
     weights = common | {"use_safetensors": None if allow_pickle else True, "attn_implementation": chosen}
-    model: Any = _attempt(
-        where, lambda: AutoModelForCausalLM.from_pretrained(source, config=config, dtype=_dtype(dtype), **weights)
-    )
+    with _without_bars() if local else nullcontext():  # a download shows how far it is
+        model: Any = _attempt(
+            where, lambda: AutoModelForCausalLM.from_pretrained(source, config=config, dtype=_dtype(dtype), **weights)
+        )
     tokenizer = _attempt(where, lambda: AutoTokenizer.from_pretrained(source, **common))
     name, commit = place.name if local else str(source), getattr(model.config, "_commit_hash", None)
     published = partial(_digest_published, name, commit) if commit else None
