@@ -44,6 +44,7 @@ def test_six_notes_are_all_examined_but_one(tmp_path: Path, capsys: pytest.Captu
     assert (spec.model, spec.seeds, spec.tuning.trials, spec.shots) == (READER, SEEDS, 0, 1)
     assert (spec.compare.arm, spec.compare.against) == ("own", "passage")
     assert not any(arm.method.learns for arm in trial.arms.values())
+    assert {trial.arms[name].settings.learning_rate for name in ("passage", "own")} == {4e-3}
     assert trial.chat  # as its name says, where the hub cannot be asked
 
 
@@ -54,7 +55,9 @@ def test_notes_that_suffice_bring_in_what_learns_and_what_is_tuned(
     assert "left out" not in capsys.readouterr().out
     assert trial.spec.compare.arm == "seal"
     assert trial.spec.tuning.trials > 1
-    assert trial.spec.shots == 3
+    assert trial.spec.shots == 1
+    assert trial.spec.tuning.knobs["learning_rate"] == [1e-3, 2e-3, 4e-3]
+    assert trial.arms["passage"].settings.sentences
     counts = trial.spec.problems
     assert (counts.train, counts.development, counts.test) == (9, 3, 15)
 
@@ -155,7 +158,7 @@ def test_the_page_tells_the_power_that_a_plan_tells() -> None:
 
 
 @pytest.mark.parametrize("count", [4, 11, 12, 19])
-def test_of_a_few_notes_some_are_shown_and_all_others_examined(tmp_path: Path, count: int) -> None:
+def test_of_a_few_notes_one_is_shown_and_all_others_are_examined(tmp_path: Path, count: int) -> None:
     spec = written(tmp_path, notes(tmp_path, count), "shipped").spec
     assert spec.problems.train + spec.problems.test == count
-    assert spec.shots == spec.problems.train == (1 if count < 12 else 3)
+    assert spec.shots == spec.problems.train == 1

@@ -23,7 +23,8 @@ READER = "HuggingFaceTB/SmolLM2-135M-Instruct"  # the smallest free model that r
 MOST_MISTAKES = 20  # of a folder's files that are told at once
 LEARNERS, TUNERS = 6, 2  # training and development passages, below which an outer loop and a tuning learn nothing
 FEW_PASSAGES = 20  # below which all are needed for the exam, and arms that learn are left out
-SHOTS = 3  # small models answer shorter and better behind a few (NOTEBOOK.md)
+SHOTS = 1  # in a conversation a small model finds most behind one demonstration (NOTEBOOK.md)
+RATE = "4.0e-3"  # queries and values alone learn a passage by its sentences at it, and nothing at 1e-3 (NOTEBOOK.md)
 SEEDS = 5  # with 3 the interval of the runs alone is twice as wide
 EFFECT = 0.2  # a difference in accuracy that a notes trial should be able to find
 EPOCHS_READ = 25  # how often a passage's tokens are trained on: ten epochs of it, and about as much of what is written
@@ -67,8 +68,8 @@ tuning: {{trials: 0}}            # no passages to spare for it
 arms:                          # SEAL learns on passages of its own: with {enough} or more, netgain init adds it
   frozen: {{method: frozen, label: frozen}}
   in-context: {{method: in-context, label: passage in context}}
-  passage: {{method: finetune, label: passage}}
-  own: {{method: synthetic, label: "own edits, unselected"}}
+  passage: {{method: finetune, label: passage, sentences: true, learning_rate: {rate}}}
+  own: {{method: synthetic, label: "own edits, unselected", learning_rate: {rate}}}
 compare: {{arm: own, against: passage}}   # the one comparison that decides
 exam: {{controls: {controls}, drift: 2}}  # unrelated questions, and how far the model moves from the one it was
 """
@@ -148,10 +149,11 @@ def _notes_trial(file: Path, notes: Path, model: str) -> tuple[str, list[str]]:
     head = HEAD.format(file=file, name=_name(file), question=OUTER_LOOP if learns else OWN_TEXT)
     rest = (
         REST.replace("seeds: 1 ", f"seeds: {SEEDS} ")
-        .replace("trials: 1", "trials: 3")
+        .replace("trials: 1}           ", f"trials: 3, knobs: {{learning_rate: [1.0e-3, 2.0e-3, {RATE}]}}}}  ")
+        .replace("label: passage}", "label: passage, sentences: true}")
         .replace("[0.5, 1]  ", "[1]       ")
         if learns
-        else FEW.format(seeds=SEEDS, enough=FEW_PASSAGES, controls=4 if counts["controls"] else 0)
+        else FEW.format(seeds=SEEDS, enough=FEW_PASSAGES, rate=RATE, controls=4 if counts["controls"] else 0)
     )
     return head + NOTES.format(**fields) + rest, _sizes(domain, entries, learns=learns)
 
@@ -176,7 +178,7 @@ def _shares(titles: int) -> "Shares":
 
     if titles >= FEW_PASSAGES:
         return Shares(train=0.3, development=0.1, test=0.5)
-    shown = 0 if titles <= 3 else 1 if titles < 4 * SHOTS else SHOTS  # as demonstrations, which no exam may show
+    shown = 0 if titles <= 3 else SHOTS  # as demonstrations, which no exam may show
     train = round(shown / titles, 2)
     return Shares(train=train, development=0, test=round(1 - train, 2))
 
