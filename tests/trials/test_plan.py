@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from netgain.analysis import crossed
 from netgain.errors import InputError
@@ -112,7 +113,11 @@ def test_the_promised_effect_is_found_four_times_in_five(seeds: int, luck: float
 def test_every_example_can_be_planned(path: Path) -> None:
     if "model: shipped" in path.read_text() and not SHIPPED_FOLDER.is_dir():
         pytest.skip("needs the shipped model")
-    plan = planned(path)
+    fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    teacher = fields.get("teacher")
+    stated = {"model": fields.get("model"), "teacher.model": teacher["model"] if isinstance(teacher, dict) else None}
+    fetched = [name for name, model in stated.items() if str(model).endswith(".gguf")]  # which a plan would convert
+    plan = make_plan(resolve(path, [], [f"{name}=HuggingFaceTB/SmolLM2-135M-Instruct" for name in fetched]), "H100")
     assert plan.whole.dollars
     assert bool(plan.detectable) == (plan.seeds >= crossed.FEWEST_RUNS)
 
