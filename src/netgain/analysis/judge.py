@@ -53,7 +53,8 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     training = {arm.name for arm in claim.arms if arm.role not in UNTRAINED}
     domains = [_domain(contest, claim.terms, parts, compared, labels, training) for contest in tested if claim.terms]
     by_grade = {n: evidence if n == _decides(claim) else Evidence.of(claim, seed, n) for n in _grades(claim)}
-    grades = [row for name, found in by_grade.items() for row in _by_grade(name, found, claim.terms, labels, training)]
+    held = {n: tested if found is evidence else contests(found) for n, found in by_grade.items()}
+    grades = [row for n, of in by_grade.items() for row in _by_grade(n, of, held[n], claim.terms, labels, training)]
     retentions = [forgetting.retention_table(continual) for continual in claim.continual]
     verdict = Verdict(
         netgain=__version__,
@@ -113,13 +114,18 @@ def _grades(claim: Claim) -> list[GradeName]:
 
 
 def _by_grade(
-    name: GradeName, evidence: Evidence, terms: Terms | None, labels: dict[str, str], training: set[str]
+    name: GradeName,
+    evidence: Evidence,
+    tested: list[Contest],
+    terms: Terms | None,
+    labels: dict[str, str],
+    training: set[str],
 ) -> list[GradeRow]:
     """The verdict on each domain by one grade, in the trial's own currency; the rival that was chosen stays it."""
     if terms is None:
         return []
     rows = []
-    for contest in contests(evidence):
+    for contest in tested:
         part = deciding_row(evidence, contest, terms.currency)
         found = _domain(contest, terms, [part] if part.budget_per_problem else [], [], labels, training)
         difference = part.method_part if part.budget_per_problem else None

@@ -23,6 +23,7 @@ from netgain.errors import InputError
 from netgain.records.claim import GradeName
 
 Grader = Callable[[Question, str], Grade]
+Words = tuple[str, ...]
 
 
 def normalise(text: str, language: str = "en") -> str:
@@ -32,25 +33,31 @@ def normalise(text: str, language: str = "en") -> str:
 
 def f1(answer: str, reference: str, language: str = "en") -> float:
     """The harmonic mean of precision and recall over the words of both; 0 where either has none."""
-    given, wanted = words(answer, language), words(reference, language)
+    return _f1(words(answer, language), words(reference, language))
+
+
+def _f1(given: Words, wanted: Words) -> float:
     common = sum((Counter(given) & Counter(wanted)).values())
     return 2 * common / (len(given) + len(wanted)) if common else 0.0
 
 
 def contains(answer: str, reference: str, language: str = "en") -> bool:
     """Whether the reference's words stand in the answer, side by side and in their order."""
-    given, wanted = words(answer, language), words(reference, language)
+    return _stands_in(words(reference, language), words(answer, language))
+
+
+def _stands_in(wanted: Words, given: Words) -> bool:
     starts = range(len(given) - len(wanted) + 1) if wanted else ()
     return any(given[start : start + len(wanted)] == wanted for start in starts)
 
 
 def grade(question: Question, answer: str, language: str = "en") -> Grade:
     """Every grade of an answer, each the best over all accepted answers."""
-    given = words(answer, language)
+    given, accepted = words(answer, language), [words(reference, language) for reference in question.answers]
     return Grade(
-        exact=bool(given) and any(given == words(reference, language) for reference in question.answers),
-        f1=max((f1(answer, reference, language) for reference in question.answers), default=0.0),
-        contains=any(contains(answer, reference, language) for reference in question.answers),
+        exact=bool(given) and given in accepted,
+        f1=max((_f1(given, wanted) for wanted in accepted), default=0.0),
+        contains=any(_stands_in(wanted, given) for wanted in accepted),
     )
 
 

@@ -122,9 +122,13 @@ class EditFormat:
         shots = [] if self.example is None else [(self._filled(self.example[0], further), self._said(self.example[1]))]
         return _asked(self.chat, shots, self._filled(material, further))
 
+    @property
+    def wording(self) -> str:
+        """What is asked, before its fields are filled in."""
+        return (self.chat and self.instruction) or self.template
+
     def _filled(self, material: Material, further: Mapping[str, str]) -> str:
-        wording = (self.chat and self.instruction) or self.template
-        return wording.format(title=material.title, text=material.text, **further)
+        return self.wording.format(title=material.title, text=material.text, **further)
 
     def _said(self, edit: str) -> str:
         rest = edit if self.chat else edit.removeprefix(self.head)
@@ -187,12 +191,19 @@ class Prompts:
         ]
         return _asked(self.chat, shots, self._filled(question, context))
 
+    @property
+    def _closed(self) -> str:
+        return (self.chat and self.chat_closed) or self.closed
+
+    @property
+    def _open_book(self) -> str:
+        return (self.chat and self.chat_open_book) or self.open_book
+
     def _filled(self, question: str, context: Sequence[Material]) -> str:
         if not context:
-            return ((self.chat and self.chat_closed) or self.closed).format(question=question)
+            return self._closed.format(question=question)
         text = "\n".join(material.text for material in context)
-        wording = (self.chat and self.chat_open_book) or self.open_book
-        return wording.format(question=question, title=context[0].title, text=text)
+        return self._open_book.format(question=question, title=context[0].title, text=text)
 
     def said(self, answer: str) -> str:
         """An answer as it stands behind the prompt of its question."""
@@ -230,11 +241,8 @@ class Prompts:
     @property
     def wording(self) -> tuple[str, ...]:
         """All texts that a model may be shown beside a problem's own, demonstrations included."""
-        own = (self.closed, self.open_book, self.answered)
-        told = [form.template for form in self.formats.values()]
-        if self.chat:
-            own = (self.chat_closed or self.closed, self.chat_open_book or self.open_book, self.answered)
-            told = [form.instruction or form.template for form in self.formats.values()]
+        own = (self._closed, self._open_book, self.answered)
+        told = [form.wording for form in self.formats.values()]
         shots = [text for own, shot in self.shots for text in (own.title, own.text, shot.text, shot.answers[0])]
         edits = [form.example for form in self.formats.values() if form.example is not None]
         return (*own, *told, *shots, *(text for own, edit in edits for text in (own.title, own.text, edit)))

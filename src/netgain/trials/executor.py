@@ -83,21 +83,20 @@ def load_model(trial: Trial, device: str) -> Model:
 
 def load_judge(trial: Trial, device: str) -> Model | None:
     """The judge's model; None where nobody judges."""
-    return None if trial.spec.judge is None else _load_other(trial, "judge", trial.spec.judge, device)
+    return _load_other(trial, "judge", trial.spec.judge, device)
 
 
 def load_teacher(trial: Trial, device: str) -> Model | None:
     """The teacher's model; None where the teacher is the domain's own writer, or nobody."""
-    teacher = trial.spec.teacher
-    check_other(trial, "teacher", teacher)
-    if teacher is None or isinstance(teacher, str):
-        return None
-    return _load_other(trial, "teacher", teacher, device)
+    return _load_other(trial, "teacher", trial.spec.teacher, device)
 
 
-def _load_other(trial: Trial, name: str, fields: Mapping[str, Any], device: str) -> Model:
-    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well)."""
+def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model | None:
+    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well); None
+    where none is named."""
     check_other(trial, name, fields)
+    if not isinstance(fields, Mapping):
+        return None
     rest = dict(fields)
     source, url = rest.pop("model"), rest.pop("url", None)
     try:

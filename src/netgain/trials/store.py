@@ -229,11 +229,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     ``data`` are the digests of files that domains read or, in a user's own file, are written in.
     """
     spec = trial.spec.model_dump(mode="json")
-    if trial.spec.grade == "exact":
-        del spec["grade"]  # as it was before it could be chosen
-    if trial.spec.limited_from is None:
-        del spec["limited_from"]
-    usual = {"attention": "auto", "chat": "auto", "shots": 0, "cut": None}
+    usual = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0, "cut": None}
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen

@@ -37,6 +37,7 @@ from netgain.trials.tasks import (
     adaptations,
     changed,
     deployments,
+    groups,
     knobs_of,
     levels,
     planned_trials,
@@ -110,11 +111,6 @@ def _prompts(prompts: Sequence[Prompt], counter: TokenCounter) -> float:
     turns = [0 if isinstance(prompt, str) else len(prompt) + 2 for prompt in prompts]
     counted = counter.count([text_of(prompt) for prompt in prompts])
     return _mean([count + TURN * extra for count, extra in zip(counted, turns, strict=True)], 1.0)
-
-
-def _groups(spec: TrialSpec) -> int:
-    """How many adaptations to test problems there are at a level: what is asked beside them follows each once."""
-    return -(-spec.problems.test // spec.problems.passages)
 
 
 def _mean(values: Sequence[float], least: float) -> float:
@@ -252,7 +248,7 @@ class _Estimate:
         spec, lengths = self.trial.spec, self.lengths
         if self.trial.arms[self.task.arm].method.role is Role.IN_CONTEXT:
             return Cost.zero()  # nothing of its weights has changed: it is asked once
-        examined = _groups(spec) * sum(level in spec.budget.ladder for level in spec.exam.at)
+        examined = groups(spec, spec.problems.test) * sum(level in spec.budget.ladder for level in spec.exam.at)
         answer, control = (self._answered(prompt, settings) for prompt in (lengths.question, lengths.control))
         score = scoring_estimate(self.shape, round(lengths.question), max(1, round(lengths.answer)))
         measured = lengths.text > 0 and self.trial.arms[self.task.arm].method.role is not Role.FROZEN
@@ -320,7 +316,7 @@ def _verdicts(trial: Trial, task: Task, questions: float) -> float:
     if task.deployments is not None:
         return asked
     examined = sum(level in spec.budget.ladder for level in spec.exam.at)
-    controls = _groups(spec) * examined * 2 * spec.exam.controls
+    controls = groups(spec, spec.problems.test) * examined * 2 * spec.exam.controls
     stream = spec.exam.stream * (spec.exam.stream + 1) * questions if decides else 0.0
     return asked + controls + stream
 

@@ -92,13 +92,18 @@ def split_of(method: Method | type[Method], settings: Settings) -> float:
     return settings.split if method.learns and isinstance(settings, Learning) else 0.0
 
 
+def groups(spec: TrialSpec, count: int) -> int:
+    """How many adaptations so many problems take, ``problems.passages`` of them at once."""
+    return -(-count // spec.problems.passages)
+
+
 def adaptations(trial: Trial, task: Task) -> int:
     """How many adaptations a task does: in a tuning those of every trial that is planned, in a run those to the test
     problems."""
     spec = trial.spec
     if task.stage == "run":
-        return -(-spec.problems.test // spec.problems.passages) * len(levels(spec, task))
-    return -(-spec.problems.development // spec.problems.passages) * planned_trials(trial, task)
+        return groups(spec, spec.problems.test) * len(levels(spec, task))
+    return groups(spec, spec.problems.development) * planned_trials(trial, task)
 
 
 def budget(trial: Trial, task: Task) -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean
 
 from netgain.domains.grading import agreement, obvious
+from netgain.domains.problem import Grade
 from netgain.records.claim import (
     BEST_CONVENTIONAL,
     RIGHT,
@@ -243,11 +244,7 @@ def _graded(row: Adaptation) -> bool:
 
 def _score(answer: GradedAnswer, name: GradeName) -> float:
     exact = answer.correct if answer.exact is None else answer.exact
-    if name == "f1":
-        return answer.f1
-    if name == "contains":
-        return float(answer.contains or False)
-    return float(exact if name == "exact" or answer.judged is None else answer.judged)
+    return Grade(exact, answer.f1, answer.contains, answer.judged, name).score
 
 
 def _bit(correct: float | None) -> str:

@@ -47,7 +47,7 @@ from netgain.trials.calibration import (
 from netgain.trials.resolve import Trial
 from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.task_costs import Lengths, inner_of, known_amount, trained_by, training_of
-from netgain.trials.tasks import WIDTH, Task, deployments, learn_limit, levels, tasks
+from netgain.trials.tasks import WIDTH, Task, deployments, groups, learn_limit, levels, tasks
 
 Calibrate = Callable[..., Calibration | None]
 Held = tuple[Training | None, Load]
@@ -108,8 +108,7 @@ def _trained(trial: Trial) -> list[ResolvedArm]:
 
 def _programs(trial: Trial) -> int:
     """How many adaptations are under way at the same time."""
-    problems = trial.spec.problems
-    return min(WIDTH, -(-problems.test // problems.passages))
+    return min(WIDTH, groups(trial.spec, trial.spec.problems.test))
 
 
 @final
