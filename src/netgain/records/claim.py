@@ -211,6 +211,30 @@ class Terms(StrictModel):
 
 
 @final
+class CurvePoint(StrictModel):
+    """One measurement on the way of a training run: after how many optimizer steps and, where known, seconds."""
+
+    step: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    value: Finite
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+@final
+class Curve(StrictModel):
+    """One metric as a run's own log has it, in the order of steps; a single point where only its end was measured.
+
+    ``exam`` is what it was measured on (a validation or test split), empty where that is not stated; ``seconds`` of its
+    points are of training, evaluations left out, unless ``clock`` says otherwise.
+    """
+
+    metric: str
+    better: Literal["higher", "lower"]
+    exam: str = ""
+    clock: str = ""
+    points: Annotated[tuple[CurvePoint, ...], Field(min_length=1)]
+
+
+@final
 class Arm(StrictModel):
     """One method with its settings, its verdicts where they were published, and what is known about its training.
 
@@ -218,7 +242,8 @@ class Arm(StrictModel):
     how many of those in ``correct`` were answered. ``invests`` names the outer-loop rounds
     whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
     ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
-    is a mean of problems' means or of single questions.
+    is a mean of problems' means or of single questions. ``curves`` is what a run's own log measured on its way, and
+    whatever else was measured at its end (what it forgot).
     """
 
     name: Name
@@ -245,6 +270,7 @@ class Arm(StrictModel):
     invests_unpublished: tuple[str, ...] = ()
     frozen_group: str = ""
     sources: tuple[Source, ...] = ()
+    curves: tuple[Curve, ...] = ()
     trial: TrialArm | None = None
 
     @model_validator(mode="before")
