@@ -182,8 +182,8 @@ def test_edits_of_one_prompt_differ_by_their_seeds(make_desk: Make) -> None:
 ASKED = "Question: Where?\nAnswer: Rome\nQuestion 2: What pet?\nAnswer 2: a cat"
 
 
-def test_questions_are_read_from_what_the_model_wrote() -> None:
-    pairs = parsed(MATERIAL, f"{ASKED}\nQuestion: unanswered\nQ: Who? A: Ada")
+def test_questions_are_read_from_what_the_model_wrote(make_desk: Make) -> None:
+    pairs = parsed(make_desk(scripted_model({}), None), MATERIAL, f"{ASKED}\nQuestion: unanswered\nQ: Who? A: Ada")
     assert [(pair.question, pair.answer) for pair in pairs] == [
         ("Where?", "Rome"),
         ("What pet?", "a cat"),

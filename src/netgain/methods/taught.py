@@ -16,7 +16,7 @@ from netgain.exam.exam import Answerer
 from netgain.metering.price import declared_flops
 from netgain.methods.fitting import Count, Inner, fit
 from netgain.methods.method import Desk, Learned, Method, Teacher
-from netgain.methods.writing import Ask, find_format, passages, write
+from netgain.methods.writing import Ask, find_format, lessons, passages, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps, together
 from netgain.model.requests import Generate
@@ -119,7 +119,7 @@ class Taught(Method):
             text
             for material, answers in zip(materials, written, strict=True)
             for answer in answers
-            for text in sequences(material, answer, form, desk.prompts)
+            for text in lessons(desk, material, sequences(material, answer, form, desk.prompts))
         ]
         texts += passages(desk, materials) if settings.with_passage else []
         return (yield from fit(desk, texts, settings))

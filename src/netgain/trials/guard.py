@@ -95,8 +95,9 @@ class Guard:
             return ()
         unknown = _unknown(desk.model)
         seen = " ".join(_plain(text) for text in self.texts)
-        new = {t: core for t, core in cores.items() if unknown not in core and _plain(t) not in seen}
-        return tuple(hashed(text) for text, core in new.items() if not self._told(core, desk.model))
+        bare = {t: desk.prompts.bare(t) for t, core in cores.items() if unknown not in core}
+        new = {t: own for t, own in bare.items() if _plain(t) not in seen and _plain(own) not in seen}
+        return tuple(hashed(t) for t, own in new.items() if not self._told(_core(own, desk.model), desk.model))
 
     def _told(self, core: str, model: Model) -> bool:
         """Whether a text given or written holds these tokens. The newest first: it is mostly what was written last."""
