@@ -195,16 +195,18 @@ def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
 class _Watched(Teacher):
     """A teacher whose texts the guard sees."""
 
-    def __init__(self, write: Callable[[Desk, Material, int], Steps[list[str]]]) -> None:
+    def __init__(self, write: Callable[[Desk, Material, int, str, float], Steps[list[str]]]) -> None:
         self._write = write
 
-    def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
-        return (yield from self._write(desk, material, count))
+    def write(
+        self, desk: Desk, material: Material, count: int, *, form: str = "", temperature: float = 1.0
+    ) -> Steps[list[str]]:
+        return (yield from self._write(desk, material, count, form, temperature))
 
 
 def _with_teacher(desk: Desk, teacher: Teacher, guard: Guard) -> Desk:
-    def write(desk: Desk, material: Material, count: int) -> Steps[list[str]]:
-        texts = yield from teacher.write(desk, material, count)
+    def write(desk: Desk, material: Material, count: int, form: str, temperature: float) -> Steps[list[str]]:
+        texts = yield from teacher.write(desk, material, count, form=form, temperature=temperature)
         known = {edit.text for edit in guard.edits}
         guard.wrote([text for text in texts if text not in known], Purpose.TEACH)
         return texts
