@@ -31,8 +31,13 @@ class Teacher(ABC):
     """A stronger writer: another model, or the domain's own oracle. Whatever it writes is paid for."""
 
     @abstractmethod
-    def write(self, desk: "Desk", material: Material, count: int) -> "Steps[list[str]]":
-        """``count`` texts about this material, charged to the desk's account under ``teach``."""
+    def write(
+        self, desk: "Desk", material: Material, count: int, *, form: str = "", temperature: float = 1.0
+    ) -> "Steps[list[str]]":
+        """``count`` texts about this material, charged to the desk's account under ``teach``.
+
+        ``form`` names the domain's edit format that is written in (empty: its default), where there is a choice.
+        """
 
 
 @final
