@@ -24,6 +24,7 @@ from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 from netgain.streams import stream
 
+LATER = "later"  # marks a setting that came after trials had been recorded: Annotated[..., LATER]
 Learned = Any  # belongs to the method that made it; nobody else looks inside
 
 
@@ -31,8 +32,13 @@ class Teacher(ABC):
     """A stronger writer: another model, or the domain's own oracle. Whatever it writes is paid for."""
 
     @abstractmethod
-    def write(self, desk: "Desk", material: Material, count: int) -> "Steps[list[str]]":
-        """``count`` texts about this material, charged to the desk's account under ``teach``."""
+    def write(
+        self, desk: "Desk", material: Material, count: int, *, form: str = "", temperature: float = 1.0
+    ) -> "Steps[list[str]]":
+        """``count`` texts about this material, charged to the desk's account under ``teach``.
+
+        ``form`` names the domain's edit format that is written in (empty: its default), where there is a choice.
+        """
 
 
 @final
@@ -86,6 +92,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     search: ClassVar[dict[str, tuple[Any, ...]]] = {}
+
+    def recorded(self) -> dict[str, Any]:
+        """All settings as plain JSON values, as locks and results name them. One that is marked :data:`LATER` is left
+        out at its default: records that are older than the setting keep their identity."""
+        fields = type(self).model_fields
+        usual = {name for name, field in fields.items() if LATER in field.metadata}
+        left_out = {name for name in usual if self.__dict__[name] == fields[name].default}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 class Learning(Settings):

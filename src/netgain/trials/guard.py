@@ -104,8 +104,9 @@ class Guard:
             return ()
         unknown = _unknown(desk.model)
         seen = " ".join(_plain(text) for text in self.texts)
-        new = {t: core for t, core in cores.items() if unknown not in core and _plain(t) not in seen}
-        exposed = [asked[text] for text, core in new.items() if not self._told(core, desk.model)]
+        bare = {t: desk.prompts.bare(t) for t, core in cores.items() if unknown not in core}
+        new = {t: own for t, own in bare.items() if _plain(t) not in seen and _plain(own) not in seen}
+        exposed = [asked[t] for t, own in new.items() if not self._told(_core(own, desk.model), desk.model)]
         return tuple(map(hashed, dict.fromkeys(exposed)))
 
     def _told(self, core: str, model: Model) -> bool:
@@ -233,16 +234,18 @@ def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
 class _Watched(Teacher):
     """A teacher whose texts the guard sees."""
 
-    def __init__(self, write: Callable[[Desk, Material, int], Steps[list[str]]]) -> None:
+    def __init__(self, write: Callable[[Desk, Material, int, str, float], Steps[list[str]]]) -> None:
         self._write = write
 
-    def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
-        return (yield from self._write(desk, material, count))
+    def write(
+        self, desk: Desk, material: Material, count: int, *, form: str = "", temperature: float = 1.0
+    ) -> Steps[list[str]]:
+        return (yield from self._write(desk, material, count, form, temperature))
 
 
 def _with_teacher(desk: Desk, teacher: Teacher, guard: Guard) -> Desk:
-    def write(desk: Desk, material: Material, count: int) -> Steps[list[str]]:
-        texts = yield from teacher.write(desk, material, count)
+    def write(desk: Desk, material: Material, count: int, form: str, temperature: float) -> Steps[list[str]]:
+        texts = yield from teacher.write(desk, material, count, form=form, temperature=temperature)
         known = {edit.text for edit in guard.edits}
         guard.wrote([text for text in texts if text not in known], Purpose.TEACH)
         return texts

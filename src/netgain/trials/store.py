@@ -239,7 +239,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
             "label": arm.label,
             "role": arm.method.role.value,
             "learns": arm.method.learns,
-            "settings": arm.settings.model_dump(mode="json"),
+            "settings": arm.settings.recorded(),
             "knobs": {knob: list(values) for knob, values in arm.knobs.items()},
             "source": arm.source,
         }
