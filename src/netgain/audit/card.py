@@ -8,8 +8,7 @@ from typing import Annotated, Literal, Self, final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from netgain.errors import InputError
-from netgain.metering.price import rough_training_flops
-from netgain.metering.shape import known_weights
+from netgain.metering.price import known_weights, rough_training_flops
 from netgain.records.claim import Arm, Charge, Claim, Name, PublishedAnswer, Purpose, RewardRun, Role, Training
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source

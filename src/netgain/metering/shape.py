@@ -431,12 +431,3 @@ def find_shape(name: str) -> ModelShape:
             f"model {name!r}", "no shape of this name ships with netgain", nearest(name, list(catalogue()))
         )
     return found
-
-
-def known_weights(name: str) -> float | None:
-    """Weights in the matrix products of a model whose shape ships with netgain; None for any other."""
-    try:
-        shape = find_shape(name)
-    except InputError:
-        return None
-    return float(shape.body_weights + shape.head_weights)

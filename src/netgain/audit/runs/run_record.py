@@ -9,8 +9,7 @@ from pathlib import PurePosixPath
 from typing import Literal, final
 
 from netgain import __version__
-from netgain.metering.price import rough_training_flops
-from netgain.metering.shape import known_weights
+from netgain.metering.price import known_weights, rough_training_flops
 from netgain.records.claim import Arm, Charge, Claim, Curve, Finding, Purpose, Role, Training
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
