@@ -10,7 +10,8 @@ from math import sqrt
 from netgain.analysis.findings import finding
 from netgain.analysis.matching import TOLERANCE
 from netgain.analysis.verdict import Verdict
-from netgain.records.claim import Arm, Claim, Curve, CurvePoint, Finding
+from netgain.records.claim import Arm, Claim, Finding
+from netgain.records.curve import Curve, CurvePoint
 
 ENOUGH_POINTS = 3
 VISIBLE = 0.02  # of a score without a number of questions: a fall smaller than two points is not told

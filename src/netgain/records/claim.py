@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, field_serializer, field_validator, model
 
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
+from netgain.records.curve import Curve, Finite
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
@@ -20,7 +21,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 GradeName = Literal["exact", "contains", "f1", "judge"]
 RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$", description="no control characters")]
 Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character a question: 1 right, 0 wrong, - none")]
 
@@ -208,30 +208,6 @@ class Terms(StrictModel):
     runs_done: Count
     device: str = ""
     grade: GradeName = "exact"
-
-
-@final
-class CurvePoint(StrictModel):
-    """One measurement on the way of a training run: after how many optimizer steps and, where known, seconds."""
-
-    step: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    value: Finite
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-
-
-@final
-class Curve(StrictModel):
-    """One metric as a run's own log has it, in the order of steps; a single point where only its end was measured.
-
-    ``exam`` is what it was measured on (a validation or test split), empty where that is not stated; ``seconds`` of its
-    points are of training, evaluations left out, unless ``clock`` says otherwise.
-    """
-
-    metric: str
-    better: Literal["higher", "lower"]
-    exam: str = ""
-    clock: str = ""
-    points: Annotated[tuple[CurvePoint, ...], Field(min_length=1)]
 
 
 @final

@@ -11,7 +11,8 @@ from typing import Any, Literal, final
 
 from netgain.audit.runs.lenient import dig, first, fraction, number, whole, words
 from netgain.audit.runs.run_record import RunRecord
-from netgain.records.claim import Curve, CurvePoint, Training
+from netgain.records.claim import Training
+from netgain.records.curve import Curve, CurvePoint
 
 Row = Mapping[str, Any]
 
