@@ -11,7 +11,7 @@ from netgain.analysis.findings import finding
 from netgain.analysis.matching import TOLERANCE
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Arm, Claim, Finding
-from netgain.records.curve import Curve, CurvePoint
+from netgain.records.measurements import Curve, CurvePoint
 
 ENOUGH_POINTS = 3
 VISIBLE = 0.02  # of a score without a number of questions: a fall smaller than two points is not told

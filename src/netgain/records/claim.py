@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, field_serializer, field_validator, model
 
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
-from netgain.records.curve import Curve, Finite
+from netgain.records.measurements import Ability, Curve, Finite
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
@@ -115,25 +115,6 @@ class SeedRun(StrictModel):
     correct: tuple[Verdicts, ...]
     failed: Count = 0
     grades: dict[GradeName, tuple[tuple[Fraction | None, ...], ...]] = Field(default_factory=dict)
-
-
-@final
-class Ability(StrictModel):
-    """One measure of what the model can do that has nothing to do with the problems, taken after an adaptation.
-
-    ``text`` is the negative log-likelihood of unrelated text, in nats a token; all others are named ``TASK METRIC`` and
-    are lm-eval's. ``count`` is how many tokens or documents it is a mean of, ``better`` the direction that is, where
-    that is known. ``correct`` has a digit for each document where every one is right (1) or wrong (0). ``seed`` and
-    ``problem`` say after which adaptation, where a row does not.
-    """
-
-    name: str
-    value: Finite
-    count: Count
-    better: Literal["", "higher", "lower"] = ""
-    correct: str = ""
-    seed: int = 0
-    problem: str = ""
 
 
 @final

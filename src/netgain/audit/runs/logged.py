@@ -12,7 +12,7 @@ from typing import Any, Literal, final
 from netgain.audit.runs.lenient import dig, first, fraction, number, whole, words
 from netgain.audit.runs.run_record import RunRecord
 from netgain.records.claim import Training
-from netgain.records.curve import Curve, CurvePoint
+from netgain.records.measurements import Curve, CurvePoint
 
 Row = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from netgain import __version__
 from netgain.metering.price import known_weights, rough_training_flops
 from netgain.records.claim import Arm, Charge, Claim, Finding, Purpose, Role, Training
 from netgain.records.cost import Cost, Currency
-from netgain.records.curve import Curve
+from netgain.records.measurements import Curve
 from netgain.records.provenance import Source
 
 REPORTED = ("gradient updates", "training tokens", "FLOPs", "device time of each arm")
