@@ -50,11 +50,8 @@ class Desk:
     ``account`` carries the budget; :meth:`pay` opens its child for one purpose. ``names`` tell this work apart from all
     other work of the trial, which keeps its random streams its own. ``grade`` grades answers to training problems
     as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
-<<<<<<< HEAD
     Files that settings name lie in ``folder``, that of the trial's file.
-=======
     ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
->>>>>>> main
     """
 
     model: Model
@@ -65,11 +62,9 @@ class Desk:
     seed: int
     names: tuple[str, ...]
     teacher: Teacher | None = None
-<<<<<<< HEAD
     folder: Path = Path()
-=======
+
     few_shot: FewShot | None = None
->>>>>>> main
 
     def pay(self, purpose: Purpose) -> Account:
         """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""
@@ -102,12 +97,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     search: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
-<<<<<<< HEAD
     @property
     def files(self) -> tuple[str, ...]:
         """Files beside the trial's whose content decides what is done, where they are there: part of its identity."""
         return ()
-=======
+
     def recorded(self) -> dict[str, Any]:
         """All settings as plain JSON values, as locks and results name them. One that is marked :data:`LATER` is left
         out at its default: records that are older than the setting keep their identity."""
@@ -115,7 +109,6 @@ class Settings(BaseModel):
         usual = {name for name, field in fields.items() if LATER in field.metadata}
         left_out = {name for name in usual if self.__dict__[name] == fields[name].default}
         return self.model_dump(mode="json", exclude=left_out)
->>>>>>> main
 
 
 class Learning(Settings):

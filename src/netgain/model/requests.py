@@ -127,7 +127,6 @@ class Merge:
 Request = Generate | Score | Train | TrainFull | Merge
 
 
-<<<<<<< HEAD
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunScript:
@@ -154,12 +153,12 @@ class RunScript:
 
 
 Asked = Request | RunScript  # of the door: what a model does itself, and what a script does to it
-=======
+
+
 def scheduled(job: InnerLoopJob) -> dict[str, Setting]:
     """The schedule of the learning rate, as records name it: nothing for the usual one, which older records have."""
     usual = job.schedule == "linear" and not job.warmup_steps
     return {} if usual else {"schedule": job.schedule, "warmup_steps": job.warmup_steps}
->>>>>>> main
 
 
 def recorded(request: Request) -> dict[str, Setting]:
