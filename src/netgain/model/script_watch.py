@@ -43,7 +43,14 @@ class Watch:
         embedding: nn.Module = inner.get_input_embeddings()
         handle = embedding.register_forward_pre_hook(self._on_tokens)
         generate, own = inner.generate, inner.__dict__.get("generate")
-        inner.generate = lambda *arguments, **named: self._generated(generate(*arguments, **named))
+
+        def seen(*arguments: Any, **named: Any) -> Any:
+            given = arguments[0] if arguments else named.get("input_ids", named.get("inputs"))
+            output = generate(*arguments, **named)
+            self._wrote(output if isinstance(output, Tensor) else output.sequences, given)
+            return output
+
+        inner.generate = seen
         try:
             yield
         finally:
@@ -54,10 +61,9 @@ class Watch:
         if torch.is_grad_enabled() and arguments and isinstance(arguments[0], Tensor):
             self._keep(self._trained, arguments[0])
 
-    def _generated(self, output: Any) -> Any:
-        found = output if isinstance(output, Tensor) else output.sequences
-        self._keep(self._written, found)
-        return output
+    def _wrote(self, tokens: Tensor, prompt: Tensor | None) -> None:
+        """What a prompt says the model has not written."""
+        self._keep(self._written, tokens if prompt is None else tokens[:, prompt.shape[-1] :])
 
     @staticmethod
     def _keep(kept: dict[tuple[int, ...], None], tokens: Tensor) -> None:
