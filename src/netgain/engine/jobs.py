@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, islice
 from math import isfinite
-from typing import Literal, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 
@@ -107,6 +107,55 @@ class PadLoss:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyLoss:
+    """Learn from sequences as from actions with advantages, instead of by cross-entropy (``engine/policy_loss.py``).
+
+    ``advantages`` has one number a sequence. ``old`` are the log-probabilities of each sequence's labelled tokens under
+    the policy that drew them; none where a batch is one step, whose policy is that one. ``reference`` are those under
+    the model that ``kl`` times the divergence keeps the policy near; needed where ``kl`` is above 0.
+
+    ``corrected`` weights the divergence by the ratio, which makes its gradient that of the true one where the policy
+    has moved from the one that drew (DeepSeek-AI 2025, arXiv 2512.02556; TRL's ``use_bias_correction_kl``).
+
+    ``ratio``  what is clipped: of each ``token``, the geometric mean over a ``sequence`` (GSPO), or their ``product``
+    ``loss``   the mean over a batch: of each sequence's mean (``grpo``), of all tokens (``bnpo``), or a sum over all
+               tokens by a constant, ``length`` tokens a sequence (``dr_grpo``)
+    """
+
+    advantages: Sequence[float]
+    old: Sequence[Sequence[float]] = ()
+    reference: Sequence[Sequence[float]] = ()
+    clip: float = 0.2
+    clip_high: float | None = None
+    kl: float = 0.0
+    corrected: bool = True
+    ratio: Literal["token", "sequence", "product"] = "token"
+    loss: Literal["grpo", "bnpo", "dr_grpo"] = "grpo"
+    length: int = 1
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What two losses must share to be in one pack."""
+        kind = (self.clip, self.clip_high, self.kl, self.corrected, self.ratio, self.loss, self.length)
+        return (*kind, bool(self.old))
+
+    def problem(self, labels: Sequence[int]) -> str:
+        """What is wrong with it for sequences of so many labelled tokens; empty where nothing is."""
+        for name in ("old", "reference"):
+            given = [len(tokens) for tokens in getattr(self, name)]
+            if (given or (name == "reference" and self.kl)) and given != list(labels):
+                return f"{name} has not one log-probability for each labelled token"
+        numbers = [*self.advantages, *(token for tokens in (*self.old, *self.reference) for token in tokens)]
+        if len(self.advantages) != len(labels) or not all(map(isfinite, numbers)):
+            return "it needs a finite advantage for each sequence, and finite log-probabilities"
+        low, high = self.clip, self.clip if self.clip_high is None else self.clip_high
+        if not (0 <= low < 1 and high >= 0 and isfinite(high) and self.kl >= 0 and isfinite(self.kl) and self.length):
+            return f"clip {low}, clip_high {high}, kl {self.kl}, length {self.length}: outside what they can be"
+        return ""
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class Size:
     """How large one sequence is as the model gets it: its rows, those with text, those with a label."""
@@ -121,7 +170,8 @@ class Size:
 class Example:
     """One sequence as the model gets it: ``text`` real rows, then pads. Lists are per row; weights are unnormalised.
 
-    ``targets[i]`` is the label at row i; a weight of 0 means no loss there.
+    ``targets[i]`` is the label at row i; a weight of 0 means no loss there. The last three are a policy loss's: the
+    sequence's advantage, and log-probabilities of its labelled tokens.
     """
 
     tokens: list[int]
@@ -129,6 +179,9 @@ class Example:
     targets: list[int]
     weights: list[float]
     text: int
+    advantage: float = 0.0
+    old: Sequence[float] = ()
+    reference: Sequence[float] = ()
 
 
 @final
@@ -141,6 +194,9 @@ class InnerLoopJob:
     own index). ``seed`` decides initial weights and order. ``pad_token`` is needed where pads have a loss.
     ``max_steps`` ends the job after so many steps, as in HF's Trainer: the schedule reaches 0 there. ``closing`` is one
     more sequence with one more step, the last: it uses up what is left of a budget.
+
+    ``policy`` learns from the sequences by their advantages instead; ``schedule`` constant keeps the learning rate, and
+    ``resumable`` keeps the optimizer's moments with the adapter, so that another job can go on from it.
     """
 
     key: str
@@ -158,6 +214,9 @@ class InnerLoopJob:
     loss_masks: Sequence[Sequence[bool]] | None = None
     max_steps: int | None = None
     closing: Sequence[int] = ()
+    policy: PolicyLoss | None = None
+    schedule: Literal["linear", "constant"] = "linear"
+    resumable: bool = False
 
     def __post_init__(self) -> None:
         self.validate()
@@ -177,6 +236,12 @@ class InnerLoopJob:
             lengths = [len(mask) for mask in self.loss_masks]
             if lengths != [len(sequence) for sequence in self.sequences]:
                 raise InputError(where, "loss_masks and sequences differ in length")
+        if self.policy is not None:
+            if self.closing or self.pad_loss.kind != "masked":
+                raise InputError(where, "a policy loss has neither a closing sequence nor a loss on pads")
+            problem = self.policy.problem([self.size(index).labelled for index in range(len(self.sequences))])
+            if problem:
+                raise InputError(where, f"policy: {problem}")
 
     @property
     def total_steps(self) -> int:
@@ -259,6 +324,11 @@ class InnerLoopJob:
         marked = self._mask(index)
         mask = [True] * text if marked is None else [bool(m) for m in marked]
         pads, weight = self.pad_loss.positions(text)
+        policy = self.policy
+        more: dict[str, Any] = {}
+        if policy is not None:
+            more = {"advantage": policy.advantages[index], "old": policy.old[index] if policy.old else ()}
+            more["reference"] = policy.reference[index] if policy.reference else ()
         ended = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
         return Example(
             tokens=tokens + [self.pad_token] * len(pads),
@@ -266,6 +336,7 @@ class InnerLoopJob:
             targets=tokens[1:] + [self.pad_token] * (1 + len(pads)),  # the reference pads with the end-of-text token
             weights=[float(m) for m in mask[1:]] + [ended] + [weight] * len(pads),
             text=text,
+            **more,
         )
 
 
