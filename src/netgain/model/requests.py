@@ -134,6 +134,12 @@ class Merge:
 Request = Generate | Score | Train | TrainFull | Merge
 
 
+def scheduled(job: InnerLoopJob) -> dict[str, Setting]:
+    """The schedule of the learning rate, as records name it: nothing for the usual one, which older records have."""
+    usual = job.schedule == "linear" and not job.warmup_steps
+    return {} if usual else {"schedule": job.schedule, "warmup_steps": job.warmup_steps}
+
+
 def recorded(request: Request) -> dict[str, Setting]:
     """The settings of a request that decide what its result means, for the journal; no text, no token."""
     if isinstance(request, Generate):
@@ -157,18 +163,21 @@ def recorded(request: Request) -> dict[str, Setting]:
     if job.policy is not None:  # what older journals do not have stands only where it differs
         policy = job.policy
         adapted |= {"loss": policy.loss, "ratio": policy.ratio, "clip": policy.clip, "kl": policy.kl}
-    adapted |= {} if job.schedule == "linear" else {"schedule": job.schedule}
-    return adapted | {
-        "key": job.key,
-        "sequences": len(job.sequences),
-        "epochs": job.epochs,
-        "max_steps": job.max_steps,
-        "closing": len(job.closing),
-        "batch_size": job.batch_size,
-        "learning_rate": job.learning_rate,
-        "max_grad_norm": job.max_grad_norm,
-        "seed": job.seed,
-    }
+    return (
+        scheduled(job)
+        | adapted
+        | {
+            "key": job.key,
+            "sequences": len(job.sequences),
+            "epochs": job.epochs,
+            "max_steps": job.max_steps,
+            "closing": len(job.closing),
+            "batch_size": job.batch_size,
+            "learning_rate": job.learning_rate,
+            "max_grad_norm": job.max_grad_norm,
+            "seed": job.seed,
+        }
+    )
 
 
 @final
