@@ -97,7 +97,7 @@ class Squad(Domain):
     ``notes`` tell what was left out of the files.
     """
 
-    prompts: ClassVar[Prompts] = READING
+    prompts: Prompts = READING
     Settings: ClassVar[type[SquadSettings]] = SquadSettings
 
     def __init__(self, settings: SquadSettings) -> None:

@@ -13,8 +13,9 @@ from typing import Annotated, Literal, final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
-from netgain.records.claim import Ability, Count, Finite, Fraction, RewardRun
+from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
+from netgain.records.measurements import Ability, Finite
 from netgain.records.provenance import StrictModel
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
