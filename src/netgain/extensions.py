@@ -49,6 +49,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "learning-script": "netgain.methods.script:LearningScript",
     },
     "domain": {
+        "arc": "netgain.domains.arc:Arc",
         "passages": "netgain.domains.passages:Passages",
         "people": "netgain.domains.people:People",
         "squad": "netgain.domains.squad:Squad",
