@@ -70,7 +70,10 @@ def test_what_the_journal_does_not_know_stays_unknown(folder: Path) -> None:
 
 
 REFUSED = {
-    "no journal": (("my.journal", "your.journal"), r"your.journal .*paths are relative to the card"),
+    "no journal": (
+        ("my.journal", "your.journal"),
+        r"no journal .*your.journal; paths are relative to the card",
+    ),
     "no account": (("account: mine", "account: mines"), r"no account 'mines'; did you mean 'mine'"),
     "stated as well": (("cost:", "updates: 4, cost:"), r"card.yaml:8: .*updates is stated beside a cost"),
     "another head": (("account: mine", "account: mine, head: 'ab0'"), r"no row has the published hash ab0"),
