@@ -61,7 +61,7 @@ def test_arms_of_three_models_stand_apart_and_only_its_own_are_rivals(second: Cl
     for arm in second.arms:
         by_setting.setdefault(arm.setting, set()).add(arm.model)
     assert all(len(found) == 1 for found in by_setting.values())
-    pairs = {(row.a, row.b) for row in judged.comparisons if row.b in models}
+    pairs = {(row.a, row.b) for row in judged.comparisons if row.b in models and row.b != "frozen"}
     assert {(models[a], models[b]) for a, b in pairs} == {(model, model) for model in (MODEL, THREE, HYPER)}
     assert second.headline == "iter2_200"
     assert second.rival == "gpt4_1_200"
@@ -134,10 +134,7 @@ def tuned(seed: int, gold: list[str], **more: Any) -> dict[str, Any]:
     """Answers to 40 questions, in this order, of which about half name the gold answer."""
     rng = random.Random(seed)  # noqa: S311
     right = [rng.random() < 0.5 for _ in gold]
-    texts = [
-        f"It is {answer}." if good else f"{rng.random()}"
-        for answer, good in zip(gold, right, strict=True)
-    ]
+    texts = [f"It is {answer}." if good else f"{rng.random()}" for answer, good in zip(gold, right, strict=True)]
     data: dict[str, Any] = {"n_articles": 12, "k_completions": 5, "train_sequences": 73, "model": MODEL}
     data |= {"metrics": {"baseline_accuracy": None, "adapter_accuracy": sum(right) / len(right)}}
     data |= {

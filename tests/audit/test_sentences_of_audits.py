@@ -78,7 +78,8 @@ CASES: list[tuple[Callable[..., Any], str, str, str, Claim, Verdict]] = [
         checks.other_models,
         "models-differ",
         "high",
-        "not held against OURS, which is made of a/seven: RIVAL (a/three); two base models differ in more than a method",
+        "not held against OURS, which is made of a/seven: RIVAL (a/three); two base models differ in more than a "
+        "method",
         claim(
             arms=tuple(
                 one.model_copy(update={"model": model})

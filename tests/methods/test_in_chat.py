@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from netgain.domains.problem import Message, Prompts, text_of
+from netgain.domains.reading import READING, asked
 from netgain.domains.wording import PLAIN_PROMPTS
 from netgain.exam.exam import Answerer
 from netgain.methods.distillation import Distillation, DistillationSettings
@@ -16,7 +17,7 @@ from netgain.methods.policy import policy_job
 from netgain.methods.seal import Seal, SealSettings
 from netgain.methods.self_evaluation import likelihood
 from netgain.methods.trained_writers import SupervisedWriter, SupervisedWriterSettings
-from netgain.methods.writing import Ask, Pair, SelfEdit
+from netgain.methods.writing import Ask, Pair, SelfEdit, lessons, texts_of
 from netgain.model import Model
 
 from ..model.conftest import save_model
@@ -61,6 +62,20 @@ def test_a_writer_is_trained_below_the_very_tokens_of_its_template(chatty: Model
     assert tuple(sequence) == (*asked, *chatty.tokenize("Ada is in Rome.", special=False), *chatty.ends[:1])
     assert job.loss_masks is not None
     assert list(job.loss_masks[0]) == [False] * len(asked) + [True] * (len(sequence) - len(asked))
+
+
+def test_a_question_that_was_written_is_trained_on_as_the_exam_asks_it(make_desk: Make, chatty: Model) -> None:
+    """And below the title that the exam puts above it; what is no question with an answer stays a text."""
+    desk = make_desk(chatty, None, prompts=READING.used(chat=True))
+    form = desk.prompts.formats["self-qa"]
+    texts = (f"{MATERIAL.title}\nQuestion 2: Where is Ada?\nAnswer: in Rome", f"{MATERIAL.title}\nAda is in Rome.")
+    edit = SelfEdit(Ask(MATERIAL, form, form.prompt(MATERIAL)), "raw", texts, ())
+    (question, answer), statement, passage = texts_of(desk, [MATERIAL], [edit], True)
+    exam = desk.prompts.ask(asked(MATERIAL.title, "Where is Ada?"))
+    assert ((question,), answer) == (exam, Message("assistant", "in Rome"))
+    assert (statement, passage) == (texts[1], f"{MATERIAL.title}\n{MATERIAL.text}")
+    base = make_desk(chatty, None, "base", prompts=READING)
+    assert lessons(base, MATERIAL, texts) == list(texts)  # SEAL's own form: a base model continues texts
 
 
 @pytest.mark.parametrize("shots", [0, 1])

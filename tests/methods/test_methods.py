@@ -182,8 +182,8 @@ def test_edits_of_one_prompt_differ_by_their_seeds(make_desk: Make) -> None:
 ASKED = "Question: Where?\nAnswer: Rome\nQuestion 2: What pet?\nAnswer 2: a cat"
 
 
-def test_questions_are_read_from_what_the_model_wrote() -> None:
-    pairs = parsed(MATERIAL, f"{ASKED}\nQuestion: unanswered\nQ: Who? A: Ada")
+def test_questions_are_read_from_what_the_model_wrote(make_desk: Make) -> None:
+    pairs = parsed(make_desk(scripted_model({}), None), MATERIAL, f"{ASKED}\nQuestion: unanswered\nQ: Who? A: Ada")
     assert [(pair.question, pair.answer) for pair in pairs] == [
         ("Where?", "Rome"),
         ("What pet?", "a cat"),
@@ -331,6 +331,23 @@ def test_a_models_teaching_is_paid_by_the_student(make_desk: Make, book: Book) -
     assert by_purpose(book) == {Purpose.TEACH: 2, Purpose.ADAPT: 2}
     with pytest.raises(InputError, match="this trial has none"):
         finish(Taught().adapt(make_desk(writer(), 9, "alone"), [MATERIAL], None))
+
+
+def test_a_teacher_that_is_a_model_writes_in_the_format_that_the_arm_names(make_desk: Make) -> None:
+    """And its text is cut as that format says, unless the arm says otherwise."""
+    teacher = scripted_model(lambda request: ASKED if str(request.prompt).endswith("Ask:\n") else "A fact.", name="t")
+
+    def taught(name: str, **settings: Any) -> list[str]:
+        desk = make_desk(writer(), 100, name, teacher=ModelTeacher(teacher))
+        answerer = finish(Taught(TaughtSettings(with_passage=False, **settings)).adapt(desk, [MATERIAL], None))
+        return list(dict.fromkeys(trained_on(answerer)))
+
+    assert taught("facts") == ["Ada: A fact."]
+    assert taught("questions", teacher_format="self-qa")[:2] == [
+        "Ada: Question: Where?\nAnswer: Rome",
+        "Ada: Question 2: What pet?\nAnswer 2: a cat",
+    ]
+    assert taught("lines", teacher_format="self-qa", splitting="lines")[0] == "Ada: Question: Where?"
 
 
 def test_a_method_that_asks_for_more_than_its_budget_is_refused_alone(make_desk: Make, book: Book) -> None:

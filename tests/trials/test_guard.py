@@ -154,6 +154,35 @@ def test_a_question_that_the_model_wrote_itself_is_no_leak(context: RunContext) 
     assert adapted(context, write).exposed == ()
 
 
+def test_a_question_of_its_own_below_the_words_that_the_exam_puts_around_all_is_no_leak(context: RunContext) -> None:
+    """The title stands in the exam and in what was trained on; the model wrote the question alone."""
+    prompts = replace(world.PROMPTS, topical="Topic: {title}\nQuestion: {question}")
+
+    class Topical(world.Towns):
+        def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+            made = super().problems(split, count, seed)
+            asked = [[replace(q, text=prompts.about(p.material, q.text)) for q in p.questions] for p in made]
+            return tuple(replace(p, questions=tuple(q)) for p, q in zip(made, asked, strict=True))
+
+    topical = replace(context, domain=Topical(), prompts=prompts)
+    (problem,) = topical.problems("test", 1)
+    own = prompts.bare(problem.questions[0].text)
+    assert prompts.about(problem.material, own) == problem.questions[0].text != own
+
+    def train(written: str) -> Cheat:
+        def method(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+            prompt = f"List what follows from: {written}"
+            yield from ask(desk.model, [Generate(account=desk.pay(Purpose.PROPOSE), prompt=prompt)])
+            lesson = f"{prompts.about(materials[0], own)} A: x"
+            (trained,) = yield from ask(desk.model, [world.training(desk, [lesson])])
+            return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+        return method
+
+    assert adapted(topical, train(f"{own} A: x")).exposed == ()
+    assert len(adapted(topical, train("something else"), name="b").exposed) == 1
+
+
 def test_training_on_answers_that_nobody_gave_is_exposed(context: RunContext) -> None:
     """Whoever makes the exam anew trains on what is true rather than on the questions."""
 

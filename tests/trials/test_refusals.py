@@ -25,6 +25,12 @@ CASES = [
     ("per_problem: 8.0e+9", "per_problem: 1.0e+6", "does not pay for even one context of a round"),
     ("seal: {method: seal,", "seal: {method: teacher}\n  other: {method: seal,", "this trial has none"),
     ("format: self-qa", "format: riddles", "is no edit format"),
+    ("arms:", "tuning: {trials: 2, knobs: {format: [self-qa, riddles]}}\narms:", "is no edit format"),
+    (
+        "seal: {method: seal,",
+        "seal: {method: teacher, teacher_format: riddles}\n  other: {method: seal,",
+        "is no edit format",
+    ),
     ("rank: 8", "target_modules: [q_prj]", "did you mean 'q_proj'?"),
     ("model: shipped", "model: ../nowhere/at/all", "there is no such folder"),
     ("compare:", "teacher: somebody\ncompare:", "write oracle, or a mapping with model"),

@@ -41,12 +41,21 @@ class Question:
     ``kind`` says what it examines: ``knowledge`` (told in the passage), ``reasoning`` (two hops), or a kind of control,
     such as ``seen`` (facts the base model knew) and ``skill`` (things it could do). ``passage`` is what a control of
     reading comprehension is answered from; it is shown with the question, as the prompt for an open book says.
+
+    A question of several ``parts`` (a task with several test inputs) asks each of them by itself, and is answered right
+    only if all of them are; ``text`` and ``answers`` are then what records name it by, and are not asked.
     """
 
     text: str
     answers: tuple[str, ...]
     kind: str = "knowledge"
     passage: Material | None = None
+    parts: tuple["Question", ...] = ()
+
+    @property
+    def asked(self) -> tuple["Question", ...]:
+        """What is asked: its parts, or itself."""
+        return self.parts or (self,)
 
 
 @final
@@ -147,7 +156,8 @@ class EditFormat:
 class Prompts:
     """How a domain asks. ``closed`` has the field ``{question}``, ``open_book`` also ``{title}`` and ``{text}``.
 
-    ``answered`` (with ``{question}`` and ``{answer}``) is a question with its answer as a text; ``titled``
+    ``answered`` (with ``{question}`` and ``{answer}``) is a question with its answer as a text; ``topical`` (with
+    ``{title}`` and ``{question}``) is a question about a passage as an exam without the passage words it; ``titled``
     (with ``{title}`` and ``{text}``) is a training sequence about a passage; ``formats`` are the ways to ask for a
     self-edit, the domain's own choice first. ``chat_closed`` and ``chat_open_book`` are what an instruct model is told
     instead (empty: the same), ``examples`` a passage with its edit for each format that has one.
@@ -164,6 +174,7 @@ class Prompts:
     answered: str
     formats: Mapping[str, EditFormat]
     titled: str = "{text}"
+    topical: str = "{question}"
     max_new_tokens: int = 64
     cut: Cut = "line"
     chat_closed: str = ""
@@ -218,6 +229,16 @@ class Prompts:
             return self.answered.format(question=question, answer=answer)
         return (Message("user", self._filled(question, ())), Message("assistant", answer))
 
+    def about(self, material: Material, question: str) -> str:
+        """A question about a passage, worded as the exam words its own."""
+        return self.topical.format(title=material.title, question=question)
+
+    def bare(self, question: str) -> str:
+        """A question without what :meth:`about` words around it."""
+        pattern = re.escape(self.topical).replace(r"\{title\}", ".*").replace(r"\{question\}", "(?P<own>.*)")
+        match = re.fullmatch(pattern, question, re.DOTALL)
+        return match["own"] if match else question
+
     def adopted(self, form: EditFormat) -> EditFormat:
         """A format that is not the domain's own, asked as the domain's are."""
         return replace(form, chat=self.chat)
@@ -253,6 +274,7 @@ class Prompts:
         forms = [asdict(form) for form in self.formats.values()]
         shots = [[asdict(material), shot.text, shot.answers[0]] for material, shot in self.shots]
         rest = (self.closed, self.open_book, self.answered, self.titled, self.chat_closed, self.chat_open_book)
+        rest += () if self.topical == "{question}" else (self.topical,)
         return short_hash(canonical([forms, shots, rest, self.max_new_tokens, self.cut, self.chat]))
 
 

@@ -33,6 +33,7 @@ Pair = tuple[str, tuple[str, ...]]  # a question and the answers that count as r
 Share = Annotated[float, Field(ge=0, le=1)]
 PARTS: tuple[Part, ...] = ("train", "development", "test", "controls")
 
+_TOPICAL = "Topic: {title}\nQuestion: {question}"
 _PASSAGE = "Here is a passage.\n\nTitle: {title}\n{text}\n\n"
 _ENDS = ("\n\n\n", "\nHere is a passage.")
 _IMPLICATIONS = "what follows from the passage, said in it or implied by it, one statement on each line"
@@ -78,6 +79,7 @@ READING = Prompts(
     ),
     answered="{question}\nAnswer: {answer}",
     titled="{title}\n{text}",
+    topical=_TOPICAL,
     max_new_tokens=64,
     chat_closed=f"{BRIEFLY}\n\n{{question}}",
     chat_open_book=f"Title: {{title}}\n{{text}}\n\n{BRIEFLY}\n\n{{question}}",
@@ -115,7 +117,7 @@ class Passage:
 
 def asked(title: str, question: str) -> str:
     """A question with the topic it is about: without a passage it would not say which of many it means."""
-    return f"Topic: {title}\nQuestion: {question}"
+    return _TOPICAL.format(title=title, question=question)
 
 
 def alone(title: str, question: str) -> str:

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from netgain.domains.problem import EditFormat, Problem
+from netgain.domains.problem import EditFormat, Problem, Prompt
 from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Inner, job_of, train
@@ -39,7 +39,7 @@ class Context:
         name: str,
         problem: Problem,
         edits: Sequence[SelfEdit],
-        texts: Sequence[Sequence[str]],
+        texts: Sequence[Sequence[Prompt]],
         baseline: float | None = None,
     ) -> None:
         self.name, self.problem, self.baseline = name, problem, baseline

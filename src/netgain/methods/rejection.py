@@ -28,7 +28,7 @@ from netgain.methods.fitting import Count, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
 from netgain.methods.synthetic import PRESETS, SyntheticSettings, own_edits
-from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, parsed, passages, texts_of, write
+from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, pair_in, passages, texts_of, write
 from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
@@ -81,7 +81,7 @@ class Rejection(Method):
         common += passages(desk, materials) if settings.with_passage else []
         candidates = _grouped(written, settings.edits * len(materials))
         chosen = yield from self._best(desk, candidates, common, held_out)
-        return (yield from fit(desk.at("final"), [*_texts(chosen), *common], settings))
+        return (yield from fit(desk.at("final"), [*texts_of(desk, materials, chosen, False), *common], settings))
 
     def _best(
         self,
@@ -98,7 +98,9 @@ class Rejection(Method):
             return candidates[0]
         share = self.settings.trial_share / len(candidates)
         trials = [
-            fit_with_charges(desk.at(f"candidate {index}"), [*_texts(edits), *common], self.settings, share=share)
+            fit_with_charges(
+                desk.at(f"candidate {index}"), [*texts_of(desk, (), edits, False), *common], self.settings, share=share
+            )
             for index, edits in enumerate(candidates)
         ]
         trained = yield from together(trials)
@@ -115,10 +117,6 @@ def _grouped(written: Sequence[SelfEdit | None], size: int) -> list[list[SelfEdi
     groups = [written[first : first + size] for first in range(0, len(written), size)]
     kept = [[edit for edit in group if edit is not None] for group in groups]
     return [group for group in kept if group]
-
-
-def _texts(edits: Sequence[SelfEdit]) -> list[str]:
-    return [text for edit in edits for text in edit.texts]
 
 
 def _charges(candidates: Sequence[Sequence[SelfEdit]]) -> list[int]:
@@ -181,9 +179,8 @@ def agreeing(desk: Desk, edits: Sequence[SelfEdit], least: int) -> list[SelfEdit
 
 def _said(desk: Desk, edit: SelfEdit, text: str) -> tuple[str, str]:
     """A sequence in words: a question and its answer, or nothing and the sequence."""
-    title = desk.prompts.titled.partition("{text}")[0].format(title=edit.ask.material.title)
-    pairs = parsed(edit.ask.material, text.removeprefix(title))
-    return (_words(pairs[0].question), _words(pairs[0].answer)) if len(pairs) == 1 else ("", _words(text))
+    pair = pair_in(desk, edit.ask.material, text)
+    return ("", _words(text)) if pair is None else (_words(pair.question), _words(pair.answer))
 
 
 def _words(text: str) -> str:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, final
 
-from netgain.domains.edits import sequences
+from netgain.domains.edits import begun, sequences
 from netgain.domains.problem import EditFormat, Material, Prompt, Splitting
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.price import declared_flops
-from netgain.methods.fitting import Count, Inner, fit
+from netgain.methods.fitting import Count, Inner, Temperature, fit
 from netgain.methods.method import Desk, Learned, Method, Teacher
-from netgain.methods.writing import Ask, find_format, passages, write
+from netgain.methods.writing import Ask, find_format, lessons, passages, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps, together
 from netgain.model.requests import Generate
@@ -33,16 +33,19 @@ class OracleTeacher(Teacher):
     so.
     """
 
-    def __init__(
-        self, write: Callable[[Material, int], str | None], *, active_parameters: float | None = None, form: str = ""
-    ) -> None:
-        self._write, self._active, self._form = write, active_parameters, form
+    def __init__(self, write: Callable[[Material, int], str | None], *, active_parameters: float | None = None) -> None:
+        self._write, self._active = write, active_parameters
 
-    def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
-        """Up to ``count`` texts, each paid at its declared cost. Raises BudgetExceeded where that is too much."""
+    def write(
+        self, desk: Desk, material: Material, count: int, *, form: str = "", temperature: float = 1.0
+    ) -> Steps[list[str]]:
+        """Up to ``count`` texts, statements in whatever format, each paid at its declared cost.
+
+        Raises BudgetExceeded where that is too much.
+        """
         yield from ()
         texts = []
-        prompt = find_format(desk, self._form).prompt(material)
+        prompt = find_format(desk, form).prompt(material)
         for number in range(count):
             text = self._write(material, desk.draw("oracle", material.id, str(number)))
             if text is None:
@@ -71,27 +74,34 @@ class OracleTeacher(Teacher):
 
 @final
 class ModelTeacher(Teacher):
-    """Another model, asked in one of the domain's formats (empty: its own); ``chat`` asks it as a conversation,
-    whichever way the student is asked."""
+    """Another model; ``chat`` asks it as a conversation, whichever way the student is asked."""
 
-    def __init__(self, model: Model, *, form: str = "", temperature: float = 1.0, chat: bool = False) -> None:
-        self._model, self._form, self._temperature, self._chat = model, form, temperature, chat
+    def __init__(self, model: Model, *, chat: bool = False) -> None:
+        self._model, self._chat = model, chat
 
-    def write(self, desk: Desk, material: Material, count: int) -> Steps[list[str]]:
+    def write(
+        self, desk: Desk, material: Material, count: int, *, form: str = "", temperature: float = 1.0
+    ) -> Steps[list[str]]:
         """``count`` texts less those that failed, could not be trained on, or that half of the budget did not cover."""
-        form = replace(find_format(desk, self._form), chat=self._chat)
-        requested = [Ask(material, form, form.prompt(material))] * count
+        asked = replace(find_format(desk, form), chat=self._chat)
+        requested = [Ask(material, asked, asked.prompt(material))] * count
         own = desk.at("teacher", material.id, model=self._model)
-        edits = yield from write(own, requested, temperature=self._temperature, purpose=Purpose.TEACH, share=0.5)
-        return [edit.raw for edit in edits if edit is not None]
+        edits = yield from write(own, requested, temperature=temperature, purpose=Purpose.TEACH, share=0.5)
+        return [begun(edit.raw, asked) for edit in edits if edit is not None]
 
 
 @final
 class TaughtSettings(Inner):
-    """``texts`` is how many the teacher writes about each passage, ``splitting`` how each is cut into sequences."""
+    """``texts`` is how many the teacher writes about each passage, ``splitting`` how each is cut into sequences.
+
+    A teacher that is a model writes in ``teacher_format``, one of the domain's edit formats (empty: its default), and
+    at ``teacher_temperature``; None cuts its texts as that format says.
+    """
 
     texts: Count = 1
-    splitting: Splitting = "lines"
+    teacher_format: str = ""
+    teacher_temperature: Temperature = 1.0
+    splitting: Splitting | None = None
     with_passage: bool = True
 
 
@@ -113,13 +123,17 @@ class Taught(Method):
         settings, teacher = self.settings, desk.teacher
         if teacher is None:
             raise no_teacher()
-        written = yield from together([teacher.write(desk, material, settings.texts) for material in materials])
-        form = EditFormat("taught", "{title}\n{text}\n", 1, settings.splitting)
+        name, temperature = settings.teacher_format, settings.teacher_temperature
+        written = yield from together(
+            [teacher.write(desk, one, settings.texts, form=name, temperature=temperature) for one in materials]
+        )
+        splitting = settings.splitting or find_format(desk, name).splitting
+        form = EditFormat("taught", "{title}\n{text}\n", 1, splitting)
         texts = [
             text
             for material, answers in zip(materials, written, strict=True)
             for answer in answers
-            for text in sequences(material, answer, form, desk.prompts)
+            for text in lessons(desk, material, sequences(material, answer, form, desk.prompts))
         ]
         texts += passages(desk, materials) if settings.with_passage else []
         return (yield from fit(desk, texts, settings))

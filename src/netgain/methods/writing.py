@@ -155,16 +155,33 @@ def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:
     return [desk.prompts.titled.format(title=material.title, text=material.text) for material in materials]
 
 
-def texts_of(desk: Desk, materials: Sequence[Material], edits: Sequence[SelfEdit], with_passage: bool) -> list[str]:
-    """The training texts of these edits, then each passage once."""
-    texts = [text for edit in edits for text in edit.texts]
+def texts_of(desk: Desk, materials: Sequence[Material], edits: Sequence[SelfEdit], with_passage: bool) -> list[Prompt]:
+    """What is trained on of these edits, then each passage once."""
+    texts = [text for edit in edits for text in lessons(desk, edit.ask.material, edit.texts)]
     return [*texts, *passages(desk, materials)] if with_passage else texts
+
+
+def lessons(desk: Desk, material: Material, texts: Sequence[str]) -> list[Prompt]:
+    """The texts of an edit as they are trained on.
+
+    A model that is asked in a conversation is trained on a question with its answer in that conversation, as the exam
+    will ask: trained on as a text, it may know the answer and not say it. Any other text is a text.
+    """
+    pairs = [pair_in(desk, material, text) if desk.prompts.chat else None for text in texts]
+    return [text if pair is None else pair.lesson(desk) for text, pair in zip(texts, pairs, strict=True)]
+
+
+def pair_in(desk: Desk, material: Material, text: str) -> "Pair | None":
+    """The question with its answer that a training text is; None where it is none, or several."""
+    title = desk.prompts.titled.partition("{text}")[0].format(title=material.title)
+    pairs = parsed(desk, material, text.removeprefix(title))
+    return pairs[0] if len(pairs) == 1 else None
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A question and its answer, both written by the model, and the material that they are about."""
+    """A question of the model's own, worded as the exam's are, its answer, and the material that they are about."""
 
     material: Material
     question: str
@@ -175,9 +192,10 @@ class Pair:
         return desk.prompts.lesson(self.question, self.answer)
 
 
-def parsed(material: Material, text: str) -> list[Pair]:
+def parsed(desk: Desk, material: Material, text: str) -> list[Pair]:
     """The questions in a text that are followed by an answer."""
-    return [Pair(material, match["question"], match["answer"]) for match in _PAIR.finditer(text)]
+    about = desk.prompts.about
+    return [Pair(material, about(material, match["question"]), match["answer"]) for match in _PAIR.finditer(text)]
 
 
 def own_questions(
@@ -197,5 +215,5 @@ def own_questions(
     form = find_format(desk, name)
     edits = yield from propose(desk, materials, form, count, temperature=temperature, top_p=top_p, share=share)
     texts = [(edit.ask.material, begun(edit.raw, edit.ask.format)) for edit in edits]
-    pairs = [pair for material, text in texts for pair in parsed(material, text)]
+    pairs = [pair for material, text in texts for pair in parsed(desk, material, text)]
     return list({(pair.material.id, pair.question): pair for pair in pairs}.values())

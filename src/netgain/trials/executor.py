@@ -206,7 +206,7 @@ class LocalExecutor:
             charges = book.charges()
             result = TaskResult(
                 identity=whole,
-                settings=chosen.model_dump(mode="json"),
+                settings=chosen.recorded(),
                 attempts=attempt,
                 spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
                 seconds=seconds(charges),
@@ -374,15 +374,12 @@ def _serve(pipe: Connection, start: Callable[[], LocalExecutor]) -> None:
     except Exception as problem:
         known = isinstance(problem, NetgainError)
         pipe.send(problem if known else NetgainError(f"{type(problem).__name__}: {problem}"))
-        return
-    while True:
-        try:
-            request: Request | None = pipe.recv()
-        except EOFError:
-            return
-        if request is None:
-            return
-        pipe.send(executor.perform(request, pipe.send))
+    else:
+        with contextlib.suppress(EOFError):
+            while (request := pipe.recv()) is not None:
+                pipe.send(executor.perform(request, pipe.send))
+    # It is ending already: an exception now would only be printed from the middle of somebody's clean-up.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end_with_parent() -> None:

@@ -74,14 +74,16 @@ def _words(error: InputError) -> tuple[str, str]:
 
 
 def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
-    """Every format that an arm writes in is one of every domain's."""
-    settings = arm.settings
-    if not isinstance(settings, SyntheticSettings):
-        return
-    wanted = settings.mix if settings.format == MIXED else tuple(filter(None, [settings.format]))
+    """Every format that an arm writes in, or has a teacher write in, is one of every domain's; so are those that its
+    tuning tries."""
+    settings, wanted = arm.settings, ()
+    if isinstance(settings, SyntheticSettings):
+        wanted = (settings.format, *arm.knobs.get("format", ()), *settings.mix)
+    elif isinstance(settings, TaughtSettings):
+        wanted = (settings.teacher_format, *arm.knobs.get("teacher_format", ()))
     for name, (kind, _) in trial.kinds.items():
         for form in wanted:
-            if form not in kind.prompts.formats:
+            if form not in ("", MIXED, *kind.prompts.formats):
                 problem = f"format {form!r}: is no edit format of domain {name}"
                 raise trial.lines.error(("arms", arm.name), problem, nearest(form, kind.prompts.formats))
 
@@ -122,4 +124,4 @@ def least_context(settings: LoopSettings | SharpenedSettings, shape: ModelShape,
     texts = [round(lengths.passage)] if settings.with_passage else [SHORTEST]
     lora = Lora(inner.rank, inner.target_modules)
     trained = training_estimate(shape, texts, training=lora, epochs=settings.reward_epochs, engine="planned")
-    return cost + trained + lengths.questions * generation_estimate(shape, round(lengths.question), 1, engine="planned")
+    return cost + trained + lengths.asked * generation_estimate(shape, round(lengths.question), 1, engine="planned")

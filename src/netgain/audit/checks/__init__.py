@@ -14,6 +14,7 @@ from netgain.audit.checks.agreeing import (
     little_overlap,
     unresolvable,
 )
+from netgain.audit.checks.curve_checks import CURVE_CHECKS
 from netgain.audit.checks.form import Check
 from netgain.audit.checks.given import (
     bill_left_out,
@@ -76,6 +77,7 @@ CHECKS: tuple[Check, ...] = (
     does_not_regenerate,
     rounds_unpublished,
     few_problems,
+    *CURVE_CHECKS,
 )
 
 
