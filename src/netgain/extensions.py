@@ -50,6 +50,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "domain": {
         "arc": "netgain.domains.arc:Arc",
+        "grids": "netgain.domains.grids:Grids",
         "passages": "netgain.domains.passages:Passages",
         "people": "netgain.domains.people:People",
         "squad": "netgain.domains.squad:Squad",
