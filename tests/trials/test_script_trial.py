@@ -1,5 +1,5 @@
-"""TRL's SFTTrainer and GRPOTrainer as arms beside SEAL on the shipped model: the scripts of ``examples/``, in a trial that
-is killed in the middle of one of them and run on."""
+"""TRL's SFTTrainer and GRPOTrainer as arms beside SEAL on the shipped model: the scripts of ``examples/``, in a trial
+that is killed in the middle of one of them and run on."""
 
 import json
 import os
