@@ -6,6 +6,7 @@ from one trial.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -38,7 +39,7 @@ class AlgoperfReader(Reader):
         homes = dict.fromkeys(path.parent for path in files.paths(*TABLES) if "trial_" in path.parent.name)
         runs: dict[str, tuple[RunRecord, _Target | None]] = {}
         for home in homes:
-            made = files.guarded(home / TABLES[0], lambda h=home: _trial(files, h))
+            made = files.guarded(home / TABLES[0], partial(_trial, files, home))
             if made is not None:
                 runs[made[0].name] = made
         if not runs:

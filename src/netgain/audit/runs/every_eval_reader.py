@@ -4,6 +4,7 @@ The schema (0.2 and 0.3) is read as plain JSON; the community's converters bring
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, final
 
@@ -31,7 +32,7 @@ class EveryEvalReader(Reader):
         evaluations: list[Evaluation] = []
         for path in files.paths("*.json"):
             if _is_aggregate(path) and isinstance(data := files.json(path), dict):
-                evaluations += files.guarded(path, lambda p=path, d=data: list(_evaluations(files, p, d))) or []
+                evaluations += files.guarded_all(path, partial(_evaluations, files, path, data))
         if not evaluations:
             problem = files.findings[0].message if files.findings else "no score"
             raise InputError(str(folder), f"no file of Every Eval Ever in it can be used: {problem}")

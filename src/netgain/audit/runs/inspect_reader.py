@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -53,11 +54,11 @@ class InspectReader(Reader):
         evaluations: list[Evaluation] = []
         for path in files.paths("*.eval", *TEXT):
             if path.suffix == ".eval":
-                log = files.guarded(path, lambda p=path: _unzipped(files, p))
+                log = files.guarded(path, partial(_unzipped, files, path))
             else:
                 log = files.json(path) if _is_log(path) else None
             if isinstance(log, dict):
-                evaluations += files.guarded(path, lambda p=path, d=log: list(_evaluations(files, p, d))) or []
+                evaluations += files.guarded_all(path, partial(_evaluations, files, path, log))
         if not evaluations:
             problem = files.findings[0].message if files.findings else "no score"
             raise InputError(str(folder), f"no Inspect log in it can be used: {problem}")
@@ -127,21 +128,21 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
     with path.open("rb") as file:  # zipfile refuses the method, so its bytes are found by the local header
         file.seek(info.header_offset + 26)
         file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
-        return _decompressed(file.read(info.compress_size), info.file_size)
+        return _decompressed(file.read(info.compress_size))
 
 
-def _decompressed(data: bytes, size: int) -> bytes:
+def _decompressed(data: bytes) -> bytes:
     """Zstandard by Python's own module (3.14) or the extra. Raises MissingExtraError where there is neither."""
     try:
         from compression import zstd  # type: ignore[import-not-found, unused-ignore]
 
-        return bytes(zstd.decompress(data))
+        return bytes(zstd.ZstdDecompressor().decompress(data, max_length=LARGEST_FILE))
     except ImportError:
         pass
     try:
         import zstandard
 
-        return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(data)[: size + 1])
+        return bytes(zstandard.ZstdDecompressor().stream_reader(data).read(LARGEST_FILE))
     except ImportError:
         raise MissingExtraError("An Inspect log in zstd", "inspect") from None
     except zstandard.ZstdError as error:

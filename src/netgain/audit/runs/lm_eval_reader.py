@@ -6,6 +6,7 @@ text and is an object; hashes of prompts and documents were added. Tokens were n
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -36,7 +37,7 @@ class LmEvalReader(Reader):
         evaluations: list[Evaluation] = []
         for path in files.paths("*.json"):
             if _is_results(path) and isinstance(data := files.json(path), dict):
-                evaluations += files.guarded(path, lambda p=path, d=data: list(_evaluations(files, p, d))) or []
+                evaluations += files.guarded_all(path, partial(_evaluations, files, path, data))
         if not evaluations:
             problem = files.findings[0].message if files.findings else "no score"
             raise InputError(str(folder), f"no lm-eval results in it can be used: {problem}")

@@ -6,6 +6,7 @@ and what was forgotten (the rise of the cross-entropy on other text).
 
 import re
 from fractions import Fraction
+from functools import partial
 from math import lcm
 from pathlib import Path
 from typing import Any, final
@@ -43,7 +44,7 @@ class PeftReader(Reader):
         runs = [
             run
             for name, (path, data) in zip(names, found, strict=True)
-            if (run := files.guarded(path, lambda n=name, p=path, d=data: _run(files, n, p, d)))
+            if (run := files.guarded(path, partial(_run, files, name, path, data)))
         ]
         if not runs:
             problem = files.findings[0].message if files.findings else "no run"
@@ -118,13 +119,12 @@ def _curves(rows: list[dict[str, Any]], train: Any, end: float) -> list[Curve]:
             points.append(CurvePoint(step=step, value=accuracy, seconds=spent if took is not None else None))
     memory = first([dig(train, "accelerator_memory_max")], number)
     lost = number(dig(rows, -1, "forgetting"), least=-1e6)
-    single = (("forgetting", lost), ("memory error in GiB", memory / GIB if memory else None))
+    single = (("forgetting", lost), ("memory in GiB", memory / GIB if memory else None))
     found = [curve("valid accuracy", points, "validation")] if points else []
     for metric, value in single:
         if value is not None:
-            name = metric.replace(" error", "")
             ends = (CurvePoint(step=end, value=value),)
-            found.append(Curve(metric=name, better="lower", points=ends))
+            found.append(Curve(metric=metric, better="lower", points=ends))
     return found
 
 

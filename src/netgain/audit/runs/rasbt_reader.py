@@ -7,6 +7,7 @@ in no log; its digits tell it (lengths are whole, so a mean over 8 has eighths).
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from math import lcm
 from pathlib import Path
 from typing import final
@@ -41,14 +42,14 @@ class RasbtReader(Reader):
         logs = [
             run
             for path in files.paths("*_metrics.csv")
-            if _is_log(path) and (run := files.guarded(path, lambda p=path: _log(files, p)))
+            if _is_log(path) and (run := files.guarded(path, partial(_log, files, path)))
         ]
         ends = [
             end for path in files.paths("*_metrics.csv") if _is_log(path) for end in _ends(Lenient(folder).table(path))
         ]
         tables: dict[str, RunRecord] = {}
         for path in files.paths("README.md"):
-            for run in files.guarded(path, lambda p=path: list(_checkpoints(files, p, ends))) or []:
+            for run in files.guarded_all(path, partial(_checkpoints, files, path, ends)):
                 tables.setdefault(run.name, run)
         taken: set[str] = set()
         runs: list[RunRecord] = []
@@ -97,7 +98,8 @@ def _log(files: Lenient, path: Path) -> RunRecord | None:
             if step is not None and (value := number(row.get(name), 0.0, 100.0)) is not None
         ]
         if points:
-            run.curves.append(curve(metric, points))
+            own = f"{run.label}'s own split" if name == "val_loss" else ""  # each has other texts
+            run.curves.append(curve(metric, points, own))
             run.accuracy = points[-1].value if name == "eval_acc" else None
     lengths = [number(row.get("avg_response_len")) for row in rows]
     group = _group([length for length in lengths if length is not None])
