@@ -7,16 +7,19 @@ What is exact: the budgets, in the trial's currency. All else is estimated from 
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, final
 
 from netgain.analysis import crossed
 from netgain.analysis.crossed import POWER
 from netgain.analysis.intervals import WITHIN
+from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS
+from netgain.domains.problem import Problem
 from netgain.errors import InputError, MissingExtraError
 from netgain.exam.drift import paragraphs
 from netgain.metering.estimate import Pace, shape_of
@@ -270,8 +273,7 @@ def unknown_words(trial: Trial) -> tuple[str, ...]:
         return ()
     for name, domain in trial.domains.items():
         problems = domain.problems("test", min(SAMPLE, trial.spec.problems.test), trial.spec.seed)
-        texts = [text for problem in problems for text in (problem.material.title, problem.material.text)]
-        texts += [text for p in problems for question in p.questions for text in (question.text, question.answers[0])]
+        texts = [text for problem in problems for text in _worded(domain, problem)]
         words = Counter(re.findall(r"\w+", " ".join(texts)))
         unknown = counter.unknown(list(words))
         share = sum(words[word] for word in unknown) / max(1, words.total())
@@ -282,6 +284,16 @@ def unknown_words(trial: Trial) -> tuple[str, ...]:
                 f"({some}): it can neither read nor learn them"
             )
     return tuple(warnings)
+
+
+def _worded(domain: Domain, problem: Problem) -> Iterator[str]:
+    """The texts of a problem; of one of examples their inputs and outputs, without the marks between them."""
+    if domain.few_shot is not None:
+        yield from chain.from_iterable(domain.few_shot.shown(problem.material.text))
+        return
+    yield from (problem.material.title, problem.material.text)
+    for question in problem.questions:
+        yield from (question.text, question.answers[0])
 
 
 def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths], tuple[str, ...]]:
