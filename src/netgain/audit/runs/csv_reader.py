@@ -7,7 +7,7 @@ mapping does not name are not read, and what it does not state stays unknown.
 from pathlib import Path
 from typing import Annotated, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, number, whole, words
@@ -16,6 +16,7 @@ from netgain.audit.runs.run_record import RunRecord, claim_of_runs
 from netgain.errors import InputError, nearest
 from netgain.records.claim import Claim, Name, Role
 from netgain.records.measurements import CurvePoint
+from netgain.records.provenance import StrictModel
 from netgain.strict_yaml import load_yaml
 from netgain.tokens import TokenCounter
 
@@ -25,12 +26,8 @@ Column = Annotated[str, Field(min_length=1)]
 Scale = Literal["fraction", "percent"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 @final
-class ArmsTable(_Strict):
+class ArmsTable(StrictModel):
     """A table with a row for each arm: which column holds what. ``roles`` gives arms by name what they are."""
 
     file: str
@@ -49,7 +46,7 @@ class ArmsTable(_Strict):
 
 
 @final
-class RunTable(_Strict):
+class RunTable(StrictModel):
     """A table that is one run, with a row for each step. ``metric`` is the column of its evaluations."""
 
     file: str
@@ -64,7 +61,7 @@ class RunTable(_Strict):
 
 
 @final
-class Mapping(_Strict):
+class Mapping(StrictModel):
     """The whole file. ``setting`` is what the arms have in common."""
 
     title: str = "Tables of results"

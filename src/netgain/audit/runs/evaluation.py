@@ -40,7 +40,7 @@ class Usage:
 
 @final
 @dataclass
-class Evaluation:
+class EvaluationLog:
     """One model on one task by one metric. ``score`` is a fraction; None where its scale is not known.
 
     ``answers`` has for every sample, by a key that hangs on its content, whether each of its attempts was right (None:
@@ -95,7 +95,7 @@ def graded(value: object) -> bool | float | None:
 def claim_of_evaluations(
     name: str,
     title: str,
-    evaluations: Sequence[Evaluation],
+    evaluations: Sequence[EvaluationLog],
     *,
     findings: Iterable[Finding] = (),
     notes: Iterable[str] = (),
@@ -121,7 +121,7 @@ def claim_of_evaluations(
     )
 
 
-def _names(evaluations: Sequence[Evaluation]) -> list[str]:
+def _names(evaluations: Sequence[EvaluationLog]) -> list[str]:
     """The model, with the setting where there are several, and the file where that is not enough."""
     several = len({one.setting for one in evaluations}) > 1
     short = [
@@ -135,7 +135,7 @@ def _names(evaluations: Sequence[Evaluation]) -> list[str]:
     return names
 
 
-def _exams(evaluations: Sequence[Evaluation]) -> list[Exam]:
+def _exams(evaluations: Sequence[EvaluationLog]) -> list[Exam]:
     """Of each setting the samples that anybody answered, each a problem with as many questions as it was attempted."""
     attempts: dict[str, dict[str, int]] = {}
     for one in evaluations:
@@ -156,7 +156,7 @@ def _exams(evaluations: Sequence[Evaluation]) -> list[Exam]:
     ]
 
 
-def _arm(name: str, one: Evaluation, exam: Exam | None) -> Arm:
+def _arm(name: str, one: EvaluationLog, exam: Exam | None) -> Arm:
     correct = None
     if exam is not None and one.answers and not one.partial:
         marks = {sample: "".join(MARKS[grade] for grade in grades) for sample, grades in one.answers.items()}
@@ -180,7 +180,7 @@ def _arm(name: str, one: Evaluation, exam: Exam | None) -> Arm:
 MARKS: Mapping[bool | None, str] = {True: "1", False: "0", None: "-"}
 
 
-def _charges(name: str, one: Evaluation) -> list[Charge]:
+def _charges(name: str, one: EvaluationLog) -> list[Charge]:
     """What answering took and what judging took, outside every budget."""
     source = Source(file=one.file)
     parts = [("answer", one.answering), ("judge", one.judging)]
@@ -191,7 +191,7 @@ def _charges(name: str, one: Evaluation) -> list[Charge]:
     ]
 
 
-def _check_score(one: Evaluation) -> None:
+def _check_score(one: EvaluationLog) -> None:
     """Whether all samples are there, and whether the score is their mean. A score stands for itself where they are not
     (nearly) all there: a handful that somebody kept to show is no exam."""
     grades = [grade for attempts in one.answers.values() for grade in attempts if grade is not None]
@@ -209,7 +209,7 @@ def _check_score(one: Evaluation) -> None:
         one.say("score-is-not-the-mean", f"{told}: another average, or a slip", "medium")
 
 
-def _unlike(names: Sequence[str], evaluations: Sequence[Evaluation]) -> list[Finding]:
+def _unlike(names: Sequence[str], evaluations: Sequence[EvaluationLog]) -> list[Finding]:
     """Conditions that differ between evaluations of one setting."""
     found = []
     for setting in dict.fromkeys(one.setting for one in evaluations):

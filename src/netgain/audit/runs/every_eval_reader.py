@@ -9,7 +9,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, final
 
 from netgain.audit.audit import Reader
-from netgain.audit.runs.evaluation import Evaluation, Usage, claim_of_evaluations, condition, count, graded, sample_key
+from netgain.audit.runs.evaluation import (
+    EvaluationLog,
+    Usage,
+    claim_of_evaluations,
+    condition,
+    count,
+    graded,
+    sample_key,
+)
 from netgain.audit.runs.lenient import Lenient, dig, first, head, number, objects, visible, words
 from netgain.errors import InputError
 from netgain.records.claim import Claim
@@ -29,7 +37,7 @@ class EveryEvalReader(Reader):
     def read(self, folder: Path, tokens: TokenCounter) -> Claim:
         """The claim of these files: an arm for each model and evaluation."""
         files = Lenient(folder)
-        evaluations: list[Evaluation] = []
+        evaluations: list[EvaluationLog] = []
         for path in files.paths("*.json"):
             if _is_aggregate(path) and isinstance(data := files.json(path), dict):
                 evaluations += files.guarded_all(path, partial(_evaluations, files, path, data))
@@ -45,7 +53,7 @@ def _is_aggregate(path: Path) -> bool:
     return b'"schema_version"' in start and b'"evaluation_results"' in start and b'"properties"' not in start
 
 
-def _evaluations(files: Lenient, path: Path, data: dict[str, Any]) -> Iterator[Evaluation]:
+def _evaluations(files: Lenient, path: Path, data: dict[str, Any]) -> Iterator[EvaluationLog]:
     model = words(dig(data, "model_info", "id")) or words(dig(data, "model_info", "name"))
     rows = _samples(files, path, data)
     results = objects(data.get("evaluation_results"))
@@ -55,7 +63,7 @@ def _evaluations(files: Lenient, path: Path, data: dict[str, Any]) -> Iterator[E
         task = words(result.get("evaluation_name"))
         metric = result.get("metric_config")
         name = next((n for key in ("metric_name", "metric_id") if (n := words(dig(metric, key)))), "score")
-        one = Evaluation(files.name(path), model, task, name)
+        one = EvaluationLog(files.name(path), model, task, name)
         one.score = _score(one, dig(result, "score_details", "score"), metric)
         uncertain = dig(result, "score_details", "uncertainty")
         one.error = first([dig(uncertain, "standard_error", "value"), dig(uncertain, "standard_error")], number)
@@ -97,7 +105,7 @@ def _belongs(row: dict[str, Any], result: dict[str, Any], alone: bool) -> bool:
     return alone
 
 
-def _score(one: Evaluation, value: object, metric: Any) -> float | None:
+def _score(one: EvaluationLog, value: object, metric: Any) -> float | None:
     """As a fraction of its scale: from 0 to 1 as it stands, up to 100 divided, on no stated scale unknown."""
     low, high = number(dig(metric, "min_score"), -1e9), number(dig(metric, "max_score"), -1e9)
     score = number(value, -1e9)

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, final
 
 from netgain.audit.audit import Reader
-from netgain.audit.runs.evaluation import Evaluation, Usage, claim_of_evaluations, condition, count, graded, sample_key
+from netgain.audit.runs.evaluation import (
+    EvaluationLog,
+    Usage,
+    claim_of_evaluations,
+    condition,
+    count,
+    graded,
+    sample_key,
+)
 from netgain.audit.runs.lenient import (
     LARGEST_FILE,
     Lenient,
@@ -51,7 +59,7 @@ class InspectReader(Reader):
     def read(self, folder: Path, tokens: TokenCounter) -> Claim:
         """The claim of these logs: an arm for each model, task, scorer and metric."""
         files = Lenient(folder)
-        evaluations: list[Evaluation] = []
+        evaluations: list[EvaluationLog] = []
         for path in files.paths("*.eval", *TEXT):
             if path.suffix == ".eval":
                 log = files.guarded(path, partial(_unzipped, files, path))
@@ -152,11 +160,11 @@ def _decompressed(data: bytes) -> bytes:
 # -- the log
 
 
-def _evaluations(files: Lenient, path: Path, log: dict[str, Any]) -> Iterator[Evaluation]:
+def _evaluations(files: Lenient, path: Path, log: dict[str, Any]) -> Iterator[EvaluationLog]:
     about = log.get("eval") if isinstance(log.get("eval"), dict) else {}
     model, task = words(dig(about, "model")), words(dig(about, "task"))
     samples = objects(log.get("samples"))
-    made = [Evaluation(files.name(path), model, task, name) for name in _metrics(log)]
+    made = [EvaluationLog(files.name(path), model, task, name) for name in _metrics(log)]
     status = words(log.get("status"))
     if status and status != "success":
         files.say(f"{files.name(path)}: its evaluation ended as {status!r}", path, "evaluation-unfinished")
@@ -259,7 +267,7 @@ def _seconds(start: object, end: object) -> float | None:
     return number(spent.total_seconds())
 
 
-def _add_samples(one: Evaluation, samples: list[dict[str, Any]], scorer: str) -> None:
+def _add_samples(one: EvaluationLog, samples: list[dict[str, Any]], scorer: str) -> None:
     for row in samples:
         scores = row.get("scores") if isinstance(row.get("scores"), dict) else {}
         named = {words(name).replace(" ", "-"): score for name, score in scores.items()}

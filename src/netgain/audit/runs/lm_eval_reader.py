@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from netgain.audit.audit import Reader
-from netgain.audit.runs.evaluation import Evaluation, claim_of_evaluations, condition, count, graded, sample_key
+from netgain.audit.runs.evaluation import EvaluationLog, claim_of_evaluations, condition, count, graded, sample_key
 from netgain.audit.runs.lenient import Lenient, dig, first, fraction, head, number, visible, words
 from netgain.errors import InputError
 from netgain.records.claim import Claim
@@ -34,7 +34,7 @@ class LmEvalReader(Reader):
     def read(self, folder: Path, tokens: TokenCounter) -> Claim:
         """The claim of these results: an arm for each model, task, metric and filter."""
         files = Lenient(folder)
-        evaluations: list[Evaluation] = []
+        evaluations: list[EvaluationLog] = []
         for path in files.paths("*.json"):
             if _is_results(path) and isinstance(data := files.json(path), dict):
                 evaluations += files.guarded_all(path, partial(_evaluations, files, path, data))
@@ -57,14 +57,14 @@ def _is_results(path: Path) -> bool:
     return path.name.startswith("results") and b'"samples"' not in start
 
 
-def _evaluations(files: Lenient, path: Path, data: dict[str, Any]) -> Iterator[Evaluation]:
+def _evaluations(files: Lenient, path: Path, data: dict[str, Any]) -> Iterator[EvaluationLog]:
     results, arguments = data.get("results"), _arguments(data)
     if not isinstance(results, dict):
         files.refuse(path, "has no object under results")
         return
     model = _model(data, arguments)
     seconds = number(data.get("total_evaluation_time_seconds"))  # a text in every version
-    made: dict[str, list[Evaluation]] = {}
+    made: dict[str, list[EvaluationLog]] = {}
     for task, row in results.items():
         subtasks = dig(data, "group_subtasks", task)
         if not isinstance(row, dict) or (isinstance(subtasks, list) and subtasks):
@@ -75,7 +75,7 @@ def _evaluations(files: Lenient, path: Path, data: dict[str, Any]) -> Iterator[E
             up = dig(data, "higher_is_better", task, metric)
             if score is None or up is False or metric.endswith("_stderr") or metric in ("alias", "samples"):
                 continue
-            one = Evaluation(
+            one = EvaluationLog(
                 files.name(path), model, words(task), words(metric + (f" ({kept})" if kept not in ("", "none") else ""))
             )
             one.score = score
@@ -127,7 +127,7 @@ def _sample_files(results: Path, task: str) -> list[Path]:
     return mine or (named if len(named) == 1 and len(list(results.parent.glob("results*.json"))) == 1 else [])
 
 
-def _add_samples(files: Lenient, path: Path, evaluations: list[Evaluation]) -> None:
+def _add_samples(files: Lenient, path: Path, evaluations: list[EvaluationLog]) -> None:
     """The grade of every sample by each metric, joined by what was asked and not by its number."""
     seen: dict[tuple[str, str], int] = {}
     for row in files.lines(path):
