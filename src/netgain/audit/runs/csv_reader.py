@@ -42,7 +42,7 @@ class ArmsTable(StrictModel):
     flops: Column | None = None
     seconds: Column | None = None
     dollars: Column | None = None
-    roles: dict[str, Role] = {}
+    roles: dict[str, Role] = Field(default_factory=dict)
 
 
 @final
@@ -126,8 +126,11 @@ def _arms(files: Lenient, path: Path, table: ArmsTable, mapping: Mapping) -> lis
         name = words(row[table.name])
         if not name:
             continue
-        amounts = {key: number(row[column]) for key, column in named.items() if column}
-        run = RunRecord(name if name != "frozen" else "frozen model", files.name(path), label=name, **amounts)
+        run = RunRecord(name if name != "frozen" else "frozen model", files.name(path), label=name)
+        run.updates, run.flops = _amount(row, table.updates), _amount(row, table.flops)
+        run.tokens_real, run.tokens_padded = _amount(row, table.tokens_real), _amount(row, table.tokens_padded)
+        run.tokens_generated = _amount(row, table.tokens_generated)
+        run.seconds, run.dollars = _amount(row, table.seconds), _amount(row, table.dollars)
         run.setting, run.model, run.role = mapping.setting, mapping.model, table.roles.get(name, Role.OTHER)
         run.accuracy = _share(row.get(table.accuracy or ""), table.scale)
         run.n_questions = (
@@ -161,6 +164,10 @@ def _run(files: Lenient, path: Path, log: RunTable, mapping: Mapping) -> list[Ru
         run.curves = [curve(log.metric, points)]
         run.accuracy = points[-1].value
     return [run]
+
+
+def _amount(row: dict[str, str], column: str | None) -> float | None:
+    return number(row[column]) if column else None
 
 
 def _share(value: object, scale: Scale) -> float | None:

@@ -269,7 +269,8 @@ def _seconds(start: object, end: object) -> float | None:
 
 def _add_samples(one: EvaluationLog, samples: list[dict[str, Any]], scorer: str) -> None:
     for row in samples:
-        scores = row.get("scores") if isinstance(row.get("scores"), dict) else {}
+        found = row.get("scores")
+        scores = found if isinstance(found, dict) else {}
         named = {words(name).replace(" ", "-"): score for name, score in scores.items()}
         score = named.get(scorer, row.get("score"))
         if not isinstance(score, dict):
