@@ -51,7 +51,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "people": "netgain.domains.people:People",
         "squad": "netgain.domains.squad:Squad",
     },
-    "reader": {"seal": "netgain.audit.seal.seal_reader:SealReader"},
+    "reader": {
+        "seal": "netgain.audit.seal.seal_reader:SealReader",
+        "trainer": "netgain.audit.runs.trainer_reader:TrainerReader",
+    },
 }
 
 
@@ -86,11 +89,16 @@ def find(kind: Kind, name: str, folder: Path | None = None) -> type[Any]:
     if is_file(name):
         return _from_file(kind, name, folder or Path())
     key = name.replace("_", "-")
-    installed = {entry.name: entry.value for entry in entry_points(group=group(kind))}
-    target = BUILT_IN[kind].get(key) or installed.get(name) or installed.get(key)
+    target = BUILT_IN[kind].get(key) or _installed(kind, name, key)  # asking what is installed reads every package
     if target is None:
         raise InputError(f"{kind} {name!r}", "is not installed", nearest(key, names(kind)))
     return _load(kind, target, f"{kind} {name!r}")
+
+
+def _installed(kind: Kind, *wanted: str) -> str | None:
+    """What an installed package registers under the first of these names that there is."""
+    installed = {entry.name: entry.value for entry in entry_points(group=group(kind))}
+    return next((installed[name] for name in wanted if name in installed), None)
 
 
 def find_method(name: str, folder: Path | None = None) -> type[Any]:

@@ -121,7 +121,10 @@ def test_a_possible_job_passes() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"epochs": -1}, {"rank": 0}, {"learning_rate": float("nan")}, {"target_modules": ()}, {"loss_masks": [[True]]}],
+    [
+        *({"epochs": -1}, {"rank": 0}, {"learning_rate": float("nan")}, {"target_modules": ()}),
+        *({"loss_masks": [[True]]}, {"schedule": "constant"}, {"warmup_steps": -1}),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(InputError):

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.jobs import InnerLoopJob, Schedule
 from netgain.engine.packs import Resident, SlotStep, choose_members, pack_steps
 
 JOB = InnerLoopJob(key="a", sequences=[[5, 6, 7], [8, 9]], epochs=1, learning_rate=1.0, seed=0)
@@ -67,3 +69,17 @@ def test_the_learning_rate_falls_linearly_to_zero_over_the_jobs_own_steps() -> N
         rates.append(resident.learning_rate)
         resident.advance()
     assert rates == [1.0, 0.75, 0.5, 0.25]
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_a_schedule_with_warm_up_is_the_one_of_transformers(schedule: Schedule, warmup: int) -> None:
+    optimization = pytest.importorskip("transformers.optimization")
+    job = replace(JOB, epochs=5, learning_rate=0.5, schedule=schedule, warmup_steps=warmup)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    theirs = getattr(optimization, f"get_{schedule}_schedule_with_warmup")(optimizer, warmup, job.total_steps)
+    for done in range(job.total_steps):
+        assert job.rate(done) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        theirs.step()

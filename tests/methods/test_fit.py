@@ -1,14 +1,15 @@
 """A budget is a promise on both sides: filled to within one per cent, and never exceeded."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from netgain.domains.problem import Material
+from netgain.domains.problem import Material, Message
 from netgain.metering.account import Book
 from netgain.methods.finetune import Finetune, FinetuneSettings
-from netgain.methods.fitting import Inner, fit
-from netgain.model import Model
+from netgain.methods.fitting import Inner, Outer, fit, job_of
+from netgain.model import Model, scripted_model
 from netgain.records.cost import Currency
 
 from .conftest import MATERIAL, finish
@@ -86,3 +87,40 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(tiny: Mod
 
 def _fields(desk: Any) -> dict[str, Any]:
     return {name: getattr(desk, name) for name in type(desk).__dataclass_fields__}
+
+
+def test_loss_on_answers_alone_is_on_what_the_model_is_to_say(make_desk: Any) -> None:
+    desk = make_desk(scripted_model({}), None)
+    asked = (Message("user", "Where does Ada live?"), Message("assistant", "Rome"))
+    whole = job_of(desk, [asked, "A cat."], Inner(), epochs=1)
+    job = job_of(desk, [asked, "A cat."], Inner(loss="answers"), epochs=1)
+    assert whole.loss_masks is None
+    assert job.loss_masks is not None
+    assert job.sequences == whole.sequences
+    told = [
+        [token for token, marked in zip(*pair, strict=True) if marked]
+        for pair in zip(job.sequences, job.loss_masks, strict=True)
+    ]
+    assert bytes(told[0]).startswith(b"Rome")
+    assert told[1] == list(job.sequences[1])  # a text is no answer to anything: all of it is learnt
+    cut = job_of(desk, [asked], Inner(loss="answers", max_length=8), epochs=1)
+    assert cut.sequences == []  # nothing of the answer is left
+
+
+def test_where_answers_alone_are_learnt_a_budget_ends_with_a_whole_step(
+    tiny: Model, make_desk: Any, book: Book
+) -> None:
+    desk = make_desk(tiny, 2e8, "answers")
+    asked = [(Message("user", name), Message("assistant", "Rome " * 3)) for name in ("Ada", "Bob")]
+    desk = replace(desk, model=tiny)
+    finish(fit(desk, asked, Inner(**SMALL, loss="answers")))
+    assert 0.8 * 2e8 <= desk.account.spent(Currency.FLOPS) <= 2e8
+
+
+def test_a_setting_that_came_later_is_recorded_where_it_is_not_the_usual_one() -> None:
+    """Records that are older than the setting keep their identity."""
+    later = {"loss", "schedule", "warmup_steps", "outer_schedule"}
+    assert not later & Outer().recorded().keys()
+    assert Outer().recorded().keys() | later == Outer().model_dump().keys()
+    assert Outer(schedule="cosine").recorded()["schedule"] == "cosine"
+    assert Outer.model_validate(Outer(warmup_steps=3).recorded()) == Outer(warmup_steps=3)

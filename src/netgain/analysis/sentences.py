@@ -13,7 +13,7 @@ from netgain.analysis.rows import (
     WorstCase,
 )
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict, primary_row
-from netgain.records.claim import UNTRAINED, GradeName
+from netgain.records.claim import UNTRAINED, GradeName, Role
 from netgain.records.cost import Currency
 
 EQUIVALENT = 0.05
@@ -26,6 +26,7 @@ UNITS = {
     Currency.TOKENS_TRAINING: "training tokens",
     Currency.TOKENS_GENERATED: "generated tokens",
     Currency.FLOPS: "FLOPs",
+    Currency.SECONDS: "device time",
 }
 GRADES: dict[GradeName, str] = {"exact": "exact match", "contains": "contains", "f1": "F1", "judge": "the judge"}
 KINDS = {"knowledge": "facts told in the passage", "reasoning": "two facts combined"} | CONTROLS
@@ -267,18 +268,30 @@ def headline(verdict: Verdict) -> Headline:
             told = f"Unfinished: {terms.runs_done} of {terms.runs_planned} runs. {told}"
     else:
         row = primary_row(verdict.decomposition, arm.name if arm else None)
-        kind = judgement(row, fixed=False)
+        kind = judgement(row, fixed=row is not None and unfrozen(verdict, row.setting))
         judged = row is not None and arm is not None
         told = sentence(kind, row, arm.name, labels, verdict.comparisons) if judged and arm else _nothing(verdict, arm)
         told += luck_left_out(verdict, row)
     return Headline(sentence=told, details=[], kind=kind)
 
 
+def unfrozen(verdict: Verdict, setting: str) -> bool:
+    """Whether a published claim knows of no frozen model in this setting: its arms are then held against each other, as
+    those of a trial that names its rival are, and nothing is said of a gain."""
+    arms = [arm for arm in verdict.arms if arm.setting == setting]
+    return not any(arm.role == Role.FROZEN or arm.frozen_accuracy is not None for arm in arms)
+
+
 def luck_left_out(verdict: Verdict, row: DecompositionRow | None) -> str:
     """What a published claim's figures leave out where its arms were trained once, as a sentence of its own."""
     arms = [arm for arm in verdict.arms if row and arm.name in (row.arm, row.rival) and arm.role not in UNTRAINED]
     seeds = {arm.seeds for arm in arms}
-    if not row or not row.gap or not arms or all(n is not None and n >= FEWEST_RUNS for n in seeds):
+    if (
+        not row
+        or not (row.gap or row.method_part)
+        or not arms
+        or all(n is not None and n >= FEWEST_RUNS for n in seeds)
+    ):
         return ""
     if None in seeds:
         return " How often the arms were trained is not stated: the luck of training may be in none of these intervals."

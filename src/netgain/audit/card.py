@@ -8,8 +8,7 @@ from typing import Annotated, Literal, Self, final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from netgain.errors import InputError
-from netgain.metering.price import rough_training_flops
-from netgain.metering.shape import find_shape
+from netgain.metering.price import known_weights, rough_training_flops
 from netgain.records.claim import Arm, Charge, Claim, Name, PublishedAnswer, Purpose, RewardRun, Role, Training
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
@@ -215,19 +214,10 @@ def _flops(arm: CardArm, card: Card) -> tuple[float | None, bool]:
     weights = arm.model_parameters or card.model_parameters
     model = arm.model or card.model
     if weights is None:
-        weights = _stated_size(model)
+        weights = known_weights(model or "")
     if weights is None or tokens is None or arm.trained is None:
         return None, False
     return rough_training_flops(weights, tokens, arm.trained), True
-
-
-def _stated_size(model: str | None) -> float | None:
-    """Weights in the matrix products of a model whose shape ships with netgain; None for any other."""
-    try:
-        shape = find_shape(model or "")
-    except InputError:
-        return None
-    return float(shape.body_weights + shape.head_weights)
 
 
 def _model_notes(card: Card) -> list[str]:
@@ -235,7 +225,7 @@ def _model_notes(card: Card) -> list[str]:
     named = {
         arm.model or card.model for arm in card.arms.values() if not (arm.model_parameters or card.model_parameters)
     }
-    unknown = sorted(model for model in named if model and _stated_size(model) is None)
+    unknown = sorted(model for model in named if model and known_weights(model or "") is None)
     return [f"No shape of {model} ships with netgain: FLOPs need model_parameters on the card." for model in unknown]
 
 

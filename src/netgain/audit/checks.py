@@ -13,6 +13,7 @@ from netgain.analysis.findings import severest_first
 from netgain.analysis.matching import ENOUGH_OVERLAP
 from netgain.analysis.sentences import number, points, span
 from netgain.analysis.verdict import ArmRow, RewardRow, Verdict
+from netgain.audit.curve_checks import CURVE_CHECKS
 from netgain.records.claim import UNTRAINED, Arm, Claim, Finding, Role, Training
 
 _A = TypeVar("_A", Arm, ArmRow)
@@ -381,6 +382,7 @@ CHECKS: tuple[Check, ...] = (
     does_not_regenerate,
     rounds_unpublished,
     few_problems,
+    *CURVE_CHECKS,
 )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, islice
-from math import isfinite
+from math import cos, isfinite, pi
 from typing import Literal, Self, final
 
 import numpy as np
@@ -17,6 +17,7 @@ from netgain.errors import InputError
 RESIDENT = 16  # adapters that are trained at the same time, unless stated
 POSITIONS = 1024  # tokens in a pack of their steps
 ROWS = 80  # prompts that are answered at the same time
+Schedule = Literal["linear", "cosine"]
 
 
 @final
@@ -136,11 +137,13 @@ class Example:
 class InnerLoopJob:
     """Train one LoRA adapter on ``sequences`` (token ids), as HF's Trainer does with its defaults.
 
-    AdamW (0.9, 0.999, 1e-8, no decay), linear schedule to 0 without warm-up, gradients clipped to ``max_grad_norm``,
-    loss = mean over a batch's labelled tokens. ``loss_masks`` marks per sequence which tokens are predicted (by their
-    own index). ``seed`` decides initial weights and order. ``pad_token`` is needed where pads have a loss.
-    ``max_steps`` ends the job after so many steps, as in HF's Trainer: the schedule reaches 0 there. ``closing`` is one
-    more sequence with one more step, the last: it uses up what is left of a budget.
+    AdamW (0.9, 0.999, 1e-8, no decay), gradients clipped to ``max_grad_norm``, loss = mean over a batch's labelled
+    tokens. The learning rate falls to 0 over all steps, linearly or as half a cosine (``schedule``), after it has risen
+    for ``warmup_steps``, none by default (as HF's ``get_linear_schedule_with_warmup`` and its cosine). ``loss_masks``
+    marks per sequence which tokens are predicted (by their own index). ``seed`` decides initial weights and order.
+    ``pad_token`` is needed where pads have a loss. ``max_steps`` ends the job after so many steps, as in HF's Trainer:
+    the schedule reaches 0 there. ``closing`` is one more sequence with one more step, the last: it uses up what is left
+    of a budget.
     """
 
     key: str
@@ -158,6 +161,8 @@ class InnerLoopJob:
     loss_masks: Sequence[Sequence[bool]] | None = None
     max_steps: int | None = None
     closing: Sequence[int] = ()
+    schedule: Schedule = "linear"
+    warmup_steps: int = 0
 
     def __post_init__(self) -> None:
         self.validate()
@@ -169,6 +174,9 @@ class InnerLoopJob:
             raise InputError(where, f"epochs {self.epochs}, batch size {self.batch_size}, rank {self.rank}: too small")
         if self.max_steps is not None and self.max_steps < 0:
             raise InputError(where, f"max_steps {self.max_steps} is below 0", "leave it out to train all epochs")
+        if self.schedule not in ("linear", "cosine") or self.warmup_steps < 0:
+            problem = f"schedule {self.schedule!r} with {self.warmup_steps} warm-up steps is none"
+            raise InputError(where, problem, "use linear or cosine, and 0 or more warm-up steps")
         if not (isfinite(self.learning_rate) and isfinite(self.alpha) and self.max_grad_norm > 0):
             raise InputError(where, "learning rate and alpha must be finite, the gradient limit above 0")
         if not self.target_modules:
@@ -182,6 +190,15 @@ class InnerLoopJob:
     def total_steps(self) -> int:
         """Optimizer steps of the whole job."""
         return self._steps_before_closing + bool(self.closing)
+
+    def rate(self, done: int) -> float:
+        """The learning rate of the step that follows ``done`` steps."""
+        if done < self.warmup_steps:
+            return self.learning_rate * done / self.warmup_steps
+        falling = max(1, self.total_steps - self.warmup_steps)
+        if self.schedule == "linear":
+            return self.learning_rate * max(0.0, (self.total_steps - done) / falling)
+        return self.learning_rate * max(0.0, (1.0 + cos(pi * (done - self.warmup_steps) / falling)) / 2)
 
     @property
     def count(self) -> int:

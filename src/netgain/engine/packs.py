@@ -136,8 +136,8 @@ class Resident:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next step: linear decay to 0 over the job's own steps."""
-        return self.job.learning_rate * max(0.0, self.remaining / self.job.total_steps)
+        """The rate of the next step, by the job's own schedule."""
+        return self.job.rate(self.done)
 
     def advance(self) -> None:
         """Book the step and draw the next one."""

@@ -167,7 +167,7 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> JobOutcome:
         work += _work(step)
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
-            group["lr"] = job.learning_rate * (1 - done / job.total_steps)
+            group["lr"] = job.rate(done)
         try:
             loss = label_losses(network, pack).sum()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -7,16 +7,16 @@ decayed to almost nothing by then, so the method stays the same.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from math import ceil, isfinite
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from netgain.domains.problem import Prompt
-from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.jobs import InnerLoopJob, Schedule
 from netgain.exam.exam import Answerer
-from netgain.methods.method import Desk, Learning, Settings
+from netgain.methods.method import LATER, Desk, Learning, Settings
 from netgain.model.metered import Model, Tuned
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
@@ -26,6 +26,7 @@ EPOCHS = 10  # without a limit to the budget: SEAL's inner loop
 ROUNDING = 1e-9  # sums of quotes and of charges are added up in different orders
 SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 Training = Train | TrainFull
+Trainable = Prompt  # a text, or a conversation that ends in what the model is to say
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
@@ -35,7 +36,9 @@ TopP = Annotated[float, Field(gt=0, le=1)]
 class Inner(Settings):
     """How a method trains: SEAL's inner loop by default (its ``query_server.sh``).
 
-    ``max_epochs`` None trains until the budget is used. ``max_length`` cuts longer sequences, in tokens.
+    ``max_epochs`` None trains until the budget is used. ``max_length`` cuts longer sequences, in tokens. ``loss`` is on
+    all tokens of a sequence, or on those of the answer alone where it has one: a question or a prompt before it.
+    ``schedule`` and ``warmup_steps`` are those of the learning rate.
     """
 
     kind: Literal["lora", "full"] = "lora"
@@ -46,6 +49,9 @@ class Inner(Settings):
     batch_size: Count = 1
     max_epochs: Count | None = None
     max_length: Annotated[int, Field(ge=2)] = 2048
+    loss: Annotated[Literal["all", "answers"], LATER] = "all"
+    schedule: Annotated[Schedule, LATER] = "linear"
+    warmup_steps: Annotated[int, Field(ge=0, le=100_000), LATER] = 0
 
     search: ClassVar[dict[str, tuple[Any, ...]]] = {"learning_rate": (1e-3, 3e-4, 2e-3, 5e-4, 1e-4)}
 
@@ -62,6 +68,7 @@ class Outer(Inner, Learning):
     outer_epochs: Count | None = 2
     outer_batch: Count = 10
     outer_learning_rate: Rate = 3e-4
+    outer_schedule: Annotated[Schedule, LATER] = "linear"
 
     def outer(self) -> Inner:
         """The settings of the outer fine-tuning, as those of any training."""
@@ -73,6 +80,7 @@ class Outer(Inner, Learning):
             batch_size=self.outer_batch,
             max_epochs=self.outer_epochs,
             max_length=self.max_length,
+            schedule=self.outer_schedule,
         )
 
 
@@ -81,7 +89,7 @@ class Outer(Inner, Learning):
 
 def fit(
     desk: Desk,
-    texts: Sequence[Prompt],
+    texts: Sequence[Trainable],
     settings: Inner,
     *,
     share: float = 1.0,
@@ -99,7 +107,7 @@ def fit(
 
 def fit_with_charges(
     desk: Desk,
-    texts: Sequence[Prompt],
+    texts: Sequence[Trainable],
     settings: Inner,
     *,
     share: float = 1.0,
@@ -138,7 +146,9 @@ def filled(desk: Desk, request: Training, amounts: Mapping[Currency, float], mos
     steps = desk.model.steps_within(request, amounts)
     cut = with_job(request, max_steps=steps)
     following = next(islice(request.job.steps(), steps, None), ())
-    return _closed(desk, cut, request.job.sequences[following[0]], amounts) if following else cut
+    if not following or request.job.loss_masks is not None:
+        return cut  # the beginning of a sequence is no answer to learn
+    return _closed(desk, cut, request.job.sequences[following[0]], amounts)
 
 
 def epochs_within(desk: Desk, request: Training, amounts: Mapping[Currency, float]) -> int:
@@ -167,13 +177,15 @@ def _closed(desk: Desk, request: Training, sequence: Sequence[int], amounts: Map
 # -- jobs, and training several at once
 
 
-def job_of(desk: Desk, texts: Sequence[Prompt], settings: Inner, *, epochs: int) -> InnerLoopJob:
-    """The training of one adapter on these texts, named and seeded by the desk; a conversation ends in what the model
-    is to say."""
-    tokens = [_ids(desk.model, text)[: settings.max_length] for text in texts]
+def job_of(desk: Desk, texts: Sequence[Trainable], settings: Inner, *, epochs: int) -> InnerLoopJob:
+    """The training of one adapter on these texts, named and seeded by the desk."""
+    alone = settings.loss == "answers"
+    pairs = [_ids(desk, text, settings.max_length, alone) for text in texts]
+    pairs = [(whole, asked) for whole, asked in pairs if len(whole) > max(1, asked)]  # something is left to predict
+    masks = [(False,) * asked + (True,) * (len(whole) - asked) for whole, asked in pairs] if alone else None
     return InnerLoopJob(
         key="/".join(desk.names),
-        sequences=[sequence for sequence in tokens if len(sequence) > 1],  # one token alone predicts nothing
+        sequences=[whole for whole, _ in pairs],
         epochs=epochs,
         learning_rate=settings.learning_rate,
         seed=desk.draw("fit"),
@@ -181,13 +193,24 @@ def job_of(desk: Desk, texts: Sequence[Prompt], settings: Inner, *, epochs: int)
         alpha=settings.alpha,
         target_modules=settings.target_modules,
         batch_size=settings.batch_size,
+        loss_masks=masks,
+        schedule=settings.schedule,
+        warmup_steps=settings.warmup_steps,
     )
 
 
-def _ids(model: Model, text: Prompt) -> tuple[int, ...]:
+def _ids(desk: Desk, text: Trainable, most: int, alone: bool) -> tuple[tuple[int, ...], int]:
+    """A text's tokens, at most so many, and how many of them come before the answer where that ``alone`` is learnt; 0
+    where it has none."""
+    model = desk.model
     if isinstance(text, str):
-        return model.tokenize(text)
-    return (*model.tokenize(text[:-1], answer=text[-1].content), *model.ends[:1])
+        return model.tokenize(text)[:most], 0
+    prompt, answer = text[:-1], text[-1].content
+    whole = (*model.tokenize(prompt, answer=answer), *model.ends[:1])[:most]
+    asked = model.tokenize(prompt) if alone else ()
+    # where the last token of the prompt merges with the answer's first, what is predicted begins with both
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(asked, whole, strict=False))
+    return whole, sum(1 for _ in same)
 
 
 def train(desk: Desk, jobs: Sequence[InnerLoopJob], purpose: Purpose = Purpose.ADAPT) -> Steps[list[Result[Trained]]]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import Grader
 from netgain.domains.problem import Material, Problem, Prompts
 from netgain.exam.exam import Answerer
@@ -23,6 +24,7 @@ from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 from netgain.streams import stream
 
+LATER = "later"  # marks a setting that came after trials had been recorded: Annotated[..., LATER]
 Learned = Any  # belongs to the method that made it; nobody else looks inside
 
 
@@ -47,6 +49,7 @@ class Desk:
     ``account`` carries the budget; :meth:`pay` opens its child for one purpose. ``names`` tell this work apart from all
     other work of the trial, which keeps its random streams its own. ``grade`` grades answers to training problems
     as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
+    ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
     """
 
     model: Model
@@ -57,6 +60,7 @@ class Desk:
     seed: int
     names: tuple[str, ...]
     teacher: Teacher | None = None
+    few_shot: FewShot | None = None
 
     def pay(self, purpose: Purpose) -> Account:
         """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""
@@ -88,6 +92,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     search: ClassVar[dict[str, tuple[Any, ...]]] = {}
+
+    def recorded(self) -> dict[str, Any]:
+        """All settings as plain JSON values, as locks and results name them. One that is marked :data:`LATER` is left
+        out at its default: records that are older than the setting keep their identity."""
+        fields = type(self).model_fields
+        usual = {name for name, field in fields.items() if LATER in field.metadata}
+        left_out = {name for name in usual if self.__dict__[name] == fields[name].default}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 class Learning(Settings):

@@ -29,6 +29,7 @@ from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
 from netgain.errors import InputError, nearest
 from netgain.model.gguf import SUFFIX, folder_of_gguf
+from netgain.model.requests import scheduled
 from netgain.records.identity import identity, short_hash
 
 T = TypeVar("T")
@@ -311,6 +312,7 @@ def tune(loaded: Loaded, job: InnerLoopJob) -> tuple[Loaded, JobOutcome]:
         **{"epochs": job.epochs, "max_steps": job.max_steps, "batch_size": job.batch_size, "seed": job.seed},
         **{"closing": [int(token) for token in job.closing]},
         **{"learning_rate": job.learning_rate, "max_grad_norm": job.max_grad_norm},
+        **scheduled(job),
     }
     return _named(loaded, model, "trained", settings), outcome
 

@@ -127,6 +127,12 @@ class Merge:
 Request = Generate | Score | Train | TrainFull | Merge
 
 
+def scheduled(job: InnerLoopJob) -> dict[str, Setting]:
+    """The schedule of the learning rate, as records name it: nothing for the usual one, which older records have."""
+    usual = job.schedule == "linear" and not job.warmup_steps
+    return {} if usual else {"schedule": job.schedule, "warmup_steps": job.warmup_steps}
+
+
 def recorded(request: Request) -> dict[str, Setting]:
     """The settings of a request that decide what its result means, for the journal; no text, no token."""
     if isinstance(request, Generate):
@@ -146,17 +152,21 @@ def recorded(request: Request) -> dict[str, Setting]:
     if isinstance(request, Train):
         targets = ",".join(job.target_modules)
         adapted = {"pad_loss": str(job.pad_loss), "rank": job.rank, "alpha": job.alpha, "target_modules": targets}
-    return adapted | {
-        "key": job.key,
-        "sequences": len(job.sequences),
-        "epochs": job.epochs,
-        "max_steps": job.max_steps,
-        "closing": len(job.closing),
-        "batch_size": job.batch_size,
-        "learning_rate": job.learning_rate,
-        "max_grad_norm": job.max_grad_norm,
-        "seed": job.seed,
-    }
+    return (
+        scheduled(job)
+        | adapted
+        | {
+            "key": job.key,
+            "sequences": len(job.sequences),
+            "epochs": job.epochs,
+            "max_steps": job.max_steps,
+            "closing": len(job.closing),
+            "batch_size": job.batch_size,
+            "learning_rate": job.learning_rate,
+            "max_grad_norm": job.max_grad_norm,
+            "seed": job.seed,
+        }
+    )
 
 
 @final

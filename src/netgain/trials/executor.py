@@ -206,7 +206,7 @@ class LocalExecutor:
             charges = book.charges()
             result = TaskResult(
                 identity=whole,
-                settings=chosen.model_dump(mode="json"),
+                settings=chosen.recorded(),
                 attempts=attempt,
                 spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
                 seconds=seconds(charges),

@@ -219,7 +219,7 @@ class _Schedule:
         return None if task.tuning is None else self.finished[task.tuning.name].settings
 
     def _identity(self, task: Task) -> str:
-        settings = settings_of(self.trial, task, self._tuned(task)).model_dump(mode="json")
+        settings = settings_of(self.trial, task, self._tuned(task)).recorded()
         return task_identity(self.trial, task, settings, self._locked)
 
     def _matched(self, result: TaskResult) -> float:
