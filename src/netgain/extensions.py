@@ -47,6 +47,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "sharpened-writer": "netgain.methods.trained_writers:Sharpened",
     },
     "domain": {
+        "arc": "netgain.domains.arc:Arc",
         "passages": "netgain.domains.passages:Passages",
         "people": "netgain.domains.people:People",
         "squad": "netgain.domains.squad:Squad",

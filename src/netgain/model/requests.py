@@ -85,10 +85,15 @@ class Score:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """Train one LoRA adapter as ``job`` says; its sequences are token ids, see :meth:`UnmeteredModel.tokenize`."""
+    """Train one LoRA adapter as ``job`` says; its sequences are token ids, see :meth:`UnmeteredModel.tokenize`.
+
+    With ``start`` training goes on from an adapter of this model, its optimizer where that was kept
+    (``InnerLoopJob.resumable``).
+    """
 
     account: Account
     job: InnerLoopJob
+    start: Adapter | None = None
 
     def __post_init__(self) -> None:
         _check_account(self.account)
@@ -110,6 +115,8 @@ class TrainFull:
         _check_account(self.account)
         if self.job.pad_loss.kind != "masked":
             raise InputError(f"job {self.job.key!r}", "full fine-tuning has no loss on pads", "use pad_loss masked")
+        if self.job.resumable:
+            raise InputError(f"job {self.job.key!r}", "full fine-tuning keeps no optimizer", "train an adapter")
 
 
 @final
@@ -152,6 +159,10 @@ def recorded(request: Request) -> dict[str, Setting]:
     if isinstance(request, Train):
         targets = ",".join(job.target_modules)
         adapted = {"pad_loss": str(job.pad_loss), "rank": job.rank, "alpha": job.alpha, "target_modules": targets}
+        adapted |= {"from": "an adapter"} if request.start is not None else {}
+    if job.policy is not None:  # what older journals do not have stands only where it differs
+        policy = job.policy
+        adapted |= {"loss": policy.loss, "ratio": policy.ratio, "clip": policy.clip, "kl": policy.kl}
     return (
         scheduled(job)
         | adapted
@@ -198,21 +209,29 @@ class Answered:
 @final
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The natural logarithm of a continuation's probability, how many tokens it has, whether greedy choice gives it."""
+    """The natural logarithm of a continuation's probability, how many tokens it has, whether greedy choice gives it.
+
+    ``each`` is that of every token, and ``entropy`` the mean entropy that they were drawn from, in nats; a remote model
+    tells neither.
+    """
 
     log_likelihood: float
     tokens: int
     greedy: bool
+    each: tuple[float, ...] = ()
+    entropy: float | None = None
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """An adapter and the loss of each step; ``adapter`` is None if training failed."""
+    """An adapter and the loss of each step; ``adapter`` is None if training failed. ``clipped`` is the share of clipped
+    tokens in each step of a policy loss."""
 
     key: str
     adapter: Adapter | None
     losses: tuple[float, ...]
+    clipped: tuple[float, ...] = ()
 
 
 @final
