@@ -33,7 +33,7 @@ from netgain.methods.method import Learning
 from netgain.methods.seal import LoopSettings
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.records.claim import UNTRAINED, Role
-from netgain.records.cost import Cost, Purpose, total
+from netgain.records.cost import Cost, Purpose, known_total
 from netgain.trials.calibration import (
     Calibration,
     Machine,
@@ -297,5 +297,5 @@ def _begins(task: Task, ended: Mapping[Task, float], tasks_known: Mapping[Task, 
 
 
 def seconds_of(costs: Mapping[Task, Mapping[Purpose, Cost]]) -> dict[Task, float]:
-    """The device seconds of each task."""
-    return {task: total(parts.values()).seconds or 0.0 for task, parts in costs.items()}
+    """The device seconds of each task, as far as they are known."""
+    return {task: known_total(parts.values())[0].seconds or 0.0 for task, parts in costs.items()}
