@@ -15,6 +15,7 @@ from netgain.records.claim import Finding
 
 HEAD = 16 * 1024
 MARKS = (b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"')
+INSPECT = (b'"eval"', b'"task_id"', b'"run_id"')  # a log of Inspect, whose tasks have ids too
 MARKS += (b'"adapter_accuracy"',)
 LARGEST_META = 1024 * 1024
 LARGEST_FILE = 200 * 1024 * 1024
@@ -207,7 +208,7 @@ def _has_mark(path: Path) -> bool:
             head = file.read(HEAD)
     except OSError:
         return False
-    return any(mark in head for mark in MARKS)
+    return any(mark in head for mark in MARKS) and not all(mark in head for mark in INSPECT)
 
 
 def _name(path: Path, folder: Path) -> str:
