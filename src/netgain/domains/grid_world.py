@@ -108,7 +108,7 @@ def _fallen(row: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _trailed(row: tuple[int, ...]) -> tuple[int, ...]:
-    cells = []
+    cells: list[int] = []
     for cell in row:
         cells.append(cell or (cells[-1] if cells else 0))
     return tuple(cells)
