@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, get_origin
 from pydantic import ValidationError
 
 from netgain.errors import InputError, nearest
-from netgain.records.identity import digest, short_hash
+from netgain.records.identity import canonical, digest, short_hash
 
 Kind = Literal["method", "domain", "reader"]
 
@@ -45,8 +45,12 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "reinforce": "netgain.methods.reinforce:Reinforce",
         "supervised-writer": "netgain.methods.trained_writers:SupervisedWriter",
         "sharpened-writer": "netgain.methods.trained_writers:Sharpened",
+        "script": "netgain.methods.script:Script",
+        "learning-script": "netgain.methods.script:LearningScript",
     },
     "domain": {
+        "arc": "netgain.domains.arc:Arc",
+        "grids": "netgain.domains.grids:Grids",
         "passages": "netgain.domains.passages:Passages",
         "people": "netgain.domains.people:People",
         "squad": "netgain.domains.squad:Squad",
@@ -132,6 +136,12 @@ def source_digest(found: type[Any]) -> str:
         return ""
     text = Path(inspect.getfile(found)).read_bytes().decode("utf-8", "backslashreplace")
     return digest("method", text)
+
+
+def files_digest(files: Sequence[Path]) -> str:
+    """A digest of those of these files that are there; empty where none is."""
+    found = [path.read_bytes().decode("utf-8", "backslashreplace") for path in files if path.is_file()]
+    return digest("script", canonical(found)) if found else ""
 
 
 def where_raised(error: Exception, *classes: type[Any]) -> str:

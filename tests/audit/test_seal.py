@@ -8,7 +8,7 @@ import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
 from netgain.audit.audit import audit, find_reader, read_claim
-from netgain.audit.seal import pricing
+from netgain.audit.seal import naming, pricing
 from netgain.audit.seal.frozen_answers import FrozenAnswers, groups
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
@@ -94,12 +94,12 @@ def test_an_empty_edit_trains_on_the_passage_and_without_splitting_on_a_bare_tit
     ],
 )
 def test_a_file_name_tells_who_wrote_the_edits(stem: str, role: Role, prompt: str, round_: int | None) -> None:
-    found = pricing.identify(stem, has_edits=True)
+    found = naming.identify(stem, has_edits=True)
     assert (found.role, found.prompt, found.round) == (role, prompt, round_)
 
 
 def test_an_arm_without_edits_is_the_passage_alone() -> None:
-    assert pricing.identify("naive", has_edits=False).role is Role.PASSAGE
+    assert naming.identify("naive", has_edits=False).role is Role.PASSAGE
 
 
 def test_frozen_models_that_repeat_each_other_form_a_group() -> None:

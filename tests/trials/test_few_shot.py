@@ -87,6 +87,7 @@ def test_an_arm_that_trains_on_lessons_is_judged_against_the_model_that_reads_th
     assert ran(tmp_path, asked).failed == {}
     found = read_rows(tmp_path / SAMPLES)
     verdict = judge(claim_of(asked.spec, found, {name: arm.method.role for name, arm in asked.arms.items()}))
+    assert {row.name: row.label for row in verdict.arms}["letters/frozen@1"] == "frozen (in-context learning)"
     accuracy = {row.name: row.exams["held-out"].value for row in verdict.arms}
     assert accuracy == {"letters/frozen@1": 0.0, "letters/trained@1": 1.0}
     adaptations = [row for row in found if isinstance(row, Adaptation)]

@@ -18,7 +18,12 @@ from netgain.records.cost import Currency
 
 EQUIVALENT = 0.05
 # Kinds of control questions, which no adaptation is about, in words.
-CONTROLS = {"seen": "facts known from pretraining", "skill": "reading and copying"}
+CONTROLS = {
+    "seen": "facts known from pretraining",
+    "skill": "reading and copying",
+    "known": "families known from pretraining",
+    "composition": "compositions known from pretraining",
+}
 UNITS = {
     Currency.UPDATES: "updates",
     Currency.TOKENS_REAL: "real tokens",
@@ -29,7 +34,12 @@ UNITS = {
     Currency.SECONDS: "device time",
 }
 GRADES: dict[GradeName, str] = {"exact": "exact match", "contains": "contains", "f1": "F1", "judge": "the judge"}
-KINDS = {"knowledge": "facts told in the passage", "reasoning": "two facts combined"} | CONTROLS
+KINDS = {
+    "knowledge": "facts told in the passage",
+    "reasoning": "two facts combined",
+    "held-out": "families never seen",
+    "held-out composition": "known families combined anew",
+} | CONTROLS
 
 
 def kind_name(kind: str) -> str:

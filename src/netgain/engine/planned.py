@@ -259,12 +259,15 @@ class _Pass:
         y, rstd = space.rows("last.y", n, plan.hidden), space.row("last.r", n)
         ops.norm(x, part, plan.final_norm, plan.eps, x, y, rstd)
         losses, back = space.row("losses", n), part
-        for first in range(0, n, HEAD_ROWS):
-            rows = slice(first, min(first + HEAD_ROWS, n))
-            logits = space.rows("logits", rows.stop - first, width)[:, : plan.vocabulary]
+        whole = [slice(first, min(first + HEAD_ROWS, n)) for first in range(0, n, HEAD_ROWS)]
+        for rows in whole if pack.policy is None else pack.policy.chunks(HEAD_ROWS):
+            logits = space.rows("logits", rows.stop - rows.start, width)[:, : plan.vocabulary]
             self._linear(ops.linear, plan.head, y[rows], logits)
             # Overwrites the logits with their gradient, so that no second [rows, vocabulary] buffer is needed.
             ops.cross_entropy(logits, pack.targets[rows], pack.weights[rows], losses[rows])
+            if pack.policy is not None:  # cross-entropy is the log-probability's negative: its gradient needs scaling
+                losses[rows], factors = pack.policy.gradient(-losses[rows], rows)
+                logits.mul_(-factors[:, None])
             self._linear(ops.linear_back, plan.head, logits, back[rows])
         ops.norm_back(back, x, plan.final_norm, rstd, y, False)
         self._rows("dh", plan.hidden).zero_().index_copy_(0, pack.label_rows, y)

@@ -198,6 +198,8 @@ class Arm(StrictModel):
     ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``; where ``n_problems`` is not stated, it is
     how many of those in ``correct`` were answered. ``invests`` names the outer-loop rounds
     whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
+    ``model`` is the base model: arms of two are not held against each other. ``starts_from`` names the checkpoint that
+    training starts from where that is another (what an outer loop made, say).
     ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
     is a mean of problems' means or of single questions. ``curves`` is what a run's own log measured on its way, and
     whatever else was measured at its end (what it forgot).
@@ -211,6 +213,7 @@ class Arm(StrictModel):
     round: int | None = None
     generator: str = ""
     model: str = ""
+    starts_from: str = ""
     exam: str | None = None
     correct: tuple[Verdicts, ...] | None = None
     frozen_correct: tuple[Verdicts, ...] | None = None
@@ -249,11 +252,14 @@ class RewardRun(StrictModel):
 
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
     were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
+    ``model`` is the base model where that is another than the claim's. ``repeats`` is 0 where nothing was trained for
+    the reward (a rubric, say).
     """
 
     name: str
     prompt: str
     round: int
+    model: str = ""
     problems: Count
     edits: Count
     repeats: Count
