@@ -31,7 +31,11 @@ FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question", "pair")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
-SHIPPED = {"shipped": SHIPPED_FOLDER, "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful")}
+SHIPPED = {
+    "shipped": SHIPPED_FOLDER,
+    "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful"),
+    "shipped-grids": SHIPPED_FOLDER.with_name("grids"),
+}
 
 
 @final
