@@ -29,7 +29,7 @@ Kind = Literal["known", "held-out", "composition", "held-out composition"]
 Numbers = tuple[int, ...]
 # Of a hundred inputs, those that each part may use.
 SHARES: dict[Part, int] = {"pretraining": 55, "train": 15, "development": 10, "test": 20}
-SIDES = (3, 4)
+SIDES = (3, 3)  # what the shipped model was trained on
 EXAMPLES = 4
 FEW, MANY = (2, 4), (4, 8)  # how many colours a task has; many show where each cell goes
 DENSE, SPARSE, LONE = (
