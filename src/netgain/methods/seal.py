@@ -23,17 +23,18 @@ from typing import Annotated, Any, ClassVar, Literal, Self, final
 
 from pydantic import Field, model_validator
 
-from netgain.domains.problem import Material, Problem
+from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import Context, context_quote, evaluate, evaluate_again, reward_run
-from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, merged
+from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe, merged
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED, fit_policy, policy_bound, policy_cost
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
+from netgain.methods.settings_edit import longest_recipe
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
-from netgain.methods.writing import SelfEdit, asks, texts_of, write
+from netgain.methods.writing import SelfEdit, asks, passages, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
@@ -72,7 +73,18 @@ class LoopSettings(SyntheticSettings, Outer):
             batch_size=self.batch_size,
             max_epochs=self.reward_epochs,
             max_length=self.max_length,
+            loss=self.loss,
+            schedule=self.schedule,
+            warmup_steps=self.warmup_steps,
         )
+
+    def longest(self, desk: Desk, material: Material, form: EditFormat) -> Recipe:
+        """What bounds the training of one edit in this format: the most that it may choose, or the passage, to which
+        an edit of it is in proportion."""
+        inner = self.reward_training()
+        if form.splitting == "settings":
+            return longest_recipe(desk, material, inner, self.most_steps)
+        return Recipe(passages(desk, [material]), inner)
 
 
 @final
@@ -158,14 +170,16 @@ class Seal(Method):
         """The best edit, or all that beat the baseline; at random, as many edits drawn by lot."""
         settings = self.settings
         reliability = settings.reliability if settings.select == "adaptive" else None
+        if not context.usable:
+            return []
         if settings.keep == "best":
-            kept = [best(context.tally, reliability)]
+            kept = [best(context.tally, reliability, context.usable)]
         else:
             scores = context.tally.scores(reliability)
             kept = [edit for edit, score in enumerate(scores) if score > (context.baseline or 0.0)]
         if settings.select not in ("random", "unpaid"):
             return kept
-        lot = stream(desk.draw("lot", context.name), "keep").permutation(len(context.edits))
+        lot = stream(desk.draw("lot", context.name), "keep").permutation(context.usable)
         return sorted(int(edit) for edit in lot[: len(kept)])
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
@@ -270,8 +284,9 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
     settings, outer, start = loop.settings, loop.settings.outer(), desk.left()
     first = next(upcoming)
     upcoming = chain([first], upcoming)
+    sizes = (loop.candidates, loop.evaluations)
     price = max(
-        context_quote(desk, first[1], form, settings.reward_training(), loop.candidates, loop.evaluations)
+        context_quote(desk, first[1], form, settings.longest(desk, first[1].material, form), *sizes)
         + (0.0 if loop.rule else loop.candidates * policy_bound(desk, first[1].material, form, outer))
         for form in settings.formats(desk)
     )  # beside rewards, fine-tuning on what is kept is nothing; without them it is most of what there is to pay
@@ -327,8 +342,8 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
     for index, ((name, problem), baseline) in enumerate(zip(chosen, baselines, strict=True)):
         own = written[index * loop.candidates : (index + 1) * loop.candidates]
         edits = [edit for edit in own if edit is not None]
-        texts = [texts_of(desk, [problem.material], [edit], settings.with_passage) for edit in edits]
-        contexts.append(Context(name, problem, edits, texts, baseline))
+        recipes = [settings.recipe(desk, edit, settings.reward_training()) for edit in edits]
+        contexts.append(Context(name, problem, edits, recipes, baseline))
     if loop.rule is None:
         return [context for context in contexts if context.edits]
     yield from evaluate(desk, contexts, loop.rule, settings.reward_training(), reserved)

@@ -137,6 +137,26 @@ class Ability(StrictModel):
 
 
 @final
+class ChosenTraining(StrictModel):
+    """What a self-edit of settings, or a rule, chose of a training at test time; ``refused`` says why it was not used.
+
+    ``tools`` are the groups of augmentations, ``loss`` on what it is, ``epochs`` and ``steps`` (optimizer steps) what
+    was asked for; None and empty where a refused edit says nothing of the kind. ``problem`` and ``seed`` say for which
+    adaptation, where a row does not, ``score`` how its exam went (0 to 1).
+    """
+
+    tools: tuple[str, ...] = ()
+    loss: Literal["", "all", "answers"] = ""
+    learning_rate: Finite | None = None
+    epochs: Count | None = None
+    steps: Count | None = None
+    refused: str = ""
+    problem: str = ""
+    seed: int = 0
+    score: Fraction | None = None
+
+
+@final
 class TrialArm(StrictModel):
     """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
 
@@ -146,7 +166,8 @@ class TrialArm(StrictModel):
     charges, and ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence``
     holds the mean divergence from the base model of each seed, ``abilities`` what was measured after its adaptations.
     ``empty`` and ``cut`` are the shares of its answers to problems' own questions that hold nothing, and that were as
-    long as they may be; None where that was not recorded.
+    long as they may be; None where that was not recorded. ``chosen`` is what its adaptations were trained with where
+    that is chosen for each: the first of a problem and seed was trained, the others were not.
     """
 
     method: str
@@ -164,6 +185,7 @@ class TrialArm(StrictModel):
     abilities: tuple[Ability, ...] = ()
     empty: Fraction | None = None
     cut: Fraction | None = None
+    chosen: tuple[ChosenTraining, ...] = ()
 
 
 @final
@@ -266,6 +288,7 @@ class RewardRun(StrictModel):
 
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
     were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
+    ``chosen`` is what the edits chose of their own training, problem after problem, where they choose.
     """
 
     name: str
@@ -282,6 +305,7 @@ class RewardRun(StrictModel):
     training: Training | None = None
     updates: float | None = None
     verdicts_stored: Count | None = None
+    chosen: tuple[ChosenTraining, ...] = ()
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from netgain.metering.ledger import sum_up
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
-from netgain.records.claim import Ability, Role
+from netgain.records.claim import Ability, ChosenTraining, Role
 from netgain.records.cost import Currency, Purpose
 from netgain.records.samples import Amounts
 from netgain.trials.guard import Guard, sealed
@@ -187,6 +187,7 @@ class Evaluation:
     divergence: float | None = None
     abilities: tuple[Ability, ...] = ()
     exposed: tuple[str, ...] = ()
+    chosen: tuple[ChosenTraining, ...] = ()
 
     @property
     def accounts(self) -> tuple[Account, Account]:
@@ -225,6 +226,7 @@ def evaluate(
     try:
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
         answerer = closed_book(method, guard.check_answerer(answerer, materials))
+        evaluation.chosen = answerer.chosen
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
         if method.role is Role.IN_CONTEXT and untouched(answerer, context.model) and not evaluation.first:
             evaluation.controls = ()
