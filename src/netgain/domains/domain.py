@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import check_answer, grade
 from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
 from netgain.domains.wording import PLAIN_PROMPTS
@@ -23,13 +25,15 @@ class Domain(ABC):
     A domain is pure: the same arguments give the same problems, and no two splits share a title, a passage or a
     question (a trial checks that before it spends anything). It is made from its ``Settings``, and reads its data then,
     raising InputError for whatever is wrong with it; ``notes`` then tell what was left out, as a trial's plan shows.
-    ``language`` (a key of ``netgain.domains.languages.ARTICLES``) decides what the words of an answer are.
+    ``language`` (a key of ``netgain.domains.languages.ARTICLES``) decides what the words of an answer are. A domain
+    whose problems are a few examples sets ``few_shot``.
     """
 
     Settings: ClassVar[type[DomainSettings]] = DomainSettings
     prompts: ClassVar[Prompts] = PLAIN_PROMPTS
     notes: tuple[str, ...] = ()
     language: str = "en"
+    few_shot: FewShot | None = None
 
     def __init__(self, settings: Any = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()
@@ -58,7 +62,7 @@ class Domain(ABC):
         if type(self).grade is not Domain.grade:
             return
         for problem in problems:
-            for question in problem.questions:
+            for question in chain.from_iterable(one.asked for one in problem.questions):
                 for answer in question.answers:
                     check_answer(answer, self.language, f"{name}: {problem.id}: {question.text[:60]!r}")
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, final
 
+from netgain.domains.few_shot import FewShot
 from netgain.domains.problem import Problem, Question
 
 LONGEST, SHORTEST = 13, 8
 HALF = 0.5
-Kind = Literal["title", "passage", "question", "overlap", "name"]
+Kind = Literal["title", "passage", "question", "pair", "overlap", "name"]
 _WORD = re.compile(r"\w+")
 
 
@@ -20,8 +21,8 @@ class Leak:
     """One thing that two splits share. ``first`` and ``second`` name where, as ``split:problem``; ``detail`` what.
 
     ``title`` and ``passage``: the same one in both; ``question``: the same question in both, its answer or not;
-    ``overlap``: a run of words of one's passage in the other's; ``name``: a title in a question about what the base
-    model had seen.
+    ``pair``: an input with its output that one asks for and the other shows or asks for; ``overlap``: a run of words of
+    one's passage in the other's; ``name``: a title in a question about what the base model had seen.
     """
 
     kind: Kind
@@ -35,18 +36,21 @@ def leaks(
     development: Sequence[Problem],
     test: Sequence[Problem],
     controls: Sequence[Question] = (),
+    few_shot: FewShot | None = None,
 ) -> tuple[Leak, ...]:
     """Everything that two of the three splits share, the graver split first; nothing where they are clean.
 
     Runs of 13 words are compared, as in the contamination study of GPT-3 (Brown et al. 2020, arXiv 2005.14165,
     appendix C); a shorter passage is one run, from 8 words on. As a world's own turns of phrase are no leak, passages
     overlap where shared runs cover half of the words, or where one tells an answer with a word of the title beside it.
-    ``controls`` of the kind ``seen`` must not name anything that a problem is about.
+    ``controls`` of the kind ``seen`` must not name anything that a problem is about. Of problems that are examples
+    (``few_shot``) also the pairs are compared: they have no words of which a run would tell anything.
     """
     splits = {"test": test, "development": development, "train": train}
     found: list[Leak] = []
     for first, second in combinations(splits, 2):
         found += _between(first, splits[first], second, splits[second])
+        found += _pairs(first, splits[first], second, splits[second], few_shot) if few_shot else ()
     seen = " | ".join(plain(question.text) for question in controls if question.kind == "seen")
     for split, problems in splits.items():
         for problem in problems:
@@ -80,6 +84,26 @@ def _between(first: str, ones: Sequence[Problem], second: str, others: Sequence[
                 both = {plain(answer) for answer in question.answers} & {plain(answer) for answer in twin[1].answers}
                 more = " (with its answer)" if both else ""
                 yield Leak("question", here, f"{second}:{twin[0].id}", f"{question.text}{more}")
+
+
+def _pairs(
+    first: str, ones: Sequence[Problem], second: str, others: Sequence[Problem], few_shot: FewShot
+) -> Iterator[Leak]:
+    """The pairs that are asked for in one split and known in the other, in both directions."""
+    for name, problems, other, rest in ((first, ones, second, others), (second, others, first, ones)):
+        there = {}
+        for problem in rest:
+            pairs = {*few_shot.shown(problem.material.text), *_asked_for(problem, few_shot)}
+            there.update(dict.fromkeys(pairs, problem))
+        for problem in problems:
+            for pair in _asked_for(problem, few_shot):
+                if pair in there:
+                    yield Leak("pair", f"{name}:{problem.id}", f"{other}:{there[pair].id}", " -> ".join(pair))
+
+
+def _asked_for(problem: Problem, few_shot: FewShot) -> set[tuple[str, str]]:
+    parts = [part for question in problem.questions for part in question.asked]
+    return {(shown[-1][0], part.answers[0]) for part in parts if (shown := few_shot.shown(part.text))}
 
 
 def _size(text: str) -> int:

@@ -41,12 +41,21 @@ class Question:
     ``kind`` says what it examines: ``knowledge`` (told in the passage), ``reasoning`` (two hops), or a kind of control,
     such as ``seen`` (facts the base model knew) and ``skill`` (things it could do). ``passage`` is what a control of
     reading comprehension is answered from; it is shown with the question, as the prompt for an open book says.
+
+    A question of several ``parts`` (a task with several test inputs) asks each of them by itself, and is answered right
+    only if all of them are; ``text`` and ``answers`` are then what records name it by, and are not asked.
     """
 
     text: str
     answers: tuple[str, ...]
     kind: str = "knowledge"
     passage: Material | None = None
+    parts: tuple["Question", ...] = ()
+
+    @property
+    def asked(self) -> tuple["Question", ...]:
+        """What is asked: its parts, or itself."""
+        return self.parts or (self,)
 
 
 @final

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import final
 
+from netgain.domains.few_shot import FewShot, View
 from netgain.domains.grading import MAX_NEW_TOKENS, Grader, judge_prompt, obvious, read_verdict
 from netgain.domains.problem import Grade, Material, Message, Prompts, Question
 from netgain.metering.account import Account
@@ -60,7 +61,9 @@ def untouched(answerer: Answerer, base: Model) -> bool:
 class Marked:
     """An answer as it was given, and its grade. ``failed`` is why there is none; it counts as wrong.
 
-    ``cut``: it ended because it was as long as it may be, and is graded as far as it goes.
+    ``cut``: it ended because it was as long as it may be, and is graded as far as it goes. ``attempts`` are all the
+    answers that were graded, for each part the best first, where there can be more than one: then ``answer`` holds the
+    first of each part, and the grade is that of the best of each.
     """
 
     question: Question
@@ -69,6 +72,7 @@ class Marked:
     failed: str = ""
     votes: int = 1
     cut: bool = False
+    attempts: tuple[tuple[str, ...], ...] = ()
 
 
 def sit(
@@ -78,25 +82,43 @@ def sit(
     account: Account,
     grade: Grader,
     controls: Sequence[Question] = (),
+    few_shot: FewShot | None = None,
 ) -> Steps[tuple[Marked, ...]]:
     """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay.
 
     ``controls`` come after them. They are about the weights: what the answerer reads belongs to its own questions, so
     it is not shown with a control, and no votes are taken on one.
+
+    ``few_shot`` says in which views each is put and how many attempts count. All of that is asked under ``account``.
     """
-    requests = [_request(answerer, question, prompts, account) for question in questions]
     alone = replace(answerer, context=())
-    asked = [*requests, *(_request(alone, question, prompts, account) for question in controls)]
-    results = yield from ask(answerer.model, asked)
+    put = [put_question(answerer, question, prompts, account, few_shot) for question in questions]
+    voted = sum(len(views) for parts in put for views in parts)
+    put += [put_question(alone, question, prompts, account, few_shot) for question in controls]
+    asked = [one for parts in put for views in parts for one in views]
+    requests = [request for _, request in asked]
+    results = yield from ask(answerer.model, requests)
     given: list[list[Given]] = [[_answer(result, prompts)] for result in results]
     if answerer.voter is not None and questions:
         none: list[Given] = []  # on controls
-        votes = yield from _votes(answerer, requests, prompts, answerer.voter)
+        votes = yield from _votes(answerer, requests[:voted], prompts, answerer.voter)
         given = [[*first, *more] for first, more in zip_longest(given, votes, fillvalue=none)]
+    replies = (_Reply(view, *one) for (view, _), *one in zip(asked, given, results, strict=True))
     return tuple(
-        _mark(question, answers, result, grade)
-        for question, answers, result in zip((*questions, *controls), given, results, strict=True)
+        _mark(question, [[next(replies) for _ in views] for views in parts], grade, few_shot)
+        for question, parts in zip((*questions, *controls), put, strict=True)
     )
+
+
+def put_question(
+    answerer: Answerer, question: Question, prompts: Prompts, account: Account, few_shot: FewShot | None = None
+) -> list[list[tuple[View, Generate]]]:
+    """What is asked of one question: for each of its parts every view, with its request."""
+    return [
+        [(view, _request(answerer, replace(part, text=view.text), prompts, account)) for view in views]
+        for part in question.asked
+        for views in [few_shot.views(part) if few_shot else (View(part.text),)]
+    ]
 
 
 def _request(answerer: Answerer, question: Question, prompts: Prompts, account: Account) -> Generate:
@@ -162,11 +184,65 @@ def _answer(result: Result[Answered], prompts: Prompts) -> Given:
     return answer, answer == text and result.product is not None and result.product.finish == "length"
 
 
-def _mark(question: Question, answers: list[Given], result: Result[Answered], grade: Grader) -> Marked:
-    counted = Counter(answer.lower() for answer, _ in answers)
-    chosen, cut = max(answers, key=lambda given: counted[given[0].lower()])  # the first given among equals
-    failed = f"{result.failure.kind}: {result.failure.detail}" if result.failure is not None else ""
-    return Marked(question, chosen, grade(question, chosen), failed, len(answers), cut)
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reply:
+    """What was answered to one view: greedily first, then the votes on it."""
+
+    view: View
+    given: list[Given]
+    greedy: Result[Answered]
+
+
+def _mark(question: Question, parts: Sequence[Sequence[_Reply]], grade: Grader, few_shot: FewShot | None) -> Marked:
+    attempts = [_attempts(part, replies, few_shot) for part, replies in zip(question.asked, parts, strict=True)]
+    grades = [
+        max((grade(part, answer) for answer, _ in answers), key=lambda one: (one.score, one.f1))
+        for part, answers in zip(question.asked, attempts, strict=True)
+    ]
+    texts = tuple(tuple(answer for answer, _ in answers) for answers in attempts)
+    return Marked(
+        question,
+        "\n\n".join(answers[0] for answers in texts),
+        _all_right(grades),
+        next(filter(None, map(_failed, parts)), ""),
+        sum(len(reply.given) for replies in parts for reply in replies),
+        any(answers[0][1] for answers in attempts),
+        texts if few_shot is not None or question.parts else (),
+    )
+
+
+def _attempts(part: Question, replies: Sequence[_Reply], few_shot: FewShot | None) -> list[Given]:
+    """The answers that are graded, the best first, each with whether it was cut; one at least, be it empty."""
+    given = [answer for reply in replies for answer in reply.given]
+    if few_shot is None:
+        counted = Counter(answer.lower() for answer, _ in given)
+        return [max(given, key=lambda one: counted[one[0].lower()])]  # the first given among equals
+    back = [(reply.view.category, reply.view.undo(text), cut) for reply in replies for text, cut in reply.given]
+    votes = [(category, answer) for category, answer, _ in back if answer]
+    cuts = {answer: cut for _, answer, cut in reversed(back)}
+    elected = few_shot.elect(part, votes)[: few_shot.attempts] if votes else ()
+    return [(answer, cuts.get(answer, False)) for answer in elected] or given[:1]
+
+
+def _all_right(grades: Sequence[Grade]) -> Grade:
+    """The grade of a question of several parts: right only if every part is."""
+    if len(grades) == 1:
+        return grades[0]
+    known = [grade.contains for grade in grades if grade.contains is not None]
+    return Grade(
+        exact=all(grade.exact for grade in grades),
+        f1=sum(grade.f1 for grade in grades) / len(grades),
+        contains=all(known) if len(known) == len(grades) else None,
+        decides=grades[0].decides,
+    )
+
+
+def _failed(replies: Sequence[_Reply]) -> str:
+    """Why a part has no greedy answer in any view; empty where it has one."""
+    failures = [reply.greedy.failure for reply in replies]
+    first = failures[0]
+    return f"{first.kind}: {first.detail}" if first is not None and None not in failures else ""
 
 
 def accuracy(marked: Sequence[Marked]) -> float:

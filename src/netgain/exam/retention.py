@@ -8,6 +8,7 @@ own problem, as a library does.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import Grader
 from netgain.domains.problem import Problem, Prompts
 from netgain.errors import NetgainError
@@ -28,6 +29,7 @@ def stream(
     account: Account,
     grade: Grader,
     judge: Judge | None = None,
+    few_shot: FewShot | None = None,
 ) -> Steps[tuple[Matrix, str]]:
     """The matrix (row k: accuracy on every problem after k adaptations) and why it ended early, empty where it did not.
 
@@ -36,7 +38,7 @@ def stream(
     """
     kept: dict[str, Answerer] = {}
     judge = judge if judge is not None and judge.decides else None
-    matrix = [(yield from _ask_all(model, kept, problems, prompts, account, grade, judge))]
+    matrix = [(yield from _ask_all(model, kept, problems, prompts, account, grade, judge, few_shot))]
     for number, problem in enumerate(problems):
         try:
             answerer = yield from adapt(number, problem, model)
@@ -44,7 +46,7 @@ def stream(
         except (NetgainError, ValueError, TypeError) as error:
             return tuple(matrix), f"problem {problem.id}: {error}"
         kept[problem.id] = answerer
-        matrix.append((yield from _ask_all(model, kept, problems, prompts, account, grade, judge)))
+        matrix.append((yield from _ask_all(model, kept, problems, prompts, account, grade, judge, few_shot)))
     return tuple(matrix), ""
 
 
@@ -56,9 +58,11 @@ def _ask_all(
     account: Account,
     grade: Grader,
     judge: Judge | None,
+    few_shot: FewShot | None,
 ) -> Steps[tuple[float | None, ...]]:
     exams = [
-        sit(_answerer(kept.get(problem.id), model), problem.questions, prompts, account, grade) for problem in problems
+        sit(_answerer(kept.get(problem.id), model), problem.questions, prompts, account, grade, few_shot=few_shot)
+        for problem in problems
     ]
     marks: list[tuple[Marked, ...]] = yield from together(exams)
     if judge is not None:

@@ -91,9 +91,10 @@ class Conventional(Method):
         if not problems:
             raise InputError("problems.train 0", "there is nothing to learn from", "give training problems")
         texts: list[Prompt] = [
-            desk.prompts.lesson(question.text, question.answers[0])
+            desk.prompts.lesson(part.text, part.answers[0])
             for problem in problems
             for question in problem.questions
+            for part in question.asked
         ]
         if self.settings.with_passages:
             texts += passages(desk, [problem.material for problem in problems])

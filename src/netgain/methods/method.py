@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import Grader
 from netgain.domains.problem import Material, Problem, Prompts
 from netgain.exam.exam import Answerer
@@ -48,6 +49,7 @@ class Desk:
     ``account`` carries the budget; :meth:`pay` opens its child for one purpose. ``names`` tell this work apart from all
     other work of the trial, which keeps its random streams its own. ``grade`` grades answers to training problems
     as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
+    ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
     """
 
     model: Model
@@ -58,6 +60,7 @@ class Desk:
     seed: int
     names: tuple[str, ...]
     teacher: Teacher | None = None
+    few_shot: FewShot | None = None
 
     def pay(self, purpose: Purpose) -> Account:
         """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from netgain.domains.problem import Problem
-from netgain.exam.exam import Answerer, Marked, accuracy, sit
+from netgain.exam.exam import Answerer, Marked, accuracy, put_question, sit
 from netgain.methods.method import Desk
 from netgain.methods.writing import Pair
 from netgain.model.program import Steps, ask, together
-from netgain.model.requests import Generate, Score
+from netgain.model.requests import Score
 from netgain.records.cost import Purpose
 
 ADAPTED = 3.0  # an answer with an adapter costs less than three without one; quotes need no adapter to exist yet
@@ -22,25 +22,21 @@ def score(desk: Desk, answerer: Answerer, problem: Problem) -> Steps[float]:
 def examine(desk: Desk, exams: Sequence[tuple[Answerer, Problem]]) -> Steps[list[tuple[Marked, ...]]]:
     """The graded answers of each answerer to its problem's questions, as one batch, charged under ``score``."""
     account = desk.pay(Purpose.SCORE)
-    return (
-        yield from together(
-            [sit(answerer, problem.questions, desk.prompts, account, desk.grade) for answerer, problem in exams]
-        )
-    )
+    sittings = [
+        sit(answerer, problem.questions, desk.prompts, account, desk.grade, few_shot=desk.few_shot)
+        for answerer, problem in exams
+    ]
+    return (yield from together(sittings))
 
 
 def exam_quote(desk: Desk, problem: Problem) -> float:
     """An upper bound on one exam of an adapter on this problem, in the trial's currency."""
     account = desk.pay(Purpose.SCORE)
-    requests = [
-        Generate(
-            account=account,
-            prompt=desk.prompts.ask(question.text),
-            max_new_tokens=desk.prompts.max_new_tokens,
-            stop=desk.prompts.stop,
-        )
+    put = [
+        put_question(Answerer(model=desk.model), question, desk.prompts, account, desk.few_shot)
         for question in problem.questions
     ]
+    requests = [request for parts in put for views in parts for _, request in views]
     return ADAPTED * sum(quote.amount(desk.currency) or 0.0 for quote in desk.model.quote(requests))
 
 

@@ -118,6 +118,7 @@ class RunContext:
             seed=self.seed,
             names=(self.task.domain, *arm, self.task.stage, *further, *names),
             teacher=self.teacher,
+            few_shot=self.domain.few_shot,
         )
 
     def guard(self, desk: Desk, given: Sequence[str]) -> Guard:
@@ -231,7 +232,9 @@ def evaluate(
         if method.role is Role.IN_CONTEXT and untouched(answerer, context.model) and not evaluation.first:
             evaluation.controls = ()
         controls = evaluation.controls
-        evaluation.marked = yield from sit(answerer, evaluation.own, desk.prompts, account, context.grader, controls)
+        evaluation.marked = yield from sit(
+            answerer, evaluation.own, desk.prompts, account, context.grader, controls, context.domain.few_shot
+        )
         if evaluation.continuations:
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
         further = _measured(context, method, answerer, evaluation)
@@ -268,6 +271,7 @@ def closed_book(method: Method, answerer: Answerer) -> Answerer:
 
 def _exposed(guard: Guard, evaluation: Evaluation, given: int, desk: Desk) -> tuple[str, ...]:
     exposed = (*guard.exposed(evaluation.questions, desk), *guard.told(evaluation.problems, given, desk))
+    exposed += guard.copied(evaluation.problems, given)
     return tuple(dict.fromkeys(exposed))
 
 

@@ -3,18 +3,22 @@
 It refuses what would fall outside the arm's budget (another's account, evaluation, a model that the harness
 did not hand out) and calls that do not go through the steps. What it cannot refuse it keeps: the processor time
 that the method took for itself, and exam questions, or their answers beside the title, among the sequences trained on.
+Where a problem is a few examples its answers have no title beside them: there an answer is looked for as it stands and
+under every transformation that can be undone, and what the domain makes of the shown pairs is no accusation.
 
 A method runs in this process. Nothing that it is handed leads to the questions, but a program that means to find them
 in memory will: then it has to train on them to gain anything, and that is seen.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import isgenerator
+from types import MappingProxyType
 from typing import Any, TypeVar, cast, final
 
+from netgain.domains.few_shot import FewShot, Lesson, View, Vote
 from netgain.domains.problem import Material, Problem, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
@@ -37,6 +41,7 @@ OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
 LEAST_LETTERS = 3
+LEAST_ANSWER = 8  # tokens of an answer to examples: shorter ones come about by chance, when examples are transformed
 FREE_SECONDS, FREE_SHARE = 2.0, 0.25
 
 
@@ -51,6 +56,9 @@ class Guard:
         self.edits: list[WrittenText] = []
         self.seconds = 0.0  # processor time of its own, between calls
         self.desk = desk if desk.teacher is None else _with_teacher(desk, desk.teacher, self)
+        self._few_shot, self._taught = desk.few_shot, dict[tuple[Material, tuple[str, ...], int], None]()
+        if desk.few_shot is not None:
+            self.desk = replace(self.desk, few_shot=_WatchedFewShot(desk.few_shot, self._taught))
 
     def watch(self, start: Callable[[], Steps[T]]) -> Steps[T]:
         """The same program, watched. Raises InputError in it for a call that it may not make."""
@@ -90,14 +98,16 @@ class Guard:
         with words that the tokenizer does not know is none that anyone can train on.
         """
         trained = _joined(self._trained)
-        cores = {q.text: core for q in questions if (core := _core(q.text, desk.model)) in trained}
+        asked = {part.text: question.text for question in questions for part in question.asked}
+        cores = {text: core for text in asked if (core := _core(text, desk.model)) in trained}
         if not cores:
             return ()
         unknown = _unknown(desk.model)
         seen = " ".join(_plain(text) for text in self.texts)
         bare = {t: desk.prompts.bare(t) for t, core in cores.items() if unknown not in core}
         new = {t: own for t, own in bare.items() if _plain(t) not in seen and _plain(own) not in seen}
-        return tuple(hashed(t) for t, own in new.items() if not self._told(_core(own, desk.model), desk.model))
+        exposed = [asked[t] for t, own in new.items() if not self._told(_core(own, desk.model), desk.model)]
+        return tuple(map(hashed, dict.fromkeys(exposed)))
 
     def _told(self, core: str, model: Model) -> bool:
         """Whether a text given or written holds these tokens. The newest first: it is mostly what was written last."""
@@ -116,6 +126,35 @@ class Guard:
                 if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled):
                     exposed.append(hashed(question.text))
         return tuple(dict.fromkeys(exposed))
+
+    def copied(self, problems: Sequence[Problem], given_before: int = 0) -> tuple[str, ...]:
+        """Hashes of the questions of examples whose answer was trained on, as it stands or transformed, although none
+        of its forms is in what was given or written or in what the domain made of the shown pairs."""
+        if self._few_shot is None:
+            return ()
+        trained, exposed = _joined(self._trained), []
+        for question in (question for problem in problems for question in problem.questions):
+            answers = [answer for part in question.asked for answer in part.answers]
+            forms = {answer: self._few_shot.forms(answer) for answer in answers}
+            held = [answer for answer, all_ in forms.items() if any(self._trained_on(one, trained) for one in all_)]
+            if held and not all(self._derived(forms[answer], given_before) for answer in held):
+                exposed.append(hashed(question.text))
+        return tuple(exposed)
+
+    def _trained_on(self, answer: str, trained: str) -> bool:
+        model = self.desk.model
+        enough = len(model.tokenize(answer, special=False)) >= LEAST_ANSWER
+        return enough and (core := _core(answer, model)) in trained and _unknown(model) not in core
+
+    def _derived(self, forms: Sequence[str], given_before: int) -> bool:
+        """Whether one of these stands in a text that the method had. Lessons are made again, for they are many."""
+        few_shot = self._few_shot
+        if few_shot is None or any(form in text for text in self.texts[given_before:] for form in forms):
+            return True
+        lessons = (
+            lesson for material, tools, seed in self._taught for lesson in few_shot.lessons(material, tools, seed)
+        )
+        return any(form in lesson.prompt or form in lesson.answer for lesson in lessons for form in forms)
 
     def unmetered(self, metered: float) -> bool:
         """Whether it worked for itself for far longer than work of ``metered`` seconds explains."""
@@ -212,6 +251,35 @@ def _with_teacher(desk: Desk, teacher: Teacher, guard: Guard) -> Desk:
         return texts
 
     return replace(desk, teacher=_Watched(write))
+
+
+@final
+class _WatchedFewShot(FewShot):
+    """What a domain offers, leading to nothing else; the guard sees from what lessons were made."""
+
+    def __init__(self, few_shot: FewShot, taught: dict[tuple[Material, tuple[str, ...], int], None]) -> None:
+        self.tools, self.attempts, self._taught = MappingProxyType(dict(few_shot.tools)), few_shot.attempts, taught
+        self._lessons = sealed(lambda material, how: few_shot.lessons(material, *how))
+        self._views = sealed(lambda question, _: few_shot.views(question))
+        self._elect = sealed(few_shot.elect)
+        self._shown = sealed(lambda text, _: few_shot.shown(text))
+        self._forms = sealed(lambda answer, _: few_shot.forms(answer))
+
+    def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
+        self._taught[material, tuple(sorted(tools)), seed] = None
+        return self._lessons(material, (tools, seed))
+
+    def views(self, question: Question) -> tuple[View, ...]:
+        return self._views(question, None)
+
+    def elect(self, question: Question, given: Sequence[Vote]) -> tuple[str, ...]:
+        return self._elect(question, given)
+
+    def shown(self, text: str) -> tuple[tuple[str, str], ...]:
+        return self._shown(text, None)
+
+    def forms(self, answer: str) -> tuple[str, ...]:
+        return self._forms(answer, None)
 
 
 def hashed(question: str) -> str:

@@ -124,4 +124,4 @@ def least_context(settings: LoopSettings | SharpenedSettings, shape: ModelShape,
     texts = [round(lengths.passage)] if settings.with_passage else [SHORTEST]
     lora = Lora(inner.rank, inner.target_modules)
     trained = training_estimate(shape, texts, training=lora, epochs=settings.reward_epochs, engine="planned")
-    return cost + trained + lengths.questions * generation_estimate(shape, round(lengths.question), 1, engine="planned")
+    return cost + trained + lengths.asked * generation_estimate(shape, round(lengths.question), 1, engine="planned")

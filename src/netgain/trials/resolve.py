@@ -28,7 +28,7 @@ from netgain.trials.resolved_arm import FindMethod, ResolvedArm, resolve_arm, tu
 from netgain.trials.spec import DomainSpec, ProblemCounts, TrialSpec
 
 FindDomain = Callable[[str, Path], type[Domain]]
-LEAKS = ("title", "passage", "question")  # what is shared word for word
+LEAKS = ("title", "passage", "question", "pair")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
 SHIPPED = {"shipped": SHIPPED_FOLDER, "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful")}
@@ -375,11 +375,14 @@ def _check_domain(trial: Trial, name: str, domain: Domain) -> None:
     if len(train) < spec.shots:
         problem = f"shots = {spec.shots}: {name} has {len(train)} training problems to take them from"
         raise lines.error(("shots",), problem, "ask for fewer, or for more under problems.train")
+    if domain.few_shot is not None and spec.judge is not None:
+        problem = f"judge: {name} is a domain of examples, whose outputs are right or wrong by comparison"
+        raise lines.error(("judge",), problem, "leave judge out")
     kinds = {question.kind for problem in test for question in problem.questions}
     if spec.compare.domain in (None, name) and spec.compare.exam not in kinds:
         problem = f"compare.exam = {spec.compare.exam!r}: no question of {name} is of this kind"
         raise lines.error(("compare", "exam"), problem, nearest(spec.compare.exam, sorted(kinds)))
-    shared = [leak for leak in leaks(train, development, test) if leak.kind in LEAKS]
+    shared = [leak for leak in leaks(train, development, test, (), domain.few_shot) if leak.kind in LEAKS]
     if shared:
         first, more = shared[0], f" ({len(shared)} in all)" if len(shared) > 1 else ""
         problem = f"the exam leaks: {first.first} and {first.second} share a {first.kind}, {first.detail[:80]!r}{more}"

@@ -177,12 +177,13 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
     )
     tests = context.problems("test", spec.problems.test)
     exposed = guard.exposed([question for problem in tests for question in problem.questions], desk)
+    exposed += guard.copied(tests)
     return LearnResult(ended.value, row, texts, frozenset(exposed), error, (account,))
 
 
 def _texts(problem: Problem) -> Iterator[str]:
     yield from (problem.material.title, problem.material.text)
-    for question in problem.questions:
+    for question in chain.from_iterable((one, *one.parts) for one in problem.questions):
         yield from (question.text, *question.answers)
 
 
@@ -211,7 +212,7 @@ def _continuations(context: RunContext) -> tuple[BaseContinuation, ...]:
     count, prompts = context.spec.exam.drift, context.prompts
     if not count:
         return ()
-    controls = context.domain.controls(count, context.spec.seed)[:count]
+    controls = [question.asked[0] for question in context.domain.controls(count, context.spec.seed)[:count]]
     prompted = [prompts.ask(q.text, () if q.passage is None else (q.passage,)) for q in controls]
     account = context.root.child("drift", purpose=Purpose.EVALUATE)
     seed = context.desk(account, "drift").draw()
@@ -302,6 +303,7 @@ def _graded(mark: Marked) -> dict[str, Any]:
         "exact": None if exact else grade.exact,
         "contains": grade.contains,
         "cut": mark.cut,
+        "attempts": mark.attempts,
     }
 
 
@@ -336,8 +338,8 @@ def _stream(
     matrix: Matrix = ()
     error = learning.error
     if not error:
-        grade, prompts = context.grader, context.prompts
-        matrix, error = _alone(stream(adapt, merge, first, chosen, prompts, account, grade, context.judge))
+        asking = (context.prompts, account, context.grader, context.judge, context.domain.few_shot)
+        matrix, error = _alone(stream(adapt, merge, first, chosen, *asking))
     charges, currency = ChargesBelow(context.book, [*paying, account]), context.spec.budget.currency
     return AdaptationStream(
         **context.key,

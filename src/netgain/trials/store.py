@@ -29,7 +29,7 @@ from typing import Any, final
 import yaml
 
 from netgain.domains.domain import Domain
-from netgain.domains.problem import Split, in_turns
+from netgain.domains.problem import Question, Split, in_turns
 from netgain.domains.reading import alone
 from netgain.errors import InputError
 from netgain.extensions import source_digest
@@ -290,7 +290,7 @@ def _problems(trial: Trial, domain: Domain) -> dict[str, str]:
             canonical(
                 [
                     [one.material.id, one.material.title, one.material.text]
-                    + [[question.kind, question.text, list(question.answers)] for question in one.questions]
+                    + [_content_of(question) for question in one.questions]
                     for one in domain.problems(split, count, spec.seed)
                 ]
             ),
@@ -298,6 +298,11 @@ def _problems(trial: Trial, domain: Domain) -> dict[str, str]:
         for split, count in counts.items()
         if count
     }
+
+
+def _content_of(question: Question) -> list[Any]:
+    parts = [[part.text, list(part.answers)] for part in question.parts]
+    return [question.kind, question.text, list(question.answers), *([parts] if parts else [])]
 
 
 def _data(trial: Trial, name: str) -> dict[str, str]:
@@ -408,10 +413,11 @@ def describe_run(trial: Trial) -> RunSetup:
         first = next(iter(domain.problems(split, spec.problems.development or spec.problems.train, spec.seed)), None)
         questions = [] if first is None else sorted(first.questions, key=lambda one: one.kind != spec.compare.exam)
         if first is not None and questions:
-            passage, answer = first.material.text, questions[0].answers[0]
-            question = alone(first.material.title, questions[0].text)
+            asked = questions[0].asked[0]
+            passage, answer = first.material.text, asked.answers[0]
+            question = alone(first.material.title, asked.text)
             prompts = trial.prompts(name)
-            prompt, version = in_turns(prompts.ask(questions[0].text)), prompts.version
+            prompt, version = in_turns(prompts.ask(asked.text)), prompts.version
             shown.append(
                 SampleQuestion(
                     setting=name, question=question, answer=answer, passage=passage, prompt=prompt, version=version

@@ -61,7 +61,9 @@ class Lengths:
 
     ``question``, ``reading``, ``asking`` and ``control`` are whole prompts: of a question, of one with its passage, of
     an edit, and of a control question, of which there are ``controls`` (None: of two kinds as many as the trial says).
-    ``longest`` is how long an answer may be, ``text`` that of the text whose likelihood is measured.
+    ``prompts`` is how many prompts a problem's questions take (None: one each) and ``control_prompts`` how many a
+    control takes: several where a question has parts or is put in views. ``longest`` is how long an answer may be,
+    ``text`` that of the text whose likelihood is measured.
     """
 
     passage: float = 180.0
@@ -74,8 +76,15 @@ class Lengths:
     longest: float = 16.0
     control: float = 220.0
     controls: float | None = None
+    prompts: float | None = None
+    control_prompts: float = 1.0
     text: float = 0.0
     how: str = "typical of SQuAD"
+
+    @property
+    def asked(self) -> float:
+        """How many prompts the questions of a problem take."""
+        return self.questions if self.prompts is None else self.prompts
 
 
 def measured(
@@ -84,26 +93,41 @@ def measured(
     """The lengths of a domain's own texts, over the first problems of the test, and of the exam's ``text``."""
     problems = domain.problems("test", min(SAMPLE, spec.problems.test), spec.seed)
     form = next(iter(prompts.formats.values()), None)
-    asked = [(question, problem.material) for problem in problems for question in problem.questions]
-    questions = [question for question, _ in asked]
+    questions = [question for problem in problems for question in problem.questions]
     passage = _mean(counter.count([problem.material.text for problem in problems]), 1.0)
     controls = domain.controls(spec.exam.controls, spec.seed) if spec.exam.controls else ()
-    shown = [prompts.ask(one.text, () if one.passage is None else (one.passage,)) for one in controls]
+    put = [(text, one.material) for one in problems for question in one.questions for text in _put(domain, question)]
+    shown = [
+        prompts.ask(text, () if one.passage is None else (one.passage,))
+        for one in controls
+        for text in _put(domain, one)
+    ]
     edits = [] if form is None else [form.prompt(problem.material) for problem in problems]
+    answers = [part.answers[0] for question in questions for part in question.asked]
     return Lengths(
         passage=passage,
-        question=_prompts([prompts.ask(question.text) for question in questions], counter),
-        reading=_prompts([prompts.ask(question.text, [material]) for question, material in asked], counter),
+        question=_prompts([prompts.ask(text) for text, _ in put], counter),
+        reading=_prompts([prompts.ask(text, [material]) for text, material in put], counter),
         asking=_prompts(edits, counter) if edits else passage + 40,
-        answer=_mean(counter.count([question.answers[0] for question in questions]), 1.0) + 1,
+        answer=_mean(counter.count(answers), 1.0) + 1,
         edit=min(float(form.max_new_tokens), 300.0) if form else 150.0,
         questions=len(questions) / len(problems),
         longest=float(prompts.max_new_tokens),
         control=_prompts(shown, counter) if shown else 1.0,
-        controls=float(len(shown)),
+        controls=float(len(controls)),
+        prompts=len(put) / len(problems),
+        control_prompts=len(shown) / len(controls) if controls else 1.0,
         text=float(sum(counter.count(text))),
         how=f"those of {type(domain).__name__}, {counter.how}",
     )
+
+
+def _put(domain: Domain, question: Question) -> list[str]:
+    """The texts in which a question is put to a model: each part in every view."""
+    few_shot = domain.few_shot
+    if few_shot is None:
+        return [part.text for part in question.asked]
+    return [view.text for part in question.asked for view in few_shot.views(part)]
 
 
 def _prompts(prompts: Sequence[Prompt], counter: TokenCounter) -> float:
@@ -241,7 +265,7 @@ class _Estimate:
         """The questions of one problem."""
         reads = self.trial.arms[self.task.arm].method.role is Role.IN_CONTEXT
         prompt = self.lengths.reading if reads else self.lengths.question
-        return self.lengths.questions * self._answered(prompt, settings)
+        return self.lengths.asked * self._answered(prompt, settings)
 
     def _beside(self, settings: Settings) -> Cost:
         """Controls, drift and text after each adaptation at the levels where they are asked, and the stream's exams."""
@@ -254,9 +278,11 @@ class _Estimate:
         measured = lengths.text > 0 and self.trial.arms[self.task.arm].method.role is not Role.FROZEN
         text = scoring_estimate(self.shape, 1, max(1, round(lengths.text))) * float(measured)
         score, text = (self.pace.reading(one) if self.pace else one for one in (score, text))
-        stream = spec.exam.stream * (spec.exam.stream + 1) * lengths.questions
+        stream = spec.exam.stream * (spec.exam.stream + 1) * lengths.asked
         controls = 2 * spec.exam.controls if lengths.controls is None else lengths.controls
-        return examined * (controls * control + spec.exam.drift * score + text) + stream * answer
+        return (
+            examined * (controls * lengths.control_prompts * control + spec.exam.drift * score + text) + stream * answer
+        )
 
     def _answered(self, prompt: float, settings: Settings) -> Cost:
         training = trained_by(inner_of(settings)) if isinstance(settings, Inner) else None

@@ -68,7 +68,7 @@ def sizes_of(trial: Trial, lengths: Mapping[str, Lengths]) -> Sizes:
     common = max(adapters, key=adapters.count, default=Lora(32, ("q_proj", "v_proj")))
     of = list(lengths.values())
     passage, question = (sum(values) / len(of) for values in zip(*((x.passage, x.question) for x in of), strict=True))
-    asked = sum(x.questions for x in of) / len(of) * _programs(trial)
+    asked = sum(x.asked for x in of) / len(of) * _programs(trial)
     return Sizes(
         rank=common.rank,
         targets=common.targets,
@@ -203,7 +203,7 @@ def _loads(
     settings, programs = arm.settings, _programs(trial)
     passages, inner = trial.spec.problems.passages, inner_of(settings)
     prompt = lengths.reading if arm.method.role is Role.IN_CONTEXT else lengths.question
-    questions = lengths.questions * passages
+    questions = lengths.asked * passages
     exam = Load(
         jobs=programs,
         length=min(inner.max_length, lengths.passage) * inner.batch_size,
@@ -230,7 +230,7 @@ def _loads(
         found.append((outer, replace(exam, jobs=1, length=step, asked=0, adapters=1, copies=copies)))
     if isinstance(settings, LoopSettings):
         trained = settings.candidates * _contexts(trial, arm, settings, shape, lengths)
-        rewards = replace(exam, jobs=trained, asked=int(trained * lengths.questions), adapters=trained)
+        rewards = replace(exam, jobs=trained, asked=int(trained * lengths.asked), adapters=trained)
         found.append((training, replace(rewards, copies=copies)))
     return found
 
@@ -266,7 +266,7 @@ def context_cost(settings: LoopSettings, shape: ModelShape, lengths: Lengths) ->
         shape, texts, training=Lora(inner.rank, inner.target_modules), epochs=settings.reward_epochs
     )
     exam = generation_estimate(shape, round(lengths.question), max(1, round(lengths.answer)))
-    return edits + settings.candidates * settings.repeats * (trained + lengths.questions * exam)
+    return edits + settings.candidates * settings.repeats * (trained + lengths.asked * exam)
 
 
 # -- time
