@@ -153,6 +153,14 @@ def longest_recipe(desk: Desk, material: Material, inner: Inner, most_steps: int
     return replace(once, settings=inner.model_copy(update={"max_epochs": epochs, "loss": "all"}))
 
 
+def single(materials: Sequence[Material]) -> Material:
+    """The only material. Raises InputError for several: what is chosen for one task suits no other."""
+    if len(materials) != 1:
+        problem = f"are chosen for one task, and {len(materials)} are adapted to at once"
+        raise InputError("settings", problem, "set problems.passages to 1")
+    return materials[0]
+
+
 def fit_recipe(desk: Desk, recipe: Recipe, inner: Inner) -> Steps[Answerer]:
     """Train as the recipe says, as far as the budget goes; the model as it is where the recipe was refused."""
     chosen = () if recipe.chosen is None else (recipe.chosen,)
@@ -167,12 +175,10 @@ def fit_edits(
 ) -> Steps[Answerer]:
     """Train as the first of these edits says that is not refused. What was written beside it is discarded.
 
-    Raises InputError for several materials: what is chosen for one task suits no other.
+    Raises InputError for several materials.
     """
-    if len(materials) != 1:
-        problem = f"are chosen for one task, and {len(materials)} are adapted to at once"
-        raise InputError("settings", problem, "set problems.passages to 1")
-    recipes = [recipe_of(desk, materials[0], read_edit(desk, edit), inner, most_steps) for edit in edits]
+    material = single(materials)
+    recipes = [recipe_of(desk, material, read_edit(desk, edit), inner, most_steps) for edit in edits]
     used = next((index for index, recipe in enumerate(recipes) if recipe.texts), None)
     for index, edit in enumerate(edits):
         if index != used and edit.charges:

@@ -260,6 +260,7 @@ class _WatchedFewShot(FewShot):
     def __init__(self, few_shot: FewShot, taught: dict[tuple[Material, tuple[str, ...], int], None]) -> None:
         self.tools, self.attempts, self._taught = MappingProxyType(dict(few_shot.tools)), few_shot.attempts, taught
         self._lessons = sealed(lambda material, how: few_shot.lessons(material, *how))
+        self._held_out = sealed(lambda material, _: few_shot.held_out(material))
         self._views = sealed(lambda question, _: few_shot.views(question))
         self._elect = sealed(few_shot.elect)
         self._shown = sealed(lambda text, _: few_shot.shown(text))
@@ -268,6 +269,9 @@ class _WatchedFewShot(FewShot):
     def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
         self._taught[material, tuple(sorted(tools)), seed] = None
         return self._lessons(material, (tools, seed))
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        return self._held_out(material, None)
 
     def views(self, question: Question) -> tuple[View, ...]:
         return self._views(question, None)
