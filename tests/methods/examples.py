@@ -9,7 +9,7 @@ from netgain.metering.account import Book
 from netgain.methods.settings_edit import written_settings
 from netgain.model import Generate, Model, scripted_model
 from netgain.records.chain import read
-from netgain.records.claim import ChosenTraining
+from netgain.records.choices import ChosenTraining
 from netgain.records.events import Reserved
 
 from ..trials import letters

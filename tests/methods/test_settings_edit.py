@@ -14,7 +14,7 @@ from netgain.methods.settings_edit import fit_edits, read_settings, recipe_of, w
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model import Model
-from netgain.records.claim import ChosenTraining
+from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency, Purpose
 
 from ..trials import letters

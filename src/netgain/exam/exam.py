@@ -23,7 +23,7 @@ from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Answered, Generate, Result
-from netgain.records.claim import ChosenTraining
+from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency
 
 VOTE_TEMPERATURE = 1.0

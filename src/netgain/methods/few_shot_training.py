@@ -23,7 +23,8 @@ from netgain.methods.self_evaluation import discard
 from netgain.methods.settings_edit import MOST_STEPS, fit_recipe, recipe_of, single, written_settings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model.program import Steps
-from netgain.records.claim import ChosenTraining, Role
+from netgain.records.choices import ChosenTraining
+from netgain.records.claim import Role
 from netgain.streams import stream
 
 Loss = Literal["all", "answers"]

@@ -21,7 +21,7 @@ from netgain.methods.method import LATER, Desk, Learning, Settings
 from netgain.model.metered import Model, Tuned
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
-from netgain.records.claim import ChosenTraining
+from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency, Purpose
 
 EPOCHS = 10  # without a limit to the budget: SEAL's inner loop

@@ -25,7 +25,7 @@ from netgain.methods.method import Desk
 from netgain.methods.self_evaluation import discard
 from netgain.methods.writing import SelfEdit
 from netgain.model.program import Steps
-from netgain.records.claim import ChosenTraining
+from netgain.records.choices import ChosenTraining
 
 KEY = "use_{}_augmentations"
 LOSSES: dict[str, Literal["all", "answers"]] = {

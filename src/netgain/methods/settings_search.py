@@ -24,7 +24,8 @@ from netgain.methods.settings_edit import fit_recipe, single
 from netgain.methods.writing import Pair
 from netgain.model.program import Steps
 from netgain.model.requests import Train
-from netgain.records.claim import ChosenTraining, Role
+from netgain.records.choices import ChosenTraining
+from netgain.records.claim import Role
 from netgain.records.cost import Purpose
 from netgain.streams import stream
 
@@ -94,10 +95,11 @@ class _Parzen(_Sampler):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._states = optuna.trial.TrialState
         self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-        self._settings, self._tools, self._trial = settings, tools, None
+        self._settings, self._tools = settings, tools
+        self._trial: Any = None
 
     def propose(self) -> ChosenTraining:
-        settings, self._trial = self._settings, self._study.ask()
+        self._trial, settings = self._study.ask(), self._settings
         choose = self._trial.suggest_categorical
         return ChosenTraining(
             tools=tuple(tool for tool in self._tools if choose(f"tool {tool}", [False, True])),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
+from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
@@ -137,26 +138,6 @@ class Ability(StrictModel):
 
 
 @final
-class ChosenTraining(StrictModel):
-    """What a self-edit of settings, or a rule, chose of a training at test time; ``refused`` says why it was not used.
-
-    ``tools`` are the groups of augmentations, ``loss`` on what it is, ``epochs`` and ``steps`` (optimizer steps) what
-    was asked for; None and empty where a refused edit says nothing of the kind. ``problem`` and ``seed`` say for which
-    adaptation, where a row does not, ``score`` how its exam went (0 to 1).
-    """
-
-    tools: tuple[str, ...] = ()
-    loss: Literal["", "all", "answers"] = ""
-    learning_rate: Finite | None = None
-    epochs: Count | None = None
-    steps: Count | None = None
-    refused: str = ""
-    problem: str = ""
-    seed: int = 0
-    score: Fraction | None = None
-
-
-@final
 class TrialArm(StrictModel):
     """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
 
@@ -166,8 +147,7 @@ class TrialArm(StrictModel):
     charges, and ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence``
     holds the mean divergence from the base model of each seed, ``abilities`` what was measured after its adaptations.
     ``empty`` and ``cut`` are the shares of its answers to problems' own questions that hold nothing, and that were as
-    long as they may be; None where that was not recorded. ``chosen`` is what its adaptations were trained with where
-    that is chosen for each: the first of a problem and seed was trained, the others were not.
+    long as they may be; None where that was not recorded. ``chosen``: the first of a problem and seed was trained.
     """
 
     method: str
@@ -287,8 +267,7 @@ class RewardRun(StrictModel):
     """One round of an outer loop: several edits of each problem, each trained and examined several times.
 
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
-    were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
-    ``chosen`` is what the edits chose of their own training, problem after problem, where they choose.
+    were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, divided by one less).
     """
 
     name: str
@@ -436,9 +415,8 @@ class Claim(StrictModel):
 
     def dump(self) -> dict[str, Any]:
         """The claim as JSON-ready data, without the fields that are not known."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True) | {
-            "schema": SCHEMA
-        }
+        known = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        return known | {"schema": SCHEMA}
 
 
 def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
@@ -454,9 +432,8 @@ def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
     beside = (("correct", arm.correct), ("frozen_correct", arm.frozen_correct))
     for field, verdicts in (*beside, *((f"seed {run.seed}", run.correct) for run in runs)):
         if verdicts is not None and [len(row) for row in verdicts] != lengths:
-            raise ValueError(
-                f"arm {arm.name!r}: {field} does not have one character for each question of {exam.name!r}"
-            )
+            problem = f"{field} does not have one character for each question of {exam.name!r}"
+            raise ValueError(f"arm {arm.name!r}: {problem}")
     for run in runs:
         for name, scores in run.grades.items():
             if [len(row) for row in scores] != lengths:

@@ -13,7 +13,8 @@ from typing import Annotated, Literal, final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
-from netgain.records.claim import Ability, ChosenTraining, Count, Finite, Fraction, RewardRun
+from netgain.records.choices import ChosenTraining
+from netgain.records.claim import Ability, Count, Finite, Fraction, RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.provenance import StrictModel
 

@@ -21,7 +21,8 @@ from netgain.metering.ledger import sum_up
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
-from netgain.records.claim import Ability, ChosenTraining, Role
+from netgain.records.choices import ChosenTraining
+from netgain.records.claim import Ability, Role
 from netgain.records.cost import Currency, Purpose
 from netgain.records.samples import Amounts
 from netgain.trials.guard import Guard, sealed

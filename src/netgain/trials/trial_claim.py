@@ -10,12 +10,12 @@ from statistics import fmean
 
 from netgain.domains.grading import agreement, obvious
 from netgain.domains.problem import Grade
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import (
     BEST_CONVENTIONAL,
     RIGHT,
     UNTRAINED,
     Arm,
-    ChosenTraining,
     Claim,
     Continual,
     Exam,
