@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, get_origin
 from pydantic import ValidationError
 
 from netgain.errors import InputError, nearest
-from netgain.records.identity import digest, short_hash
+from netgain.records.identity import canonical, digest, short_hash
 
 Kind = Literal["method", "domain", "reader"]
 
@@ -49,13 +49,27 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "reinforce": "netgain.methods.reinforce:Reinforce",
         "supervised-writer": "netgain.methods.trained_writers:SupervisedWriter",
         "sharpened-writer": "netgain.methods.trained_writers:Sharpened",
+        "script": "netgain.methods.script:Script",
+        "learning-script": "netgain.methods.script:LearningScript",
     },
     "domain": {
+        "arc": "netgain.domains.arc:Arc",
+        "grids": "netgain.domains.grids:Grids",
         "passages": "netgain.domains.passages:Passages",
         "people": "netgain.domains.people:People",
         "squad": "netgain.domains.squad:Squad",
     },
-    "reader": {"seal": "netgain.audit.seal.seal_reader:SealReader"},
+    "reader": {
+        "algoperf": "netgain.audit.runs.algoperf_reader:AlgoperfReader",
+        "csv": "netgain.audit.runs.csv_reader:CsvReader",
+        "every-eval-ever": "netgain.audit.runs.every_eval_reader:EveryEvalReader",
+        "inspect": "netgain.audit.runs.inspect_reader:InspectReader",
+        "lm-eval": "netgain.audit.runs.lm_eval_reader:LmEvalReader",
+        "peft": "netgain.audit.runs.peft_reader:PeftReader",
+        "rasbt": "netgain.audit.runs.rasbt_reader:RasbtReader",
+        "seal": "netgain.audit.seal.seal_reader:SealReader",
+        "trainer": "netgain.audit.runs.trainer_reader:TrainerReader",
+    },
 }
 
 
@@ -90,11 +104,16 @@ def find(kind: Kind, name: str, folder: Path | None = None) -> type[Any]:
     if is_file(name):
         return _from_file(kind, name, folder or Path())
     key = name.replace("_", "-")
-    installed = {entry.name: entry.value for entry in entry_points(group=group(kind))}
-    target = BUILT_IN[kind].get(key) or installed.get(name) or installed.get(key)
+    target = BUILT_IN[kind].get(key) or _installed(kind, name, key)  # asking what is installed reads every package
     if target is None:
         raise InputError(f"{kind} {name!r}", "is not installed", nearest(key, names(kind)))
     return _load(kind, target, f"{kind} {name!r}")
+
+
+def _installed(kind: Kind, *wanted: str) -> str | None:
+    """What an installed package registers under the first of these names that there is."""
+    installed = {entry.name: entry.value for entry in entry_points(group=group(kind))}
+    return next((installed[name] for name in wanted if name in installed), None)
 
 
 def find_method(name: str, folder: Path | None = None) -> type[Any]:
@@ -128,6 +147,12 @@ def source_digest(found: type[Any]) -> str:
         return ""
     text = Path(inspect.getfile(found)).read_bytes().decode("utf-8", "backslashreplace")
     return digest("method", text)
+
+
+def files_digest(files: Sequence[Path]) -> str:
+    """A digest of those of these files that are there; empty where none is."""
+    found = [path.read_bytes().decode("utf-8", "backslashreplace") for path in files if path.is_file()]
+    return digest("script", canonical(found)) if found else ""
 
 
 def where_raised(error: Exception, *classes: type[Any]) -> str:

@@ -14,7 +14,7 @@ from netgain.audit.seal.files import bad_file
 from netgain.audit.seal.frozen_answers import FrozenAnswers
 from netgain.records.claim import Claim, PublishedAnswer, RewardRun, Training
 
-ROOM = Path(checks.__file__).parent
+ROOM = Path(questions.__file__).parent
 OURS, RIVAL = arm("ours", "self_improving"), arm("rival", "passage")
 
 
@@ -25,6 +25,7 @@ def priced(name: str, updates: float | None, role: str = "passage", **more: Any)
 LOOP = parts("ours", currency="updates", budget_per_problem=482.0, deployments=200)
 TWO = [priced("ours", 79.0, "self_improving", invests=["round 1"], headline=True), priced("rival", 10.0)]
 ONE = claim("ours", "rival", headline="ours")
+RIVALS = ONE.arms
 RUN = RewardRun(
     name="r0",
     prompt="p",
@@ -63,6 +64,30 @@ CASES: list[tuple[Callable[..., Any], str, str, str, Claim, Verdict]] = [
         ),
         ONE,
         verdict(arms=TWO, decomposition=[LOOP]),
+    ),
+    (
+        checks.starts_differ,
+        "starts-differ",
+        "high",
+        "s: the training of OURS starts from models/iter2, that of RIVAL from the base model: what was learned before "
+        "is part of the difference",
+        claim(arms=(RIVALS[0].model_copy(update={"starts_from": "models/iter2"}), RIVALS[1])),
+        verdict(),
+    ),
+    (
+        checks.other_models,
+        "models-differ",
+        "high",
+        "not held against OURS, which is made of a/seven: RIVAL (a/three); two base models differ in more than a "
+        "method",
+        claim(
+            arms=tuple(
+                one.model_copy(update={"model": model})
+                for one, model in zip(RIVALS, ("a/seven", "a/three"), strict=True)
+            ),
+            headline="ours",
+        ),
+        verdict(),
     ),
     (
         checks.hyperparameters_differ,

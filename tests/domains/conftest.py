@@ -62,3 +62,14 @@ def squad_file(tmp_path: Path) -> Path:
     path = tmp_path / "squad.json"
     path.write_text(json.dumps(squad_articles()), encoding="utf-8")
     return path
+
+
+ARC = Path(__file__).parents[3] / "shared" / "data" / "arc"
+
+
+@pytest.fixture(scope="session")
+def real_arc() -> Path:
+    """ARC-AGI-1's training tasks and SEAL's two lists; a test that needs them is skipped where they are absent."""
+    if not ARC.is_dir():
+        pytest.skip(f"needs ARC's tasks in {ARC.parent.name}/{ARC.name}/, which the project does not ship")
+    return ARC

@@ -114,3 +114,21 @@ def test_the_prompt_is_the_question_and_the_answer_ends_at_a_blank_line() -> Non
     assert GRID_PROMPTS.ask(question.text) == question.text
     assert GRID_PROMPTS.answer("4 3\n2 1\n\nInput:\n1") == "4 3\n2 1"
     assert GRID_PROMPTS.stop == ("\n\n",)
+
+
+def test_a_lesson_is_what_the_exam_asks_with_the_answer_where_a_model_would_put_it() -> None:
+    (lesson, *_) = GridShots().lessons(grid_problem(ONE).material, (), 0)
+    assert GRID_PROMPTS.ask(lesson.prompt) == lesson.prompt
+    assert lesson.prompt.endswith("Output:\n")
+    assert GRID_PROMPTS.said(lesson.answer) == lesson.answer
+
+
+def test_settings_are_asked_for_by_a_mark_or_by_the_schema_of_all_tools() -> None:
+    material = grid_problem(ONE).material
+    form = GRID_PROMPTS.formats["settings"]
+    assert form.prompt(material) == f"{material.text}Settings:\n"
+    told = GRID_PROMPTS.used(chat=True).formats["settings"].prompt(material)
+    assert not isinstance(told, str)
+    for tool in GridShots().tools:
+        assert f"use_{tool}_augmentations" in told[0].content
+    assert "concat" not in told[0].content

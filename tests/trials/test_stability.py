@@ -15,7 +15,8 @@ from netgain.metering.verification import verify
 from netgain.model import Model, Score, scripted_model
 from netgain.model.program import ask, run
 from netgain.model.scripted import ScriptedAdapter
-from netgain.records.claim import Ability, Role
+from netgain.records.claim import Role
+from netgain.records.measurements import Ability
 from netgain.records.samples import Adaptation, Row, read_rows
 from netgain.report.page import render
 from netgain.trials import spec as specs

@@ -141,13 +141,14 @@ def _unpaired(evidence: Evidence, contest: Contest, points: Mapping[str, Point])
         return Parts()
     mine, base = evidence.stated(contest.arm), evidence.stated(contest.arm, frozen=True)
     other = evidence.stated(rival)
-    if mine is None or base is None or other is None:
+    unfrozen = evidence.frozen_accuracy(contest.arm) is None  # no frozen model: the arms alone are held together
+    if mine is None or other is None or (base is None and not unfrozen):
         return Parts()
     arm, apart = evidence.arms[contest.arm], intervals.newcombe
     return Parts(
         rival=rival,
-        gap=apart(mine, base),
-        compute=apart(other, base),
+        gap=apart(mine, base) if base else None,
+        compute=apart(other, base) if base else None,
         method=apart(mine, other),
         n_problems=arm.n_problems,
         n_questions=arm.n_questions,

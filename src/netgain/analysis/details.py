@@ -19,6 +19,7 @@ from netgain.analysis.sentences import (
     other_domains,
     points,
     span,
+    unfrozen,
 )
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, RewardRow, Verdict, primary_row
 from netgain.records.claim import BEST_CONVENTIONAL, GradeName
@@ -80,7 +81,7 @@ def _of_claim(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> I
     rows = [row for row in verdict.decomposition if arm and row.arm == arm.name]
     first = primary_row(rows, arm.name if arm else None)
     if first:
-        yield from _currencies(rows, first.currency)
+        yield from _currencies(rows, first.currency, fixed=unfrozen(verdict, first.setting))
         yield from _other_frozen(verdict, first, labels)
     yield from _rounds(verdict, arm, labels)
     yield from _not_charged(rows, labels)

@@ -28,8 +28,14 @@ TRIAL_CURRENCIES = (
 
 
 def currencies_of(claim: Claim) -> tuple[Currency, ...]:
-    """The currencies in which the arms of a claim are matched."""
-    return TRIAL_CURRENCIES if claim.terms else PUBLISHED_CURRENCIES
+    """The currencies in which the arms of a claim are matched.
+
+    Device time only where it is stated of several arms: runs that were published beside each other on one machine.
+    """
+    if claim.terms:
+        return TRIAL_CURRENCIES
+    timed = {charge.arm for charge in claim.charges if charge.purpose is Purpose.ADAPT and charge.cost.seconds}
+    return (*PUBLISHED_CURRENCIES, *((Currency.SECONDS,) if len(timed) > 1 else ()))
 
 
 @final

@@ -13,12 +13,17 @@ from netgain.analysis.rows import (
     WorstCase,
 )
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, Verdict, primary_row
-from netgain.records.claim import UNTRAINED, GradeName
+from netgain.records.claim import UNTRAINED, GradeName, Role
 from netgain.records.cost import Currency
 
 EQUIVALENT = 0.05
 # Kinds of control questions, which no adaptation is about, in words.
-CONTROLS = {"seen": "facts known from pretraining", "skill": "reading and copying"}
+CONTROLS = {
+    "seen": "facts known from pretraining",
+    "skill": "reading and copying",
+    "known": "families known from pretraining",
+    "composition": "compositions known from pretraining",
+}
 UNITS = {
     Currency.UPDATES: "updates",
     Currency.TOKENS_REAL: "real tokens",
@@ -26,9 +31,15 @@ UNITS = {
     Currency.TOKENS_TRAINING: "training tokens",
     Currency.TOKENS_GENERATED: "generated tokens",
     Currency.FLOPS: "FLOPs",
+    Currency.SECONDS: "device time",
 }
 GRADES: dict[GradeName, str] = {"exact": "exact match", "contains": "contains", "f1": "F1", "judge": "the judge"}
-KINDS = {"knowledge": "facts told in the passage", "reasoning": "two facts combined"} | CONTROLS
+KINDS = {
+    "knowledge": "facts told in the passage",
+    "reasoning": "two facts combined",
+    "held-out": "families never seen",
+    "held-out composition": "known families combined anew",
+} | CONTROLS
 
 
 def kind_name(kind: str) -> str:
@@ -267,18 +278,30 @@ def headline(verdict: Verdict) -> Headline:
             told = f"Unfinished: {terms.runs_done} of {terms.runs_planned} runs. {told}"
     else:
         row = primary_row(verdict.decomposition, arm.name if arm else None)
-        kind = judgement(row, fixed=False)
-        judged = row is not None and arm is not None
+        kind = judgement(row, fixed=row is not None and unfrozen(verdict, row.setting))
+        judged = row is not None and arm is not None and not (row.method_part is None and _no_interval(verdict, arm))
         told = sentence(kind, row, arm.name, labels, verdict.comparisons) if judged and arm else _nothing(verdict, arm)
         told += luck_left_out(verdict, row)
     return Headline(sentence=told, details=[], kind=kind)
+
+
+def unfrozen(verdict: Verdict, setting: str) -> bool:
+    """Whether a published claim knows of no frozen model in this setting: its arms are then held against each other, as
+    those of a trial that names its rival are, and nothing is said of a gain."""
+    arms = [arm for arm in verdict.arms if arm.setting == setting]
+    return not any(arm.role == Role.FROZEN or arm.frozen_accuracy is not None for arm in arms)
 
 
 def luck_left_out(verdict: Verdict, row: DecompositionRow | None) -> str:
     """What a published claim's figures leave out where its arms were trained once, as a sentence of its own."""
     arms = [arm for arm in verdict.arms if row and arm.name in (row.arm, row.rival) and arm.role not in UNTRAINED]
     seeds = {arm.seeds for arm in arms}
-    if not row or not row.gap or not arms or all(n is not None and n >= FEWEST_RUNS for n in seeds):
+    if (
+        not row
+        or not (row.gap or row.method_part)
+        or not arms
+        or all(n is not None and n >= FEWEST_RUNS for n in seeds)
+    ):
         return ""
     if None in seeds:
         return " How often the arms were trained is not stated: the luck of training may be in none of these intervals."
@@ -286,12 +309,26 @@ def luck_left_out(verdict: Verdict, row: DecompositionRow | None) -> str:
     return f" The arms were trained {often}: the luck of training is in none of these intervals."
 
 
+def _lead(verdict: Verdict, arm: ArmRow | None) -> Comparison | None:
+    """The headline arm's first comparison: with the rival that the claim names, where it names one."""
+    return next((row for row in verdict.comparisons if arm and row.a == arm.name), None)
+
+
+def _no_interval(verdict: Verdict, arm: ArmRow) -> bool:
+    """Whether scores are stated without the number of questions that they rest on."""
+    lead = _lead(verdict, arm)
+    return arm.low is None and arm.accuracy is not None and lead is not None and lead.low is None
+
+
 def _nothing(verdict: Verdict, arm: ArmRow | None) -> str:
     """Why a published claim without a single decomposition cannot be judged."""
-    lead = next((row for row in verdict.comparisons if arm and row.a == arm.name), None)
+    lead = _lead(verdict, arm)
     labels = {row.name: row.label for row in verdict.arms}
     if lead is not None:
         difference = f"{points(lead.difference)} points from {labels.get(lead.b, lead.b)}"
+        if arm and _no_interval(verdict, arm):
+            why = "on how many questions that rests is not stated, so that it has no interval"
+            return f"{labels[lead.a]} is {difference}, but {why}: cannot tell."
         return f"{labels[lead.a]} is {difference}, but the arms cannot be matched in any currency: cannot tell."
     count = len(verdict.arms)
     held = {0: "no arm", 1: "a single arm"}.get(count, f"{count} arms, but no headline arm with a rival")

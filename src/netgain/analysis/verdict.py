@@ -370,11 +370,11 @@ class Verdict(StrictModel):
 def primary_row(rows: Sequence[DecompositionRow], arm: str | None) -> DecompositionRow | None:
     """The row that the verdict rests on: the headline arm, charged for its outer loop, in the first known currency.
 
-    FLOPs come first; where they are unknown, or the outer loop's are, updates, then tokens.
+    FLOPs come first; where they are unknown, or the outer loop's are, updates, then tokens, then device time.
     """
     mine = [row for row in rows if row.arm == arm and row.basis == "with outer loop"]
     uncharged = {row.currency: row.budget_per_problem for row in rows if row.arm == arm and row.basis == "adapt only"}
-    order = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED)
+    order = (Currency.FLOPS, Currency.UPDATES, Currency.TOKENS_REAL, Currency.TOKENS_PADDED, Currency.SECONDS)
     ranked = [row for currency in order for row in mine if row.currency == currency]
     known = [row for row in ranked if row.method_part]
     priced = [row for row in ranked if row.budget_per_problem is not None]

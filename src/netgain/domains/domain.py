@@ -30,7 +30,7 @@ class Domain(ABC):
     """
 
     Settings: ClassVar[type[DomainSettings]] = DomainSettings
-    prompts: ClassVar[Prompts] = PLAIN_PROMPTS
+    prompts: Prompts = PLAIN_PROMPTS
     notes: tuple[str, ...] = ()
     language: str = "en"
     few_shot: FewShot | None = None

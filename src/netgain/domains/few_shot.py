@@ -73,7 +73,7 @@ class FewShot(ABC):
         return ()
 
     def views(self, question: Question) -> tuple[View, ...]:
-        """The ways in which a question with one input is put, as it stands first: usually that one alone."""
+        """The ways in which a question with one input is put, the plainest first: usually as it stands only."""
         return (View(question.text),)
 
     def elect(self, question: Question, given: Sequence[Vote]) -> tuple[str, ...]:

@@ -19,20 +19,41 @@ from netgain.domains.grid import (
     written_pairs,
     written_question,
 )
-from netgain.domains.problem import Grade, Material, Problem, Prompts, Question
+from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question
 from netgain.domains.voting import ATTEMPTS, GridView, grid_views, vote
-from netgain.errors import InputError
+from netgain.errors import InputError, nearest
 
 MAX_TOKENS = 8192  # of a training sequence and of a question with its answer, as in SEAL
+# SEAL's schema has a switch for each of these; the released code defines "concat" too and never offers it.
+TOOLS: Mapping[str, str] = MappingProxyType({name: told for name, told in GROUPS.items() if name != "concat"})
 _TELL = "Each pair shows a grid and what one and the same rule makes of it. Write the output of the last input, a grid."
+_SWITCHES = "\n".join(f'- "use_{name}_augmentations": true or false ({told})' for name, told in TOOLS.items())
+_CHOOSE = (
+    "{text}A model is going to be trained on this puzzle: on the pairs above and on changed copies of them. Choose "
+    "how, as one JSON object with two keys and nothing around it.\n"
+    f'"data_generation" holds all of these:\n{_SWITCHES}\n'
+    '"training" holds all of these:\n'
+    '- "strategy": "train_using_all_tokens" or "train_using_output_tokens"\n'
+    '- "learning_rate": a number, such as 0.0001\n'
+    '- "num_train_epochs": a whole number, 1 or more'
+)
 
+# A base model is asked for settings by the mark that the shipped grid model was trained on, an instruct model is told
+# what there is to choose.
 GRID_PROMPTS = Prompts(
     closed="{question}",
-    open_book="{question}",  # the pairs stand in every question
+    open_book="{question}",  # the pairs stand in every question: nobody reads them twice
     answered="{question}{answer}",
-    formats=MappingProxyType({}),
+    formats=MappingProxyType(
+        {
+            "settings": EditFormat(
+                "settings", "{text}Settings:\n", 128, "document", (BETWEEN_PAIRS,), instruction=_CHOOSE
+            )
+        }
+    ),
     max_new_tokens=LONGEST_SIDE * (LONGEST_SIDE + 1) * 2,  # a cell is at most two tokens, its colour and a space
     cut=(BETWEEN_PAIRS,),
+    lead="",
     chat_closed=f"{_TELL}\n\n{{question}}",
     chat_open_book=f"{_TELL}\n\n{{question}}",
 )
@@ -47,7 +68,7 @@ class GridShots(FewShot):
     which Llama 3's comes to: a colour and the space behind it are two.
     """
 
-    tools: Mapping[str, str] = GROUPS
+    tools: Mapping[str, str] = TOOLS
 
     def __init__(
         self,
@@ -69,6 +90,9 @@ class GridShots(FewShot):
 
         Raises InputError for a group that is none, and for a material that shows no pairs.
         """
+        for tool in tools:
+            if tool not in self.tools:
+                raise InputError(f"tool {tool!r}", "is none of the grids'", nearest(tool, self.tools))
         examples = read_pairs(material.text)
         if not examples:
             raise InputError(material.id, "its text shows no pairs of grids", "it must be as written_pairs makes it")
@@ -131,17 +155,17 @@ def _view(view: GridView) -> View:
     return View(written_question(view.examples, view.asked), view.tool.name, undo)
 
 
-def grid_problem(task: GridTask) -> Problem:
-    """A task as a problem: a method sees its pairs, the exam asks for all its test outputs in one question.
+def grid_problem(task: GridTask, kind: str = "few-shot") -> Problem:
+    """A task as a problem: a method sees its pairs, the exam asks for all its test outputs in one question."""
+    return Problem(Material(task.id, task.id, written_pairs(task.examples)), (grid_question(task, kind),))
 
-    Its kind is ``few-shot``.
-    """
+
+def grid_question(task: GridTask, kind: str) -> Question:
+    """A task's tests as one question of this kind, with a part for each where there are several."""
     parts = [
-        Question(written_question(task.examples, test.input), (written(test.output),), "few-shot")
-        for test in task.tests
+        Question(written_question(task.examples, test.input), (written(test.output),), kind) for test in task.tests
     ]
-    whole = parts[0] if len(parts) == 1 else _of_parts(parts)
-    return Problem(Material(task.id, task.id, written_pairs(task.examples)), (whole,))
+    return parts[0] if len(parts) == 1 else _of_parts(parts)
 
 
 def _of_parts(parts: Sequence[Question]) -> Question:

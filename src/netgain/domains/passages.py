@@ -66,7 +66,7 @@ class Passages(Domain):
     ``notes`` name the files of the folder that were left out.
     """
 
-    prompts: ClassVar[Prompts] = READING
+    prompts: Prompts = READING
     Settings: ClassVar[type[PassagesSettings]] = PassagesSettings
 
     def __init__(self, settings: PassagesSettings) -> None:

@@ -166,6 +166,8 @@ class Prompts:
     ``cut`` says what of a generation is the answer: its first ``line`` that has text, the first ``sentence`` of that,
     the ``whole``, or all before the first of some stop strings.
 
+    ``lead`` is what stands between a prompt and its answer where a text is continued.
+
     A trial fills in the rest, by :meth:`used`: whether it asks in a ``chat``, and ``shots``, questions of training
     problems with the passage that each is about.
     """
@@ -178,6 +180,7 @@ class Prompts:
     topical: str = "{question}"
     max_new_tokens: int = 64
     cut: Cut = "line"
+    lead: str = " "
     chat_closed: str = ""
     chat_open_book: str = ""
     examples: Mapping[str, tuple[Material, str]] = field(default_factory=dict)
@@ -219,7 +222,7 @@ class Prompts:
 
     def said(self, answer: str) -> str:
         """An answer as it stands behind the prompt of its question."""
-        return answer if self.chat else f" {answer}"
+        return answer if self.chat else f"{self.lead}{answer}"
 
     def lesson(self, question: str, answer: str) -> Prompt:
         """A question with its answer as a training text, in the form in which it will be asked.
@@ -274,8 +277,9 @@ class Prompts:
         """10 hexadecimal digits that change with anything that decides what is asked and what counts as the answer."""
         forms = [asdict(form) for form in self.formats.values()]
         shots = [[asdict(material), shot.text, shot.answers[0]] for material, shot in self.shots]
-        rest = (self.closed, self.open_book, self.answered, self.titled, self.chat_closed, self.chat_open_book)
-        rest += () if self.topical == "{question}" else (self.topical,)
+        rest = [self.closed, self.open_book, self.answered, self.titled, self.chat_closed, self.chat_open_book]
+        rest += [] if self.topical == "{question}" else [self.topical]
+        rest += [] if self.lead == " " else [self.lead]
         return short_hash(canonical([forms, shots, rest, self.max_new_tokens, self.cut, self.chat]))
 
 

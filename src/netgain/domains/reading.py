@@ -5,9 +5,12 @@ and with thoughts are its second version's) in our own words. A question is aske
 answered in at most 64 tokens, as there.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, final
 
@@ -142,6 +145,29 @@ def text_of(item: Any, key: str, where: str, remedy: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(where, f"{key} = {shown(value)} is not a text", remedy)
     return value.replace("\r\n", "\n").strip()
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """What a JSON file in UTF-8 holds. Raises InputError where it cannot be read, and for a name that stands twice in
+    one object: the second would silently take the place of the first."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once_each)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})", remedy) from error
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), "is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}", f"is not JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(str(path), f"is not JSON that can be read ({error})") from error
+
+
+def _once_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        name = next(name for name, count in Counter(name for name, _ in members).items() if count > 1)
+        raise ValueError(f"{name!r} stands in one object twice; keep one of them")
+    return found
 
 
 def shown(value: object) -> str:

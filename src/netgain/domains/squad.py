@@ -8,7 +8,6 @@ lack an id, and a record that stands twice is one question; a file may begin wit
 a title is named by its content, so that such articles are not all one title.
 """
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +29,7 @@ from netgain.domains.reading import (
     Shares,
     check_count,
     looked_up,
+    read_json,
     share_out,
     shown,
     take,
@@ -97,7 +97,7 @@ class Squad(Domain):
     ``notes`` tell what was left out of the files.
     """
 
-    prompts: ClassVar[Prompts] = READING
+    prompts: Prompts = READING
     Settings: ClassVar[type[SquadSettings]] = SquadSettings
 
     def __init__(self, settings: SquadSettings) -> None:
@@ -180,16 +180,7 @@ def _notes(read: Read, further: Read | None) -> list[str]:
 
 def read_file(path: Path, language: str = "en") -> Read:
     """Read a file in any of the three forms. Raises InputError naming the file, the place in it and the rule."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})", "give a JSON file of passages") from error
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), "is not UTF-8 text") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}", f"is not JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(str(path), f"is not JSON that can be read ({error})") from error
+    data = read_json(path, "give a JSON file of passages")
     if isinstance(data, Mapping) and isinstance(data.get("data"), list):
         return _gather(_squad_rows(data["data"], f"{path}: data"), language)
     if isinstance(data, list):

@@ -235,7 +235,7 @@ def cache_keyword(model: Any) -> str:
 
 
 def label_losses(model: Any, pack: Pack) -> Tensor:
-    """Weighted cross-entropy at every labelled row, [n], through the model's own forward pass."""
+    """Weighted cross-entropy at every labelled row, [n], through the model's own forward pass; or its policy loss."""
     inputs, (sequence, place) = rectangle(pack)
     if not takes_positions(model):
         longest = inputs["position_ids"].max(0).values.tolist()
@@ -244,7 +244,8 @@ def label_losses(model: Any, pack: Pack) -> Tensor:
         del inputs["position_ids"]
     logits = model(**inputs, use_cache=False).logits
     chosen = logits[sequence[pack.label_rows], place[pack.label_rows]].to(pack.weights.dtype)
-    return F.cross_entropy(chosen, pack.targets, reduction="none") * pack.weights
+    losses = F.cross_entropy(chosen, pack.targets, reduction="none")
+    return losses * pack.weights if pack.policy is None else pack.policy.contributions(-losses)
 
 
 def rectangle(pack: Pack) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:

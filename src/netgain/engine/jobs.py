@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, islice
 from math import cos, isfinite, pi
-from typing import Literal, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from netgain.errors import InputError
 RESIDENT = 16  # adapters that are trained at the same time, unless stated
 POSITIONS = 1024  # tokens in a pack of their steps
 ROWS = 80  # prompts that are answered at the same time
-Schedule = Literal["linear", "cosine"]
+Schedule = Literal["linear", "cosine", "constant"]
 
 
 @final
@@ -108,6 +108,55 @@ class PadLoss:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyLoss:
+    """Learn from sequences as from actions with advantages, instead of by cross-entropy (``engine/policy_loss.py``).
+
+    ``advantages`` has one number a sequence. ``old`` are the log-probabilities of each sequence's labelled tokens under
+    the policy that drew them; none where a batch is one step, whose policy is that one. ``reference`` are those under
+    the model that ``kl`` times the divergence keeps the policy near; needed where ``kl`` is above 0.
+
+    ``corrected`` weights the divergence by the ratio, which makes its gradient that of the true one where the policy
+    has moved from the one that drew (DeepSeek-AI 2025, arXiv 2512.02556; TRL's ``use_bias_correction_kl``).
+
+    ``ratio``  what is clipped: of each ``token``, the geometric mean over a ``sequence`` (GSPO), or their ``product``
+    ``loss``   the mean over a batch: of each sequence's mean (``grpo``), of all tokens (``bnpo``), or a sum over all
+               tokens by a constant, ``length`` tokens a sequence (``dr_grpo``)
+    """
+
+    advantages: Sequence[float]
+    old: Sequence[Sequence[float]] = ()
+    reference: Sequence[Sequence[float]] = ()
+    clip: float = 0.2
+    clip_high: float | None = None
+    kl: float = 0.0
+    corrected: bool = True
+    ratio: Literal["token", "sequence", "product"] = "token"
+    loss: Literal["grpo", "bnpo", "dr_grpo"] = "grpo"
+    length: int = 1
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What two losses must share to be in one pack."""
+        kind = (self.clip, self.clip_high, self.kl, self.corrected, self.ratio, self.loss, self.length)
+        return (*kind, bool(self.old))
+
+    def problem(self, labels: Sequence[int]) -> str:
+        """What is wrong with it for sequences of so many labelled tokens; empty where nothing is."""
+        for name in ("old", "reference"):
+            given = [len(tokens) for tokens in getattr(self, name)]
+            if (given or (name == "reference" and self.kl)) and given != list(labels):
+                return f"{name} has not one log-probability for each labelled token"
+        numbers = [*self.advantages, *(token for tokens in (*self.old, *self.reference) for token in tokens)]
+        if len(self.advantages) != len(labels) or not all(map(isfinite, numbers)):
+            return "it needs a finite advantage for each sequence, and finite log-probabilities"
+        low, high = self.clip, self.clip if self.clip_high is None else self.clip_high
+        if not (0 <= low < 1 and high >= 0 and isfinite(high) and self.kl >= 0 and isfinite(self.kl) and self.length):
+            return f"clip {low}, clip_high {high}, kl {self.kl}, length {self.length}: outside what they can be"
+        return ""
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class Size:
     """How large one sequence is as the model gets it: its rows, those with text, those with a label."""
@@ -122,7 +171,8 @@ class Size:
 class Example:
     """One sequence as the model gets it: ``text`` real rows, then pads. Lists are per row; weights are unnormalised.
 
-    ``targets[i]`` is the label at row i; a weight of 0 means no loss there.
+    ``targets[i]`` is the label at row i; a weight of 0 means no loss there. The last three are a policy loss's: the
+    sequence's advantage, and log-probabilities of its labelled tokens.
     """
 
     tokens: list[int]
@@ -130,6 +180,9 @@ class Example:
     targets: list[int]
     weights: list[float]
     text: int
+    advantage: float = 0.0
+    old: Sequence[float] = ()
+    reference: Sequence[float] = ()
 
 
 @final
@@ -144,6 +197,9 @@ class InnerLoopJob:
     ``pad_token`` is needed where pads have a loss. ``max_steps`` ends the job after so many steps, as in HF's Trainer:
     the schedule reaches 0 there. ``closing`` is one more sequence with one more step, the last: it uses up what is left
     of a budget.
+
+    ``policy`` learns from the sequences by their advantages instead. A ``constant`` schedule keeps the learning rate,
+    and ``resumable`` keeps the optimizer's moments with the adapter: together, another job can go on from it.
     """
 
     key: str
@@ -163,6 +219,8 @@ class InnerLoopJob:
     closing: Sequence[int] = ()
     schedule: Schedule = "linear"
     warmup_steps: int = 0
+    policy: PolicyLoss | None = None
+    resumable: bool = False
 
     def __post_init__(self) -> None:
         self.validate()
@@ -174,9 +232,9 @@ class InnerLoopJob:
             raise InputError(where, f"epochs {self.epochs}, batch size {self.batch_size}, rank {self.rank}: too small")
         if self.max_steps is not None and self.max_steps < 0:
             raise InputError(where, f"max_steps {self.max_steps} is below 0", "leave it out to train all epochs")
-        if self.schedule not in ("linear", "cosine") or self.warmup_steps < 0:
+        if self.schedule not in ("linear", "cosine", "constant") or self.warmup_steps < 0:
             problem = f"schedule {self.schedule!r} with {self.warmup_steps} warm-up steps is none"
-            raise InputError(where, problem, "use linear or cosine, and 0 or more warm-up steps")
+            raise InputError(where, problem, "use linear, cosine or constant, and 0 or more warm-up steps")
         if not (isfinite(self.learning_rate) and isfinite(self.alpha) and self.max_grad_norm > 0):
             raise InputError(where, "learning rate and alpha must be finite, the gradient limit above 0")
         if not self.target_modules:
@@ -185,6 +243,12 @@ class InnerLoopJob:
             lengths = [len(mask) for mask in self.loss_masks]
             if lengths != [len(sequence) for sequence in self.sequences]:
                 raise InputError(where, "loss_masks and sequences differ in length")
+        if self.policy is not None:
+            if self.closing or self.pad_loss.kind != "masked":
+                raise InputError(where, "a policy loss has neither a closing sequence nor a loss on pads")
+            problem = self.policy.problem([self.size(index).labelled for index in range(len(self.sequences))])
+            if problem:
+                raise InputError(where, f"policy: {problem}")
 
     @property
     def total_steps(self) -> int:
@@ -196,6 +260,8 @@ class InnerLoopJob:
         if done < self.warmup_steps:
             return self.learning_rate * done / self.warmup_steps
         falling = max(1, self.total_steps - self.warmup_steps)
+        if self.schedule == "constant":
+            return self.learning_rate
         if self.schedule == "linear":
             return self.learning_rate * max(0.0, (self.total_steps - done) / falling)
         return self.learning_rate * max(0.0, (1.0 + cos(pi * (done - self.warmup_steps) / falling)) / 2)
@@ -276,6 +342,11 @@ class InnerLoopJob:
         marked = self._mask(index)
         mask = [True] * text if marked is None else [bool(m) for m in marked]
         pads, weight = self.pad_loss.positions(text)
+        policy = self.policy
+        more: dict[str, Any] = {}
+        if policy is not None:
+            more = {"advantage": policy.advantages[index], "old": policy.old[index] if policy.old else ()}
+            more["reference"] = policy.reference[index] if policy.reference else ()
         ended = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
         return Example(
             tokens=tokens + [self.pad_token] * len(pads),
@@ -283,6 +354,7 @@ class InnerLoopJob:
             targets=tokens[1:] + [self.pad_token] * (1 + len(pads)),  # the reference pads with the end-of-text token
             weights=[float(m) for m in mask[1:]] + [ended] + [weight] * len(pads),
             text=text,
+            **more,
         )
 
 
@@ -325,7 +397,7 @@ class Sampling:
 
 
 LocalKind = Literal["empty", "bad_prompt", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
-RemoteKind = Literal["unreachable", "server", "timeout", "malformed", "refused"]
+RemoteKind = Literal["unreachable", "server", "timeout", "malformed", "refused", "script"]
 
 
 @final
@@ -334,7 +406,7 @@ class Failure:
     """Why one job or request ended early, after ``step`` steps, tokens or attempts. The rest of its pack is unharmed.
 
     The remote kinds are those of models behind a network: not reached, an error of the server, no answer in time, an
-    answer that makes no sense, a request that the server does not take.
+    answer that makes no sense, a request that the server does not take; and a script's own process.
     """
 
     kind: LocalKind | RemoteKind

@@ -102,10 +102,15 @@ class Layout:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Adapter:
-    """One adapter's weights outside a bank: a row of the layout."""
+    """One adapter's weights outside a bank: a row of the layout.
+
+    ``moments`` are the optimizer's two, after ``steps`` of them, where the adapter's training is to go on.
+    """
 
     layout: Layout
     row: torch.Tensor
+    moments: tuple[torch.Tensor, torch.Tensor] | None = None
+    steps: int = 0
 
     def a(self, target: Target) -> torch.Tensor:
         """A of a target, a view [rank, inputs]."""
@@ -183,7 +188,8 @@ class AdapterBank:
         return len(self._free)
 
     def load(self, adapter: Adapter) -> int:
-        """Put an adapter into the lowest free slot with a fresh optimizer state. Raises InputError where none is."""
+        """Put an adapter into the lowest free slot, its optimizer fresh unless it has moments. Raises InputError where
+        none is free."""
         if adapter.layout != self.layout:
             raise InputError("adapter", "its rank, alpha or targets differ from the bank's")
         if not self._free:
@@ -194,6 +200,9 @@ class AdapterBank:
         for state in (self.gradients, self.first, self.second):
             if len(state):
                 state[slot].zero_()
+        if self.trained and adapter.moments is not None:
+            for state, moment in zip((self.first, self.second), adapter.moments, strict=True):
+                state[slot].copy_(moment)
         return slot
 
     def alloc(self, seed: int) -> int:
@@ -207,11 +216,17 @@ class AdapterBank:
         self.weights[slot].zero_()
         self._free = sorted([*self._free, slot])
 
-    def adapter(self, slot: int) -> Adapter:
-        """A copy of a slot's weights, on the CPU. Only a trained bank has something to hand back."""
+    def adapter(self, slot: int, steps: int | None = None) -> Adapter:
+        """A copy of a slot's weights, on the CPU; with ``steps`` the moments after so many, for its training to go on.
+
+        Only a trained bank has something to hand back.
+        """
         if not self.trained:
             raise InputError(f"slot {slot}", "its bank is only read", "keep the adapter that was loaded")
-        return Adapter(self.layout, self.weights[slot].detach().to("cpu", copy=True))
+        row, first, second = (
+            state[slot].detach().to("cpu", copy=True) for state in (self.weights, self.first, self.second)
+        )
+        return Adapter(self.layout, row) if steps is None else Adapter(self.layout, row, (first, second), steps)
 
 
 PREFIX = "base_model.model."

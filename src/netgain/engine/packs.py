@@ -11,7 +11,8 @@ from typing import TypeVar, final
 
 import torch
 
-from netgain.engine.jobs import Example, Failure, InnerLoopJob, Work
+from netgain.engine.jobs import Example, Failure, InnerLoopJob, PolicyLoss, Work
+from netgain.engine.policy_loss import PolicyTerms
 
 
 @final
@@ -31,6 +32,7 @@ class SlotStep:
 
     slot: int
     examples: tuple[Example, ...]
+    policy: PolicyLoss | None = None
 
     @property
     def extents(self) -> list[Extent]:
@@ -53,7 +55,8 @@ class Pack:
 
     ``tokens``, ``positions`` [T]; ``start`` [S + 1] first row of each sequence; ``keys`` [S] its rows that others may
     attend to; ``group_start`` [G + 1] first row of each step; ``slots`` [G]; ``label_rows``, ``targets``, ``weights``
-    and ``label_group`` [n], where a step's weights sum to 1. Integers are int64.
+    and ``label_group`` [n], where a step's weights sum to 1. Integers are int64. With ``policy`` terms the labelled
+    rows are learnt by those instead, and their weights are 1.
     """
 
     tokens: torch.Tensor
@@ -66,6 +69,7 @@ class Pack:
     targets: torch.Tensor
     weights: torch.Tensor
     label_group: torch.Tensor
+    policy: PolicyTerms | None = None
 
     @property
     def rows(self) -> int:
@@ -77,6 +81,9 @@ def pack_steps(steps: Sequence[SlotStep], dtype: torch.dtype, device: torch.devi
     """Lay steps of different slots end to end. A step's label weights are scaled to sum to 1 (its mean loss)."""
     if len({step.slot for step in steps}) != len(steps):
         raise ValueError("a pack holds at most one step of each adapter")
+    policy = steps[0].policy if steps else None
+    if len({step.policy and step.policy.kind for step in steps}) > 1:
+        raise ValueError("the steps of a pack have one loss")
     tokens: list[int] = []
     positions: list[int] = []
     start, keys, group_start = [0], [], [0]
@@ -94,7 +101,7 @@ def pack_steps(steps: Sequence[SlotStep], dtype: torch.dtype, device: torch.devi
             chosen = [i for i, weight in enumerate(example.weights) if weight]
             label_rows += [first + i for i in chosen]
             targets += [example.targets[i] for i in chosen]
-            weights += [example.weights[i] / total for i in chosen]
+            weights += [example.weights[i] / total if policy is None else 1.0 for i in chosen]
             label_group += [group] * len(chosen)
             start.append(len(tokens))
             keys.append(example.text)
@@ -114,16 +121,28 @@ def pack_steps(steps: Sequence[SlotStep], dtype: torch.dtype, device: torch.devi
         targets=ints(targets),
         weights=torch.tensor(weights, dtype=dtype, device=device),
         label_group=ints(label_group),
+        policy=None if policy is None else _terms(policy, steps, dtype, device),
     )
+
+
+def _terms(
+    policy: PolicyLoss, steps: Sequence[SlotStep], dtype: torch.dtype, device: torch.device | str
+) -> PolicyTerms:
+    labelled = [extent.labelled for step in steps for extent in step.extents]
+    return PolicyTerms(policy, [step.examples for step in steps], labelled, dtype, device)
 
 
 @final
 class Resident:
-    """A job that holds a slot: where it is in its order of steps, its next step, and what has been booked for it."""
+    """A job that holds a slot: where it is in its order of steps, its next step, and what has been booked for it.
 
-    def __init__(self, job: InnerLoopJob, slot: int, arrival: int) -> None:
-        self.job, self.slot, self.arrival = job, slot, arrival
+    ``before`` is how many steps the adapter that it goes on from has behind it.
+    """
+
+    def __init__(self, job: InnerLoopJob, slot: int, arrival: int, before: int = 0) -> None:
+        self.job, self.slot, self.arrival, self.before = job, slot, arrival, before
         self.done, self.losses, self.work = 0, list[float](), Work()
+        self.clipped: list[float] = []
         self.failure: Failure | None = None
         self._examples: dict[int, Example] = {}
         self._order: Iterator[tuple[int, ...]] = job.steps()
@@ -146,7 +165,7 @@ class Resident:
             self.next = self._draw()
 
     def _draw(self) -> SlotStep:
-        return SlotStep(self.slot, tuple(self._example(i) for i in next(self._order)))
+        return SlotStep(self.slot, tuple(self._example(i) for i in next(self._order)), self.job.policy)
 
     def _example(self, index: int) -> Example:
         if index not in self._examples:

@@ -16,7 +16,6 @@ from netgain.engine.frozen_weights import FrozenPlan, LayerPlan, plan_model
 from netgain.engine.jobs import Work
 from netgain.engine.kernels import ops_for
 from netgain.engine.lora import AdapterBank, Block, Layout
-from netgain.engine.memory import HEAD_ROWS, Dimensions
 from netgain.engine.ops import Ops, exact_dtype
 from netgain.engine.packs import Extent, Pack
 
@@ -24,6 +23,8 @@ STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_pro
 STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(
     ("q_proj", "k_proj", "v_proj"), 0
 )
+
+HEAD_ROWS = 192  # labelled rows whose logits exist at a time: all at once they would be the largest tensor by far
 
 
 @final
@@ -117,23 +118,6 @@ class PlannedBackend:
             Work(positions=x.rows, head_positions=x.labelled, context=self.ops.attended([(x.rows, x.keys)]))
             for x in extents
         ]
-
-    def dimensions(self, layout: Layout) -> Dimensions:
-        """What memory depends on, for adapters of this layout."""
-        plan, heads = self.plan, self.plan.heads
-        return Dimensions(
-            hidden=plan.hidden,
-            intermediate=plan.intermediate,
-            layers=len(plan.layers),
-            query=heads.query,
-            kv=heads.kv,
-            size=heads.size,
-            vocabulary=plan.vocabulary,
-            item=self.dtype.itemsize,
-            adapter=layout.width,
-            inner=layout.rank * len(layout.targets),
-            normed_heads=plan.layers[0].q_norm is not None,
-        )
 
     @property
     def held_bytes(self) -> int:
@@ -259,12 +243,15 @@ class _Pass:
         y, rstd = space.rows("last.y", n, plan.hidden), space.row("last.r", n)
         ops.norm(x, part, plan.final_norm, plan.eps, x, y, rstd)
         losses, back = space.row("losses", n), part
-        for first in range(0, n, HEAD_ROWS):
-            rows = slice(first, min(first + HEAD_ROWS, n))
-            logits = space.rows("logits", rows.stop - first, width)[:, : plan.vocabulary]
+        whole = [slice(first, min(first + HEAD_ROWS, n)) for first in range(0, n, HEAD_ROWS)]
+        for rows in whole if pack.policy is None else pack.policy.chunks(HEAD_ROWS):
+            logits = space.rows("logits", rows.stop - rows.start, width)[:, : plan.vocabulary]
             self._linear(ops.linear, plan.head, y[rows], logits)
             # Overwrites the logits with their gradient, so that no second [rows, vocabulary] buffer is needed.
             ops.cross_entropy(logits, pack.targets[rows], pack.weights[rows], losses[rows])
+            if pack.policy is not None:  # cross-entropy is the log-probability's negative: its gradient needs scaling
+                losses[rows], factors = pack.policy.gradient(-losses[rows], rows)
+                logits.mul_(-factors[:, None])
             self._linear(ops.linear_back, plan.head, logits, back[rows])
         ops.norm_back(back, x, plan.final_norm, rstd, y, False)
         self._rows("dh", plan.hidden).zero_().index_copy_(0, pack.label_rows, y)

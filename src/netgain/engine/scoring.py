@@ -37,12 +37,17 @@ class ScoreRequest:
 @final
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """The log-likelihood of a continuation, whether greedy choice gives it, what it took, why there is none."""
+    """The log-likelihood of a continuation, whether greedy choice gives it, what it took, why there is none.
+
+    ``each`` is that of every token, ``entropy`` the mean over tokens of the entropy that each was drawn from, in nats.
+    """
 
     value: float
     greedy: bool
     work: Work
     failure: Failure | None = None
+    each: tuple[float, ...] = ()
+    entropy: float = float("nan")
 
 
 def chunks(lengths: Sequence[int], rows: int, positions: int) -> list[list[int]]:
@@ -140,9 +145,11 @@ class Scorer:
                 # The logits before each token predict it; rows are filled up on the left, so all end at the same place.
                 steps = logits[row, -count - 1 : -1].to(torch.float64).log_softmax(-1)
                 labels = torch.tensor(one.tokens, device=steps.device)
-                value = float(steps.gather(1, labels[:, None]).sum())
+                each = steps.gather(1, labels[:, None])[:, 0]
+                value, entropy = float(each.sum()), float(torch.special.entr(steps.exp()).sum(-1).mean())
                 failure = None if isfinite(value) else Failure("not_finite", f"log-likelihood {value}", 0)
-                found[place] = Likelihood(value, bool((steps.argmax(-1) == labels).all()), work, failure)
+                greedy = bool((steps.argmax(-1) == labels).all())
+                found[place] = Likelihood(value, greedy, work, failure, tuple(each.tolist()), entropy)
         return found
 
     def _left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Training: many adapters at once, each exactly as if it ran alone (MultiLoraTrainer), or all weights of one model."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any, final
@@ -23,7 +23,7 @@ from netgain.errors import InputError
 class JobOutcome:
     """What became of one job: its adapter, or why there is none; the loss of each step; the work it really took.
 
-    Training of all weights leaves no adapter.
+    Training of all weights leaves no adapter. ``clipped`` is the share of clipped tokens in each step of a policy loss.
     """
 
     key: str
@@ -31,6 +31,7 @@ class JobOutcome:
     losses: tuple[float, ...]
     work: Work
     failure: Failure | None
+    clipped: tuple[float, ...] = ()
 
 
 @final
@@ -50,24 +51,27 @@ class MultiLoraTrainer:
         self.resident = resident if backend.switch is None else 1
         self._backend, self._budget = backend, budget
 
-    def run(self, jobs: Iterable[InnerLoopJob]) -> Iterator[JobOutcome]:
-        """Train all jobs; outcomes come as they finish, impossible jobs first. Jobs of unlike adapters run in turn.
+    def run(self, jobs: Iterable[InnerLoopJob], starts: Mapping[str, Adapter] | None = None) -> Iterator[JobOutcome]:
+        """Train all jobs; outcomes come as they finish, impossible jobs first. Jobs of unlike adapters or losses run in
+        turn. ``starts`` are adapters to go on from, by the key of their job.
 
         Raises InputError, before any work, where a target module fits no projection of the model.
         """
-        waiting: dict[Layout, deque[InnerLoopJob]] = {}
+        waiting: dict[tuple[Layout, object], deque[InnerLoopJob]] = {}
         for job in jobs:
             failure = check(job, self._backend.context, self._backend.vocabulary)
             layout = self._backend.layout(job.target_modules, job.rank, job.alpha)
             if failure is not None:
                 yield JobOutcome(job.key, None, (), Work(), failure)
             else:
-                waiting.setdefault(layout, deque()).append(job)
+                waiting.setdefault((layout, job.policy and job.policy.kind), deque()).append(job)
         # A bank has one layout, so jobs of unlike rank or targets cannot share a pack.
-        for layout, queue in waiting.items():
-            yield from self._run_alike(layout, queue)
+        for (layout, _), queue in waiting.items():
+            yield from self._run_alike(layout, queue, starts or {})
 
-    def _run_alike(self, layout: Layout, queue: deque[InnerLoopJob]) -> Iterator[JobOutcome]:
+    def _run_alike(
+        self, layout: Layout, queue: deque[InnerLoopJob], starts: Mapping[str, Adapter]
+    ) -> Iterator[JobOutcome]:
         slots = min(self.resident, len(queue))
         bank = AdapterBank(layout, slots, dtype=self._backend.bank_dtype, device=self._backend.device)
         running: list[Resident] = []
@@ -75,14 +79,18 @@ class MultiLoraTrainer:
         while queue or running:
             while queue and bank.available:
                 job = queue.popleft()
-                running.append(Resident(job, bank.alloc(job.seed), arrivals))
+                start = starts.get(job.key)
+                slot = bank.alloc(job.seed) if start is None else bank.load(start)
+                running.append(Resident(job, slot, arrivals, 0 if start is None else start.steps))
                 arrivals += 1
             self._step(bank, choose_members(running, self._budget))
             for member in [member for member in running if member.failure or not member.remaining]:
                 running.remove(member)
-                adapter = None if member.failure else bank.adapter(member.slot)
+                steps = member.before + member.done if member.job.resumable else None
+                adapter = None if member.failure else bank.adapter(member.slot, steps)
                 bank.free(member.slot)
-                yield JobOutcome(member.job.key, adapter, tuple(member.losses), member.work, member.failure)
+                losses, clipped = tuple(member.losses), tuple(member.clipped)
+                yield JobOutcome(member.job.key, adapter, losses, member.work, member.failure, clipped)
 
     def _step(self, bank: AdapterBank, members: Sequence[Resident]) -> None:
         """One pack: one step of each member, booked; halved and tried again where memory runs out."""
@@ -100,7 +108,8 @@ class MultiLoraTrainer:
                 context=sum(foot.context for foot in own),
             )
         try:
-            losses = self._backend.gradients(pack_steps(steps, bank.weights.dtype, bank.weights.device), bank)
+            pack = pack_steps(steps, bank.weights.dtype, bank.weights.device)
+            losses = self._backend.gradients(pack, bank)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -114,6 +123,9 @@ class MultiLoraTrainer:
             self._step(bank, members[:half])
             self._step(bank, members[half:])
             return
+        if pack.policy is not None:
+            for member, share in zip(members, pack.policy.clipped.tolist(), strict=True):
+                member.clipped.append(share)
         self._update(bank, members, losses)
 
     def _update(self, bank: AdapterBank, members: Sequence[Resident], losses: Sequence[float]) -> None:
@@ -128,7 +140,9 @@ class MultiLoraTrainer:
                 member.failure = Failure("not_finite", f"loss {loss}, gradient norm {norm}", member.done)
                 continue
             sound.append(member.slot)
-            factors.append(step_factors(member.done + 1, member.learning_rate, norm, member.job.max_grad_norm))
+            factors.append(
+                step_factors(member.before + member.done + 1, member.learning_rate, norm, member.job.max_grad_norm)
+            )
             member.work += Work(updates=1)
             member.advance()
         if sound:
@@ -162,7 +176,7 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> JobOutcome:
     losses: list[float] = []
     work = Work()
     for done, indices in enumerate(job.steps()):
-        step = SlotStep(0, tuple(job.example(i) for i in indices))
+        step = SlotStep(0, tuple(job.example(i) for i in indices), job.policy)
         pack = pack_steps([step], weights[0].dtype, weights[0].device)
         work += _work(step)
         optimizer.zero_grad(set_to_none=True)

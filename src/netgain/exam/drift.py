@@ -17,7 +17,7 @@ from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Generate, Score
-from netgain.records.claim import Ability
+from netgain.records.measurements import Ability
 
 TEXT = "text"
 WINDOW = 512  # tokens that are scored at once

@@ -15,7 +15,7 @@ from netgain.exam.drift import windows
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.model.requests import Answered, Generate, Result, Score, Scored
-from netgain.records.claim import Ability
+from netgain.records.measurements import Ability
 
 P = TypeVar("P")
 EXTRA = "lm-eval"

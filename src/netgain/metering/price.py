@@ -32,7 +32,7 @@ from typing import Literal, Self, final
 
 from netgain.engine.jobs import Work
 from netgain.errors import InputError, nearest
-from netgain.metering.shape import ModelShape, Projection
+from netgain.metering.shape import ModelShape, Projection, find_shape
 from netgain.records.cost import Cost
 
 OPTIMIZER_FLOPS_PER_WEIGHT = 12
@@ -326,3 +326,12 @@ def rough_training_flops(weights: float, tokens: float, trained: Literal["lora",
     Leaves out attention and the adapters' own products (Kaplan et al. 2020, section 2.1).
     """
     return (4.0 if trained == "lora" else 6.0) * weights * tokens
+
+
+def known_weights(name: str) -> float | None:
+    """Weights in the matrix products of a model whose shape ships with netgain; None for any other."""
+    try:
+        shape = find_shape(name)
+    except InputError:
+        return None
+    return float(shape.body_weights + shape.head_weights)

@@ -16,8 +16,8 @@ from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
+from netgain.engine.lora import CONFIG, Layout, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
-from netgain.engine.lora import Layout, load_adapter, read_config, save_adapter
 from netgain.engine.packs import Extent, is_out_of_memory
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
@@ -25,7 +25,7 @@ from netgain.errors import InputError
 from netgain.metering.estimate import generate as decoding
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
-from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, tune
+from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, reweighted, tune
 from netgain.model.metered import Model
 from netgain.model.model_prices import MeasuredPrices, ShapePrices
 from netgain.model.requests import (
@@ -146,6 +146,9 @@ class _HuggingFace:
             for place, request in enumerate(requests)
             if isinstance(request, Train)
         }
+        for request in requests:
+            if isinstance(request, Train) and request.start is not None:
+                self._check_start(request.start, request.job)
         for place, request in enumerate(requests):
             if isinstance(request, TrainFull):
                 found[place] = self._full_bound(request.job)
@@ -186,6 +189,12 @@ class _HuggingFace:
         if layout is None or self._engine.layout(layout.names, layout.rank, layout.alpha) != layout:
             raise InputError("adapter", f"it has no place in {self.name}", "merge one that was trained or loaded here")
         return Part(Work(), merged=self._lora(layout))
+
+    def _check_start(self, start: Adapter, job: InnerLoopJob) -> None:
+        own = self._own(start)
+        if own is None or own.layout != self._engine.layout(job.target_modules, job.rank, job.alpha):
+            problem = "the adapter that it is to go on from has another rank, alpha or targets"
+            raise InputError(f"job {job.key!r}", problem, "start afresh, or train on as it was begun")
 
     def _alone(self, size: Size) -> Work:
         (ran,) = self._engine.footprint([Extent(size.rows, max(size.text, 1), size.labelled)])
@@ -231,7 +240,7 @@ class _HuggingFace:
     def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
         """One attempt is all that a local model needs."""
         if requests and isinstance(requests[0], Train):
-            yield from self._train([request.job for request in requests if isinstance(request, Train)])
+            yield from self._train([request for request in requests if isinstance(request, Train)])
         for place, request in enumerate(requests):
             if isinstance(request, TrainFull):
                 yield self._train_full(place, request)
@@ -247,14 +256,16 @@ class _HuggingFace:
             else:
                 yield from self._generate(places, [r for r in chosen if isinstance(r, Generate)], lora, adapters)
 
-    def _train(self, wanted: list[InnerLoopJob]) -> Iterator[Done]:
-        keyed = [replace(job, key=f"{place}:{job.key}") for place, job in enumerate(wanted)]
-        for outcome in self._trainer.run(keyed):
+    def _train(self, wanted: list[Train]) -> Iterator[Done]:
+        keyed = [replace(request.job, key=f"{place}:{request.job.key}") for place, request in enumerate(wanted)]
+        own = {job.key: self._own(request.start) for job, request in zip(keyed, wanted, strict=True)}
+        for outcome in self._trainer.run(keyed, {key: start for key, start in own.items() if start is not None}):
             number, _, key = outcome.key.partition(":")
-            job = wanted[int(number)]
+            job = wanted[int(number)].job
             lora = self._lora(self._engine.layout(job.target_modules, job.rank, job.alpha))
             part = Part(outcome.work, training=lora)
-            yield Done(int(number), Trained(key, outcome.adapter, outcome.losses), (part,), outcome.failure)
+            trained = Trained(key, outcome.adapter, outcome.losses, outcome.clipped)
+            yield Done(int(number), trained, (part,), outcome.failure)
 
     def _train_full(self, place: int, request: TrainFull) -> Done:
         parts: tuple[Part, ...] = ()
@@ -288,7 +299,7 @@ class _HuggingFace:
     ) -> Iterator[Done]:
         asked = [self._continuation(request, _index(adapters, request.adapter)) for request in requests]
         for place, one, likelihood in zip(places, asked, self._scorer.score(asked, adapters), strict=True):
-            product = Scored(likelihood.value, len(one.tokens), likelihood.greedy)
+            product = Scored(likelihood.value, len(one.tokens), likelihood.greedy, likelihood.each, likelihood.entropy)
             part = Part(likelihood.work, adapter=lora)
             yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
 
@@ -383,6 +394,18 @@ class _HuggingFace:
         """From PEFT's format."""
         rank, alpha, names = read_config(folder)
         return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
+
+    # -- for another process, and from it
+
+    def located(self) -> tuple[str, str]:
+        """Where it was loaded from; a model with other weights is saved for as long as it lasts."""
+        return self._loaded.folder(), str(self._loaded.model.dtype).removeprefix("torch.")
+
+    def with_output(self, folder: Path) -> Adapter | Derived:
+        """An adapter where there is one, else the model's weights."""
+        if (folder / CONFIG).is_file():
+            return self.load_adapter(folder)
+        return Derived("", self._with(reweighted(self._loaded, folder)))
 
 
 def _no_room(error: RuntimeError | MemoryError) -> Failure:

@@ -4,7 +4,7 @@ Every request carries the account that pays for it, so a batch may serve many pr
 Whatever goes wrong with one request is its own ``Failure`` (engine.jobs); the rest of the batch is unharmed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
@@ -15,7 +15,7 @@ from netgain.errors import InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training
 from netgain.metering.shape import ModelShape
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Setting
 
 Adapter = object  # belongs to the model that trained it; nobody else looks inside
@@ -85,10 +85,15 @@ class Score:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """Train one LoRA adapter as ``job`` says; its sequences are token ids, see :meth:`UnmeteredModel.tokenize`."""
+    """Train one LoRA adapter as ``job`` says; its sequences are token ids, see :meth:`UnmeteredModel.tokenize`.
+
+    With ``start`` training goes on from an adapter of this model, its optimizer where that was kept
+    (``InnerLoopJob.resumable``).
+    """
 
     account: Account
     job: InnerLoopJob
+    start: Adapter | None = None
 
     def __post_init__(self) -> None:
         _check_account(self.account)
@@ -110,6 +115,8 @@ class TrainFull:
         _check_account(self.account)
         if self.job.pad_loss.kind != "masked":
             raise InputError(f"job {self.job.key!r}", "full fine-tuning has no loss on pads", "use pad_loss masked")
+        if self.job.resumable:
+            raise InputError(f"job {self.job.key!r}", "full fine-tuning keeps no optimizer", "train an adapter")
 
 
 @final
@@ -125,6 +132,34 @@ class Merge:
 
 
 Request = Generate | Score | Train | TrainFull | Merge
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScript:
+    """Start ``command`` in a process of its own, in an empty folder, to train this model on the books.
+
+    ``account`` has no purpose of its own (or that of tuning) and holds the budget; what the script does not name a
+    purpose for is charged under ``purpose``. ``task`` (plain JSON values) is what the script is given beside the model,
+    the budget and its output folder: see :class:`netgain.model.script_task.ScriptTask`. It is stopped after
+    ``time_limit`` seconds of the clock, and not believed if it worked more than ``startup`` processor seconds beside
+    what it booked, and a quarter of that.
+    """
+
+    account: Account
+    command: tuple[str, ...]
+    task: Mapping[str, Any]
+    purpose: Purpose
+    time_limit: float = 3600.0
+    startup: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check_account(self.account)
+        if not self.command:
+            raise InputError("command", "is empty", "name a program and its script: [python, my_train.py]")
+
+
+Asked = Request | RunScript  # of the door: what a model does itself, and what a script does to it
 
 
 def scheduled(job: InnerLoopJob) -> dict[str, Setting]:
@@ -152,6 +187,10 @@ def recorded(request: Request) -> dict[str, Setting]:
     if isinstance(request, Train):
         targets = ",".join(job.target_modules)
         adapted = {"pad_loss": str(job.pad_loss), "rank": job.rank, "alpha": job.alpha, "target_modules": targets}
+        adapted |= {"from": "an adapter"} if request.start is not None else {}
+    if job.policy is not None:  # what older journals do not have stands only where it differs
+        policy = job.policy
+        adapted |= {"loss": policy.loss, "ratio": policy.ratio, "clip": policy.clip, "kl": policy.kl}
     return (
         scheduled(job)
         | adapted
@@ -198,21 +237,29 @@ class Answered:
 @final
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The natural logarithm of a continuation's probability, how many tokens it has, whether greedy choice gives it."""
+    """The natural logarithm of a continuation's probability, how many tokens it has, whether greedy choice gives it.
+
+    ``each`` is that of every token, and ``entropy`` the mean entropy that they were drawn from, in nats; a remote model
+    tells neither.
+    """
 
     log_likelihood: float
     tokens: int
     greedy: bool
+    each: tuple[float, ...] = ()
+    entropy: float | None = None
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """An adapter and the loss of each step; ``adapter`` is None if training failed."""
+    """An adapter and the loss of each step; ``adapter`` is None if training failed. ``clipped`` is the share of clipped
+    tokens in each step of a policy loss."""
 
     key: str
     adapter: Adapter | None
     losses: tuple[float, ...]
+    clipped: tuple[float, ...] = ()
 
 
 @final
@@ -305,6 +352,12 @@ class UnmeteredModel(Protocol):
 
     def load_adapter(self, folder: Path) -> Adapter:
         """Read an adapter in PEFT's format."""
+
+    def located(self) -> tuple[str, str]:
+        """The folder or hub name from which another process loads the very same model, and the dtype to load it in."""
+
+    def with_output(self, folder: Path) -> "Adapter | Derived":
+        """What a script left in a folder: an adapter in PEFT's format, or this model with other weights."""
 
 
 @final

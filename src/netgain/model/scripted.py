@@ -142,7 +142,8 @@ class _Scripted:
         request = replace(request, adapter=self._joined(request.adapter))
         if isinstance(request, Score):
             wanted = request.continuation
-            return Scored(self._scores(request), len(wanted.encode() if isinstance(wanted, str) else wanted), True)
+            tokens, value = len(wanted.encode() if isinstance(wanted, str) else wanted), self._scores(request)
+            return Scored(value, tokens, True, (value / tokens,) * tokens if tokens else (), 0.0)
         text = self._look_up(request)
         end = request.sampling.end(text)
         text = text[:end] if end >= 0 else text
@@ -183,6 +184,12 @@ class _Scripted:
         folder.mkdir(parents=True, exist_ok=True)
         fields = {"key": adapter.key, "sequences": adapter.sequences}
         (folder / FILE).write_text(json.dumps(fields), encoding="utf-8")
+
+    def located(self) -> tuple[str, str]:
+        return self.name, ""
+
+    def with_output(self, folder: Path) -> Adapter:
+        return self.load_adapter(folder)
 
     def load_adapter(self, folder: Path) -> Adapter:
         try:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, field_serializer, field_validator, model
 from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
+from netgain.records.measurements import Ability, Curve, Finite
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
@@ -21,7 +22,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 GradeName = Literal["exact", "contains", "f1", "judge"]
 RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$", description="no control characters")]
 Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character a question: 1 right, 0 wrong, - none")]
 
@@ -119,25 +119,6 @@ class SeedRun(StrictModel):
 
 
 @final
-class Ability(StrictModel):
-    """One measure of what the model can do that has nothing to do with the problems, taken after an adaptation.
-
-    ``text`` is the negative log-likelihood of unrelated text, in nats a token; all others are named ``TASK METRIC`` and
-    are lm-eval's. ``count`` is how many tokens or documents it is a mean of, ``better`` the direction that is, where
-    that is known. ``correct`` has a digit for each document where every one is right (1) or wrong (0). ``seed`` and
-    ``problem`` say after which adaptation, where a row does not.
-    """
-
-    name: str
-    value: Finite
-    count: Count
-    better: Literal["", "higher", "lower"] = ""
-    correct: str = ""
-    seed: int = 0
-    problem: str = ""
-
-
-@final
 class TrialArm(StrictModel):
     """What a trial of our own knows of an arm beyond what papers publish. Amounts are in the trial's currency.
 
@@ -219,8 +200,11 @@ class Arm(StrictModel):
     ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``; where ``n_problems`` is not stated, it is
     how many of those in ``correct`` were answered. ``invests`` names the outer-loop rounds
     whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
+    ``model`` is the base model: arms of two are not held against each other. ``starts_from`` names the checkpoint that
+    training starts from where that is another (what an outer loop made, say).
     ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
-    is a mean of problems' means or of single questions.
+    is a mean of problems' means or of single questions. ``curves`` is what a run's own log measured on its way, and
+    whatever else was measured at its end (what it forgot).
     """
 
     name: Name
@@ -231,6 +215,7 @@ class Arm(StrictModel):
     round: int | None = None
     generator: str = ""
     model: str = ""
+    starts_from: str = ""
     exam: str | None = None
     correct: tuple[Verdicts, ...] | None = None
     frozen_correct: tuple[Verdicts, ...] | None = None
@@ -247,6 +232,7 @@ class Arm(StrictModel):
     invests_unpublished: tuple[str, ...] = ()
     frozen_group: str = ""
     sources: tuple[Source, ...] = ()
+    curves: tuple[Curve, ...] = ()
     trial: TrialArm | None = None
 
     @model_validator(mode="before")
@@ -267,12 +253,15 @@ class RewardRun(StrictModel):
     """One round of an outer loop: several edits of each problem, each trained and examined several times.
 
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
-    were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, divided by one less).
+    were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
+    ``model`` is the base model where that is another than the claim's. ``repeats`` is 0 where nothing was trained for
+    the reward (a rubric, say). ``chosen`` is what edits of settings chose, problem after problem.
     """
 
     name: str
     prompt: str
     round: int
+    model: str = ""
     problems: Count
     edits: Count
     repeats: Count

@@ -14,8 +14,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
 from netgain.records.choices import ChosenTraining
-from netgain.records.claim import Ability, Count, Finite, Fraction, RewardRun
+from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
+from netgain.records.measurements import Ability, Finite
 from netgain.records.provenance import StrictModel
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
@@ -31,7 +32,8 @@ class GradedAnswer(StrictModel):
     asked (no judge, or an empty answer) or could not be understood. ``contains``: an accepted answer stands in the
     text; ``cut``: it was as long as an answer may be. None where the record is older than either, or nothing was asked.
     ``attempts`` are all the answers that were graded where there can be more than one, for each part of the question
-    the best first; ``text`` then holds the first of each part.
+    the best first; ``text`` then holds the first of each part. Of a problem of examples, ``inputs`` and ``expected``
+    are the input of each part and its right output, for whoever draws them.
     """
 
     question: str
@@ -45,6 +47,8 @@ class GradedAnswer(StrictModel):
     contains: bool | None = None
     cut: bool | None = None
     attempts: tuple[tuple[str, ...], ...] = ()
+    inputs: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 @final

@@ -14,7 +14,10 @@ CURRENCY_NAMES = {
     "tokens_padded": "padded tokens",
     "flops": "FLOPs",
 }
-ALL_NAMES = CURRENCY_NAMES | {"tokens_training": "training tokens", "tokens_generated": "generated tokens"}
+ALL_NAMES = CURRENCY_NAMES | {
+    **{"tokens_training": "training tokens", "tokens_generated": "generated tokens"},
+    **{"seconds": "seconds of a device"},
+}
 
 
 def clean(text: str) -> str:

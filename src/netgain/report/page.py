@@ -120,10 +120,13 @@ def _retained(verdict: Verdict) -> list[tuple[str, RetentionTable, Markup]]:
 
 
 def _currencies(verdict: Verdict) -> dict[str, str]:
-    """The currencies that can be chosen: four for an audit, those that were matched in for a trial."""
+    """The currencies that can be chosen: four for an audit and device time where it is stated, those that were matched
+    in for a trial."""
+    kept = {row.currency for row in verdict.decomposition}
     if verdict.terms is None:
-        return numbers.CURRENCY_NAMES
-    kept = {row.currency for row in verdict.decomposition} or {verdict.terms.currency.value}
+        kept |= set(numbers.CURRENCY_NAMES)
+    else:
+        kept = kept or {verdict.terms.currency.value}
     return {key: name for key, name in numbers.ALL_NAMES.items() if key in kept}
 
 

@@ -6,6 +6,7 @@ bytes.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from netgain.domains.domain import Domain
@@ -22,8 +23,9 @@ from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.choices import ChosenTraining
-from netgain.records.claim import Ability, Role
+from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
+from netgain.records.measurements import Ability
 from netgain.records.samples import Amounts
 from netgain.trials.guard import Guard, sealed
 from netgain.trials.spec import TrialSpec
@@ -42,7 +44,7 @@ class RunContext:
     ``attempt`` counts the processes that tried.
 
     ``models`` are what a method may ask beside the model: its teacher's. ``text`` and ``harness`` are what the exam
-    measures of the model beside its questions.
+    measures of the model beside its questions; ``folder`` is that of the trial's file.
     """
 
     spec: TrialSpec
@@ -57,6 +59,7 @@ class RunContext:
     judge: Judge | None = None
     text: tuple[str, ...] = ()
     harness: Harness | None = None
+    folder: Path = Path()
     report: Report = lambda done, spent: None
 
     @property
@@ -119,6 +122,7 @@ class RunContext:
             seed=self.seed,
             names=(self.task.domain, *arm, self.task.stage, *further, *names),
             teacher=self.teacher,
+            folder=self.folder,
             few_shot=self.domain.few_shot,
         )
 

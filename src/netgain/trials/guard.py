@@ -27,7 +27,7 @@ from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall, Steps
-from netgain.model.requests import Generate, Train, TrainFull
+from netgain.model.requests import Generate, RunScript, Train, TrainFull
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 from netgain.records.samples import WrittenText
@@ -53,6 +53,7 @@ class Guard:
         self._account, self._models = desk.account, tuple(models)
         self.texts = [*given]
         self._trained: dict[tuple[int, ...], None] = {}
+        self._written: dict[tuple[int, ...], None] = {}  # by a script's model, told in tokens
         self.edits: list[WrittenText] = []
         self.seconds = 0.0  # processor time of its own, between calls
         self.desk = desk if desk.teacher is None else _with_teacher(desk, desk.teacher, self)
@@ -111,18 +112,23 @@ class Guard:
 
     def _told(self, core: str, model: Model) -> bool:
         """Whether a text given or written holds these tokens. The newest first: it is mostly what was written last."""
+        if core in _joined(self._written):
+            return True
         return any(core in _joined([model.tokenize(text, special=False)]) for text in reversed(self.texts))
 
     def told(self, problems: Sequence[Problem], given_before: int, desk: Desk) -> tuple[str, ...]:
         """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the
         material nor anything written holds it. The first ``given_before`` of the texts given are of other problems."""
         seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *desk.prompts.wording])
-        sequences = [f",{','.join(map(str, sequence))}," for sequence in self._trained]
+        sequences, written = (
+            [f",{','.join(map(str, sequence))}," for sequence in kept] for kept in (self._trained, self._written)
+        )
         exposed = []
         for problem in problems:
             titled = [tokens for tokens in sequences if _holds(tokens, problem.material.title, desk.model)]
             for question in problem.questions:
                 unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
+                unknown = [a for a in unknown if not any(_holds(tokens, a, desk.model) for tokens in written)]
                 if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled):
                     exposed.append(hashed(question.text))
         return tuple(dict.fromkeys(exposed))
@@ -219,6 +225,9 @@ class Guard:
             for request, result in zip(call.requests, given, strict=True):
                 if isinstance(request, Generate) and result.product is not None:
                     self.wrote([result.product.text], request.account.opened.purpose or Purpose.ADAPT)
+                elif isinstance(request, RunScript) and result.product is not None:
+                    self._trained.update(dict.fromkeys(result.product.trained))
+                    self._written.update(dict.fromkeys(result.product.written))
                 elif isinstance(request, Train | TrainFull):
                     self._trained.update(dict.fromkeys(tuple(map(int, tokens)) for tokens in request.job.sequences))
 

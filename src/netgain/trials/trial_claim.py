@@ -45,7 +45,8 @@ from netgain.trials.outcome import (
 from netgain.trials.spec import MATCHED, TrialSpec
 from netgain.trials.tasks import Task, deployments, tasks
 
-CONTROLS = ("seen", "skill")
+CONTROLS = ("seen", "skill", "known", "composition")
+READS = " (in-context learning)"  # of the frozen model, where what is known stands in every question
 _WORDS = (
     (Role.FROZEN, ("frozen",)),
     (Role.SELF_IMPROVING, ("seal", "reinforce")),
@@ -169,7 +170,7 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
     }
     return Arm(
         name=arm_name(cell, spec),
-        label=(spec.arms[method].label or method) + _at(cell, spec),
+        label=(spec.arms[method].label or method + _read(role, rows.values())) + _at(cell, spec),
         setting=domain,
         role=role,
         model=spec.model,
@@ -212,6 +213,11 @@ def _chosen(rows: Mapping[tuple[int, str], Adaptation], controls: tuple[str, ...
         for index, one in enumerate(row.chosen):
             score = fmean(scores) if scores and index == 0 else None
             yield one.model_copy(update={"seed": seed, "problem": problem, "score": score})
+
+
+def _read(role: Role, rows: Iterable[Adaptation]) -> str:
+    """What the frozen model of a domain of examples does: it is untrained, and reads the examples at the exam."""
+    return READS if role is Role.FROZEN and any(answer.attempts for row in rows for answer in row.answers) else ""
 
 
 def _at(cell: Cell, spec: TrialSpec) -> str:

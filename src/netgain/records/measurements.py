@@ -1,0 +1,53 @@
+"""What was measured of a model beside the exam: its abilities after an adaptation, and curves from a run's own log."""
+
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from netgain.records.provenance import Count, StrictModel
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@final
+class Ability(StrictModel):
+    """One measure of what the model can do that has nothing to do with the problems, taken after an adaptation.
+
+    ``text`` is the negative log-likelihood of unrelated text, in nats a token; all others are named ``TASK METRIC`` and
+    are lm-eval's. ``count`` is how many tokens or documents it is a mean of, ``better`` the direction that is, where
+    that is known. ``correct`` has a digit for each document where every one is right (1) or wrong (0). ``seed`` and
+    ``problem`` say after which adaptation, where a row does not.
+    """
+
+    name: str
+    value: Finite
+    count: Count
+    better: Literal["", "higher", "lower"] = ""
+    correct: str = ""
+    seed: int = 0
+    problem: str = ""
+
+
+@final
+class CurvePoint(StrictModel):
+    """One measurement on the way of a training run: after how many optimizer steps and, where known, seconds."""
+
+    step: NotNegative
+    value: Finite
+    seconds: NotNegative | None = None
+
+
+@final
+class Curve(StrictModel):
+    """One metric as a run's own log has it, in the order of steps; a single point where only its end was measured.
+
+    ``exam`` is what it was measured on (a validation or test split), empty where that is not stated; ``seconds`` of its
+    points are of training, evaluations left out, unless ``clock`` says otherwise.
+    """
+
+    metric: str
+    better: Literal["higher", "lower"]
+    exam: str = ""
+    clock: str = ""
+    points: Annotated[tuple[CurvePoint, ...], Field(min_length=1)]
