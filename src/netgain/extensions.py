@@ -56,6 +56,13 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "squad": "netgain.domains.squad:Squad",
     },
     "reader": {
+        "algoperf": "netgain.audit.runs.algoperf_reader:AlgoperfReader",
+        "csv": "netgain.audit.runs.csv_reader:CsvReader",
+        "every-eval-ever": "netgain.audit.runs.every_eval_reader:EveryEvalReader",
+        "inspect": "netgain.audit.runs.inspect_reader:InspectReader",
+        "lm-eval": "netgain.audit.runs.lm_eval_reader:LmEvalReader",
+        "peft": "netgain.audit.runs.peft_reader:PeftReader",
+        "rasbt": "netgain.audit.runs.rasbt_reader:RasbtReader",
         "seal": "netgain.audit.seal.seal_reader:SealReader",
         "trainer": "netgain.audit.runs.trainer_reader:TrainerReader",
     },

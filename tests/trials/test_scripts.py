@@ -1,6 +1,8 @@
 """A script as an arm: charged against the budget, examined like every other, and no way to a free ride."""
 
+import io
 import json
+import shutil
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import netgain
+from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.methods.script import LearningScript, LearningScriptSettings, Script, ScriptSettings
 from netgain.model.program import run
 from netgain.records.cost import Purpose
+from netgain.report.plan_view import plan_page
 from netgain.trials.context import Evaluation, RunContext, evaluate
+from netgain.trials.plan import Plan, check_before, make_plan
+from netgain.trials.resolve import resolve
 from netgain.trials.tasks import Task
 from tests.trials import world
 
@@ -290,3 +297,72 @@ def test_training_on_the_exam_is_exposed(context: RunContext) -> None:
     own = text.replace("'written': []", f"'written': [{tokens}]")
     again = replace(context, task=Task("run", "towns", "edits", 1))
     assert adapted(again, own).exposed == ()  # the model wrote it itself
+
+
+# -- in a plan
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("name", ["sft-script", "grpo-script"])
+def test_in_a_plan_the_budget_bounds_a_script_and_the_rest_is_unknown(name: str) -> None:
+    trial = resolve(EXAMPLES / name / "trial.yaml")
+    plan = make_plan(trial, "H100", 3.0)
+    (script,) = [arm for arm in plan.arms if arm.arm in plan.scripts]
+    adapting, learning = script.costs["adapt"], script.costs.get("learn")
+    assert adapting.flops == pytest.approx(script.budget["adapt"])
+    assert learning is None or learning.flops == pytest.approx(script.budget["learn"])
+    assert (adapting.seconds, adapting.dollars, adapting.updates, adapting.tokens_training) == (None,) * 4
+    assert (script.whole.seconds, plan.whole.seconds, plan.whole.dollars) == (None, None, None)
+    assert plan.hours > 0  # of the others, and of the exams
+    assert plan.most_flops is not None
+    told = " ".join(plan.assumptions)
+    assert f"of {script.arm} the budget is the bound, and each process is stopped after 3600 s" in told
+    page = plan_text(plan)
+    assert f"without the scripts of {script.arm}" in page
+    assert "unknown" in next(line for line in page.splitlines() if line.split()[:1] == ["all"])
+
+
+def test_in_a_budget_of_tokens_the_flops_of_a_script_are_unknown_and_not_nothing() -> None:
+    per_problem = ["budget.currency=tokens_training", "budget.per_problem=1000"]
+    plan = make_plan(resolve(EXAMPLES / "sft-script" / "trial.yaml", options=per_problem), "H100")
+    assert (plan.most_flops, plan.whole.flops) == (None, None)
+    assert plan.arms[-1].costs["adapt"].tokens_training == pytest.approx(3 * 6 * 1000)
+
+
+def test_a_script_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    text = (EXAMPLES / "sft-script" / "trial.yaml").read_text()
+    (tmp_path / "trial.yaml").write_text(text)
+    line = next(number for number, row in enumerate(text.splitlines(), start=1) if "command:" in row)
+    with pytest.raises(InputError, match=rf"trial.yaml:{line}: .*there is no file 'sft.py'"):
+        check_before(resolve(tmp_path / "trial.yaml"))
+    (tmp_path / "trial.yaml").write_text(text.replace("[python, sft.py]", "[no-such-program]"))
+    with pytest.raises(InputError, match=r"there is no program 'no-such-program'"):
+        check_before(resolve(tmp_path / "trial.yaml"))
+
+
+def test_what_a_script_says_is_part_of_what_was_asked(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "sft-script", tmp_path / "mine")
+    before = resolve(tmp_path / "mine" / "trial.yaml").arms["trl-sft"].source
+    assert before == resolve(EXAMPLES / "sft-script" / "trial.yaml").arms["trl-sft"].source
+    with (tmp_path / "mine" / "sft.py").open("a") as script:
+        script.write("# more\n")
+    assert resolve(tmp_path / "mine" / "trial.yaml").arms["trl-sft"].source != before
+
+
+def plan_text(plan: Plan) -> str:
+    console = Console(width=120, file=io.StringIO(), force_terminal=False)
+    console.print(plan_page(plan))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+# -- outside of a trial
+
+
+def test_a_script_that_no_trial_started_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NETGAIN_TASK", raising=False)
+    with pytest.raises(InputError, match="no trial has started this process; start the script as an arm"):
+        netgain.task()
+    (tmp_path / "task.json").write_text('{"format": "netgain.task/0"}')
+    with pytest.raises(InputError, match=r"is no task file of the format netgain.task/1"):
+        netgain.task(tmp_path / "task.json")

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from netgain.audit.card_journal import Answers, JournalCost, charges_of, exam_of, learned_name, read_answers
 from netgain.errors import InputError, nearest
 from netgain.metering.price import known_weights, rough_training_flops
 from netgain.records.claim import (
     Arm,
     Charge,
     Claim,
+    Exam,
     Name,
     PublishedAnswer,
     Purpose,
@@ -90,6 +92,7 @@ class Cited(_Strict):
 class CardArm(_Strict):
     """One arm. Amounts are for one problem; what the paper does not state is left out.
 
+    ``cost`` takes them from a journal that a script wrote (docs/scripts.md), ``answers`` the accuracy from a file.
     ``source`` is where its figures were read; ``sources`` says it of single figures that were read elsewhere.
     """
 
@@ -110,6 +113,8 @@ class CardArm(_Strict):
     model: str | None = None
     model_parameters: Amount | None = None
     outer_loop: OuterLoop | None = None
+    cost: JournalCost | None = None
+    answers: Path | None = None
     stated: Stated = Stated()
     source: Cited | str = ""
     sources: dict[str, Cited] = {}
@@ -141,6 +146,17 @@ class CardArm(_Strict):
     def _padding_only_adds(self) -> Self:
         if self.tokens is not None and self.tokens_padded is not None and self.tokens_padded < self.tokens:
             raise ValueError(f"tokens_padded = {self.tokens_padded:g} is below tokens = {self.tokens:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _measured_or_stated(self) -> Self:
+        stated = [name for name in ("updates", "tokens", "tokens_padded", "flops") if self.__dict__[name] is not None]
+        if self.cost is not None and stated:
+            raise ValueError(f"{stated[0]} is stated beside a cost that a journal holds; leave one of them out")
+        if self.cost is not None and self.role is Role.FROZEN:
+            raise ValueError("a frozen arm has no cost")
+        if self.answers is not None and (self.accuracy is not None or self.n_questions is not None):
+            raise ValueError("accuracy or n_questions is stated beside a file of answers; leave one of them out")
         return self
 
 
@@ -183,9 +199,16 @@ def read_card(path: Path) -> Claim:
     """The claim on a card. Raises InputError with file and line for a place that is not filled in or breaks a rule."""
     _require_filled_in(path)
     card = load_yaml(path, Card)
-    arms = tuple(_arm(name, arm, card) for name, arm in card.arms.items())
+    answers = {name: read_answers(name, arm.answers, path) for name, arm in card.arms.items() if arm.answers}
+    exams = (exam_of(answers.values()),) if answers else ()
+    measured = {name: charges_of(name, arm.cost, path) for name, arm in card.arms.items() if arm.cost}
+    arms = tuple(
+        _examined(_arm(name, arm, card), answers.get(name), exams, learned=name in measured and measured[name][1])
+        for name, arm in card.arms.items()
+    )
     loops = [(name, arm.outer_loop) for name, arm in card.arms.items() if arm.outer_loop]
-    charges = [charge for name, arm in card.arms.items() for charge in _charges(name, arm, card, path)]
+    stated = {name: _charges(name, arm, card, path) for name, arm in card.arms.items() if name not in measured}
+    charges = [charge for name in card.arms for charge in (stated[name] if name in stated else measured[name][0])]
     charges += [_loop_charge(name, loop, card, path) for name, loop in loops]
     return Claim(
         name=path.stem,
@@ -195,6 +218,7 @@ def read_card(path: Path) -> Claim:
         model=card.model or "",
         headline=card.headline,
         rival=card.rival,
+        exams=exams,
         arms=arms,
         reward_runs=tuple(_run(name, loop) for name, loop in loops),
         charges=tuple(charges),
@@ -206,8 +230,27 @@ def read_card(path: Path) -> Claim:
         regressions=_regressions(card),
         losses=card.losses,
         tokens="as the card states",
-        notes=("A hand-written claim card: nothing was recomputed from published results.", *_model_notes(card)),
+        notes=(_origin(card), *_model_notes(card)),
     )
+
+
+def _origin(card: Card) -> str:
+    names = [name for name, arm in card.arms.items() if arm.cost or arm.answers]
+    if not names:
+        return "A hand-written claim card: nothing was recomputed from published results."
+    return f"A hand-written claim card; of {', '.join(names)} costs or answers are those of a script's own records."
+
+
+def _examined(arm: Arm, answers: Answers | None, exams: tuple[Exam, ...], *, learned: bool) -> Arm:
+    """The arm with what a script's records say of it."""
+    fields: dict[str, Any] = {}
+    if learned:
+        fields["invests"] = (*arm.invests, learned_name(arm.name))
+    if answers is not None:
+        fields |= {"exam": exams[0].name, "correct": answers.verdicts(exams[0]), "accuracy": answers.accuracy}
+        fields |= {"n_questions": answers.count, "n_problems": arm.n_problems or len(answers.by_problem)}
+        fields["averaged"] = "questions"
+    return arm.model_copy(update=fields)
 
 
 def _require_filled_in(path: Path) -> None:

@@ -276,9 +276,9 @@ class Prompts:
         """10 hexadecimal digits that change with anything that decides what is asked and what counts as the answer."""
         forms = [asdict(form) for form in self.formats.values()]
         shots = [[asdict(material), shot.text, shot.answers[0]] for material, shot in self.shots]
-        rest = (self.closed, self.open_book, self.answered, self.titled, self.chat_closed, self.chat_open_book)
-        rest += () if self.topical == "{question}" else (self.topical,)
-        rest += () if self.lead == " " else (self.lead,)
+        rest = [self.closed, self.open_book, self.answered, self.titled, self.chat_closed, self.chat_open_book]
+        rest += [] if self.topical == "{question}" else [self.topical]
+        rest += [] if self.lead == " " else [self.lead]
         return short_hash(canonical([forms, shots, rest, self.max_new_tokens, self.cut, self.chat]))
 
 

@@ -5,6 +5,7 @@ a meter around its training and leaves an adapter or a model; see docs/scripts.m
 more before all problems, with the training problems whole, and then on the model that came of it.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, final
@@ -23,6 +24,7 @@ from netgain.model.requests import RunScript
 from netgain.records.claim import Role
 from netgain.records.cost import Cost, Purpose
 
+PYTHON = ("python", "python3")  # the one that runs netgain
 MERGE = 0.005  # of an investment is kept back for adding an adapter to the weights
 Seconds = Annotated[float, Field(gt=0, le=10**7, allow_inf_nan=False)]
 
@@ -109,8 +111,10 @@ def _run(
 
 
 def located(command: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """The command with the files among its arguments where they are: beside the trial's file."""
-    return tuple(str((folder / word).resolve()) if (folder / word).is_file() else word for word in command)
+    """The command with the files among its words where they are: beside the trial's file."""
+    first = [sys.executable] if command[0] in PYTHON else []
+    rest = command[len(first) :]
+    return (*first, *(str((folder / word).resolve()) if (folder / word).is_file() else word for word in rest))
 
 
 def _task(

@@ -44,6 +44,19 @@ DECISIVE = (
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars of transformers for what takes seconds; they would stand between the lines of a command."""
+    bars: Any = logging  # which has no types
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
 @final
 class Loaded:
     """A model in evaluation mode on its device, its tokenizer, and the name that records give it (never a path).
@@ -66,22 +79,10 @@ class Loaded:
             return self._source
         if self._saved is None:
             self._saved = TemporaryDirectory(prefix="netgain-model-")
-            self.model.save_pretrained(self._saved.name)
-            self.tokenizer.save_pretrained(self._saved.name)
+            with _without_bars():
+                self.model.save_pretrained(self._saved.name)
+                self.tokenizer.save_pretrained(self._saved.name)
         return self._saved.name
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """No progress bars of transformers for what takes seconds; they would stand between the lines of a command."""
-    bars: Any = logging  # which has no types
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
 
 
 def load_parts(

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +34,6 @@ LOOK = 0.02  # seconds between two looks whether it has ended
 MOST_SEEN = 1 << 30  # bytes
 LONGEST_LINE = 300
 TRAINING = ("train", "backward")
-PYTHON = ("python", "python3")
 
 
 @final
@@ -137,14 +135,13 @@ def _run(request: RunScript, folder: Path) -> _Process:
     """Start it in an empty folder and wait for its end, at most as long as it may take."""
     inside = folder / "work"
     inside.mkdir()
-    command = [sys.executable if request.command[0] in PYTHON else request.command[0], *request.command[1:]]
     environment = {name: value for name, value in os.environ.items() if name not in ("PWD", "OLDPWD")}
     environment[TASK] = str(folder / "task.json")
     started = time.monotonic()
     with (folder / "log").open("wb") as log:
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own command
-                command,
+                request.command,
                 cwd=inside,
                 env=environment,
                 stdin=subprocess.DEVNULL,

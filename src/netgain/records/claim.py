@@ -12,8 +12,9 @@ from pydantic import ConfigDict, Field, field_serializer, field_validator, model
 
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
-from netgain.records.measurements import Ability, Curve, Finite, Fraction
+from netgain.records.measurements import Ability, Curve, Finite
 from netgain.records.measurements import Continual as Continual
+from netgain.records.measurements import Fraction as Fraction
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 from netgain.records.stated import Loss, Stated
 
