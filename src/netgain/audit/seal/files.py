@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from netgain.records.claim import Finding
 
 HEAD = 16 * 1024
-MARKS = (b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"')
+MARKS = (
+    *(b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"'),
+    b'"adapter_accuracy"',
+)
 INSPECT = (b'"eval"', b'"task_id"', b'"run_id"')  # a log of Inspect, whose tasks have ids too
-MARKS += (b'"adapter_accuracy"',)
 LARGEST_META = 1024 * 1024
 LARGEST_FILE = 200 * 1024 * 1024
 
