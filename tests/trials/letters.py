@@ -5,6 +5,7 @@ problem knows it, but not for words put backwards, which it gets wrong.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
@@ -145,6 +146,7 @@ def model() -> Model:
 class TrainedSettings(Settings):
     tools: tuple[str, ...] = ()
     cheat: str = ""  # what is trained on beside the lessons
+    forged: str = ""  # a material of its own, of which lessons are made
 
 
 class Trained(Method):
@@ -157,6 +159,8 @@ class Trained(Method):
         assert isinstance(self.settings, TrainedSettings)
         assert desk.few_shot is not None
         lessons = desk.few_shot.lessons(materials[0], self.settings.tools, desk.draw("lessons"))
+        if self.settings.forged:
+            lessons += desk.few_shot.lessons(replace(materials[0], text=self.settings.forged), (), 0)
         texts = [f"{lesson.prompt} {lesson.answer}" for lesson in lessons]
         texts += [self.settings.cheat] if self.settings.cheat else []
         job = InnerLoopJob(

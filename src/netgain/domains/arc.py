@@ -79,7 +79,7 @@ class Arc(Domain):
     ``notes`` tell what was left out of ``train_path``.
     """
 
-    prompts: ClassVar[Prompts] = GRID_PROMPTS
+    prompts: Prompts = GRID_PROMPTS
     Settings: ClassVar[type[ArcSettings]] = ArcSettings
 
     def __init__(self, settings: ArcSettings) -> None:

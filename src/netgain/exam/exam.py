@@ -101,7 +101,7 @@ def sit(
         none: list[Given] = []  # on controls
         votes = yield from _votes(answerer, requests[:voted], prompts, answerer.voter)
         given = [[*first, *more] for first, more in zip_longest(given, votes, fillvalue=none)]
-    replies = (_Reply(view, *one) for (view, _), *one in zip(asked, given, results, strict=True))
+    replies = (_Reply(view, said, first) for (view, _), said, first in zip(asked, given, results, strict=True))
     return tuple(
         _mark(question, [[next(replies) for _ in views] for views in parts], grade, few_shot)
         for question, parts in zip((*questions, *controls), put, strict=True)
