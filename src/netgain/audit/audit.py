@@ -14,7 +14,7 @@ from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.audit.card import read_card
 from netgain.audit.checks import run_checks
-from netgain.audit.joining import JoiningCard, Part, folder_names, join, joins_folders, one_folder
+from netgain.audit.joining import JoinedPart, JoiningCard, folder_names, join, joins_folders, one_folder
 from netgain.audit.questions import answer_all
 from netgain.errors import InputError, NetgainError, nearest
 from netgain.extensions import find, names, said_by, source_digest, where_raised
@@ -122,7 +122,7 @@ def read_joined(
         name, _, rest = argument.partition("=")
         paths = [Path(part) for part in rest.split(",")] if named else [Path(argument)]
         claims = tuple(read_claim(path, tokens, reader) for path in paths)
-        parts.append(Part(name if named else short[str(paths[0])], claims))
+        parts.append(JoinedPart(name if named else short[str(paths[0])], claims))
     return join(parts, treated=treated, baseline=baseline, frozen=frozen)
 
 
@@ -140,7 +140,7 @@ def _read_joining_card(path: Path, tokens: TokenCounter | None) -> Claim:
             raise lines.error(
                 ("arms", name, "folders"), f"there is no folder {missing}", "paths are relative to the card"
             )
-        parts.append(Part(name, tuple(read_claim(folder, tokens) for folder in folders), arm.role))
+        parts.append(JoinedPart(name, tuple(read_claim(folder, tokens) for folder in folders), arm.role))
     return join(parts, treated=card.headline, baseline=card.rival, frozen=card.frozen, title=card.title)
 
 

@@ -48,7 +48,7 @@ def joins_folders(path: Path) -> bool:
 
 
 @final
-class Part(NamedTuple):
+class JoinedPart(NamedTuple):
     """What was read of one arm's folders. ``role`` is what the person who asks says it is, None where nothing is."""
 
     name: str
@@ -80,7 +80,7 @@ def one_folder(claims: Sequence[Claim]) -> Claim:
 
 
 def join(
-    parts: Sequence[Part],
+    parts: Sequence[JoinedPart],
     *,
     treated: str | None = None,
     baseline: str | None = None,
@@ -148,7 +148,7 @@ def _is_examined(arm: Arm) -> bool:
     return arm.correct is not None or arm.accuracy is not None
 
 
-def _named(part: Part, claim: Claim) -> Claim:
+def _named(part: JoinedPart, claim: Claim) -> Claim:
     """The claim with its arms under the part's name, and in the part's role."""
     several = len(claim.arms) > 1
     names = {arm.name: f"{part.name}: {arm.setting}" if several else part.name for arm in claim.arms}
