@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from netgain.records.claim import Claim
 
 DEFAULT_CARD = Path("claim.yaml")
+PATHS = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATH]...",
+        help="Folder of published results, claim card (.yaml) or claim (.json). Without it: SEAL, packaged. "
+        "Several are joined into one claim, an arm each; NAME=FOLDER,FOLDER is an arm of two.",
+        show_default=False,
+    ),
+]
+TREATED = Annotated[
+    str | None, typer.Option(metavar="ARM", help="Whose gain is claimed: a folder or an arm.", show_default=False)
+]
+BASELINE = Annotated[
+    str | None, typer.Option(metavar="ARM", help="The arm that it is held against.", show_default=False)
+]
+FROZEN = Annotated[str | None, typer.Option(metavar="ARM", help="The arm that was not trained.", show_default=False)]
 PROVENANCE = Annotated[
     str,
     typer.Option(
@@ -47,24 +63,10 @@ class AuditCommand(TyperCommand):
 
 
 def audit(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PATH]...",
-            help="Folder of published results, claim card (.yaml) or claim (.json). Without it: SEAL, packaged. "
-            "Several are joined into one claim, an arm each; NAME=FOLDER,FOLDER is an arm of two.",
-            show_default=False,
-        ),
-    ] = None,
-    treated: Annotated[
-        str | None, typer.Option(metavar="ARM", help="Whose gain is claimed: a folder or an arm.", show_default=False)
-    ] = None,
-    baseline: Annotated[
-        str | None, typer.Option(metavar="ARM", help="The arm that it is held against.", show_default=False)
-    ] = None,
-    frozen: Annotated[
-        str | None, typer.Option(metavar="ARM", help="The arm that was not trained.", show_default=False)
-    ] = None,
+    paths: PATHS = None,
+    treated: TREATED = None,
+    baseline: BASELINE = None,
+    frozen: FROZEN = None,
     html: Annotated[
         Path | None,
         typer.Option(
