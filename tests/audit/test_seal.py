@@ -267,6 +267,18 @@ def test_reliabilities_from_rounded_means_are_told_apart(real_verdict: Verdict) 
     assert found.evidence[-1].startswith("apart, from published means: rank_iter1: reliability 0.17")
 
 
+def test_the_few_shot_share_has_an_interval_over_its_eight_tasks(real_verdict: Verdict) -> None:
+    """29 of 40: Wilson at 8 tasks, and at 40 as if the five edits of a task had nothing in common."""
+    found = next(finding for finding in real_verdict.findings if finding.check == "few-tasks")
+    assert "SEAL's 72.5 % is 29 of 40 adapted models, 5 for each of 8 tasks" in found.message
+    assert "interval [39, 92] over tasks" in found.message
+    assert "[57, 84] if all 40 were independent" in found.message
+    assert found.evidence[:2] == (
+        "in context: 0 of 8 (0.0 %), [0, 32] over tasks",
+        "training on unselected self-edits: 8 of 40 (20.0 %), [5, 55] over tasks",
+    )
+
+
 def test_the_claim_that_ships_is_what_the_reader_distils(real_claim: Claim, real_verdict: Verdict) -> None:
     shipped = read_claim(None)
     assert shipped.model_copy(update={"retrieved": ""}) == real_claim

@@ -178,10 +178,11 @@ def test_who_trains_on_a_test_output_is_exposed_backwards_too_and_an_augmented_c
         "copy": {"method": "trained", "cheat": f"another {shown[::-1]}."},
         "cheat": {"method": "trained", "cheat": f"a b c {answer} d"},
         "mirror": {"method": "trained", "cheat": f"a b c {answer[::-1]} d"},
+        "forged": {"method": "trained", "forged": letters.written([("abc", "bcd"), ("x", answer)])},
         "question": {"method": "trained", "cheat": f"{task.questions[0].text} something"},
     }
     found = adaptations(tmp_path, trial(arms=arms, problems={"train": 0, "development": 1, "test": 1}))
-    assert {row.arm for row in found if row.exposed} == {"cheat", "mirror", "question"}
+    assert {row.arm for row in found if row.exposed} == {"cheat", "mirror", "forged", "question"}
 
 
 def test_a_pair_that_two_splits_share_is_a_leak() -> None:

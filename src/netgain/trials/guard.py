@@ -153,7 +153,9 @@ class Guard:
         return enough and (core := _core(answer, model)) in trained and _unknown(model) not in core
 
     def _derived(self, forms: Sequence[str], given_before: int) -> bool:
-        """Whether one of these stands in a text that the method had. Lessons are made again, for they are many."""
+        """Whether one of these stands in a text that the method had, or in a lesson made of one.
+
+        Lessons are made again, for they are many; those made of a text of the method's own invention don't count."""
         few_shot = self._few_shot
         if few_shot is None or any(form in text for text in self.texts[given_before:] for form in forms):
             return True
@@ -268,15 +270,31 @@ class _WatchedFewShot(FewShot):
 
     def __init__(self, few_shot: FewShot, taught: dict[tuple[Material, tuple[str, ...], int], None]) -> None:
         self.tools, self.attempts, self._taught = MappingProxyType(dict(few_shot.tools)), few_shot.attempts, taught
-        self._lessons = sealed(lambda material, how: few_shot.lessons(material, *how))
-        self._views = sealed(lambda question, _: few_shot.views(question))
-        self._elect = sealed(few_shot.elect)
-        self._shown = sealed(lambda text, _: few_shot.shown(text))
-        self._forms = sealed(lambda answer, _: few_shot.forms(answer))
+
+        def lessons(material: Material, how: tuple[Collection[str], int]) -> tuple[Lesson, ...]:
+            return few_shot.lessons(material, *how)
+
+        def held_out(material: Material, _: None) -> tuple[Problem, ...]:
+            return few_shot.held_out(material)
+
+        def views(question: Question, _: None) -> tuple[View, ...]:
+            return few_shot.views(question)
+
+        def shown(text: str, _: None) -> tuple[tuple[str, str], ...]:
+            return few_shot.shown(text)
+
+        def forms(answer: str, _: None) -> tuple[str, ...]:
+            return few_shot.forms(answer)
+
+        self._lessons, self._views, self._elect = sealed(lessons), sealed(views), sealed(few_shot.elect)
+        self._shown, self._forms, self._held_out = sealed(shown), sealed(forms), sealed(held_out)
 
     def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
         self._taught[material, tuple(sorted(tools)), seed] = None
         return self._lessons(material, (tools, seed))
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        return self._held_out(material, None)
 
     def views(self, question: Question) -> tuple[View, ...]:
         return self._views(question, None)

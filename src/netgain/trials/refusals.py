@@ -79,7 +79,8 @@ def _words(error: InputError) -> tuple[str, str]:
 def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
     """Every format that an arm writes in, or has a teacher write in, is one of every domain's; so are those that its
     tuning tries."""
-    settings, wanted = arm.settings, ()
+    settings = arm.settings
+    wanted: tuple[str, ...] = ()
     if isinstance(settings, SyntheticSettings):
         wanted = (settings.format, *arm.knobs.get("format", ()), *settings.mix)
     elif isinstance(settings, TaughtSettings):

@@ -16,7 +16,6 @@ from netgain import model as door
 from netgain.engine.jobs import ROWS
 from netgain.errors import MissingExtraError
 from netgain.metering.estimate import (
-    HALF,
     Device,
     Load,
     Memory,
@@ -141,7 +140,7 @@ def staffed(
         pace = replace(pace, source=f"{chosen.source}; {chosen.utilisation:.0%} of its peak")
         return Staff(name=chosen.name, workers=1, pace=pace, memory=memory, free=chosen.memory)
     machine = find_machine(device or "auto")
-    guess = Memory.guessed(shape, weight_bytes=weight, planned=machine.kind == "cpu" and weight > HALF)
+    guess = Memory.guessed(shape, weight_bytes=weight, planned=machine.kind == "cpu")
     memory = worker_memory(trial, shape, lengths, guess)
     workers = most_workers(machine, memory, jobs, count)
     found = None if calibrate is None else calibrated(trial, machine, workers, lengths, calibrate)

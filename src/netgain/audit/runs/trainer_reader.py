@@ -6,6 +6,7 @@ is not opened: loading one runs whatever is in it.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -29,6 +30,8 @@ _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
 class TrainerReader(Reader):
     """Hugging Face Trainer and TRL: trainer_state.json, all_results.json, adapter_config.json, the model card."""
 
+    joins = True
+
     def recognises(self, folder: Path) -> bool:
         """Whether a Trainer's state or the results of its commands lie below the folder."""
         return bool(visible(folder, STATE, "all_results.json"))
@@ -44,7 +47,7 @@ class TrainerReader(Reader):
         runs = [
             run
             for (home, path), name in zip(homes.items(), names, strict=True)
-            if (run := files.guarded(path, lambda home=home, path=path, name=name: _run(files, home, path, name)))
+            if (run := files.guarded(path, partial(_run, files, home, path, name)))
         ]
         if not runs:
             problem = files.findings[0].message if files.findings else "no run"

@@ -19,6 +19,7 @@ from netgain.audit.seal.arms import (
     reward_run,
     single_passage_arm,
 )
+from netgain.audit.seal.few_tasks import few_tasks
 from netgain.audit.seal.files import (
     ContinualFile,
     CorpusFile,
@@ -135,7 +136,7 @@ class SealReader(Reader):
         by_model = _by_model(draft)
         for base, frozen in by_model:
             draft.findings += frozen_answers.findings(frozen, base if len(by_model) > 1 else "")
-        draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
+        draft.findings += [*_collapsed(files), *_wrong_metas(files), *few_tasks(files)]
         return _claim(draft, files, tokens)
 
 
@@ -397,7 +398,7 @@ def _reported(files: SealFiles) -> dict[str, Source | None]:
 
 
 def _searched(files: SealFiles) -> str:
-    count = sum(map(len, (files.passages, files.corpora, files.tuned, files.grids, files.continual)))
+    count = len(files.passages) + len(files.corpora) + len(files.tuned) + len(files.grids) + len(files.continual)
     return f"the field names of {count} result files, and the tables and appendix of {PAPER}"
 
 
