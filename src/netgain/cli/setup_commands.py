@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, final
 import typer
 import yaml
 
-from netgain.cli.app import Demo, save
+from netgain.cli.app import save
 from netgain.errors import InputError, NetgainError
 
 if TYPE_CHECKING:  # read when a command runs: the others answer faster without
@@ -91,7 +91,10 @@ exam: {controls: 4, drift: 2}  # unrelated questions, and how far the model move
 
 def init(
     file: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
-    domain: Demo = None,
+    domain: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What it is on: people or grids.  [default: people]", show_default=False),
+    ] = None,
     notes: Annotated[
         Path | None,
         typer.Option(
