@@ -13,11 +13,14 @@ from pydantic import ConfigDict, Field, field_serializer, field_validator, model
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
 from netgain.records.measurements import Ability, Curve, Finite
+from netgain.records.measurements import Continual as Continual
+from netgain.records.measurements import Fraction as Fraction
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
+from netgain.records.stated import Loss, Stated
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
+Read = Literal["", "data", "primary text", "primary text in part", "summary"]
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 GradeName = Literal["exact", "contains", "f1", "judge"]
 RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
@@ -202,7 +205,7 @@ class Arm(StrictModel):
     training starts from where that is another (what an outer loop made, say).
     ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
     is a mean of problems' means or of single questions. ``curves`` is what a run's own log measured on its way, and
-    whatever else was measured at its end (what it forgot).
+    whatever else was measured at its end (what it forgot); ``stated`` what a publication says of it beside that.
     """
 
     name: Name
@@ -231,6 +234,7 @@ class Arm(StrictModel):
     frozen_group: str = ""
     sources: tuple[Source, ...] = ()
     curves: tuple[Curve, ...] = ()
+    stated: Stated | None = None
     trial: TrialArm | None = None
 
     @model_validator(mode="before")
@@ -286,32 +290,6 @@ class RewardRun(StrictModel):
         return self
 
 
-@final
-class Continual(StrictModel):
-    """A stream of adaptations: ``mean[k][i]`` is the accuracy on problem ``i`` after ``k`` edits (row 0: untouched).
-
-    Entries above the diagonal of the trained rows were not measured and are None. ``runs`` holds the same matrix for
-    every published run, for intervals over runs.
-    """
-
-    name: str
-    model: str = ""
-    sequences: Count
-    mean: tuple[tuple[Fraction | None, ...], ...]
-    deviation: tuple[tuple[Finite | None, ...], ...] | None = None
-    runs: tuple[tuple[tuple[Fraction | None, ...], ...], ...] = ()
-    sources: tuple[Source, ...] = ()
-
-    @model_validator(mode="after")
-    def _matrices_are_rectangular(self) -> Self:
-        for matrix in (self.mean, *self.runs):
-            if not matrix or not matrix[0] or len({len(row) for row in matrix}) != 1:
-                raise ValueError(f"continual {self.name!r}: a retention matrix has rows of one length, at least 1")
-            if all(value is None for row in matrix for value in row):
-                raise ValueError(f"continual {self.name!r}: a retention matrix holds at least one accuracy")
-        return self
-
-
 def owner_name(setting: str, method: str, stage: Literal["tuning", "stream"]) -> str:
     """The ``arm`` of charges that belong to no single rung of a trial's method."""
     return f"{setting}/{method} {stage}"
@@ -341,7 +319,8 @@ class PublishedAnswer(StrictModel):
 @final
 class Claim(StrictModel):
     """A published comparison. ``reported`` says of each kind of compute where it is stated, or None where that was not
-    found in what was looked through: ``searched``, in words."""
+    found in what was looked through: ``searched``, in words. ``read``: whether it was read in the primary text or in
+    somebody's summary of it. ``losses`` are figures of the publication that got worse."""
 
     format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
     name: str
@@ -361,7 +340,9 @@ class Claim(StrictModel):
     charges: tuple[Charge, ...] = ()
     reported: dict[str, Source | None] = Field(default_factory=dict)
     searched: str = ""
+    read: Read = ""
     regressions: PublishedAnswer | None = None
+    losses: tuple[Loss, ...] = ()
     tokens: str = ""
     glossary: str = ""
     findings: tuple[Finding, ...] = ()

@@ -14,6 +14,7 @@ from netgain.audit.checks.agreeing import (
     little_overlap,
     unresolvable,
 )
+from netgain.audit.checks.claim_checks import CLAIM_CHECKS
 from netgain.audit.checks.curve_checks import CURVE_CHECKS
 from netgain.audit.checks.form import Check
 from netgain.audit.checks.given import (
@@ -25,6 +26,7 @@ from netgain.audit.checks.given import (
     starts_differ,
     unequal_training,
 )
+from netgain.audit.checks.stated_checks import STATED_CHECKS
 from netgain.audit.checks.untold import (
     compute_not_reported,
     noisy_selection,
@@ -77,6 +79,8 @@ CHECKS: tuple[Check, ...] = (
     does_not_regenerate,
     rounds_unpublished,
     few_problems,
+    *STATED_CHECKS,
+    *CLAIM_CHECKS,
     *CURVE_CHECKS,
 )
 

@@ -17,7 +17,9 @@ _COMPARED = ("learning_rate", "epochs", "batch_size", "grad_accumulation", "rank
 def unequal_training(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
     """Arms of one setting that were trained for different amounts of work."""
     for setting, arms in by_setting(verdict.arms):
-        trained = [arm for arm in arms if arm.role != Role.FROZEN and arm.updates_per_problem]
+        fields = [field for _, field in _CURRENCY_FIELDS]
+        trained = [arm for arm in arms if arm.role != Role.FROZEN and any(getattr(arm, field) for field in fields)]
+        trained = [arm for arm in trained if arm.updates_per_problem != 0]
         if len(trained) < 2:
             continue
         evidence, factor = [], 1.0
@@ -33,7 +35,14 @@ def unequal_training(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
                 "unequal-training",
                 "high",
                 f"{setting}: the arms were not trained equally, by a factor of up to {factor:.1f}",
-                [*evidence, *(f"{arm.label}: {amount(arm.updates_per_problem)} updates a problem" for arm in trained)],
+                [
+                    *evidence,
+                    *(
+                        f"{arm.label}: {amount(arm.updates_per_problem)} updates a problem"
+                        for arm in trained
+                        if arm.updates_per_problem is not None
+                    ),
+                ],
             )
 
 

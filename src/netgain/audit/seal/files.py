@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from netgain.records.claim import Finding
 
 HEAD = 16 * 1024
-MARKS = (b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"')
-MARKS += (b'"adapter_accuracy"',)
+MARKS = (
+    *(b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"'),
+    b'"adapter_accuracy"',
+)
 LARGEST_META = 1024 * 1024
 LARGEST_FILE = 200 * 1024 * 1024
 

@@ -398,7 +398,7 @@ def _reported(files: SealFiles) -> dict[str, Source | None]:
 
 
 def _searched(files: SealFiles) -> str:
-    count = sum(map(len, (files.passages, files.corpora, files.tuned, files.grids, files.continual)))
+    count = len(files.passages) + len(files.corpora) + len(files.tuned) + len(files.grids) + len(files.continual)
     return f"the field names of {count} result files, and the tables and appendix of {PAPER}"
 
 
