@@ -68,6 +68,7 @@ class ScriptTask:
         self._purpose = Purpose(fields["purpose"])
         self._seen = path.parent / SEEN
         self._watch: Watch | None = None
+        self._reserved = -1
         self._book = Book.open(path.parent / JOURNAL, software="a script of netgain's")
         self._root = self._book.account(NAME, limit=Cost(**self.budget))
         atexit.register(self.close)
@@ -124,8 +125,14 @@ class ScriptTask:
         except ImportError as missing:
             raise MissingExtraError("task.meter", "train") from missing
         if self._watch is None:
-            self._watch = Watch(lambda: self._book.length)
+            self._watch = Watch(self._newest)
         return self._watch
+
+    def _newest(self) -> int:
+        """The row of the newest reservation."""
+        since = self._book.charges(since=self._reserved + 1)
+        self._reserved = since[-1].reservation if since else self._reserved
+        return self._reserved
 
     def _look(self) -> None:
         """Watch for steps off the meter as soon as there may be any: a model that has no dtype needs no torch."""
@@ -134,8 +141,11 @@ class ScriptTask:
 
     def close(self) -> None:
         """Write down what is not yet; called when the process ends."""
+        atexit.unregister(self.close)
         if self._watch is not None:
+            self._watch.handle.remove()
             self._seen.write_text(json.dumps(self._watch.statement()), encoding="utf-8")
+            self._watch = None
         self._book.close()
 
 
