@@ -1,6 +1,7 @@
 """Inside a script: two lines charge it, its budget ends its training, and what it trains on is seen."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import netgain  # noqa: E402
 from netgain.metering.verification import Verification, verify  # noqa: E402
 from netgain.model import load_model  # noqa: E402
 from netgain.model.loading import load_parts, reweighted  # noqa: E402
+from netgain.model.requests import RunScript  # noqa: E402
 from netgain.model.script_task import FORMAT, ScriptTask  # noqa: E402
 from netgain.records.cost import Purpose  # noqa: E402
 from tests.model.conftest import save_model  # noqa: E402
@@ -177,3 +179,60 @@ def test_pickled_weights_are_refused(tmp_path: Path, llama: Path) -> None:
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(netgain.InputError, match="neither an adapter in PEFT's format nor a model's safetensors"):
         reweighted(load_parts(llama, **LOAD), tmp_path)
+
+
+# -- before it, in a process of its own
+
+SCRIPTS = {  # what a script does besides one metered step
+    "honest": "",
+    "trains before it asks for its task": "train()",
+    "trains in another process": "subprocess.run([sys.executable, '-c', inspect.getsource(train) + 'train()'])",
+    "trains after its task, off its meter": "",
+}
+SLOW = ("trains in another process", "trains after its task, off its meter")  # each imports torch once more
+
+
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how in SLOW)) for how in SCRIPTS])
+def test_training_off_the_meter_is_noticed_wherever_it_is_done(how: str, tmp_path: Path, llama: Path) -> None:
+    script = f"""
+import inspect, shutil, subprocess, sys
+def train():
+    import torch
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for _ in range(3):
+        (weight ** 2).sum().backward()
+        optimizer.step()
+{SCRIPTS[how]}
+import netgain, peft, torch, transformers
+task = netgain.task()
+model = transformers.AutoModelForCausalLM.from_pretrained(task.model)
+model = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+optimizer = torch.optim.SGD([w for w in model.parameters() if w.requires_grad], lr=0.1)
+ids = torch.arange(3, 20).view(1, -1)
+with task.meter(model):
+    model(input_ids=ids, labels=ids).loss.backward()
+    optimizer.step()
+{"train()" if "after" in how else ""}
+model.save_pretrained(task.output)
+"""
+    (tmp_path / "mine.py").write_text(script)
+    fields = {"stage": "adapt", "seed": 1, "options": {}, "problems": [], "materials": [], "texts": []}
+    model = load_model(llama, device="cpu")
+    with netgain.Book.open(tmp_path / "journal") as book:
+        request = RunScript(
+            account=book.account("arm", limit=netgain.Cost(flops=1e8)),
+            command=(sys.executable, str(tmp_path / "mine.py")),
+            task=fields | {"prompts": [], "lessons": []},
+            purpose=Purpose.ADAPT,
+        )
+        (result,) = model.run_scripts([request])
+        spent = request.account.spent(netgain.Currency.FLOPS)
+    if how == "honest":
+        assert result.get().adapter is not None
+        assert result.get().trained == (tuple(range(3, 20)),)
+        assert 0 < spent < 1e8
+    else:
+        assert result.failure is not None
+        assert "an optimizer stepped off its meter" in result.failure.detail
+        assert spent == 1e8  # nobody knows what it took

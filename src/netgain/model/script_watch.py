@@ -5,6 +5,7 @@ exam questions among what was trained on are found there, unless the model wrote
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, final
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from netgain.model.calls import causal_lm
+from netgain.model.early.sitecustomize import WATCHED
 
 
 @final
@@ -25,6 +27,7 @@ class Watch:
         self._trained: dict[tuple[int, ...], None] = {}
         self._written: dict[tuple[int, ...], None] = {}
         self._unmetered = 0
+        os.environ[WATCHED] = str(os.getpid())  # from here on it is this watch that counts
         self.handle = register_optimizer_step_post_hook(self._on_step)
 
     def _on_step(self, optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:

@@ -39,6 +39,7 @@ from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup, SampleQuestion
 from netgain.trials.resolve import Trial, paths_in
+from netgain.trials.shown_tasks import shown_tasks
 from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.tasks import Task
 
@@ -432,4 +433,5 @@ def describe_run(trial: Trial) -> RunSetup:
                 )
             )
     hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
-    return RunSetup(questions=tuple(shown), hardware=hardware, date=time.strftime("%Y-%m-%d"))
+    date = time.strftime("%Y-%m-%d")
+    return RunSetup(questions=tuple(shown), tasks=tuple(shown_tasks(trial)), hardware=hardware, date=date)

@@ -42,6 +42,7 @@ from netgain.trials.outcome import (
     reward_runs,
     summed,
 )
+from netgain.trials.shown_tasks import shown_answers
 from netgain.trials.spec import MATCHED, TrialSpec
 from netgain.trials.tasks import Task, deployments, tasks
 
@@ -98,6 +99,7 @@ def claim_of(
         findings=(*_warned(setup), *findings(outcome, role_of)),
         terms=_terms(outcome, role_of, controls, device),
         searches=tuple(_searches(outcome.tunings)),
+        shown=tuple(shown_answers(outcome, setup, arms, [headline, rival])),
         judging=_judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
         setup=setup,
     )
