@@ -104,6 +104,17 @@ def invented() -> dict[str, Any]:
     corpus |= {"lora_params": LORA, "train_sequences": 100, "eval_questions": 36}
     texts = [f"untrained answer {index % 3}" for index in range(36)]
     corpus["server_reply"] = {"baseline_texts": texts, "baseline_correct": [True] * 36, "adapter_correct": [False] * 36}
+    answers = {"adapter_texts": texts, "adapter_correct": [True, False] * 18, "baseline_texts": texts}
+    tuned = {
+        "n_articles": 12,
+        "k_completions": 5,
+        "train_sequences": 72,
+        "model": "models/iter1",
+        "dataset": "d/v.json",
+    }
+    tuned |= {"metrics": {"baseline_accuracy": 0.5, "adapter_accuracy": 0.5, "adapter_gain": 0.0}}
+    tuned |= {"per_question": answers | {"baseline_correct": [True, False] * 18}}
+    tuned |= {"args": {"epochs": 1, "lr": 7e-5, "batch_size": 4, "gradient_accumulation_steps": 2, "seed": 43}}
     stream = {"mean_over_sequences": [[0.3, 0.3], [0.4, 0], [0.2, 0.4]], "n_sequences": 4, "n_datapoints": 2}
     return {
         "eval/naive.json": passage_file(1, text=""),
@@ -112,6 +123,8 @@ def invented() -> dict[str, Any]:
         "eval/iter1.json": passage_file(4, right=0.8),
         "train/rank_iter0.json": passage_file(5, edits=3, repeats=3),
         "cpt/cpt_base.json": corpus,
+        "cpt/12/iter1_12.json": tuned,
+        "train/rank_iter0_proxy.json": passage_file(6, edits=3, reward_mode="proxy"),
         "continual_self_edits/overall_results.json": stream,
         "few-shot/final_results.json": {"0": {"task_id": {"0": "a", "1": "b"}, "correct": {"0": False, "1": True}}},
     }

@@ -6,7 +6,7 @@ The public names below are imported when they are first used, so that ``import n
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from netgain.errors import TRAINING_PACKAGES, InputError, MissingExtraError, NetgainError
+from netgain.errors import TRAINING_PACKAGES, BudgetExceeded, InputError, MissingExtraError, NetgainError
 
 if TYPE_CHECKING:
     from netgain.analysis.judge import judge
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netgain.metering.shape import ModelShape, find_shape
     from netgain.model.callback import MeterCallback
     from netgain.model.meter import meter
+    from netgain.model.script_task import task
     from netgain.records.claim import Claim
     from netgain.records.cost import Cost, Currency, Purpose
     from netgain.report.page import render
@@ -43,10 +44,12 @@ _HOMES = {
     "register": ("netgain.api", "register"),
     "render": ("netgain.report.page", "render"),
     "run": ("netgain.api", "run"),
+    "task": ("netgain.model.script_task", "task"),
 }
 
 __all__ = [  # noqa: RUF022 - sorted; the version last
     "Book",
+    "BudgetExceeded",
     "Claim",
     "Cost",
     "Currency",
@@ -67,6 +70,7 @@ __all__ = [  # noqa: RUF022 - sorted; the version last
     "register",
     "render",
     "run",
+    "task",
     "__version__",
 ]
 

@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, get_origin
 from pydantic import ValidationError
 
 from netgain.errors import InputError, nearest
-from netgain.records.identity import digest, short_hash
+from netgain.records.identity import canonical, digest, short_hash
 
 Kind = Literal["method", "domain", "reader"]
 
@@ -41,6 +41,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "teacher": "netgain.methods.taught:Taught",
         "entity-pairs": "netgain.methods.entity_pairs:EntityPairs",
         "distillation": "netgain.methods.distillation:Distillation",
+        "test-time-training": "netgain.methods.few_shot_training:FewShotTraining",
+        "random-settings": "netgain.methods.few_shot_training:RandomSettings",
+        "best-settings": "netgain.methods.few_shot_training:BestSettings",
+        "settings-search": "netgain.methods.settings_search:SettingsSearch",
         "seal": "netgain.methods.seal:Seal",
         "reinforce": "netgain.methods.reinforce:Reinforce",
         "grpo": "netgain.methods.gradient_loops:Grpo",
@@ -48,14 +52,24 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "ppo": "netgain.methods.gradient_loops:Ppo",
         "supervised-writer": "netgain.methods.trained_writers:SupervisedWriter",
         "sharpened-writer": "netgain.methods.trained_writers:Sharpened",
+        "script": "netgain.methods.script:Script",
+        "learning-script": "netgain.methods.script:LearningScript",
     },
     "domain": {
         "arc": "netgain.domains.arc:Arc",
+        "grids": "netgain.domains.grids:Grids",
         "passages": "netgain.domains.passages:Passages",
         "people": "netgain.domains.people:People",
         "squad": "netgain.domains.squad:Squad",
     },
     "reader": {
+        "algoperf": "netgain.audit.runs.algoperf_reader:AlgoperfReader",
+        "csv": "netgain.audit.runs.csv_reader:CsvReader",
+        "every-eval-ever": "netgain.audit.runs.every_eval_reader:EveryEvalReader",
+        "inspect": "netgain.audit.runs.inspect_reader:InspectReader",
+        "lm-eval": "netgain.audit.runs.lm_eval_reader:LmEvalReader",
+        "peft": "netgain.audit.runs.peft_reader:PeftReader",
+        "rasbt": "netgain.audit.runs.rasbt_reader:RasbtReader",
         "seal": "netgain.audit.seal.seal_reader:SealReader",
         "trainer": "netgain.audit.runs.trainer_reader:TrainerReader",
     },
@@ -136,6 +150,12 @@ def source_digest(found: type[Any]) -> str:
         return ""
     text = Path(inspect.getfile(found)).read_bytes().decode("utf-8", "backslashreplace")
     return digest("method", text)
+
+
+def files_digest(files: Sequence[Path]) -> str:
+    """A digest of those of these files that are there; empty where none is."""
+    found = [path.read_bytes().decode("utf-8", "backslashreplace") for path in files if path.is_file()]
+    return digest("script", canonical(found)) if found else ""
 
 
 def where_raised(error: Exception, *classes: type[Any]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
 from netgain.audit.audit import audit, find_reader, read_claim
-from netgain.audit.seal import pricing
+from netgain.audit.seal import naming, pricing
 from netgain.audit.seal.frozen_answers import FrozenAnswers, groups
 from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
@@ -94,12 +94,12 @@ def test_an_empty_edit_trains_on_the_passage_and_without_splitting_on_a_bare_tit
     ],
 )
 def test_a_file_name_tells_who_wrote_the_edits(stem: str, role: Role, prompt: str, round_: int | None) -> None:
-    found = pricing.identify(stem, has_edits=True)
+    found = naming.identify(stem, has_edits=True)
     assert (found.role, found.prompt, found.round) == (role, prompt, round_)
 
 
 def test_an_arm_without_edits_is_the_passage_alone() -> None:
-    assert pricing.identify("naive", has_edits=False).role is Role.PASSAGE
+    assert naming.identify("naive", has_edits=False).role is Role.PASSAGE
 
 
 def test_frozen_models_that_repeat_each_other_form_a_group() -> None:
@@ -265,6 +265,18 @@ def test_reliabilities_from_rounded_means_are_told_apart(real_verdict: Verdict) 
     found = next(finding for finding in real_verdict.findings if finding.check == "noisy-selection")
     assert "0.32 to 0.45" in found.message
     assert found.evidence[-1].startswith("apart, from published means: rank_iter1: reliability 0.17")
+
+
+def test_the_few_shot_share_has_an_interval_over_its_eight_tasks(real_verdict: Verdict) -> None:
+    """29 of 40: Wilson at 8 tasks, and at 40 as if the five edits of a task had nothing in common."""
+    found = next(finding for finding in real_verdict.findings if finding.check == "few-tasks")
+    assert "SEAL's 72.5 % is 29 of 40 adapted models, 5 for each of 8 tasks" in found.message
+    assert "interval [39, 92] over tasks" in found.message
+    assert "[57, 84] if all 40 were independent" in found.message
+    assert found.evidence[:2] == (
+        "in context: 0 of 8 (0.0 %), [0, 32] over tasks",
+        "training on unselected self-edits: 8 of 40 (20.0 %), [5, 55] over tasks",
+    )
 
 
 def test_the_claim_that_ships_is_what_the_reader_distils(real_claim: Claim, real_verdict: Verdict) -> None:

@@ -9,12 +9,14 @@ from tests.made_verdict import arm, around, broke, checks_in, claim, compared, p
 
 from netgain.analysis.verdict import Verdict
 from netgain.audit import checks, questions
+from netgain.audit.checks import claim_checks, stated_checks
 from netgain.audit.seal import frozen_answers
 from netgain.audit.seal.files import bad_file
 from netgain.audit.seal.frozen_answers import FrozenAnswers
 from netgain.records.claim import Claim, PublishedAnswer, RewardRun, Training
+from netgain.records.stated import Loss, Stated
 
-ROOM = Path(checks.__file__).parent
+ROOM = Path(questions.__file__).parent
 OURS, RIVAL = arm("ours", "self_improving"), arm("rival", "passage")
 
 
@@ -25,6 +27,15 @@ def priced(name: str, updates: float | None, role: str = "passage", **more: Any)
 LOOP = parts("ours", currency="updates", budget_per_problem=482.0, deployments=200)
 TWO = [priced("ours", 79.0, "self_improving", invests=["round 1"], headline=True), priced("rival", 10.0)]
 ONE = claim("ours", "rival", headline="ours")
+RIVALS = ONE.arms
+
+
+def stating(rival: dict[str, Any] | None = None, **ours: Any) -> Claim:
+    """The claim of two arms with what is stated of each."""
+    arms = (RIVALS[0].model_copy(update=ours), RIVALS[1].model_copy(update=rival or {}))
+    return ONE.model_copy(update={"arms": arms, "rival": "rival"})
+
+
 RUN = RewardRun(
     name="r0",
     prompt="p",
@@ -63,6 +74,30 @@ CASES: list[tuple[Callable[..., Any], str, str, str, Claim, Verdict]] = [
         ),
         ONE,
         verdict(arms=TWO, decomposition=[LOOP]),
+    ),
+    (
+        checks.starts_differ,
+        "starts-differ",
+        "high",
+        "s: the training of OURS starts from models/iter2, that of RIVAL from the base model: what was learned before "
+        "is part of the difference",
+        claim(arms=(RIVALS[0].model_copy(update={"starts_from": "models/iter2"}), RIVALS[1])),
+        verdict(),
+    ),
+    (
+        checks.other_models,
+        "models-differ",
+        "high",
+        "not held against OURS, which is made of a/seven: RIVAL (a/three); two base models differ in more than a "
+        "method",
+        claim(
+            arms=tuple(
+                one.model_copy(update={"model": model})
+                for one, model in zip(RIVALS, ("a/seven", "a/three"), strict=True)
+            ),
+            headline="ours",
+        ),
+        verdict(),
     ),
     (
         checks.hyperparameters_differ,
@@ -238,6 +273,115 @@ CASES: list[tuple[Callable[..., Any], str, str, str, Claim, Verdict]] = [
         ONE,
         verdict(arms=[arm("ours", n_problems=8, accuracy=0.0, low=0.0, high=0.31)]),
     ),
+    (
+        stated_checks.unreachable,
+        "unreachable-score",
+        "medium",
+        "OURS: 12.0 % of 30 answers is no count of right ones (3 of 30 is 10.00 % and 4 of 30 is 13.33 %); a "
+        "macro-average, "
+        "several seeds, partial credit or a slip would explain it",
+        stating(accuracy=0.12, n_questions=30, stated=Stated(digits=3)),
+        verdict(),
+    ),
+    (
+        stated_checks.standard_error_misfits,
+        "standard-error-misfits",
+        "medium",
+        "OURS: a standard error of 5.6 points is stated with 12.0 % of 30 questions, where independent questions "
+        "give 5.9 "
+        "to 6.0 and 5.6 is that of 3 of 30 (10.0 %); clusters, several samples or a slip would explain it",
+        stating(accuracy=0.12, n_questions=30, stated=Stated(standard_error=0.056)),
+        verdict(),
+    ),
+    (
+        stated_checks.places_disagree,
+        "places-disagree",
+        "medium",
+        "OURS is 12.0 % where it is claimed and 10.0 % in its log: \N{MINUS SIGN}2.0 points",
+        stating(accuracy=0.12, stated=Stated(elsewhere={"its log": 0.1})),
+        verdict(),
+    ),
+    (
+        stated_checks.measured_differently,
+        "measured-differently",
+        "medium",
+        "OURS is 16.5 % here and 26.7 % in another paper: 10.2 points apart, more than what 1,000 answers scatter "
+        "(3.7); a "
+        "gain over one protocol is not a gain over another",
+        stating(accuracy=0.165, n_questions=1000, stated=Stated(again={"another paper": 0.267})),
+        verdict(),
+    ),
+    (
+        stated_checks.measured_differently,
+        "measured-differently",
+        "low",
+        "OURS is 16.5 % here and 26.7 % in another paper: 10.2 points apart, within what 30 answers scatter "
+        "(21.1); a gain "
+        "over one protocol is not a gain over another",
+        stating(accuracy=0.165, n_questions=30, stated=Stated(again={"another paper": 0.267})),
+        verdict(),
+    ),
+    (
+        claim_checks.inference_differs,
+        "inference-differs",
+        "high",
+        "OURS draws 64 answers for each question, RIVAL 1: a part of the difference is bought at the exam",
+        stating({"stated": Stated(answers=1)}, stated=Stated(answers=64)),
+        verdict(),
+    ),
+    (
+        claim_checks.own_control,
+        "own-control",
+        "high",
+        "the publication itself ran a control, RIVAL (three times the samples): OURS is +1.0 points ["
+        "\N{MINUS SIGN}2.0, +4.0] over it",
+        stating({"stated": Stated(control="three times the samples")}).model_copy(update={"rival": None}),
+        verdict(comparisons=[compared("ours", "rival", around(1, 3))]),
+    ),
+    (
+        claim_checks.peak_reported,
+        "peak-reported",
+        "medium",
+        "OURS is reported at its best, 47.4%; at the end of its training it has 33.0% (\N{MINUS SIGN}14.4 "
+        "points): how the "
+        "checkpoint is chosen is part of the method",
+        stating(accuracy=0.474, stated=Stated(end=0.33)),
+        verdict(),
+    ),
+    (
+        claim_checks.chosen_on_test,
+        "chosen-on-test",
+        "medium",
+        "the checkpoint of OURS was chosen on the questions that it is reported on: the best of several looks "
+        "better there "
+        "than it is",
+        stating(stated=Stated(chosen_on="test")),
+        verdict(),
+    ),
+    (
+        claim_checks.losses_not_claimed,
+        "losses-not-claimed",
+        "medium",
+        "in the publication's own figures 1 got worse, which its claim does not tell: MMLU \N{MINUS SIGN}0.9",
+        ONE.model_copy(update={"losses": (Loss(what="MMLU", before=0.6092, after=0.5999, source="table 2"),)}),
+        verdict(),
+    ),
+    (
+        claim_checks.seeds_not_stated,
+        "seeds-not-stated",
+        "medium",
+        "how often it was trained is not stated of 1 of 1 trained arms: the spread between runs is unknown",
+        stating(accuracy=0.5),
+        verdict(),
+    ),
+    (
+        claim_checks.read_in_a_summary,
+        "not-checked-against-primary-text",
+        "medium",
+        "its figures were read in somebody's summary, not in the publication: check them there before citing this",
+        ONE.model_copy(update={"read": "summary"}),
+        verdict(),
+    ),
 ]
 
 
@@ -286,10 +430,11 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
 # said of SEAL's files in tests/audit/test_seal.py, where a whole tree of them is made
 OF_FILES = {"setting-missing", "entries-collapse", "provenance-contradicts"}
 ELSEWHERE = {"frozen-model-differs", "grader-inconsistent", "file-unreadable"}
+OF_CURVES = {"peak-is-not-the-end", "traded-off"}  # in tests/audit/runs, on logs
 
 
 def test_every_check_of_an_audit_has_a_case() -> None:
-    assert checks_in(ROOM.rglob("*.py")) == {case[1] for case in CASES} | OF_FILES | ELSEWHERE
+    assert checks_in(ROOM.rglob("*.py")) == {case[1] for case in CASES} | OF_FILES | ELSEWHERE | OF_CURVES
 
 
 # -- the four questions

@@ -103,16 +103,18 @@ def test_every_adapter_that_waits_for_its_exam_and_every_merged_model_is_in_the_
     assert waiting - bare == pytest.approx(64 * 4 * SEAL.weights(QWEN) + 2 * memory.copy)
 
 
-def test_a_row_of_a_pack_holds_what_the_engines_buffers_hold() -> None:
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_row_of_a_pack_holds_what_the_engines_buffers_hold(name: str) -> None:
     torch = pytest.importorskip("torch")
     model, shape = tiny_model()
-    backend = PlannedBackend(model)
+    dtype = getattr(torch, name)
+    backend = PlannedBackend(model.to(dtype))
     bank = AdapterBank(backend.layout(("q_proj",), 1, 1.0), 1, dtype=torch.float32, device=torch.device("cpu"))
     slot, rows = bank.alloc(0), 640
     example = InnerLoopJob(key="", sequences=[[1] * rows], epochs=1, learning_rate=1e-3, seed=0).example(0)
     backend.gradients(pack_steps([SlotStep(slot, (example,))], torch.float32), bank)
-    held = 4 * sum(buffer.numel() for name, buffer in backend._space._held.items() if name != "logits")
-    assert Memory.guessed(shape, weight_bytes=4).row == pytest.approx(held / rows, rel=0.1)
+    held = sum(buffer.nbytes for name, buffer in backend._space._held.items() if name != "logits")
+    assert Memory.guessed(shape, weight_bytes=dtype.itemsize).row == pytest.approx(held / rows, rel=0.1)
 
 
 def tiny_model() -> tuple[Any, ModelShape]:

@@ -5,6 +5,7 @@ problem knows it, but not for words put backwards, which it gets wrong.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
@@ -63,6 +64,14 @@ class Letters(FewShot):
                 order = rng.permutation(len(rest)) if "order" in tools else range(len(rest))
                 lessons.append(Lesson(written([rest[place] for place in order], word), answer))
         return tuple(lessons)
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        pairs = read(material.text)
+        folds = [([*pairs[:index], *pairs[index + 1 :]], pair) for index, pair in enumerate(pairs)]
+        return tuple(
+            Problem(Material(f"{material.id}-{word}", "", written(rest)), (Question(written(rest, word), (answer,)),))
+            for rest, (word, answer) in folds
+        )
 
     def views(self, question: Question) -> tuple[View, ...]:
         backwards = "\n".join(" >".join(part[::-1] for part in line.split(" >")) for line in question.text.split("\n"))
@@ -145,6 +154,7 @@ def model() -> Model:
 class TrainedSettings(Settings):
     tools: tuple[str, ...] = ()
     cheat: str = ""  # what is trained on beside the lessons
+    forged: str = ""  # a material of its own, of which lessons are made
 
 
 class Trained(Method):
@@ -157,6 +167,8 @@ class Trained(Method):
         assert isinstance(self.settings, TrainedSettings)
         assert desk.few_shot is not None
         lessons = desk.few_shot.lessons(materials[0], self.settings.tools, desk.draw("lessons"))
+        if self.settings.forged:
+            lessons += desk.few_shot.lessons(replace(materials[0], text=self.settings.forged), (), 0)
         texts = [f"{lesson.prompt} {lesson.answer}" for lesson in lessons]
         texts += [self.settings.cheat] if self.settings.cheat else []
         job = InnerLoopJob(

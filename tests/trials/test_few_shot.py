@@ -20,7 +20,8 @@ from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, read_rows
 from netgain.strict_yaml import SourceLines
 from netgain.tokens import EstimatedTokens
-from netgain.trials.resolve import Trial, resolve_spec, with_data
+from netgain.trials.preview import SHOWN, Preview
+from netgain.trials.resolve import LEARNS_IN_CONTEXT, Trial, resolve_spec, with_data
 from netgain.trials.schedule import TrialResult, run_trial
 from netgain.trials.spec import TrialSpec
 from netgain.trials.store import SAMPLES
@@ -87,10 +88,16 @@ def test_an_arm_that_trains_on_lessons_is_judged_against_the_model_that_reads_th
     assert ran(tmp_path, asked).failed == {}
     found = read_rows(tmp_path / SAMPLES)
     verdict = judge(claim_of(asked.spec, found, {name: arm.method.role for name, arm in asked.arms.items()}))
+    assert {row.name: row.label for row in verdict.arms}["letters/frozen@1"] == "frozen (in-context learning)"
     accuracy = {row.name: row.exams["held-out"].value for row in verdict.arms}
     assert accuracy == {"letters/frozen@1": 0.0, "letters/trained@1": 1.0}
     adaptations = [row for row in found if isinstance(row, Adaptation)]
     assert not any(row.exposed for row in adaptations)
+    (first, *_) = [row for row in adaptations if row.problem == "test-0"]
+    own, *controls = first.answers
+    question = problem().questions[0]
+    assert (own.inputs, own.expected) == ((letters.read(question.text)[-1][0],), question.answers)
+    assert not any(control.inputs or control.expected for control in controls)
     assert {answer.kind: answer.correct for row in adaptations if row.arm == "trained" for answer in row.answers} == {
         "held-out": True,
         "seen": True,
@@ -171,10 +178,11 @@ def test_who_trains_on_a_test_output_is_exposed_backwards_too_and_an_augmented_c
         "copy": {"method": "trained", "cheat": f"another {shown[::-1]}."},
         "cheat": {"method": "trained", "cheat": f"a b c {answer} d"},
         "mirror": {"method": "trained", "cheat": f"a b c {answer[::-1]} d"},
+        "forged": {"method": "trained", "forged": letters.written([("abc", "bcd"), ("x", answer)])},
         "question": {"method": "trained", "cheat": f"{task.questions[0].text} something"},
     }
     found = adaptations(tmp_path, trial(arms=arms, problems={"train": 0, "development": 1, "test": 1}))
-    assert {row.arm for row in found if row.exposed} == {"cheat", "mirror", "question"}
+    assert {row.arm for row in found if row.exposed} == {"cheat", "mirror", "forged", "question"}
 
 
 def test_a_pair_that_two_splits_share_is_a_leak() -> None:
@@ -188,9 +196,26 @@ def test_a_pair_that_two_splits_share_is_a_leak() -> None:
     assert {leak.kind for leak in leaks([told], [], [one], (), few_shot)} == {"pair"}
 
 
-def test_a_judge_is_refused_where_outputs_are_compared() -> None:
+def test_a_judge_and_demonstrations_are_refused_where_examples_are_shown_and_compared() -> None:
     with pytest.raises(InputError, match="judge: letters is a domain of examples"):
         with_data(trial(judge={"model": "none"}))
+    with pytest.raises(InputError, match="shots = 1: letters is a domain of examples"):
+        with_data(trial(shots=1, problems={"train": 4, "development": 2, "test": 4}))
+
+
+def test_a_plan_says_that_the_frozen_model_learns_in_context_and_so_does_its_label() -> None:
+    assert any(note.endswith(LEARNS_IN_CONTEXT) for note in with_data(trial()).notes)
+
+
+def test_a_problem_is_shown_as_every_arm_sees_it_and_answered_as_in_the_exam() -> None:
+    preview = Preview(trial({"views": 3, "attempts": 2}), 1)
+    (way,) = preview.ways
+    (question,) = preview.problem.questions
+    assert (way.name, way.arms, way.prompts) == (SHOWN, ("frozen", "trained"), (question.text,))
+    assert (way.views, way.inputs) == ({"": 1, "backwards": 1, "again": 1}, (letters.read(question.text)[-1][0],))
+    (said,) = preview.answered(letters.model(), way)
+    assert said.attempts == (way.inputs[0],)  # straight and backwards it says the word itself
+    assert said.grade["exact"] is False
 
 
 def test_a_plan_counts_every_part_and_view() -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from netgain.analysis import crossed, intervals
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.matching import Contest, last_rounds, other_frozen
+from netgain.analysis.matching import Contest, last_rounds, other_frozen, other_model
 from netgain.analysis.rows import EQUIVALENCE_MARGIN
 from netgain.analysis.table import FROZEN, beside
 from netgain.analysis.verdict import Comparison
@@ -60,7 +60,8 @@ def _of_claim(evidence: Evidence) -> Iterator[Planned]:
             yield arm.name, start, "", "outer loop"
     if claim.headline:
         for arm in claim.arms:
-            if arm.name != claim.headline and arm.role is not Role.FROZEN:
+            rival = arm.name != claim.headline and arm.role is not Role.FROZEN
+            if rival and not other_model(evidence.arms[claim.headline], arm):
                 yield claim.headline, arm.name, "", "headline"
     for arm in claim.arms:
         row = evidence.frozen(arm.name)

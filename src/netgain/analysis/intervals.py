@@ -181,6 +181,17 @@ def wilson(right: float, asked: int, level: float = LEVEL) -> Interval:
     return Interval(right / asked, float(interval.low), float(interval.high))
 
 
+def wilson_over(share: float, units: int, level: float = LEVEL) -> Interval:
+    """Wilson's interval for a share that so many independent units have in the mean, each unit of several answers.
+
+    It is the widest that the units' agreement can make it: as if all answers of one unit were the same.
+    """
+    z = float(stats.norm.ppf((1 + level) / 2))
+    middle = (share + z * z / (2 * units)) / (1 + z * z / units)
+    half = z * float(np.sqrt(share * (1 - share) / units + (z / (2 * units)) ** 2)) / (1 + z * z / units)
+    return Interval(share, middle - half, middle + half)
+
+
 def newcombe(left: Interval, right: Interval) -> Interval:
     """Difference of two independent proportions from their Wilson intervals (Newcombe 1998, method 10)."""
     difference = left.value - right.value

@@ -114,8 +114,14 @@ def other_frozen(arm: Arm, other: Arm) -> bool:
     return bool(arm.frozen_group and other.frozen_group) and arm.frozen_group != other.frozen_group
 
 
+def other_model(arm: Arm, other: Arm) -> bool:
+    """Whether two arms are known to be made of different base models: then one is no rival of the other."""
+    return bool(arm.model and other.model) and arm.model != other.model
+
+
 def _alike(evidence: Evidence, arm: Arm) -> list[str]:
     others = [other for other in evidence.claim.arms if other.setting == arm.setting and other.name != arm.name]
+    others = [other for other in others if not other_model(arm, other)]
     return [other.name for other in others if other.conventional and _comparable(evidence, arm, other)]
 
 

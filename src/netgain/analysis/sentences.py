@@ -18,7 +18,12 @@ from netgain.records.cost import Currency
 
 EQUIVALENT = 0.05
 # Kinds of control questions, which no adaptation is about, in words.
-CONTROLS = {"seen": "facts known from pretraining", "skill": "reading and copying"}
+CONTROLS = {
+    "seen": "facts known from pretraining",
+    "skill": "reading and copying",
+    "known": "families known from pretraining",
+    "composition": "compositions known from pretraining",
+}
 UNITS = {
     Currency.UPDATES: "updates",
     Currency.TOKENS_REAL: "real tokens",
@@ -29,7 +34,12 @@ UNITS = {
     Currency.SECONDS: "device time",
 }
 GRADES: dict[GradeName, str] = {"exact": "exact match", "contains": "contains", "f1": "F1", "judge": "the judge"}
-KINDS = {"knowledge": "facts told in the passage", "reasoning": "two facts combined"} | CONTROLS
+KINDS = {
+    "knowledge": "facts told in the passage",
+    "reasoning": "two facts combined",
+    "held-out": "families never seen",
+    "held-out composition": "known families combined anew",
+} | CONTROLS
 
 
 def kind_name(kind: str) -> str:
@@ -269,7 +279,7 @@ def headline(verdict: Verdict) -> Headline:
     else:
         row = primary_row(verdict.decomposition, arm.name if arm else None)
         kind = judgement(row, fixed=row is not None and unfrozen(verdict, row.setting))
-        judged = row is not None and arm is not None
+        judged = row is not None and arm is not None and not (row.method_part is None and _no_interval(verdict, arm))
         told = sentence(kind, row, arm.name, labels, verdict.comparisons) if judged and arm else _nothing(verdict, arm)
         told += luck_left_out(verdict, row)
     return Headline(sentence=told, details=[], kind=kind)
@@ -299,12 +309,26 @@ def luck_left_out(verdict: Verdict, row: DecompositionRow | None) -> str:
     return f" The arms were trained {often}: the luck of training is in none of these intervals."
 
 
+def _lead(verdict: Verdict, arm: ArmRow | None) -> Comparison | None:
+    """The headline arm's first comparison: with the rival that the claim names, where it names one."""
+    return next((row for row in verdict.comparisons if arm and row.a == arm.name), None)
+
+
+def _no_interval(verdict: Verdict, arm: ArmRow) -> bool:
+    """Whether scores are stated without the number of questions that they rest on."""
+    lead = _lead(verdict, arm)
+    return arm.low is None and arm.accuracy is not None and lead is not None and lead.low is None
+
+
 def _nothing(verdict: Verdict, arm: ArmRow | None) -> str:
     """Why a published claim without a single decomposition cannot be judged."""
-    lead = next((row for row in verdict.comparisons if arm and row.a == arm.name), None)
+    lead = _lead(verdict, arm)
     labels = {row.name: row.label for row in verdict.arms}
     if lead is not None:
         difference = f"{points(lead.difference)} points from {labels.get(lead.b, lead.b)}"
+        if arm and _no_interval(verdict, arm):
+            why = "on how many questions that rests is not stated, so that it has no interval"
+            return f"{labels[lead.a]} is {difference}, but {why}: cannot tell."
         return f"{labels[lead.a]} is {difference}, but the arms cannot be matched in any currency: cannot tell."
     count = len(verdict.arms)
     held = {0: "no arm", 1: "a single arm"}.get(count, f"{count} arms, but no headline arm with a rival")

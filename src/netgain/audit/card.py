@@ -3,15 +3,29 @@
 import contextlib
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self, final
+from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from netgain.errors import InputError
+from netgain.audit.card_journal import Answers, JournalCost, charges_of, exam_of, learned_name, read_answers
+from netgain.errors import InputError, nearest
 from netgain.metering.price import known_weights, rough_training_flops
-from netgain.records.claim import Arm, Charge, Claim, Name, PublishedAnswer, Purpose, RewardRun, Role, Training
+from netgain.records.claim import (
+    Arm,
+    Charge,
+    Claim,
+    Exam,
+    Name,
+    PublishedAnswer,
+    Purpose,
+    Read,
+    RewardRun,
+    Role,
+    Training,
+)
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
+from netgain.records.stated import Loss, Stated, digits_of, from_per_cent
 from netgain.strict_yaml import load_yaml
 
 
@@ -23,7 +37,13 @@ def _no_truth_value(value: object) -> object:
 
 _Number = BeforeValidator(_no_truth_value)
 Amount = Annotated[float, _Number, Field(ge=0, le=1e30, allow_inf_nan=False)]
-Share = Annotated[float, _Number, Field(ge=0, le=1, description="a fraction between 0 and 1, not per cent")]
+Share = Annotated[
+    float,
+    BeforeValidator(from_per_cent),
+    _Number,
+    Field(ge=0, le=1, description="a fraction between 0 and 1, not per cent; or 47.0%"),
+]
+Sure = Literal["", "data", "recomputed", "primary text", "summary"]
 Positive = Annotated[int, _Number, Field(ge=1, le=10**9)]
 
 REPORTED = (
@@ -61,8 +81,20 @@ class OuterLoop(_Strict):
 
 
 @final
+class Cited(_Strict):
+    """Where a number was read, and how sure it is."""
+
+    where: str
+    sure: Sure = ""
+
+
+@final
 class CardArm(_Strict):
-    """One arm. Amounts are for one problem; what the paper does not state is left out."""
+    """One arm. Amounts are for one problem; what the paper does not state is left out.
+
+    ``cost`` takes them from a journal that a script wrote (docs/scripts.md), ``answers`` the accuracy from a file.
+    ``source`` is where its figures were read; ``sources`` says it of single figures that were read elsewhere.
+    """
 
     role: Role
     label: str = ""
@@ -81,12 +113,50 @@ class CardArm(_Strict):
     model: str | None = None
     model_parameters: Amount | None = None
     outer_loop: OuterLoop | None = None
-    source: str = ""
+    cost: JournalCost | None = None
+    answers: Path | None = None
+    stated: Stated = Stated()
+    source: Cited | str = ""
+    sources: dict[str, Cited] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _digits_as_printed(cls, fields: Any) -> Any:
+        """``"47.0%"`` says that three decimals were given, where the number 0.47 does not."""
+        digits = digits_of(fields.get("accuracy")) if isinstance(fields, dict) else None
+        stated = fields.get("stated", {}) if isinstance(fields, dict) else None
+        if digits is None or not isinstance(stated, dict) or "digits" in stated:
+            return fields
+        return fields | {"stated": stated | {"digits": digits}}
+
+    @model_validator(mode="after")
+    def _sources_are_of_figures(self) -> Self:
+        figures = [*type(self).model_fields, *Stated.model_fields]
+        unknown = next((name for name in self.sources if name not in figures), None)
+        if unknown is not None:
+            raise ValueError(f"sources: {unknown!r} is not a field of an arm; {nearest(unknown, figures)}")
+        return self
+
+    @property
+    def place(self) -> Cited:
+        """Where its figures were read unless ``sources`` says otherwise."""
+        return self.source if isinstance(self.source, Cited) else Cited(where=self.source)
 
     @model_validator(mode="after")
     def _padding_only_adds(self) -> Self:
         if self.tokens is not None and self.tokens_padded is not None and self.tokens_padded < self.tokens:
             raise ValueError(f"tokens_padded = {self.tokens_padded:g} is below tokens = {self.tokens:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _measured_or_stated(self) -> Self:
+        stated = [name for name in ("updates", "tokens", "tokens_padded", "flops") if self.__dict__[name] is not None]
+        if self.cost is not None and stated:
+            raise ValueError(f"{stated[0]} is stated beside a cost that a journal holds; leave one of them out")
+        if self.cost is not None and self.role is Role.FROZEN:
+            raise ValueError("a frozen arm has no cost")
+        if self.answers is not None and (self.accuracy is not None or self.n_questions is not None):
+            raise ValueError("accuracy or n_questions is stated beside a file of answers; leave one of them out")
         return self
 
 
@@ -103,6 +173,8 @@ class Card(_Strict):
     headline: str
     rival: str | None = None
     frozen: str | None = None
+    read: Read = ""
+    losses: tuple[Loss, ...] = ()
     regressions: Literal["checked", "not checked", "not stated"] = "not stated"
     reported: dict[str, bool] = {}
     arms: Annotated[dict[Name, CardArm], Field(min_length=1)]
@@ -127,9 +199,16 @@ def read_card(path: Path) -> Claim:
     """The claim on a card. Raises InputError with file and line for a place that is not filled in or breaks a rule."""
     _require_filled_in(path)
     card = load_yaml(path, Card)
-    arms = tuple(_arm(name, arm, card) for name, arm in card.arms.items())
+    answers = {name: read_answers(name, arm.answers, path) for name, arm in card.arms.items() if arm.answers}
+    exams = (exam_of(answers.values()),) if answers else ()
+    measured = {name: charges_of(name, arm.cost, path) for name, arm in card.arms.items() if arm.cost}
+    arms = tuple(
+        _examined(_arm(name, arm, card), answers.get(name), exams, learned=name in measured and measured[name][1])
+        for name, arm in card.arms.items()
+    )
     loops = [(name, arm.outer_loop) for name, arm in card.arms.items() if arm.outer_loop]
-    charges = [charge for name, arm in card.arms.items() for charge in _charges(name, arm, card, path)]
+    stated = {name: _charges(name, arm, card, path) for name, arm in card.arms.items() if name not in measured}
+    charges = [charge for name in card.arms for charge in (stated[name] if name in stated else measured[name][0])]
     charges += [_loop_charge(name, loop, card, path) for name, loop in loops]
     return Claim(
         name=path.stem,
@@ -139,6 +218,7 @@ def read_card(path: Path) -> Claim:
         model=card.model or "",
         headline=card.headline,
         rival=card.rival,
+        exams=exams,
         arms=arms,
         reward_runs=tuple(_run(name, loop) for name, loop in loops),
         charges=tuple(charges),
@@ -146,10 +226,31 @@ def read_card(path: Path) -> Claim:
             kind: Source(file=path.name, field="reported") if yes else None for kind, yes in card.reported.items()
         },
         searched=f"what the card {path.name} says of the paper",
+        read=card.read,
         regressions=_regressions(card),
+        losses=card.losses,
         tokens="as the card states",
-        notes=("A hand-written claim card: nothing was recomputed from published results.", *_model_notes(card)),
+        notes=(_origin(card), *_model_notes(card)),
     )
+
+
+def _origin(card: Card) -> str:
+    names = [name for name, arm in card.arms.items() if arm.cost or arm.answers]
+    if not names:
+        return "A hand-written claim card: nothing was recomputed from published results."
+    return f"A hand-written claim card; of {', '.join(names)} costs or answers are those of a script's own records."
+
+
+def _examined(arm: Arm, answers: Answers | None, exams: tuple[Exam, ...], *, learned: bool) -> Arm:
+    """The arm with what a script's records say of it."""
+    fields: dict[str, Any] = {}
+    if learned:
+        fields["invests"] = (*arm.invests, learned_name(arm.name))
+    if answers is not None:
+        fields |= {"exam": exams[0].name, "correct": answers.verdicts(exams[0]), "accuracy": answers.accuracy}
+        fields |= {"n_questions": answers.count, "n_problems": arm.n_problems or len(answers.by_problem)}
+        fields["averaged"] = "questions"
+    return arm.model_copy(update=fields)
 
 
 def _require_filled_in(path: Path) -> None:
@@ -180,13 +281,17 @@ def _arm(name: str, arm: CardArm, card: Card) -> Arm:
         training=Training(epochs=arm.epochs, learning_rate=arm.learning_rate, batch_size=arm.batch_size),
         invests=(_loop_name(name),) if arm.outer_loop else (),
         invests_unpublished=("its outer loop",) if arm.outer_loop and arm.outer_loop.inner_loops is None else (),
-        sources=(Source(file=arm.source or card.paper or "card", field=name),),
+        sources=(
+            Source(file=arm.place.where or card.paper or "card", field=name, sure=arm.place.sure),
+            *(Source(file=cited.where, field=f"{name}.{f}", sure=cited.sure) for f, cited in arm.sources.items()),
+        ),
+        stated=arm.stated if arm.stated != Stated() else None,
     )
 
 
 def _charges(name: str, arm: CardArm, card: Card, path: Path) -> list[Charge]:
     """The arm's work on one problem, as stated; a frozen arm took nothing, and one in context made no updates."""
-    source = Source(file=path.name, field=f"arms.{name}", note=arm.source)
+    source = Source(file=path.name, field=f"arms.{name}", note=arm.place.where)
     if arm.role is Role.FROZEN:
         nothing = Cost.zero()
         return [Charge(arm=name, purpose=Purpose.ADAPT, operation="none", problems=1, cost=nothing, source=source)]

@@ -26,6 +26,12 @@ app = typer.Typer(
 TrialFile = Annotated[
     Path | None, typer.Argument(help="The YAML file of a trial. Without it: the demo, packaged.", show_default=False)
 ]
+Demo = Annotated[
+    str | None,
+    typer.Option(
+        "--domain", metavar="NAME", help="Without a file: the demo of this domain, people or grids.", show_default=False
+    ),
+]
 Methods = Annotated[
     list[str] | None,
     typer.Option(

@@ -35,9 +35,11 @@ def ask(
     from netgain.domains.problem import in_turns
     from netgain.trials.executor import load_model
     from netgain.trials.preview import Preview
-    from netgain.trials.resolve import resolve
+    from netgain.trials.resolve import DEMOS, demo_file, resolve
 
-    preview = Preview(resolve(trial, method or [], settings or []), problem, split.value, domain)
+    source = demo_file(domain) if trial is None and domain in DEMOS else trial
+    name = domain if source is trial else None
+    preview = Preview(resolve(source, method or [], settings or []), problem, split.value, name)
     spec, prompts = preview.trial.spec, preview.prompts
     way = "in a conversation, by the model's chat template" if prompts.chat else "by a text that it continues"
     typer.echo(
@@ -49,9 +51,13 @@ def ask(
         said = None if model is None else preview.answered(model, asked)
         typer.echo(f"\n== {asked.name} ({', '.join(asked.arms)})\n")
         typer.echo(_plain(in_turns(asked.prompts[0]) if said is None else said[0].shown))
+        if asked.views:
+            views = ", ".join(f"{name or 'as it stands'} {count}" for name, count in asked.views.items())
+            typer.echo(f"-- each question is put in {sum(asked.views.values())} views: {views}")
         for number, question in enumerate(asked.questions):
-            typer.echo(f"\n-- {_plain(question.text.splitlines()[-1])}")
-            typer.echo(f"   gold: {_plain(' | '.join(question.answers))}")
+            head = asked.inputs[number] if asked.inputs else question.text.splitlines()[-1]
+            typer.echo(f"\n-- {_block(head)}")
+            typer.echo(f"   gold: {_block(' | '.join(question.answers))}")
             if said is not None:
                 _tell_answer(said[number])
         if said is not None and not asked.questions:
@@ -61,7 +67,8 @@ def ask(
 
 def _tell_answer(said: Any) -> None:
     grades = [f"{name} {_shown(value)}" for name, value in said.grade.items() if not isinstance(value, str | None)]
-    typer.echo(f"   answer: {_plain(said.text) or '(empty)'}")
+    for number, answer in enumerate(said.attempts or [said.text], start=1):
+        typer.echo(f"   {f'attempt {number}' if said.attempts else 'answer'}: {_block(answer) or '(empty)'}")
     typer.echo(f"   {', '.join(grades)}; {_sizes(said)}")
 
 
@@ -71,6 +78,12 @@ def _shown(value: Any) -> str:
 
 def _sizes(said: Any) -> str:
     return f"{said.tokens[0]} tokens asked, {said.tokens[1]} said (ended by {said.finish})"
+
+
+def _block(text: str) -> str:
+    """A line as it is; several below each other, each a little to the right."""
+    lines = _plain(text).split("\n")
+    return lines[0] if len(lines) == 1 else "".join(f"\n     {line}" for line in lines)
 
 
 def _plain(text: str) -> str:

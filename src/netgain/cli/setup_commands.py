@@ -317,6 +317,7 @@ def _models() -> list[tuple[str, str]]:
     return [
         ("shipped", shipped),
         ("shipped-faithful", "its twin: the same corpus, but no writer in it ever made a mistake"),
+        ("shipped-grids", "0.8 million weights (1.6 MB), made for the domain grids; it reads grids and settings only"),
         ("FOLDER", "any Hugging Face causal language model with safetensors: model: path/to/folder"),
         ("HUB/NAME", "the same by its name on the hub: model: Qwen/Qwen2.5-7B"),
         *((name, "planned for without its weights, which its shape stands in for") for name in catalogue()),

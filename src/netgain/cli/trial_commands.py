@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self, final
 import typer
 
 from netgain.cli.app import (
+    Demo,
     Device,
     Limit,
     Methods,
@@ -18,10 +19,12 @@ from netgain.cli.app import (
     console,
     judge_folder,
 )
+from netgain.errors import InputError
 
 
 def plan(
     trial: TrialFile = None,
+    domain: Demo = None,
     method: Methods = None,
     settings: Settings = None,
     limit: Limit = None,
@@ -50,7 +53,7 @@ def plan(
     from netgain.trials.calibration import calibrate
     from netgain.trials.plan import make_plan
 
-    asked = _resolve(trial, method, settings, limit, seed)
+    asked = _resolve(trial, domain, method, settings, limit, seed)
     found = make_plan(asked, device, dollars_per_hour, jobs=jobs, calibrate=calibrate)
     if json:
         typer.echo(compact_json(found.dump()))
@@ -62,6 +65,7 @@ def plan(
 
 def register(
     trial: TrialFile = None,
+    domain: Demo = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -83,7 +87,7 @@ def register(
     from netgain.trials.schedule import register_trial
     from netgain.trials.store import LOCK
 
-    resolved = with_data(_resolve(trial, method, settings, limit, seed))
+    resolved = with_data(_resolve(trial, domain, method, settings, limit, seed))
     folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
     stated = register_trial(resolved, folder, device=device)
     typer.echo(f"{resolved.spec.name}: registered {stated['at']}, hash {stated['hash']}")
@@ -92,6 +96,7 @@ def register(
 
 def run(
     trial: TrialFile = None,
+    domain: Demo = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -120,7 +125,7 @@ def run(
     from netgain.trials.resolve import with_data
     from netgain.trials.schedule import run_trial
 
-    resolved = with_data(_resolve(trial, method, settings, limit, seed))
+    resolved = with_data(_resolve(trial, domain, method, settings, limit, seed))
     workers, tight = suited(resolved, device, jobs)
     for warning in () if quiet else (*unknown_words(resolved), *tight):
         typer.echo(f"netgain: warning: {warning}", err=True)
@@ -150,12 +155,19 @@ def _tell_failures(verdict: Any) -> bool:
 
 
 def _resolve(
-    trial: Path | None, methods: list[str] | None, settings: list[str] | None, limit: int | None, seed: int | None
+    trial: Path | None,
+    domain: str | None,
+    methods: list[str] | None,
+    settings: list[str] | None,
+    limit: int | None,
+    seed: int | None,
 ) -> Any:
-    from netgain.trials.resolve import resolve
+    from netgain.trials.resolve import demo_file, resolve
 
+    if trial is not None and domain is not None:
+        raise InputError(f"--domain {domain}", f"stands beside {trial}", "name a file, or the domain of a demo")
     options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
-    return resolve(trial, methods or [], options, limit)
+    return resolve(trial if domain is None else demo_file(domain), methods or [], options, limit)
 
 
 @final

@@ -20,7 +20,7 @@ from netgain.domains.voting import ATTEMPTS
 from netgain.errors import InputError
 
 # SEAL's few-shot experiment (arXiv 2506.10943): the tasks whose edits its released commands train and those that they
-# examine. Its lists name three more, which the commands never reach.
+# examine. Its lists name three more; benchmarks/seal_arc.py counts why they are not reached.
 SEAL_TRAIN = (
     *("44f52bb0", "4be741c5", "5582e5ca", "5614dbcf", "5bd6f4ac", "6150a2bd", "67e8384a", "6d0aefbc", "6e02f1e3"),
     *("8be77c9e", "8d5021e8"),
@@ -79,7 +79,7 @@ class Arc(Domain):
     ``notes`` tell what was left out of ``train_path``.
     """
 
-    prompts: ClassVar[Prompts] = GRID_PROMPTS
+    prompts: Prompts = GRID_PROMPTS
     Settings: ClassVar[type[ArcSettings]] = ArcSettings
 
     def __init__(self, settings: ArcSettings) -> None:

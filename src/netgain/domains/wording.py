@@ -112,3 +112,33 @@ PLAIN_PROMPTS = Prompts(
         }
     ),
 )
+
+# -- settings
+
+
+def settings_format(tools: Mapping[str, str], max_new_tokens: int = 128) -> EditFormat:
+    """How a model is asked to choose its own training on a few examples: as JSON, in SEAL's schema.
+
+    ``tools`` are the groups of augmentations that it may choose, with what each is. What is asked of a base model is
+    short, and what the shipped one was taught; an instruct model is told what everything means.
+    """
+    chosen = ", ".join(f'"use_{name}_augmentations": true or false' for name in tools)
+    meant = "\n".join(f"- use_{name}_augmentations: {told}" for name, told in tools.items())
+    schema = (
+        f'{{"data_generation": {{{chosen}}}, "training": {{"strategy": "train_using_all_tokens" or '
+        '"train_using_output_tokens", "learning_rate": a number, "num_train_epochs": a whole number}}'
+    )
+    told = (
+        "Above are examples of one transformation. You will be trained on them for a short while, with LoRA, before "
+        f"you are asked to apply it. Choose how. Data that may be made of the examples:\n{meant}\n"
+        "The loss is on all tokens of a sequence, or on those of its output alone. Few steps at a high learning rate "
+        "may do as well as many at a low one; too much of either does harm.\n"
+        "Answer with one JSON object and nothing else, in this form:\n"
+    )
+    instruction = "{text}\n\n" + _literal(told + schema)
+    return EditFormat("settings", "{text}Settings:\n", max_new_tokens, "settings", instruction=instruction)
+
+
+def _literal(text: str) -> str:
+    """A text in which nothing is a field of a template."""
+    return text.replace("{", "{{").replace("}", "}}")

@@ -16,7 +16,6 @@ from netgain.engine.frozen_weights import FrozenPlan, LayerPlan, plan_model
 from netgain.engine.jobs import Work
 from netgain.engine.kernels import ops_for
 from netgain.engine.lora import AdapterBank, Block, Layout
-from netgain.engine.memory import HEAD_ROWS, Dimensions
 from netgain.engine.ops import Ops, exact_dtype
 from netgain.engine.packs import Extent, Pack
 
@@ -24,6 +23,8 @@ STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_pro
 STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(
     ("q_proj", "k_proj", "v_proj"), 0
 )
+
+HEAD_ROWS = 192  # labelled rows whose logits exist at a time: all at once they would be the largest tensor by far
 
 
 @final
@@ -117,23 +118,6 @@ class PlannedBackend:
             Work(positions=x.rows, head_positions=x.labelled, context=self.ops.attended([(x.rows, x.keys)]))
             for x in extents
         ]
-
-    def dimensions(self, layout: Layout) -> Dimensions:
-        """What memory depends on, for adapters of this layout."""
-        plan, heads = self.plan, self.plan.heads
-        return Dimensions(
-            hidden=plan.hidden,
-            intermediate=plan.intermediate,
-            layers=len(plan.layers),
-            query=heads.query,
-            kv=heads.kv,
-            size=heads.size,
-            vocabulary=plan.vocabulary,
-            item=self.dtype.itemsize,
-            adapter=layout.width,
-            inner=layout.rank * len(layout.targets),
-            normed_heads=plan.layers[0].q_norm is not None,
-        )
 
     @property
     def held_bytes(self) -> int:

@@ -265,19 +265,19 @@ class Memory:
         does, 34 x hidden bytes a position and layer in 16 bits (Korthikanti et al. 2022, arXiv 2205.05198, equation 1,
         without the attention matrix), and the logits with their gradient in 4 bytes.
         """
-        size = 4 if planned else weight_bytes
         query, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         kept = 4 * shape.hidden + 2 * query + 2 * kv + 2 * shape.intermediate
         passing = 4 * shape.hidden + 3 * query + 2 * kv + 3 * shape.intermediate
         autograd = 17.0 * weight_bytes * shape.hidden * shape.layers + 8.0 * shape.vocabulary
         stored = float(shape.stored_weights * weight_bytes)
         panels = 2.0 * (shape.body_weights + shape.head_weights) * weight_bytes if planned else 0.0
-        entry = 2.0 * shape.layers * kv * size
+        exact = max(4, weight_bytes) if planned else weight_bytes  # it keeps keys and values in float32
+        entry = 2.0 * shape.layers * kv * exact
         return cls(
             base=INTERPRETER + stored + panels,
             copy=stored + panels,
-            row=float(size * (kept * shape.layers + passing)) if planned else autograd,
-            token=entry + size * passing,
+            row=float(weight_bytes * (kept * shape.layers + passing)) if planned else autograd,
+            token=entry + weight_bytes * passing,
             entry=entry,
         )
 

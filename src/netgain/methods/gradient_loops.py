@@ -20,7 +20,7 @@ from netgain.methods.policy_gradient import Advantage, GradientPolicy, GradientS
 from netgain.methods.seal import LoopSettings, outer_loop
 from netgain.methods.selection import uniform
 from netgain.methods.synthetic import PRESETS, write_and_fit
-from netgain.methods.writing import asks, texts_of, write
+from netgain.methods.writing import asks, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
@@ -89,8 +89,8 @@ class EditGradient(Improvement):
         found = []
         for problem, edit in zip(self._held_out, written, strict=True):
             edits = [edit] if edit is not None and edit.texts else []
-            texts = [texts_of(own, [problem.material], [one], settings.with_passage) for one in edits]
-            found.append(Context(f"held out {problem.id}", problem, edits, texts))
+            recipes = [settings.recipe(own, one, settings.reward_training()) for one in edits]
+            found.append(Context(f"held out {problem.id}", problem, edits, recipes))
         yield from evaluate(own, found, uniform(1), settings.reward_training(), 0.0)
         if desk.left() < before:
             self._price = CHECKED * (before - desk.left())
@@ -107,8 +107,8 @@ class EditGradient(Improvement):
             return 0.0
         if self._price is not None:
             return self._price
-        form, inner = self._settings.formats(desk)[0], self._settings.reward_training()
-        return sum(context_quote(desk, problem, form, inner, 1, 1) for problem in self._held_out)
+        form, longest = self._settings.formats(desk)[0], self._settings.longest
+        return sum(context_quote(desk, one, form, longest(desk, one.material, form), 1, 1) for one in self._held_out)
 
 
 def _group(context: Context) -> Group:
@@ -119,7 +119,8 @@ def _group(context: Context) -> Group:
     least = min([0.0, *(mean for _, mean in known)])
     drawn = [*known, *((edit, least) for edit in context.invalid if edit.ids)]
     prompt = drawn[0][0].ask.prompt if drawn else ""
-    return Group(prompt, [edit.ids for edit, _ in drawn], [reward for _, reward in drawn], len(context.invalid))
+    invalid = len(context.invalid) + len(context.edits) - len(context.usable)
+    return Group(prompt, [edit.ids for edit, _ in drawn], [reward for _, reward in drawn], invalid)
 
 
 class _EditGradientLoop(Method):

@@ -9,6 +9,7 @@ the exam. Both are programs in steps (:mod:`netgain.model.program`): ``yield fro
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,6 +50,7 @@ class Desk:
     ``account`` carries the budget; :meth:`pay` opens its child for one purpose. ``names`` tell this work apart from all
     other work of the trial, which keeps its random streams its own. ``grade`` grades answers to training problems
     as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
+    Files that settings name lie in ``folder``, that of the trial's file.
     ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
     """
 
@@ -60,6 +62,8 @@ class Desk:
     seed: int
     names: tuple[str, ...]
     teacher: Teacher | None = None
+    folder: Path = Path()
+
     few_shot: FewShot | None = None
 
     def pay(self, purpose: Purpose) -> Account:
@@ -92,6 +96,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     search: ClassVar[dict[str, tuple[Any, ...]]] = {}
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files beside the trial's whose content decides what is done, where they are there: part of its identity."""
+        return ()
 
     def recorded(self) -> dict[str, Any]:
         """All settings as plain JSON values, as locks and results name them. One that is marked :data:`LATER` is left

@@ -16,8 +16,8 @@ from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
+from netgain.engine.lora import CONFIG, Layout, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
-from netgain.engine.lora import Layout, load_adapter, read_config, save_adapter
 from netgain.engine.packs import Extent, is_out_of_memory
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
@@ -25,7 +25,7 @@ from netgain.errors import InputError
 from netgain.metering.estimate import generate as decoding
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
-from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, tune
+from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, reweighted, tune
 from netgain.model.metered import Model
 from netgain.model.model_prices import MeasuredPrices, ShapePrices
 from netgain.model.requests import (
@@ -394,6 +394,18 @@ class _HuggingFace:
         """From PEFT's format."""
         rank, alpha, names = read_config(folder)
         return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
+
+    # -- for another process, and from it
+
+    def located(self) -> tuple[str, str]:
+        """Where it was loaded from; a model with other weights is saved for as long as it lasts."""
+        return self._loaded.folder(), str(self._loaded.model.dtype).removeprefix("torch.")
+
+    def with_output(self, folder: Path) -> Adapter | Derived:
+        """An adapter where there is one, else the model's weights."""
+        if (folder / CONFIG).is_file():
+            return self.load_adapter(folder)
+        return Derived("", self._with(reweighted(self._loaded, folder)))
 
 
 def _no_room(error: RuntimeError | MemoryError) -> Failure:

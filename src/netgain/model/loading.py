@@ -15,6 +15,7 @@ from functools import cache, partial
 from hashlib import file_digest, sha256
 from pathlib import Path
 from pickle import UnpicklingError
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeVar, final
 
 import torch
@@ -43,18 +44,6 @@ DECISIVE = (
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-@final
-class Loaded:
-    """A model in evaluation mode on its device, its tokenizer, and the name that records give it (never a path).
-
-    ``digest`` says by content which model it is (None: by a hash over the weights in memory and the configuration).
-    """
-
-    def __init__(self, name: str, model: Any, tokenizer: Any, digest: Callable[[], str] | None = None) -> None:
-        self.name, self.model, self.tokenizer = name, model, tokenizer
-        self.digest: Callable[[], str] = cache(digest or partial(_digest_in_memory, model))
-
-
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """No progress bars of transformers for what takes seconds; they would stand between the lines of a command."""
@@ -66,6 +55,34 @@ def _without_bars() -> Iterator[None]:
     finally:
         if shown:
             bars.enable_progress_bar()
+
+
+@final
+class Loaded:
+    """A model in evaluation mode on its device, its tokenizer, and the name that records give it (never a path).
+
+    ``digest`` says by content which model it is (None: by a hash over the weights in memory and the configuration),
+    ``source`` the folder or hub name that it was loaded from (empty: its weights are in memory only).
+    """
+
+    def __init__(
+        self, name: str, model: Any, tokenizer: Any, digest: Callable[[], str] | None = None, source: str = ""
+    ) -> None:
+        self.name, self.model, self.tokenizer = name, model, tokenizer
+        self.digest: Callable[[], str] = cache(digest or partial(_digest_in_memory, model))
+        self._source = source
+        self._saved: TemporaryDirectory[str] | None = None
+
+    def folder(self) -> str:
+        """Where another process loads it from: its source, or a folder that is there for as long as this is."""
+        if self._source:
+            return self._source
+        if self._saved is None:
+            self._saved = TemporaryDirectory(prefix="netgain-model-")
+            with _without_bars():
+                self.model.save_pretrained(self._saved.name)
+                self.tokenizer.save_pretrained(self._saved.name)
+        return self._saved.name
 
 
 def load_parts(
@@ -97,7 +114,8 @@ def load_parts(
     name, commit = place.name if local else str(source), getattr(model.config, "_commit_hash", None)
     published = partial(_digest_published, name, commit) if commit else None
     digest = partial(digest_folder, place) if local else published
-    return Loaded(name, model.to(_device(device)).eval(), tokenizer, digest)
+    found = str(place.resolve()) if local else str(source)
+    return Loaded(name, model.to(_device(device)).eval(), tokenizer, digest, found)
 
 
 def digest_folder(folder: Path) -> str:
@@ -315,6 +333,27 @@ def tune(loaded: Loaded, job: InnerLoopJob) -> tuple[Loaded, JobOutcome]:
         **scheduled(job),
     }
     return _named(loaded, model, "trained", settings), outcome
+
+
+def reweighted(loaded: Loaded, folder: Path) -> Loaded:
+    """The model with the weights in a folder, which are all of its own and no others; architecture and tokenizer stay.
+
+    Raises InputError for weights that are another model's, and for pickled ones.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(str(folder), "holds neither an adapter in PEFT's format nor a model's safetensors")
+    base = loaded.model
+    how: dict[str, Any] = {"config": base.config, "dtype": base.dtype, "use_safetensors": True}
+    how |= {"attn_implementation": base.config._attn_implementation, "output_loading_info": True}
+    how |= {"ignore_mismatched_sizes": True, "local_files_only": True}
+    with _without_bars():
+        model, told = _attempt(str(folder), lambda: type(base).from_pretrained(folder, **how))
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if told[what]:
+            problem = f"its weights are not those of {loaded.name}: {what.replace('_', ' ')} such as {min(told[what])}"
+            raise InputError(str(folder), problem, "save the model that the task names")
+    weights = {"weights": digest_folder(folder)}
+    return _named(loaded, model.to(base.device).eval(), "script", weights)
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from netgain.domains.problem import Prompt
+from netgain.engine.jobs import Failure
 from netgain.errors import BudgetExceeded, OverrunError
 from netgain.metering.account import Account, Book, Reservation
 from netgain.metering.budget import overruns
@@ -29,6 +30,7 @@ from netgain.model.requests import (
     Product,
     Request,
     Result,
+    RunScript,
     Score,
     Scored,
     Train,
@@ -37,6 +39,7 @@ from netgain.model.requests import (
     UnmeteredModel,
     recorded,
 )
+from netgain.model.script_runs import run_script
 from netgain.records.cost import Cost, Currency, total
 
 if TYPE_CHECKING:  # it imports torch
@@ -156,6 +159,26 @@ class Model:
             Result(model, one.failure, one.charges, one.cost, one.overrun, one.estimated)
             for model, one in zip(models, results, strict=True)
         ]
+
+    def run_scripts(self, requests: Sequence[RunScript]) -> "list[Result[Adapted]]":
+        """What came of scripts that trained this model in processes of their own, one after another.
+
+        Each is charged with what it booked itself, as far as that can be believed, and with its whole budget where it
+        cannot: then, and where it wrote nothing that this model can be examined with, its result is a failure.
+        Raises InputError where the account has no limit.
+        """
+        results = []
+        for request in requests:
+            self._introduce(request.account.book)
+            source, dtype = self.__backend.located()
+            run = run_script(request, source, dtype, self.__backend.with_output)
+            failure = Failure("script", run.trouble, 0) if run.trouble else None
+            derived = isinstance(run.product, Derived)
+            tuned = self._wrapped(run.product) if isinstance(run.product, Derived) else None
+            model = tuned.model if isinstance(tuned, Tuned) and tuned.model else self
+            product = Adapted(model, None if derived else run.product, run.trained, run.written)
+            results.append(Result(product, failure, run.charges, run.cost))
+        return results
 
     def quote(self, requests: Sequence[Request]) -> list[Cost]:
         """What each request would be reserved at, run together as one batch. Nothing is run and nothing reserved."""
@@ -327,6 +350,20 @@ class Tuned:
     key: str
     model: Model | None
     losses: tuple[float, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapted:
+    """What a script left: the model, or another one with its weights, and perhaps an adapter for it.
+
+    ``trained`` and ``written`` are the sequences of tokens that its meter saw trained on, and generated.
+    """
+
+    model: Model
+    adapter: Adapter | None
+    trained: tuple[tuple[int, ...], ...]
+    written: tuple[tuple[int, ...], ...]
 
 
 def _flush(reservations: Sequence[Reservation]) -> None:

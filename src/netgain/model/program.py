@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, final
 
 from netgain.errors import NetgainError
 from netgain.model.metered import Model
-from netgain.model.requests import Generate, Merge, Request, Result, Score, Train, TrainFull
+from netgain.model.requests import Asked, Generate, Merge, Result, RunScript, Score, Train, TrainFull
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -24,13 +24,13 @@ class ModelCall:
     """Requests of one kind to one model."""
 
     model: Model
-    requests: tuple[Request, ...]
+    requests: tuple[Asked, ...]
 
 
 Steps = Generator[Sequence[ModelCall], list[list[Result[Any]]], T]
 
 
-def ask(model: Model, requests: Sequence[Request]) -> Steps[list[Result[Any]]]:
+def ask(model: Model, requests: Sequence[Asked]) -> Steps[list[Result[Any]]]:
     """One call, as a step: ``results = yield from ask(model, requests)``, in the order of the requests."""
     if not requests:
         return []
@@ -145,9 +145,8 @@ def _answer(runners: Sequence[_Runner[Any]]) -> None:
     for runner in runners:
         for place, call in enumerate(runner.calls):
             kind = type(call.requests[0]).__name__ if call.requests else ""
-            alone = (
-                len(groups) if kind == Merge.__name__ else 0
-            )  # merges run one by one: a refused one repeats no other
+            # Merges and scripts run one by one: a refused one repeats no other.
+            alone = len(groups) if kind in (Merge.__name__, RunScript.__name__) else 0
             groups.setdefault((id(call.model), kind, alone), []).append((runner, place))
     errors: dict[int, Exception] = {}
     for members in groups.values():
@@ -200,4 +199,6 @@ def _do(model: Model, requests: Sequence[Any]) -> list[Result[Any]]:
         return list(model.train_full(requests))
     if isinstance(first, Merge):
         return list(model.merge(requests))
+    if isinstance(first, RunScript):
+        return list(model.run_scripts(requests))
     raise TypeError(f"a call holds requests of the model's door, not {type(first).__name__}")

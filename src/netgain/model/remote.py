@@ -301,6 +301,14 @@ class _Remote:
         """It has none."""
         raise InputError(f"model {self.name}", "a remote model has no adapters", "use a local model")
 
+    def located(self) -> tuple[str, str]:
+        """Nowhere here."""
+        raise InputError(f"model {self.name}", "a remote model has no weights to train", "use a local model")
+
+    def with_output(self, folder: Path) -> Adapter:
+        """It takes none."""
+        return self.load_adapter(folder)
+
     def load_adapter(self, folder: Path) -> Adapter:
         """It takes none."""
         raise InputError(f"model {self.name}", "a remote model takes no adapters", "use a local model")

@@ -4,7 +4,7 @@ Every request carries the account that pays for it, so a batch may serve many pr
 Whatever goes wrong with one request is its own ``Failure`` (engine.jobs); the rest of the batch is unharmed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
@@ -15,7 +15,7 @@ from netgain.errors import InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training
 from netgain.metering.shape import ModelShape
-from netgain.records.cost import Cost, Currency
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Setting
 
 Adapter = object  # belongs to the model that trained it; nobody else looks inside
@@ -132,6 +132,34 @@ class Merge:
 
 
 Request = Generate | Score | Train | TrainFull | Merge
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScript:
+    """Start ``command`` in a process of its own, in an empty folder, to train this model on the books.
+
+    ``account`` has no purpose of its own (or that of tuning) and holds the budget; what the script does not name a
+    purpose for is charged under ``purpose``. ``task`` (plain JSON values) is what the script is given beside the model,
+    the budget and its output folder: see :class:`netgain.model.script_task.ScriptTask`. It is stopped after
+    ``time_limit`` seconds of the clock, and not believed if it worked more than ``startup`` processor seconds beside
+    what it booked, and a quarter of that.
+    """
+
+    account: Account
+    command: tuple[str, ...]
+    task: Mapping[str, Any]
+    purpose: Purpose
+    time_limit: float = 3600.0
+    startup: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check_account(self.account)
+        if not self.command:
+            raise InputError("command", "is empty", "name a program and its script: [python, my_train.py]")
+
+
+Asked = Request | RunScript  # of the door: what a model does itself, and what a script does to it
 
 
 def scheduled(job: InnerLoopJob) -> dict[str, Setting]:
@@ -324,6 +352,12 @@ class UnmeteredModel(Protocol):
 
     def load_adapter(self, folder: Path) -> Adapter:
         """Read an adapter in PEFT's format."""
+
+    def located(self) -> tuple[str, str]:
+        """The folder or hub name from which another process loads the very same model, and the dtype to load it in."""
+
+    def with_output(self, folder: Path) -> "Adapter | Derived":
+        """What a script left in a folder: an adapter in PEFT's format, or this model with other weights."""
 
 
 @final

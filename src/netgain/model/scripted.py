@@ -185,6 +185,12 @@ class _Scripted:
         fields = {"key": adapter.key, "sequences": adapter.sequences}
         (folder / FILE).write_text(json.dumps(fields), encoding="utf-8")
 
+    def located(self) -> tuple[str, str]:
+        return self.name, ""
+
+    def with_output(self, folder: Path) -> Adapter:
+        return self.load_adapter(folder)
+
     def load_adapter(self, folder: Path) -> Adapter:
         try:
             fields = json.loads((folder / FILE).read_text(encoding="utf-8"))

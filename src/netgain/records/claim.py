@@ -10,14 +10,18 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
+from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
 from netgain.records.measurements import Ability, Curve, Finite
+from netgain.records.measurements import Continual as Continual
+from netgain.records.measurements import Fraction as Fraction
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
+from netgain.records.stated import Loss, Stated
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
+Read = Literal["", "data", "primary text", "primary text in part", "summary"]
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 GradeName = Literal["exact", "contains", "f1", "judge"]
 RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
@@ -127,7 +131,7 @@ class TrialArm(StrictModel):
     charges, and ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence``
     holds the mean divergence from the base model of each seed, ``abilities`` what was measured after its adaptations.
     ``empty`` and ``cut`` are the shares of its answers to problems' own questions that hold nothing, and that were as
-    long as they may be; None where that was not recorded.
+    long as they may be; None where that was not recorded. ``chosen``: the first of a problem and seed was trained.
     """
 
     method: str
@@ -145,6 +149,7 @@ class TrialArm(StrictModel):
     abilities: tuple[Ability, ...] = ()
     empty: Fraction | None = None
     cut: Fraction | None = None
+    chosen: tuple[ChosenTraining, ...] = ()
 
 
 @final
@@ -198,9 +203,11 @@ class Arm(StrictModel):
     ``correct`` and ``frozen_correct`` hold one string a problem of ``exam``; where ``n_problems`` is not stated, it is
     how many of those in ``correct`` were answered. ``invests`` names the outer-loop rounds
     whose bill this arm carries; ``invests_unpublished`` the rounds that it must have run but that were not found.
+    ``model`` is the base model: arms of two are not held against each other. ``starts_from`` names the checkpoint that
+    training starts from where that is another (what an outer loop made, say).
     ``frozen_group`` is the same for arms whose frozen model gave the same answers; ``averaged`` says whether accuracy
     is a mean of problems' means or of single questions. ``curves`` is what a run's own log measured on its way, and
-    whatever else was measured at its end (what it forgot).
+    whatever else was measured at its end (what it forgot); ``stated`` what a publication says of it beside that.
     """
 
     name: Name
@@ -211,6 +218,7 @@ class Arm(StrictModel):
     round: int | None = None
     generator: str = ""
     model: str = ""
+    starts_from: str = ""
     exam: str | None = None
     correct: tuple[Verdicts, ...] | None = None
     frozen_correct: tuple[Verdicts, ...] | None = None
@@ -228,6 +236,7 @@ class Arm(StrictModel):
     frozen_group: str = ""
     sources: tuple[Source, ...] = ()
     curves: tuple[Curve, ...] = ()
+    stated: Stated | None = None
     trial: TrialArm | None = None
 
     @model_validator(mode="before")
@@ -249,11 +258,14 @@ class RewardRun(StrictModel):
 
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
     were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
+    ``model`` is the base model where that is another than the claim's. ``repeats`` is 0 where nothing was trained for
+    the reward (a rubric, say). ``chosen`` is what edits of settings chose, problem after problem.
     """
 
     name: str
     prompt: str
     round: int
+    model: str = ""
     problems: Count
     edits: Count
     repeats: Count
@@ -265,6 +277,7 @@ class RewardRun(StrictModel):
     training: Training | None = None
     updates: float | None = None
     verdicts_stored: Count | None = None
+    chosen: tuple[ChosenTraining, ...] = ()
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
@@ -277,32 +290,6 @@ class RewardRun(StrictModel):
         shapes = [[len(row) for row in rows] for rows in (self.means, self.deviations) if rows is not None]
         if len(shapes) == 2 and shapes[0] != shapes[1]:
             raise ValueError(f"reward run {self.name!r}: means and deviations differ in shape")
-        return self
-
-
-@final
-class Continual(StrictModel):
-    """A stream of adaptations: ``mean[k][i]`` is the accuracy on problem ``i`` after ``k`` edits (row 0: untouched).
-
-    Entries above the diagonal of the trained rows were not measured and are None. ``runs`` holds the same matrix for
-    every published run, for intervals over runs.
-    """
-
-    name: str
-    model: str = ""
-    sequences: Count
-    mean: tuple[tuple[Fraction | None, ...], ...]
-    deviation: tuple[tuple[Finite | None, ...], ...] | None = None
-    runs: tuple[tuple[tuple[Fraction | None, ...], ...], ...] = ()
-    sources: tuple[Source, ...] = ()
-
-    @model_validator(mode="after")
-    def _matrices_are_rectangular(self) -> Self:
-        for matrix in (self.mean, *self.runs):
-            if not matrix or not matrix[0] or len({len(row) for row in matrix}) != 1:
-                raise ValueError(f"continual {self.name!r}: a retention matrix has rows of one length, at least 1")
-            if all(value is None for row in matrix for value in row):
-                raise ValueError(f"continual {self.name!r}: a retention matrix holds at least one accuracy")
         return self
 
 
@@ -335,7 +322,8 @@ class PublishedAnswer(StrictModel):
 @final
 class Claim(StrictModel):
     """A published comparison. ``reported`` says of each kind of compute where it is stated, or None where that was not
-    found in what was looked through: ``searched``, in words."""
+    found in what was looked through: ``searched``, in words. ``read``: whether it was read in the primary text or in
+    somebody's summary of it. ``losses`` are figures of the publication that got worse."""
 
     format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
     name: str
@@ -355,7 +343,9 @@ class Claim(StrictModel):
     charges: tuple[Charge, ...] = ()
     reported: dict[str, Source | None] = Field(default_factory=dict)
     searched: str = ""
+    read: Read = ""
     regressions: PublishedAnswer | None = None
+    losses: tuple[Loss, ...] = ()
     tokens: str = ""
     glossary: str = ""
     findings: tuple[Finding, ...] = ()
@@ -395,9 +385,8 @@ class Claim(StrictModel):
 
     def dump(self) -> dict[str, Any]:
         """The claim as JSON-ready data, without the fields that are not known."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True) | {
-            "schema": SCHEMA
-        }
+        known = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        return known | {"schema": SCHEMA}
 
 
 def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
@@ -413,9 +402,8 @@ def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
     beside = (("correct", arm.correct), ("frozen_correct", arm.frozen_correct))
     for field, verdicts in (*beside, *((f"seed {run.seed}", run.correct) for run in runs)):
         if verdicts is not None and [len(row) for row in verdicts] != lengths:
-            raise ValueError(
-                f"arm {arm.name!r}: {field} does not have one character for each question of {exam.name!r}"
-            )
+            problem = f"{field} does not have one character for each question of {exam.name!r}"
+            raise ValueError(f"arm {arm.name!r}: {problem}")
     for run in runs:
         for name, scores in run.grades.items():
             if [len(row) for row in scores] != lengths:

@@ -1,10 +1,12 @@
 """What was measured of a model beside the exam: its abilities after an adaptation, and curves from a run's own log."""
 
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal, Self, final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from netgain.records.provenance import Count, StrictModel
+from netgain.records.provenance import Count, Source, StrictModel
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -51,3 +53,29 @@ class Curve(StrictModel):
     exam: str = ""
     clock: str = ""
     points: Annotated[tuple[CurvePoint, ...], Field(min_length=1)]
+
+
+@final
+class Continual(StrictModel):
+    """A stream of adaptations: ``mean[k][i]`` is the accuracy on problem ``i`` after ``k`` edits (row 0: untouched).
+
+    Entries above the diagonal of the trained rows were not measured and are None. ``runs`` holds the same matrix for
+    every published run, for intervals over runs.
+    """
+
+    name: str
+    model: str = ""
+    sequences: Count
+    mean: tuple[tuple[Fraction | None, ...], ...]
+    deviation: tuple[tuple[Finite | None, ...], ...] | None = None
+    runs: tuple[tuple[tuple[Fraction | None, ...], ...], ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _matrices_are_rectangular(self) -> Self:
+        for matrix in (self.mean, *self.runs):
+            if not matrix or not matrix[0] or len({len(row) for row in matrix}) != 1:
+                raise ValueError(f"continual {self.name!r}: a retention matrix has rows of one length, at least 1")
+            if all(value is None for row in matrix for value in row):
+                raise ValueError(f"continual {self.name!r}: a retention matrix holds at least one accuracy")
+        return self

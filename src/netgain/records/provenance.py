@@ -15,14 +15,19 @@ class StrictModel(BaseModel):
 
 @final
 class Source(StrictModel):
-    """The file (relative to what was read, or a publication) and the field that a number was taken from."""
+    """The file (relative to what was read, or a publication) and the field that a number was taken from.
+
+    ``sure`` says how: in the primary text, in somebody's summary, recomputed from data; empty where it was read here.
+    """
 
     file: str
     field: str = ""
     note: str = ""
+    sure: str = ""
 
     def __str__(self) -> str:
         place = f"{self.file}: {self.field}" if self.field else self.file
+        place += f" [{self.sure}]" if self.sure else ""
         return f"{place} ({self.note})" if self.note else place
 
 

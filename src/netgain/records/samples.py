@@ -13,6 +13,7 @@ from typing import Annotated, Literal, final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.measurements import Ability, Finite
@@ -31,7 +32,8 @@ class GradedAnswer(StrictModel):
     asked (no judge, or an empty answer) or could not be understood. ``contains``: an accepted answer stands in the
     text; ``cut``: it was as long as an answer may be. None where the record is older than either, or nothing was asked.
     ``attempts`` are all the answers that were graded where there can be more than one, for each part of the question
-    the best first; ``text`` then holds the first of each part.
+    the best first; ``text`` then holds the first of each part. Of a problem of examples, ``inputs`` and ``expected``
+    are the input of each part and its right output, for whoever draws them.
     """
 
     question: str
@@ -45,6 +47,8 @@ class GradedAnswer(StrictModel):
     contains: bool | None = None
     cut: bool | None = None
     attempts: tuple[tuple[str, ...], ...] = ()
+    inputs: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 @final
@@ -65,7 +69,8 @@ class Adaptation(StrictModel):
     own work, outside the budget, and ``judging`` the part of that which a judge took. ``exposed`` lists exam questions
     (hashes) that the method trained on, or on their answers beside the title, although nothing it was given or had
     written contains them; ``unmetered`` that it took more processor time of its own than its charges explain.
-    ``divergence`` (from the base model, nats a token) and ``abilities`` were measured beside the questions.
+    ``divergence`` (from the base model, nats a token) and ``abilities`` were measured beside the questions. ``chosen``
+    is what it was trained with where that is chosen for each problem, the first what was trained.
     """
 
     row: Literal["adaptation"] = "adaptation"
@@ -88,6 +93,7 @@ class Adaptation(StrictModel):
     unmetered: bool = False
     divergence: Finite | None = None
     abilities: tuple[Ability, ...] = ()
+    chosen: tuple[ChosenTraining, ...] = ()
 
 
 @final

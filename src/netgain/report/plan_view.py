@@ -40,7 +40,7 @@ def plan_page(plan: Plan) -> Group:
         ("model", plan.model),
         ("device", f"{plan.device}, {plan.rate}"),
         ("memory", _memory(plan)),
-        ("takes", f"about {plan.hours:.2g} hours and {_dollars(whole)}; {_flops(plan)}"),
+        ("takes", f"{_hours_in_all(plan)} and {_dollars(whole)}; {_flops(plan)}"),
         ("sees", _effect(plan)),
         *_judging(plan),
         ("primary", f"{plan.primary[:19]}… (the comparison, fixed before the run; whole in --json)"),
@@ -71,6 +71,12 @@ def _effect(plan: Plan) -> str:
     if plan.detectable is None or plan.detectable >= 1:
         return f"no difference: {_count(plan.problems, 'test problem')} cannot tell two arms apart; ask for more"
     return f"a difference of {100 * plan.detectable:.1f} percentage points (smallest that is found four times in five)"
+
+
+def _hours_in_all(plan: Plan) -> str:
+    return f"about {plan.hours:.2g} hours" + (
+        f" without the scripts of {', '.join(plan.scripts)}" if plan.scripts else ""
+    )
 
 
 def _memory(plan: Plan) -> str:

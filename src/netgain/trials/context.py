@@ -6,6 +6,7 @@ bytes.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from netgain.domains.domain import Domain
@@ -21,6 +22,7 @@ from netgain.metering.ledger import sum_up
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 from netgain.records.measurements import Ability
@@ -42,7 +44,7 @@ class RunContext:
     ``attempt`` counts the processes that tried.
 
     ``models`` are what a method may ask beside the model: its teacher's. ``text`` and ``harness`` are what the exam
-    measures of the model beside its questions.
+    measures of the model beside its questions; ``folder`` is that of the trial's file.
     """
 
     spec: TrialSpec
@@ -57,6 +59,7 @@ class RunContext:
     judge: Judge | None = None
     text: tuple[str, ...] = ()
     harness: Harness | None = None
+    folder: Path = Path()
     report: Report = lambda done, spent: None
 
     @property
@@ -119,6 +122,7 @@ class RunContext:
             seed=self.seed,
             names=(self.task.domain, *arm, self.task.stage, *further, *names),
             teacher=self.teacher,
+            folder=self.folder,
             few_shot=self.domain.few_shot,
         )
 
@@ -189,6 +193,7 @@ class Evaluation:
     divergence: float | None = None
     abilities: tuple[Ability, ...] = ()
     exposed: tuple[str, ...] = ()
+    chosen: tuple[ChosenTraining, ...] = ()
 
     @property
     def accounts(self) -> tuple[Account, Account]:
@@ -227,6 +232,7 @@ def evaluate(
     try:
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
         answerer = closed_book(method, guard.check_answerer(answerer, materials))
+        evaluation.chosen = answerer.chosen
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
         if method.role is Role.IN_CONTEXT and untouched(answerer, context.model) and not evaluation.first:
             evaluation.controls = ()

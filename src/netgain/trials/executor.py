@@ -231,6 +231,7 @@ class LocalExecutor:
             judge=self._judge,
             text=self._text,
             harness=self._harness,
+            folder=self._trial.lines.folder,
             report=report,
         )
 

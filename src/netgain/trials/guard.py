@@ -27,7 +27,7 @@ from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall, Steps
-from netgain.model.requests import Generate, Train, TrainFull
+from netgain.model.requests import Generate, RunScript, Train, TrainFull
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 from netgain.records.samples import WrittenText
@@ -53,6 +53,7 @@ class Guard:
         self._account, self._models = desk.account, tuple(models)
         self.texts = [*given]
         self._trained: dict[tuple[int, ...], None] = {}
+        self._written: dict[tuple[int, ...], None] = {}  # by a script's model, told in tokens
         self.edits: list[WrittenText] = []
         self.seconds = 0.0  # processor time of its own, between calls
         self.desk = desk if desk.teacher is None else _with_teacher(desk, desk.teacher, self)
@@ -111,18 +112,23 @@ class Guard:
 
     def _told(self, core: str, model: Model) -> bool:
         """Whether a text given or written holds these tokens. The newest first: it is mostly what was written last."""
+        if core in _joined(self._written):
+            return True
         return any(core in _joined([model.tokenize(text, special=False)]) for text in reversed(self.texts))
 
     def told(self, problems: Sequence[Problem], given_before: int, desk: Desk) -> tuple[str, ...]:
         """Hashes of the questions whose answer was trained on beside the title, in one sequence, although neither the
         material nor anything written holds it. The first ``given_before`` of the texts given are of other problems."""
         seen = " ".join(_plain(text) for text in [*self.texts[given_before:], *desk.prompts.wording])
-        sequences = [f",{','.join(map(str, sequence))}," for sequence in self._trained]
+        sequences, written = (
+            [f",{','.join(map(str, sequence))}," for sequence in kept] for kept in (self._trained, self._written)
+        )
         exposed = []
         for problem in problems:
             titled = [tokens for tokens in sequences if _holds(tokens, problem.material.title, desk.model)]
             for question in problem.questions:
                 unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
+                unknown = [a for a in unknown if not any(_holds(tokens, a, desk.model) for tokens in written)]
                 if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled):
                     exposed.append(hashed(question.text))
         return tuple(dict.fromkeys(exposed))
@@ -147,7 +153,9 @@ class Guard:
         return enough and (core := _core(answer, model)) in trained and _unknown(model) not in core
 
     def _derived(self, forms: Sequence[str], given_before: int) -> bool:
-        """Whether one of these stands in a text that the method had. Lessons are made again, for they are many."""
+        """Whether one of these stands in a text that the method had, or in a lesson made of one.
+
+        Lessons are made again, for they are many; those made of a text of the method's own invention don't count."""
         few_shot = self._few_shot
         if few_shot is None or any(form in text for text in self.texts[given_before:] for form in forms):
             return True
@@ -219,6 +227,9 @@ class Guard:
             for request, result in zip(call.requests, given, strict=True):
                 if isinstance(request, Generate) and result.product is not None:
                     self.wrote([result.product.text], request.account.opened.purpose or Purpose.ADAPT)
+                elif isinstance(request, RunScript) and result.product is not None:
+                    self._trained.update(dict.fromkeys(result.product.trained))
+                    self._written.update(dict.fromkeys(result.product.written))
                 elif isinstance(request, Train | TrainFull):
                     self._trained.update(dict.fromkeys(tuple(map(int, tokens)) for tokens in request.job.sequences))
 
@@ -259,15 +270,31 @@ class _WatchedFewShot(FewShot):
 
     def __init__(self, few_shot: FewShot, taught: dict[tuple[Material, tuple[str, ...], int], None]) -> None:
         self.tools, self.attempts, self._taught = MappingProxyType(dict(few_shot.tools)), few_shot.attempts, taught
-        self._lessons = sealed(lambda material, how: few_shot.lessons(material, *how))
-        self._views = sealed(lambda question, _: few_shot.views(question))
-        self._elect = sealed(few_shot.elect)
-        self._shown = sealed(lambda text, _: few_shot.shown(text))
-        self._forms = sealed(lambda answer, _: few_shot.forms(answer))
+
+        def lessons(material: Material, how: tuple[Collection[str], int]) -> tuple[Lesson, ...]:
+            return few_shot.lessons(material, *how)
+
+        def held_out(material: Material, _: None) -> tuple[Problem, ...]:
+            return few_shot.held_out(material)
+
+        def views(question: Question, _: None) -> tuple[View, ...]:
+            return few_shot.views(question)
+
+        def shown(text: str, _: None) -> tuple[tuple[str, str], ...]:
+            return few_shot.shown(text)
+
+        def forms(answer: str, _: None) -> tuple[str, ...]:
+            return few_shot.forms(answer)
+
+        self._lessons, self._views, self._elect = sealed(lessons), sealed(views), sealed(few_shot.elect)
+        self._shown, self._forms, self._held_out = sealed(shown), sealed(forms), sealed(held_out)
 
     def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
         self._taught[material, tuple(sorted(tools)), seed] = None
         return self._lessons(material, (tools, seed))
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        return self._held_out(material, None)
 
     def views(self, question: Question) -> tuple[View, ...]:
         return self._views(question, None)

@@ -7,21 +7,25 @@ What is exact: the budgets, in the trial's currency. All else is estimated from 
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, final
 
 from netgain.analysis import crossed
 from netgain.analysis.crossed import POWER
 from netgain.analysis.intervals import WITHIN
+from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS
+from netgain.domains.problem import Problem
 from netgain.errors import InputError, MissingExtraError
 from netgain.exam.drift import paragraphs
 from netgain.metering.estimate import Pace, shape_of
 from netgain.metering.rates import DEVICE_RATES, DeviceRate
 from netgain.metering.shape import ModelShape
+from netgain.methods.script import ScriptSettings
 from netgain.model.remote import TokenPrices
 from netgain.records.cost import Cost, Purpose, total
 from netgain.tokens import EstimatedTokens, ExactTokens, TokenCounter
@@ -70,7 +74,8 @@ class Plan:
     """What a trial would take, and what it could see.
 
     ``hours`` are the clock's, with ``workers`` at work; those of arms are device hours, of one worker. ``memory`` is
-    that of all workers at their fullest, in bytes. ``most_flops`` is what the trial cannot exceed.
+    that of all workers at their fullest, in bytes. ``most_flops`` is what the trial cannot exceed (None: nobody knows).
+    Where ``scripts`` are arms, neither hours nor memory have what these take.
     """
 
     name: str
@@ -89,11 +94,12 @@ class Plan:
     memory: float
     memory_free: float
     fits: bool
-    most_flops: float
+    most_flops: float | None
     detectable: float | None
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     judging: Cost | None = None
+    scripts: tuple[str, ...] = ()
 
     @property
     def whole(self) -> Cost:
@@ -163,13 +169,31 @@ def make_plan(
         memory=staff.memory * staff.workers,
         memory_free=staff.free,
         fits=staff.memory * staff.workers <= staff.free,
-        most_flops=total(cost for parts in most.values() for cost in parts.values()).flops or 0.0,
+        most_flops=total(cost for parts in most.values() for cost in parts.values()).flops,
         detectable=detectable(
             spec.problems.test, lengths[spec.compare.domain or next(iter(spec.domains))].questions, spec.seeds
         ),
-        assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest])),
+        assumptions=(*trial.notes, *_assumptions(lengths), *([] if judge is None else [longest]), *_unknown(trial)),
         warnings=(*warnings, *staff.warnings),
+        scripts=_scripts(trial),
         judging=_priced(judging, share) if judging and isinstance(judge, ModelShape) else judging,
+    )
+
+
+def _scripts(trial: Trial) -> tuple[str, ...]:
+    """The arms whose work is a script's."""
+    return tuple(name for name, arm in trial.arms.items() if isinstance(arm.settings, ScriptSettings))
+
+
+def _unknown(trial: Trial) -> tuple[str, ...]:
+    """What nobody knows of a trial with scripts before it runs."""
+    names = _scripts(trial)
+    if not names:
+        return ()
+    limits = sorted({f"{s.time_limit:g} s" for a in trial.arms.values() if isinstance(s := a.settings, ScriptSettings)})
+    return (
+        f"what a script does with its budget is not known before: of {', '.join(names)} the budget is the bound, and "
+        f"each process is stopped after {' or '.join(limits)}; hours and memory are without what scripts take",
     )
 
 
@@ -247,7 +271,8 @@ def planned_work(trial: Trial) -> dict[str, float]:
     except (InputError, MissingExtraError):
         return {task.name: sum(budget(trial, task).values()) for task in tasks(trial.spec)}
     costs = _costs(trial, shape, _lengths(trial))
-    return {task.name: total(parts.values()).flops or 0.0 for task, parts in costs.items()}
+    worked = {task: total(parts.values()).flops for task, parts in costs.items()}
+    return {task.name: sum(budget(trial, task).values()) if it is None else it for task, it in worked.items()}
 
 
 def _shape(trial: Trial) -> ModelShape:
@@ -270,8 +295,7 @@ def unknown_words(trial: Trial) -> tuple[str, ...]:
         return ()
     for name, domain in trial.domains.items():
         problems = domain.problems("test", min(SAMPLE, trial.spec.problems.test), trial.spec.seed)
-        texts = [text for problem in problems for text in (problem.material.title, problem.material.text)]
-        texts += [text for p in problems for question in p.questions for text in (question.text, question.answers[0])]
+        texts = [text for problem in problems for text in _worded(domain, problem)]
         words = Counter(re.findall(r"\w+", " ".join(texts)))
         unknown = counter.unknown(list(words))
         share = sum(words[word] for word in unknown) / max(1, words.total())
@@ -282,6 +306,16 @@ def unknown_words(trial: Trial) -> tuple[str, ...]:
                 f"({some}): it can neither read nor learn them"
             )
     return tuple(warnings)
+
+
+def _worded(domain: Domain, problem: Problem) -> Iterator[str]:
+    """The texts of a problem; of one of examples their inputs and outputs, without the marks between them."""
+    if domain.few_shot is not None:
+        yield from chain.from_iterable(domain.few_shot.shown(problem.material.text))
+        return
+    yield from (problem.material.title, problem.material.text)
+    for question in problem.questions:
+        yield from (question.text, question.answers[0])
 
 
 def _with_lengths(trial: Trial) -> tuple[Trial, dict[str, Lengths], tuple[str, ...]]:

@@ -2,46 +2,54 @@
 as it is says to it. What runs here is charged to a book that is thrown away: it is part of no record.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
 
 from netgain.domains.domain import Domain
 from netgain.domains.edits import begun, sequences
+from netgain.domains.few_shot import FewShot
 from netgain.domains.problem import EditFormat, Problem, Prompt, Prompts, Question, Split
 from netgain.errors import InputError, nearest
+from netgain.exam.exam import Answerer, sit
 from netgain.metering.account import Book
 from netgain.methods.entity_pairs import EntityPairs
 from netgain.methods.synthetic import MIXED, SyntheticSettings
 from netgain.model.metered import Model
+from netgain.model.program import run
 from netgain.model.requests import Generate
 from netgain.records.claim import Role
 from netgain.records.cost import Purpose
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.resolved_arm import ResolvedArm
 
-CLOSED, OPEN = "closed book", "with the passage"
+CLOSED, OPEN, SHOWN = "closed book", "with the passage", "with the shown pairs"
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class AskedWay:
     """One way of asking, by ``name``, and the ``arms`` that ask so: the prompts of a problem's ``questions``, or that
-    of an edit in a ``form``."""
+    of an edit in a ``form``. Of a problem of examples ``inputs`` are the questions' own, and ``views`` counts by
+    category the forms in which each is put."""
 
     name: str
     arms: tuple[str, ...]
     prompts: tuple[Prompt, ...]
     questions: tuple[Question, ...] = ()
     form: EditFormat | None = None
+    inputs: tuple[str, ...] = ()
+    views: Mapping[str, int] = field(default_factory=dict)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the model made of a prompt: the answer as it is graded, or an edit and its training texts.
+    """What the model made of a prompt: the answer as it is graded, or an edit and its training texts. Where several
+    attempts are graded, ``attempts`` are those, the best first.
 
     ``tokens`` are those of the prompt and of what was said; ``finish`` says why that ended.
     """
@@ -52,6 +60,7 @@ class Said:
     finish: str
     grade: dict[str, Any]
     texts: tuple[str, ...] = ()
+    attempts: tuple[str, ...] = ()
 
 
 @final
@@ -82,16 +91,37 @@ class Preview:
         material, questions = self.problem.material, self.problem.questions
         reading = tuple(name for name, arm in arms.items() if arm.method.role is Role.IN_CONTEXT)
         recalling = tuple(name for name in arms if name not in reading)
+        if self.domain.few_shot is not None:
+            return tuple(way for way in (self._examples(self.domain.few_shot), *self._edits()) if way.arms)
         ways = [AskedWay(CLOSED, recalling, tuple(prompts.ask(one.text) for one in questions), questions)]
         ways.append(AskedWay(OPEN, reading, tuple(prompts.ask(one.text, [material]) for one in questions), questions))
+        return tuple(way for way in (*ways, *self._edits()) if way.arms)
+
+    def _edits(self) -> Iterator[AskedWay]:
+        prompts, material = self.prompts, self.problem.material
         for name, form in prompts.formats.items():
-            writing = tuple(arm.name for arm in arms.values() if name in formats_of(arm, prompts))
-            ways.append(AskedWay(f"an edit, {name}", writing, (form.prompt(material),), form=form))
-        return tuple(way for way in ways if way.arms)
+            writing = tuple(arm.name for arm in self.trial.arms.values() if name in formats_of(arm, prompts))
+            yield AskedWay(f"an edit, {name}", writing, (form.prompt(material),), form=form)
+
+    def _examples(self, few_shot: FewShot) -> AskedWay:
+        """Every arm asks so: the pairs stand in the question."""
+        parts = tuple(part for question in self.problem.questions for part in question.asked)
+        shown = [few_shot.shown(part.text) for part in parts]
+        return AskedWay(
+            SHOWN,
+            tuple(self.trial.arms),
+            tuple(self.prompts.ask(part.text) for part in parts),
+            parts,
+            inputs=tuple(pairs[-1][0] if pairs else "" for pairs in shown),
+            views=Counter(view.category for view in few_shot.views(parts[0])),
+        )
 
     def answered(self, model: Model, way: AskedWay) -> list[Said]:
-        """What this model says to the prompts of a way: answers greedily, an edit drawn as arms draw theirs."""
+        """What this model says to the prompts of a way: answers greedily, an edit drawn as arms draw theirs. Examples
+        are answered as the exam has them answered, in all their views."""
         prompts, form = self.prompts, way.form
+        if way.views:
+            return self._examined(model, way)
         with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
             account = book.account("a preview, in no record", purpose=Purpose.EVALUATE)
             requests = [
@@ -120,6 +150,28 @@ class Preview:
                 texts = sequences(self.problem.material, text, form, prompts)
                 said.append(Said(model.shown(prompt), begun(text, form), sizes, finish, {}, texts))
         return said
+
+    def _examined(self, model: Model, way: AskedWay) -> list[Said]:
+        with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
+            account = book.account("a preview, in no record", purpose=Purpose.EVALUATE)
+            exam = sit(
+                Answerer(model=model), way.questions, self.prompts, account, self.domain.grade, (), self.domain.few_shot
+            )
+            ((_, ended),) = run({"": exam})
+            written = sum(int(charge.cost.tokens_generated or 0) for charge in book.charges())
+        if ended.value is None:
+            raise ended.error or RuntimeError("the exam ended without answers")
+        return [
+            Said(
+                model.shown(prompt),
+                mark.answer,
+                (len(model.tokenize(prompt)), written // len(way.prompts)),
+                "all views",
+                asdict(mark.grade),
+                attempts=mark.attempts[0],
+            )
+            for prompt, mark in zip(way.prompts, ended.value, strict=True)
+        ]
 
 
 def formats_of(arm: ResolvedArm, prompts: Prompts) -> tuple[str, ...]:

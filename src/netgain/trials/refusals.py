@@ -5,6 +5,7 @@ Of the weights nothing is needed but the model's shape; where that is not known,
 
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import which
 
 from netgain.errors import InputError, nearest
 from netgain.metering.estimate import generation_estimate, training_estimate
@@ -12,6 +13,7 @@ from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Learning
+from netgain.methods.script import PYTHON, ScriptSettings
 from netgain.methods.seal import LoopSettings, SealSettings, too_small
 from netgain.methods.synthetic import MIXED, SyntheticSettings
 from netgain.methods.taught import TaughtSettings, no_teacher
@@ -35,6 +37,7 @@ def check_trial(trial: Trial, shape: ModelShape | None, lengths: Mapping[str, Le
         check_other(trial, name, other)
     for arm in trial.arms.values():
         _check_formats(trial, arm)
+        _check_script(trial, arm)
         if isinstance(arm.settings, TaughtSettings) and trial.spec.teacher is None:
             raise trial.lines.error(("arms", arm.name), *_words(no_teacher()))
         if shape is not None:
@@ -76,7 +79,8 @@ def _words(error: InputError) -> tuple[str, str]:
 def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
     """Every format that an arm writes in, or has a teacher write in, is one of every domain's; so are those that its
     tuning tries."""
-    settings, wanted = arm.settings, ()
+    settings = arm.settings
+    wanted: tuple[str, ...] = ()
     if isinstance(settings, SyntheticSettings):
         wanted = (settings.format, *arm.knobs.get("format", ()), *settings.mix)
     elif isinstance(settings, TaughtSettings):
@@ -86,6 +90,21 @@ def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
             if form not in ("", MIXED, *kind.prompts.formats):
                 problem = f"format {form!r}: is no edit format of domain {name}"
                 raise trial.lines.error(("arms", arm.name), problem, nearest(form, kind.prompts.formats))
+
+
+def _check_script(trial: Trial, arm: ResolvedArm) -> None:
+    """The program of a script, and the Python file that it runs, are there."""
+    settings, folder = arm.settings, trial.lines.folder
+    if not isinstance(settings, ScriptSettings):
+        return
+    program = settings.command[0]
+    if program not in PYTHON and not (folder / program).is_file() and which(program) is None:
+        problem = f"command: there is no program {program!r}"
+        raise trial.lines.error(("arms", arm.name), problem, "name one, or write [python, my_train.py]")
+    for file in [word for word in settings.command[1:] if word.endswith(".py")] + list(settings.reads):
+        if not (folder / file).is_file():
+            problem = f"command: there is no file {file!r}"
+            raise trial.lines.error(("arms", arm.name), problem, "paths are relative to the trial's file")
 
 
 def _check_targets(trial: Trial, arm: ResolvedArm, shape: ModelShape) -> None:

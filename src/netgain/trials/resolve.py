@@ -31,7 +31,13 @@ FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question", "pair")  # what is shared word for word
 UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
-SHIPPED = {"shipped": SHIPPED_FOLDER, "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful")}
+SHIPPED = {
+    "shipped": SHIPPED_FOLDER,
+    "shipped-faithful": SHIPPED_FOLDER.with_name("people-faithful"),
+    "shipped-grids": SHIPPED_FOLDER.with_name("grids"),
+}
+DEMOS = {"people": "demo.yaml", "grids": "grids.yaml"}  # by the domain
+LEARNS_IN_CONTEXT = "the shown pairs stand in every question, so the frozen model learns in context"
 
 
 @final
@@ -155,12 +161,19 @@ def resolve(
         lines = SourceLines("trial")
         spec = validated(_with_methods(dict(source), methods, lines.folder, find_method), TrialSpec, lines)
     else:
-        path = Path(str(files("netgain.trials") / "demo.yaml")) if source is None else Path(source)
+        path = demo_file() if source is None else Path(source)
         if not path.is_file():
             raise InputError(str(path), "there is no such file", "give the YAML file of a trial")
         add = partial(_with_methods, methods=methods, folder=path.parent, find_method=find_method)
         spec, lines = read_yaml(path, TrialSpec, options, add)
     return resolve_spec(spec if limit is None else spec.limited(limit), lines, find_method, find_domain)
+
+
+def demo_file(domain: str = "people") -> Path:
+    """The demo of a domain. Raises InputError where it has none."""
+    if domain not in DEMOS:
+        raise InputError(f"--domain {domain}", "has no demo", nearest(domain, DEMOS))
+    return Path(str(files("netgain.trials") / DEMOS[domain]))
 
 
 def _with_methods(
@@ -306,6 +319,7 @@ def with_data(trial: Trial) -> Trial:
         for name, domain in fitted.domains.items():
             _check_domain(fitted, name, domain)
         told = [f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes]
+        told += [f"{name}: {LEARNS_IN_CONTEXT}" for name, domain in fitted.domains.items() if domain.few_shot]
         told += fitted.spec.exam.check(fitted.lines)
     except NetgainError:
         raise
@@ -378,6 +392,9 @@ def _check_domain(trial: Trial, name: str, domain: Domain) -> None:
     if domain.few_shot is not None and spec.judge is not None:
         problem = f"judge: {name} is a domain of examples, whose outputs are right or wrong by comparison"
         raise lines.error(("judge",), problem, "leave judge out")
+    if domain.few_shot is not None and spec.shots:
+        problem = f"shots = {spec.shots}: {name} is a domain of examples, which every question shows by itself"
+        raise lines.error(("shots",), problem, "leave shots out")
     kinds = {question.kind for problem in test for question in problem.questions}
     if spec.compare.domain in (None, name) and spec.compare.exam not in kinds:
         problem = f"compare.exam = {spec.compare.exam!r}: no question of {name} is of this kind"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, final
 from pydantic import BaseModel, ValidationError
 
 from netgain.errors import InputError, nearest
-from netgain.extensions import source_digest
+from netgain.extensions import files_digest, source_digest
 from netgain.methods.method import Method, Settings
 from netgain.strict_yaml import FieldPath, SourceLines
 from netgain.trials.spec import ArmSpec, TrialSpec
@@ -23,7 +23,7 @@ class ResolvedArm:
     """An arm with its method and settings. ``knobs`` are the settings that tuning varies, each with the values to try
     beside the one given; ``fixed`` those that other arms vary and this one does not.
 
-    ``source`` is a digest of the method's own code where that is a user's, empty for what ships.
+    ``source`` is a digest of the method's own code where that is a user's, a script's included; empty for what ships.
     """
 
     name: str
@@ -55,7 +55,8 @@ def resolve_arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindM
             problem = f"unknown field {'.'.join((*map(str, at), 'fixed', knob))!r}"
             raise lines.error((*at, "fixed"), problem, nearest(knob, method.Settings.model_fields))
     knobs = _knobs(spec, settings, lines, at)
-    return ResolvedArm(name, spec.label or name, method, settings, knobs, spec.fixed, source_digest(method))
+    source = source_digest(method) or files_digest([lines.folder / file for file in settings.files])
+    return ResolvedArm(name, spec.label or name, method, settings, knobs, spec.fixed, source)
 
 
 def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: FieldPath) -> Settings:

@@ -230,8 +230,8 @@ def primary_hash(trial: Mapping[str, Any]) -> str:
 
 @final
 class TrialSpec(_Spec):
-    """One trial. ``model`` is ``shipped``, ``shipped-faithful``, a folder, a GGUF file or a hub name; ``dtype`` is how
-    its weights are held.
+    """One trial. ``model`` is ``shipped``, ``shipped-faithful``, ``shipped-grids``, a folder, a GGUF file or a hub
+    name; ``dtype`` is how its weights are held.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
     ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked

@@ -19,6 +19,7 @@ from netgain.metering.price import Full, Lora, Training
 from netgain.metering.shape import ModelShape
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Settings
+from netgain.methods.script import ScriptSettings
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.methods.trained_writers import SupervisedWriterSettings
 from netgain.model.remote import TokenPrices
@@ -245,6 +246,8 @@ class _Estimate:
             return {}
         currency = self.trial.spec.budget.currency
         limit = known_amount(adapt_limit(self.trial.spec, level), currency)
+        if isinstance(settings, ScriptSettings):
+            return {Purpose.ADAPT: Cost(**{currency.value: limit})}  # what else it takes, and how long, nobody knows
         written = Cost.zero()
         if role in WRITING:
             edits = (settings.edits if isinstance(settings, SyntheticSettings) else 1) * max(1.0, level)

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from netgain.domains.grading import agreement, obvious
 from netgain.domains.problem import Grade
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import (
     BEST_CONVENTIONAL,
     RIGHT,
@@ -44,7 +45,8 @@ from netgain.trials.outcome import (
 from netgain.trials.spec import MATCHED, TrialSpec
 from netgain.trials.tasks import Task, deployments, tasks
 
-CONTROLS = ("seen", "skill")
+CONTROLS = ("seen", "skill", "known", "composition")
+READS = " (in-context learning)"  # of the frozen model, where what is known stands in every question
 _WORDS = (
     (Role.FROZEN, ("frozen",)),
     (Role.SELF_IMPROVING, ("seal", "reinforce")),
@@ -168,7 +170,7 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
     }
     return Arm(
         name=arm_name(cell, spec),
-        label=(spec.arms[method].label or method) + _at(cell, spec),
+        label=(spec.arms[method].label or method + _read(role, rows.values())) + _at(cell, spec),
         setting=domain,
         role=role,
         model=spec.model,
@@ -197,10 +199,25 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
                 for (seed, problem), row in sorted(rows.items())
                 for ability in row.abilities
             ),
+            chosen=tuple(_chosen(rows, controls)),
             empty=fmean(not answer.text.strip() for answer in noted) if noted else None,
             cut=fmean(bool(answer.cut) for answer in noted) if noted else None,
         ),
     )
+
+
+def _chosen(rows: Mapping[tuple[int, str], Adaptation], controls: tuple[str, ...]) -> Iterator[ChosenTraining]:
+    """What adaptations were trained with, each with its problem, its seed and how the problem's own exam went."""
+    for (seed, problem), row in sorted(rows.items()):
+        scores = [float(answer.correct) for answer in row.answers if answer.kind not in controls]
+        for index, one in enumerate(row.chosen):
+            score = fmean(scores) if scores and index == 0 else None
+            yield one.model_copy(update={"seed": seed, "problem": problem, "score": score})
+
+
+def _read(role: Role, rows: Iterable[Adaptation]) -> str:
+    """What the frozen model of a domain of examples does: it is untrained, and reads the examples at the exam."""
+    return READS if role is Role.FROZEN and any(answer.attempts for row in rows for answer in row.answers) else ""
 
 
 def _at(cell: Cell, spec: TrialSpec) -> str:

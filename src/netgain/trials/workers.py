@@ -16,7 +16,6 @@ from netgain import model as door
 from netgain.engine.jobs import ROWS
 from netgain.errors import MissingExtraError
 from netgain.metering.estimate import (
-    HALF,
     Device,
     Load,
     Memory,
@@ -34,7 +33,7 @@ from netgain.methods.method import Learning
 from netgain.methods.seal import LoopSettings
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.records.claim import UNTRAINED, Role
-from netgain.records.cost import Cost, Purpose, total
+from netgain.records.cost import Cost, Purpose, known_total
 from netgain.trials.calibration import (
     Calibration,
     Machine,
@@ -141,7 +140,7 @@ def staffed(
         pace = replace(pace, source=f"{chosen.source}; {chosen.utilisation:.0%} of its peak")
         return Staff(name=chosen.name, workers=1, pace=pace, memory=memory, free=chosen.memory)
     machine = find_machine(device or "auto")
-    guess = Memory.guessed(shape, weight_bytes=weight, planned=machine.kind == "cpu" and weight > HALF)
+    guess = Memory.guessed(shape, weight_bytes=weight, planned=machine.kind == "cpu")
     memory = worker_memory(trial, shape, lengths, guess)
     workers = most_workers(machine, memory, jobs, count)
     found = None if calibrate is None else calibrated(trial, machine, workers, lengths, calibrate)
@@ -298,5 +297,5 @@ def _begins(task: Task, ended: Mapping[Task, float], tasks_known: Mapping[Task, 
 
 
 def seconds_of(costs: Mapping[Task, Mapping[Purpose, Cost]]) -> dict[Task, float]:
-    """The device seconds of each task."""
-    return {task: total(parts.values()).seconds or 0.0 for task, parts in costs.items()}
+    """The device seconds of each task, as far as they are known."""
+    return {task: known_total(parts.values())[0].seconds or 0.0 for task, parts in costs.items()}

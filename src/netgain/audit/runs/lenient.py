@@ -8,7 +8,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -117,6 +117,10 @@ class Lenient:
         except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self.refuse(path, f"its values cannot be used: {words(str(error), 200)}")
             return None
+
+    def guarded_all(self, path: Path, make: Callable[[], Iterable[_V]]) -> list[_V]:
+        """All that ``make`` yields; nothing, with a finding, where the file's values cannot be used."""
+        return self.guarded(path, lambda: list(make())) or []
 
 
 def unusable(name: str, problem: str) -> Finding:

@@ -6,6 +6,7 @@ is not opened: loading one runs whatever is in it.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -44,7 +45,7 @@ class TrainerReader(Reader):
         runs = [
             run
             for (home, path), name in zip(homes.items(), names, strict=True)
-            if (run := files.guarded(path, lambda home=home, path=path, name=name: _run(files, home, path, name)))
+            if (run := files.guarded(path, partial(_run, files, home, path, name)))
         ]
         if not runs:
             problem = files.findings[0].message if files.findings else "no run"

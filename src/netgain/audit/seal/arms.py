@@ -18,7 +18,8 @@ from netgain.audit.seal.files import (
     GridTable,
     PassageFile,
 )
-from netgain.audit.seal.pricing import MODEL, Pricing, identify, paper_accuracy, training_record, training_texts
+from netgain.audit.seal.naming import HYPERNETWORK, TrainedModel, identify, paper_accuracy
+from netgain.audit.seal.pricing import Pricing, training_record, training_texts
 from netgain.records.claim import Arm, Charge, Continual, Exam, ExamProblem, Purpose, RewardRun, Role
 from netgain.records.cost import Cost
 from netgain.records.identity import short_hash
@@ -43,33 +44,37 @@ def first_pass(completions: Iterable[Completion]) -> list[AskedQuestion]:
 
 
 def single_passage_arm(
-    name: str, file: str, data: PassageFile, exam: Exam, pricing: Pricing
+    name: str, file: str, data: PassageFile, exam: Exam, pricing: Pricing, model: TrainedModel
 ) -> tuple[Arm, list[Charge]]:
     """One adapter a passage: verdicts of the frozen and the adapted model, and what the arm's training took."""
     has_edits = any(completion.text.strip() for article in data.articles for completion in article.completions)
-    identity = identify(PurePosixPath(file).stem, has_edits=has_edits)
+    identity = identify(PurePosixPath(file).stem, has_edits=has_edits, dataset=data.dataset)
+    made = identity.label == identify(HYPERNETWORK, has_edits=True).label  # an adapter made by a network, not trained
     questions = [first_pass(article.completions[:1]) for article in data.articles]
     local = identity.role is not Role.TEACHER
-    texts = training_texts(data)
+    texts = None if made else training_texts(data)
     arm = Arm(
         name=name,
-        label=identity.label,
-        setting="single passage",
+        label=model.label(identity.label),
+        setting=model.setting("single passage"),
         role=identity.role,
         prompt=identity.prompt,
         round=identity.round,
-        generator="" if not has_edits else MODEL if local else identity.label.split()[0],
-        model=MODEL,
+        generator="" if not has_edits or made else model.base if local else identity.label.split()[0],
+        model=model.base,
+        starts_from=model.start,
         exam=exam.name,
         correct=tuple(_bits(q.adapter_correct for q in row) for row in questions),
         frozen_correct=tuple(_bits(q.baseline_correct for q in row) for row in questions),
         accuracy=data.overall.adapter_mean_accuracy,
         frozen_accuracy=data.overall.baseline_mean_accuracy,
-        paper_accuracy=paper_accuracy(identity),
+        paper_accuracy=paper_accuracy(identity, model),
         n_problems=len(data.articles),
         n_questions=sum(len(row) for row in questions),
         seeds=data.eval_times,
-        training=training_record(
+        training=None
+        if made
+        else training_record(
             data.lora_params,
             split_newlines=data.split_newlines,
             completions=data.k_completions,
@@ -78,20 +83,21 @@ def single_passage_arm(
         sources=(Source(file=file, field="articles[].completions[0].questions[].adapter_correct"),),
     )
     charges = [pricing.inner_loops(name, file, data, texts, repeats=1)]
-    written = pricing.proposals(name, file, data, local=local, purpose=Purpose.PROPOSE if local else Purpose.TEACH)
+    purpose = Purpose.PROPOSE if local else Purpose.TEACH
+    written = None if made else pricing.proposals(name, file, data, local=local, purpose=purpose)
     charges += [written] if written else []
     return arm, charges + pricing.answers(name, file, data, Purpose.EVALUATE)
 
 
-def frozen_arm(beside: Arm) -> tuple[Arm, Charge]:
+def frozen_arm(beside: Arm, name: str = "frozen", label: str = "frozen model") -> tuple[Arm, Charge]:
     """The untrained model as an arm of its own: its verdicts as published beside one arm, at no cost."""
     source = Source(file=beside.sources[0].file, field="articles[].completions[0].questions[].baseline_correct")
     arm = Arm(
-        name="frozen",
-        label="frozen model",
+        name=name,
+        label=label,
         setting=beside.setting,
         role=Role.FROZEN,
-        model=MODEL,
+        model=beside.model,
         exam=beside.exam,
         correct=beside.frozen_correct,
         accuracy=beside.frozen_accuracy,
@@ -104,7 +110,9 @@ def frozen_arm(beside: Arm) -> tuple[Arm, Charge]:
     return arm, nothing
 
 
-def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, pricing: Pricing) -> tuple[Arm, list[Charge]]:
+def corpus_arm(
+    name: str, file: str, data: CorpusFile, exam: Exam | None, pricing: Pricing, model: TrainedModel
+) -> tuple[Arm, list[Charge]]:
     """Continued pretraining: one adapter over all passages. Its texts are not in the file, so its tokens are unknown.
 
     The verdicts come as one flat list; ``exam`` is given where the order of the questions could be established.
@@ -114,11 +122,11 @@ def corpus_arm(name: str, file: str, data: CorpusFile, exam: Exam | None, pricin
     arm = Arm(
         name=name,
         label=f"{identity.label} (CPT)",
-        setting=f"continued pretraining, {data.n_articles} passages",
+        setting=model.setting(f"continued pretraining, {data.n_articles} passages"),
         role=identity.role,
         prompt=identity.prompt,
         round=identity.round,
-        model=MODEL,
+        model=model.base,
         exam=exam.name if exam else None,
         correct=_cut(reply.adapter_correct, exam) if exam else None,
         frozen_correct=_cut(reply.baseline_correct, exam) if exam else None,
@@ -199,31 +207,38 @@ def _measured(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float | None
     )
 
 
-def reward_run(name: str, file: str, data: PassageFile, pricing: Pricing) -> tuple[RewardRun, list[Charge]]:
+def reward_run(
+    name: str, file: str, data: PassageFile, pricing: Pricing, model: TrainedModel
+) -> tuple[RewardRun, list[Charge]]:
     """One round of the outer loop with all its charges: edits, inner loops, answers, grading, outer fine-tuning."""
     repeats = max(1, data.eval_times)
     counts = [[_counts(completion, repeats) for completion in article.completions] for article in data.articles]
     complete = all(rows and all(row is not None for row in rows) for rows in counts) and bool(counts)
     texts = training_texts(data)
-    loops = pricing.inner_loops(name, file, data, texts, repeats)
+    proxy = data.reward_mode == "proxy"
+    scored = pricing.proxy_scores(name, file, data) if proxy else pricing.answers(name, file, data, Purpose.SCORE)
+    loops = scored.pop(0) if proxy else pricing.inner_loops(name, file, data, texts, repeats)
     edits = pricing.proposals(name, file, data, local=True, purpose=Purpose.PROPOSE)
     kept = [(article.prompt, _best(article).text) for article in data.articles if article.completions]
-    charges = [loops, *([edits] if edits else []), *pricing.answers(name, file, data, Purpose.SCORE)]
+    charges = [loops, *([edits] if edits else []), *scored]
     charges.append(pricing.outer_training(name, file, kept))
     prompt, index = outer_round(PurePosixPath(file).stem)
     run = RewardRun(
         name=name,
         prompt=prompt,
         round=index,
+        model=model.base if model.mark else "",
         problems=len(data.articles),
         edits=max((len(article.completions) for article in data.articles), default=0),
-        repeats=repeats,
+        repeats=0 if proxy else repeats,
         kept=len(kept),
         questions=tuple(_questions(article) for article in data.articles) if complete else (),
         correct=tuple(tuple(row for row in rows if row is not None) for rows in counts) if complete else None,
-        means=None if complete else _stats(data, "adapter_mean"),
-        deviations=None if complete or _stats(data, "adapter_mean") is None else _deviations(data),
-        training=training_record(
+        means=None if complete or proxy else _stats(data, "adapter_mean"),
+        deviations=None if complete or proxy or _stats(data, "adapter_mean") is None else _deviations(data),
+        training=None
+        if proxy
+        else training_record(
             data.lora_params,
             split_newlines=data.split_newlines,
             completions=data.k_completions,
@@ -240,7 +255,8 @@ def outer_round(stem: str) -> tuple[str, int]:
     """Prompt and index of a reward run by its file name: ``rank_iter0_prompt-long`` is the first round of *long*."""
     found = search(r"iter(\d+)", stem)
     identity = identify("base" + ("_prompt-" + stem.split("_prompt-")[1] if "_prompt-" in stem else ""), has_edits=True)
-    return identity.prompt, int(found.group(1)) if found else 0
+    proxy = ", proxy reward" if stem.endswith("_proxy") else ""  # another loop, with writers of its own
+    return identity.prompt + proxy, int(found.group(1)) if found else 0
 
 
 def _counts(completion: Completion, repeats: int) -> tuple[int, ...] | None:
@@ -258,11 +274,13 @@ def _questions(article: Article) -> int:
 
 
 def _best(article: Article) -> Completion:
-    """The edit that the outer loop keeps: the highest mean accuracy over repeats; the first among equals."""
-    return max(article.completions, key=_mean_accuracy)
+    """The edit that the outer loop keeps: the highest mean reward over repeats; the first among equals."""
+    return max(article.completions, key=_mean_reward)
 
 
-def _mean_accuracy(completion: Completion) -> float:
+def _mean_reward(completion: Completion) -> float:
+    if completion.proxy_scores and completion.stats.proxy_mean is not None:
+        return completion.stats.proxy_mean
     if completion.stats.adapter_mean is not None:
         return completion.stats.adapter_mean
     return fmean(q.adapter_correct for q in completion.questions) if completion.questions else 0.0

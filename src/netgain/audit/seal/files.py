@@ -14,7 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from netgain.records.claim import Finding
 
 HEAD = 16 * 1024
-MARKS = (b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"')
+MARKS = (
+    *(b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"'),
+    b'"adapter_accuracy"',
+)
 LARGEST_META = 1024 * 1024
 LARGEST_FILE = 200 * 1024 * 1024
 
@@ -42,12 +45,14 @@ class AskedQuestion(_Shape):
 class CompletionStats(_Shape):
     adapter_mean: Fraction | None = None
     adapter_std: Fraction | None = None
+    proxy_mean: Rate | None = None
 
 
 class Completion(_Shape):
     text: str = ""
     stats: CompletionStats = CompletionStats()
     questions: tuple[AskedQuestion, ...] = ()
+    proxy_scores: tuple[dict[str, Any], ...] = ()
 
 
 class Article(_Shape):
@@ -77,6 +82,8 @@ class PassageFile(_Shape):
 
     overall: PassageOverall = PassageOverall()
     dataset: str = ""
+    model: str = ""
+    reward_mode: str = "ttt"
     split_newlines: bool | None = None
     k_completions: Whole = 1
     eval_times: Positive = 1
@@ -99,6 +106,7 @@ class CorpusOverall(_Shape):
 class CorpusFile(_Shape):
     """`cpt` results: one adapter over all passages (continued pretraining)."""
 
+    dataset: str = ""
     overall: CorpusOverall = CorpusOverall()
     n_articles: Whole
     k_completions: Whole | None = None
@@ -108,6 +116,39 @@ class CorpusFile(_Shape):
     train_sequences: Whole | None = None
     eval_questions: Whole | None = None
     server_reply: ServerReply = ServerReply()
+
+
+class PerQuestion(_Shape):
+    """Answers and verdicts in the order in which the questions were drawn; None: the frozen model was not asked."""
+
+    baseline_texts: tuple[str, ...] | None = None
+    adapter_texts: tuple[str, ...] = ()
+    baseline_correct: tuple[StrictBool, ...] | None = None
+    adapter_correct: tuple[StrictBool, ...] = ()
+
+
+class FullTuningArgs(_Shape):
+    epochs: Whole | None = None
+    lr: Rate | None = None
+    batch_size: Positive | None = None
+    gradient_accumulation_steps: Positive | None = None
+    max_seq_length: Positive | None = None
+    split_newlines: bool | None = None
+    seed: Whole | None = None
+
+
+class FullTuningFile(_Shape):
+    """`cpt` results of version 2: the whole model fine-tuned on all passages (or a hypernetwork given them), some of
+    the questions asked."""
+
+    dataset: str = ""
+    model: str = ""
+    n_articles: Whole
+    k_completions: Whole | None = None
+    train_sequences: Whole | None = None
+    metrics: CorpusOverall = CorpusOverall()
+    per_question: PerQuestion
+    args: FullTuningArgs = FullTuningArgs()
 
 
 class ContinualFile(_Shape):
@@ -132,6 +173,7 @@ class SealFiles:
 
     passages: dict[str, PassageFile] = field(default_factory=dict)
     corpora: dict[str, CorpusFile] = field(default_factory=dict)
+    tuned: dict[str, FullTuningFile] = field(default_factory=dict)
     continual: dict[str, ContinualFile] = field(default_factory=dict)
     grids: dict[str, GridTable] = field(default_factory=dict)
     metas: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -140,7 +182,7 @@ class SealFiles:
 
     @property
     def usable(self) -> bool:
-        return bool(self.passages or self.corpora or self.continual or self.grids)
+        return bool(self.passages or self.corpora or self.tuned or self.continual or self.grids)
 
 
 def collect(folder: Path) -> SealFiles:
@@ -200,6 +242,7 @@ def bad_file(name: str, problem: str) -> Finding:
 def _sort_in(name: str, data: dict[str, Any], files: SealFiles) -> None:
     kinds: list[tuple[Callable[[dict[str, Any]], bool], type[_Shape], dict[str, Any]]] = [
         (lambda d: "articles" in d, PassageFile, files.passages),
+        (lambda d: "per_question" in d, FullTuningFile, files.tuned),
         (lambda d: "server_reply" in d or "train_sequences" in d, CorpusFile, files.corpora),
         (lambda d: "mean_over_sequences" in d, ContinualFile, files.continual),
     ]

@@ -38,12 +38,14 @@ def groups(files: Mapping[str, FrozenAnswers]) -> dict[str, str]:
     return {name: chr(ord("A") + order[group] % 26) for name, group in letter.items()}
 
 
-def findings(files: Mapping[str, FrozenAnswers]) -> list[Finding]:
-    """What the frozen answers reveal about the baseline and about the grader."""
-    return [finding for finding in (_several_models(files), _inconsistent_grader(files)) if finding]
+def findings(files: Mapping[str, FrozenAnswers], model: str = "") -> list[Finding]:
+    """What the frozen answers of one model reveal about the baseline and about the grader; ``model`` names it where
+    there are others beside it."""
+    of = f"{model}: " if model else ""
+    return [finding for finding in (_several_models(files, of), _inconsistent_grader(files, of)) if finding]
 
 
-def _several_models(files: Mapping[str, FrozenAnswers]) -> Finding | None:
+def _several_models(files: Mapping[str, FrozenAnswers], of: str) -> Finding | None:
     members: dict[str, list[str]] = {}
     for name, group in groups(files).items():
         members.setdefault(group, []).append(name)
@@ -57,8 +59,8 @@ def _several_models(files: Mapping[str, FrozenAnswers]) -> Finding | None:
         check="frozen-model-differs",
         severity="high",
         message=(
-            "the 'frozen' baseline is not one model, or not one set-up, in all files: at temperature 0 it answers only "
-            f"{min(across):.0%} to {max(across):.0%} of the questions alike across {len(members)} groups of files "
+            f"{of}the 'frozen' baseline is not one model, or not one set-up, in all files: at temperature 0 it answers "
+            f"only {min(across):.0%} to {max(across):.0%} of the questions alike across {len(members)} groups of files "
             f"({min(within, default=1):.0%} to {max(within, default=1):.0%} within them); a gain over one baseline is "
             "not a gain over another"
         ),
@@ -69,7 +71,7 @@ def _several_models(files: Mapping[str, FrozenAnswers]) -> Finding | None:
     )
 
 
-def _inconsistent_grader(files: Mapping[str, FrozenAnswers]) -> Finding | None:
+def _inconsistent_grader(files: Mapping[str, FrozenAnswers], of: str) -> Finding | None:
     same, contradicted = 0, 0
     for left, right in combinations([files[name] for name in sorted(files)], 2):
         pairs = _same_texts(left, right)
@@ -80,7 +82,9 @@ def _inconsistent_grader(files: Mapping[str, FrozenAnswers]) -> Finding | None:
     return Finding(
         check="grader-inconsistent",
         severity="low",
-        message=f"the grader judged {contradicted / same:.1%} of identical answers to the same question differently",
+        message=(
+            f"{of}the grader judged {contradicted / same:.1%} of identical answers to the same question differently"
+        ),
         evidence=(f"{contradicted:,} of {same:,} pairs of identical frozen answers in two files",),
     )
 

@@ -10,41 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from netgain.audit.seal.files import LoraParams, PassageFile
+from netgain.audit.seal.files import FullTuningFile, LoraParams, PassageFile
 from netgain.metering.estimate import context_sum
-from netgain.metering.price import Lora, forward_flops, training_flops
+from netgain.metering.price import Full, Lora, forward_flops, training_flops
 from netgain.metering.shape import ModelShape
-from netgain.records.claim import Charge, Purpose, Role, Training
+from netgain.records.claim import Charge, Purpose, Training
 from netgain.records.cost import Cost, Currency
 from netgain.records.provenance import Source
 from netgain.tokens import TokenCounter
 
-MODEL = "Qwen/Qwen2.5-7B"
 INNER_TARGETS = ("q_proj", "v_proj")
 OUTER_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 MAX_LENGTH = 2048
 OUTER_EPOCHS, OUTER_BATCH, OUTER_RANK = 2, 10, 64
 ANSWER_PROMPT = "Let's answer a question directly and concisely.\nQuestion: Topic: {title} {question}\nAnswer:\n"
 PAPER = "arXiv 2506.10943"
-PAPER_ACCURACY = {
-    ("implications", 1): 0.437,
-    ("implications", 2): 0.470,
-    ("implications", 0): 0.397,
-    ("implications-long", 0): 0.493,
-    ("implications-long", 1): 0.524,
-    ("implications-long", 2): 0.544,
-    ("implications-very-long", 0): 0.450,
-    ("implications-very-long", 1): 0.515,
-    ("implications-very-long", 2): 0.521,
-    ("rewrite", 0): 0.494,
-    ("rewrite", 1): 0.553,
-    ("rewrite", 2): 0.556,
-    ("self-qa", 0): 0.373,
-    ("self-qa", 1): 0.428,
-    ("self-qa", 2): 0.487,
-}
-PAPER_PASSAGE_ACCURACY, PAPER_TEACHER_ACCURACY = 0.335, 0.463
-_PROMPT_NAMES = {"long": "implications-long", "very-long": "implications-very-long"}
 _NUMBERED_QUESTION = re.compile(r"Question\s+\d+:")
 _PLAIN_ANSWER = re.compile(r"Answer\s*:")
 ANSWER_TOKENS = 64
@@ -54,9 +34,12 @@ _TOKENS = (Currency.TOKENS_REAL, Currency.TOKENS_GENERATED)
 @final
 @dataclass(frozen=True)
 class Pricing:
-    """Writes charges for one stated model, with one way of counting tokens. All amounts are totals, not per problem."""
+    """Writes charges for one stated model, with one way of counting tokens. All amounts are totals, not per problem.
 
-    shape: ModelShape
+    Without a ``shape`` FLOPs are unknown.
+    """
+
+    shape: ModelShape | None
     tokens: TokenCounter
 
     def inner_loops(self, name: str, file: str, data: PassageFile, texts: Sequence[str] | None, repeats: int) -> Charge:
@@ -81,7 +64,7 @@ class Pricing:
         passes = lora.epochs * times
         positions, context = sum(lengths) * passes, context_sum(lengths) * passes
         adapter = Lora(lora.rank, INNER_TARGETS)
-        unpadded = training_flops(self.shape, adapter, positions, context, positions, padded.updates)
+        unpadded = self._training_flops(adapter, positions, context, padded.updates)
         return dataclasses.replace(padded, tokens_real=positions), unpadded
 
     def padded_training(self, sequences: int, lora: LoraParams, times: int = 1) -> Cost:
@@ -93,8 +76,36 @@ class Pricing:
         updates = math.ceil(sequences * passes / (batch * steps))
         padded = sequences * passes * MAX_LENGTH
         square = sequences * passes * context_sum([MAX_LENGTH])
-        flops = training_flops(self.shape, Lora(lora.rank, INNER_TARGETS), padded, square, padded, updates)
+        flops = self._training_flops(Lora(lora.rank, INNER_TARGETS), padded, square, updates)
         return Cost(updates=updates, tokens_padded=padded, flops=flops)
+
+    def full_training(self, name: str, file: str, data: FullTuningFile) -> Charge:
+        """Full fine-tuning on a corpus: updates and padded positions from the number of sequences and ``args``.
+
+        The released code pads every sequence to the maximal length, and its labels are a copy of the padded input.
+        """
+        source = Source(file=file, field="train_sequences, args")
+        args, sequences, cost = data.args, data.train_sequences, Cost()
+        batch, steps, length = args.batch_size, args.gradient_accumulation_steps, args.max_seq_length
+        if sequences and args.epochs and batch and steps and length:
+            # Transformers' Trainer keeps the last, smaller batch and makes an update of it at the end of each epoch.
+            updates = math.ceil(math.ceil(sequences / batch) / steps) * args.epochs
+            padded = sequences * length * args.epochs
+            square = sequences * context_sum([length]) * args.epochs
+            flops = self._training_flops(Full(), padded, square, updates)
+            cost = Cost(updates=updates, tokens_padded=padded, flops=flops)
+        return self._charge(name, Purpose.ADAPT, "fine-tune the whole model", 1, cost, source)
+
+    def _training_flops(self, trained: Lora | Full, positions: float, context: float, updates: float) -> float | None:
+        if self.shape is None:
+            return None
+        return training_flops(self.shape, trained, positions, context, positions, updates)
+
+    def _forward_flops(self, ends: Sequence[float], generated: Sequence[float]) -> float | None:
+        """Of generating so many tokens each up to these lengths."""
+        if self.shape is None:
+            return None
+        return forward_flops(self.shape, sum(ends), context_sum(ends, "causal"), sum(generated))
 
     def proposals(self, name: str, file: str, data: PassageFile, *, local: bool, purpose: Purpose) -> Charge | None:
         """Writing the edits: tokens generated, and their FLOPs unless a teacher wrote them."""
@@ -104,7 +115,7 @@ class Pricing:
             return None
         prompts, texts = (self.tokens.count([pair[i] for pair in written]) for i in (0, 1))
         ends = [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
-        flops = forward_flops(self.shape, sum(ends), context_sum(ends, "causal"), sum(texts)) if local else None
+        flops = self._forward_flops(ends, texts) if local else None
         cost = Cost(tokens_real=sum(ends), tokens_padded=sum(ends), tokens_generated=sum(texts), flops=flops, updates=0)
         source = Source(
             file=file, field="articles[].prompt, completions[].text", note="decoding priced without padding"
@@ -121,7 +132,7 @@ class Pricing:
         replies = [text for _, q in asked for text in (q.baseline_answer, q.adapter_answer)]
         generated = [min(length, ANSWER_TOKENS) for length in self.tokens.count(replies)]
         ends = [prompt + generated[2 * i + side] for i, prompt in enumerate(prompts) for side in (0, 1)]
-        flops = forward_flops(self.shape, sum(ends), context_sum(ends, "causal"), sum(generated))
+        flops = self._forward_flops(ends, generated)
         cost = Cost(
             updates=0, tokens_real=sum(ends), tokens_padded=sum(ends), tokens_generated=sum(generated), flops=flops
         )
@@ -132,6 +143,14 @@ class Pricing:
         )
         return [answered, graded]
 
+    def proxy_scores(self, name: str, file: str, data: PassageFile) -> list[Charge]:
+        """A reward from a rubric that a teacher fills in: nothing is trained for it; its tokens are not published."""
+        scored = sum(len(completion.proxy_scores) for article in data.articles for completion in article.completions)
+        source = Source(file=file, field="articles[].completions[].proxy_scores")
+        trained = self._charge(name, Purpose.ADAPT, "train a LoRA adapter", 0, Cost.zero(), source)
+        graded = self._charge(name, Purpose.SCORE, "grade a self-edit by GPT-4.1", scored, Cost(updates=0), source)
+        return [trained, graded]
+
     def outer_training(self, name: str, file: str, pairs: Sequence[tuple[str, str]]) -> Charge:
         """The outer loop's supervised fine-tuning on the kept (prompt, edit) pairs: paper, appendix B."""
         lengths = self.tokens.count([prompt + edit for prompt, edit in pairs])
@@ -139,7 +158,7 @@ class Pricing:
         updates = math.ceil(len(pairs) / OUTER_BATCH) * passes
         positions = sum(lengths) * passes
         adapter = Lora(OUTER_RANK, OUTER_TARGETS)
-        flops = training_flops(self.shape, adapter, positions, context_sum(lengths) * passes, positions, updates)
+        flops = self._training_flops(adapter, positions, context_sum(lengths) * passes, updates)
         cost = Cost(updates=updates, tokens_real=positions, flops=flops)
         note = f"{passes} epochs, batch {OUTER_BATCH}, LoRA rank {OUTER_RANK} on all linear layers"
         source = Source(file=PAPER, field="appendix B", note=f"{note}; the pairs from {file}")
@@ -224,47 +243,3 @@ def _questions_with_answers(edit: str) -> list[str]:
 
 def _without_heading(lines: list[str]) -> list[str]:
     return lines[1:] if len(lines) > 1 and lines[1].startswith("1.") else lines
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What the name of a result file says: who wrote the edits, under which prompt, after how many outer rounds."""
-
-    role: Role
-    label: str
-    prompt: str
-    round: int | None
-
-
-def identify(stem: str, *, has_edits: bool) -> Identity:
-    """Read an arm's identity from its file name: ``iter2_prompt-rewrite`` is round 2 with the rewrite prompt."""
-    name, _, suffix = stem.removeprefix("cpt_").partition("_prompt-")
-    prompt = _PROMPT_NAMES.get(suffix, suffix) or "implications"
-    round_match = re.match(r"iter(\d+)$", name)
-    if name == "naive" or not has_edits:
-        return Identity(Role.PASSAGE, "passage only", "", None)
-    if name == "base":
-        return Identity(Role.SYNTHETIC, f"{prompt} R0", prompt, 0)
-    if round_match and int(round_match.group(1)) > 0:
-        return Identity(
-            Role.SELF_IMPROVING, f"SEAL {prompt} R{round_match.group(1)}", prompt, int(round_match.group(1))
-        )
-    if re.match(r"(gpt|o\d|claude|gemini|deepseek|llama|mistral)", name):
-        return Identity(Role.TEACHER, f"{teacher_label(name)} {prompt}", prompt, None)
-    return Identity(Role.OTHER, f"{name} {prompt}", prompt, None)
-
-
-def teacher_label(name: str) -> str:
-    """``gpt4_1`` as people write it: ``GPT-4.1``."""
-    found = re.match(r"gpt(\d)_(\d)$", name)
-    return f"GPT-{found.group(1)}.{found.group(2)}" if found else name
-
-
-def paper_accuracy(identity: Identity) -> float | None:
-    """What the paper's tables (2 and the prompt table) state for a single-passage arm, where they do."""
-    if identity.role is Role.PASSAGE:
-        return PAPER_PASSAGE_ACCURACY
-    if identity.role is Role.TEACHER and identity.prompt == "implications":
-        return PAPER_TEACHER_ACCURACY
-    return PAPER_ACCURACY.get((identity.prompt, identity.round)) if identity.round is not None else None

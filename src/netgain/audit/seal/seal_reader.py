@@ -19,9 +19,11 @@ from netgain.audit.seal.arms import (
     reward_run,
     single_passage_arm,
 )
+from netgain.audit.seal.few_tasks import few_tasks
 from netgain.audit.seal.files import (
     ContinualFile,
     CorpusFile,
+    FullTuningFile,
     GridTable,
     PassageFile,
     SealFiles,
@@ -30,7 +32,9 @@ from netgain.audit.seal.files import (
     collect,
 )
 from netgain.audit.seal.frozen_answers import FrozenAnswers
-from netgain.audit.seal.pricing import MODEL, PAPER, Pricing
+from netgain.audit.seal.full_tuning import Asked, aligned, exam_by_position, exam_by_question, frozen_of, tuned_arm
+from netgain.audit.seal.naming import HYPERNETWORK, MODEL, TrainedModel, trained_model
+from netgain.audit.seal.pricing import PAPER, Pricing
 from netgain.errors import InputError
 from netgain.metering.shape import find_shape
 from netgain.records.claim import Arm, Charge, Claim, Continual, Exam, Finding, PublishedAnswer, RewardRun
@@ -49,24 +53,52 @@ _KINDS = {
 }
 
 
+BY_QUESTION = (
+    "Continued pretraining by full fine-tuning was examined on a part of the questions about all passages: a question "
+    "is the unit of its intervals, and questions about one passage are taken as independent."
+)
+
+
 @final
 @dataclass
 class _Draft:
-    """What has been gathered from the files so far."""
+    """What has been gathered from the files so far. ``models`` says which model an arm or a reward run trained."""
 
+    files: SealFiles
+    tokens: TokenCounter
     exams: dict[str, Exam] = field(default_factory=dict)
     arms: list[Arm] = field(default_factory=list)
     runs: list[RewardRun] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
     continual: list[Continual] = field(default_factory=list)
     frozen: dict[str, FrozenAnswers] = field(default_factory=dict)
+    models: dict[str, TrainedModel] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def name_for(self, file: str) -> str:
-        """The file's stem; with its folder in front where the stem is taken."""
+    def name_for(self, file: str, model: TrainedModel | None = None) -> str:
+        """The file's stem, behind the size of another model than the paper's; the whole path where that is taken."""
         stem = PurePosixPath(file).stem
+        name = f"{model.size}/{stem}" if model and model.mark and model.size else stem
         taken = {arm.name for arm in self.arms} | {run.name for run in self.runs}
-        return stem if stem not in taken else file.removesuffix(".json")
+        name = name if name not in taken else file.removesuffix(".json")
+        if model:
+            self.models[name] = model
+        return name
+
+    def model_of(self, file: str, stated: str, dataset: str) -> TrainedModel:
+        """The model that a file's arm trained. A hypernetwork's own is what some file of it states, else unknown."""
+        if HYPERNETWORK in PurePosixPath(file).stem and "/" not in stated:
+            beside = [data.model for name, data in self.files.tuned.items() if HYPERNETWORK in PurePosixPath(name).stem]
+            return TrainedModel(next(iter(beside), ""))
+        return trained_model(stated, file, dataset, self.files.metas)
+
+    def pricing(self, model: TrainedModel) -> Pricing:
+        """Prices for this model; without FLOPs where its shape is not known."""
+        try:
+            return Pricing(find_shape(model.base), self.tokens)
+        except InputError:
+            return Pricing(None, self.tokens)
 
 
 @final
@@ -87,21 +119,24 @@ class SealReader(Reader):
             raise InputError(
                 str(folder), "none of its JSON files is a SEAL result file that can be read", _why(files.findings)
             )
-        draft = _Draft(findings=list(files.findings))
-        pricing = Pricing(find_shape(MODEL), tokens)
+        draft = _Draft(files, tokens, findings=list(files.findings))
         for file, data in files.passages.items():
-            _guarded(draft, file, partial(_add_passages, draft, file, data, pricing))
+            _guarded(draft, file, partial(_add_passages, draft, file, data))
         for file, corpus in files.corpora.items():
-            _guarded(draft, file, partial(_add_corpus, draft, file, corpus, pricing))
+            _guarded(draft, file, partial(_add_corpus, draft, file, corpus))
+        for file, tuned in files.tuned.items():
+            _guarded(draft, file, partial(_add_tuned, draft, file, tuned))
         for file, grid in files.grids.items():
             _guarded(draft, file, partial(_add_grid, draft, file, grid))
         for file, stream in files.continual.items():
-            _guarded(draft, file, partial(_add_continual, draft, file, stream, files))
+            _guarded(draft, file, partial(_add_continual, draft, file, stream))
         if not draft.arms and not draft.runs and not draft.continual:
             raise InputError(str(folder), "none of its result files can be used", _why(draft.findings))
         _add_frozen(draft)
-        draft.findings += frozen_answers.findings(draft.frozen)
-        draft.findings += list(_collapsed(files)) + list(_wrong_metas(files))
+        by_model = _by_model(draft)
+        for base, frozen in by_model:
+            draft.findings += frozen_answers.findings(frozen, base if len(by_model) > 1 else "")
+        draft.findings += [*_collapsed(files), *_wrong_metas(files), *few_tasks(files)]
         return _claim(draft, files, tokens)
 
 
@@ -119,9 +154,9 @@ def _add_grid(draft: _Draft, file: str, data: GridTable) -> None:
     draft.exams[exam.name] = exam
 
 
-def _add_continual(draft: _Draft, file: str, data: ContinualFile, files: SealFiles) -> None:
+def _add_continual(draft: _Draft, file: str, data: ContinualFile) -> None:
     """The file over all sequences, with those of single runs (in folders called run...) beside it."""
-    singles = {name: run for name, run in files.continual.items() if "run" in PurePosixPath(name).parent.name}
+    singles = {name: run for name, run in draft.files.continual.items() if "run" in PurePosixPath(name).parent.name}
     if file not in singles:
         draft.continual.append(continual_of(PurePosixPath(file).parent.name, file, data, singles))
 
@@ -130,30 +165,43 @@ def _why(findings: list[Finding]) -> str:
     return findings[0].message if findings else "give the folder that holds results/"
 
 
-def _add_passages(draft: _Draft, file: str, data: PassageFile, pricing: Pricing) -> None:
+def _by_model(draft: _Draft) -> list[tuple[str, dict[str, FrozenAnswers]]]:
+    """The frozen answers of each model apart: of two models nobody expects the same."""
+    bases = dict.fromkeys(draft.models[name].base for name in draft.frozen)
+    return [(base, {n: a for n, a in draft.frozen.items() if draft.models[n].base == base}) for base in bases]
+
+
+def _add_passages(draft: _Draft, file: str, data: PassageFile) -> None:
     if data.split_newlines is None or data.lora_params.batch_size is None:
         draft.findings.append(_setting_missing(file, data))
     if not data.articles:
         draft.findings.append(_missing(file, "it holds no articles"))
         return
-    name = draft.name_for(file)
+    model = draft.model_of(file, data.model, data.dataset)
+    pricing, name = draft.pricing(model), draft.name_for(file, model)
     if data.k_completions > 1 or PurePosixPath(file).stem.startswith("rank"):
-        run, charges = reward_run(name, file, data, pricing)
+        run, charges = reward_run(name, file, data, pricing, model)
         draft.runs.append(run)
     else:
         exam = exam_of(data)
-        arm, charges = single_passage_arm(name, file, data, exam, pricing)
+        arm, charges = single_passage_arm(name, file, data, exam, pricing, model)
         draft.exams[exam.name] = exam
+        asked = Asked.of(data)
+        draft.asked += [asked] if asked not in draft.asked else []
         draft.arms.append(arm)
         draft.frozen[name] = _frozen_answers(data)
     draft.charges += charges
 
 
 def _add_frozen(draft: _Draft) -> None:
-    """The frozen model as an arm: as published beside the base model's own edits, else beside the first arm."""
-    beside = [arm for arm in draft.arms if arm.setting == "single passage" and arm.frozen_correct]
-    if beside:
-        arm, charge = frozen_arm(next((arm for arm in beside if arm.name == "base"), beside[0]))
+    """Each frozen model as an arm: as published beside its own edits, else beside the first arm of single passages."""
+    single = [arm for arm in draft.arms if arm.setting.startswith("single passage") and arm.frozen_correct]
+    for setting in reversed(dict.fromkeys(arm.setting for arm in single)):
+        beside = [arm for arm in single if arm.setting == setting]
+        chosen = next((arm for arm in beside if PurePosixPath(arm.name).name == "base"), beside[0])
+        model = draft.models[chosen.name]
+        name = f"{model.mark}/frozen" if model.mark else "frozen"
+        arm, charge = frozen_arm(chosen, name, model.label("frozen model"))
         draft.arms.insert(0, arm)
         draft.charges.append(charge)
 
@@ -163,25 +211,56 @@ def _frozen_answers(data: PassageFile) -> FrozenAnswers:
     return FrozenAnswers(tuple(q.baseline_answer for q in rows), tuple(q.baseline_correct for q in rows))
 
 
-def _add_corpus(draft: _Draft, file: str, data: CorpusFile, pricing: Pricing) -> None:
-    name = draft.name_for(file)
+def _add_corpus(draft: _Draft, file: str, data: CorpusFile) -> None:
+    model = draft.model_of(file, "", data.dataset)
+    name = draft.name_for(file, model)
     reply = data.server_reply
     answers = FrozenAnswers(reply.baseline_texts, reply.baseline_correct)
-    exam = _same_order(draft, answers) if len(reply.adapter_correct) == len(reply.baseline_correct) else None
+    exam = _same_order(draft, answers, model) if len(reply.adapter_correct) == len(reply.baseline_correct) else None
     if exam is None:
         problem = "its verdicts are one flat list and the order of its questions could not be established"
         draft.findings.append(_missing(file, problem))
     else:
         draft.frozen[name] = answers
-    arm, charges = corpus_arm(name, file, data, exam, pricing)
+    arm, charges = corpus_arm(name, file, data, exam, draft.pricing(model), model)
     draft.arms.append(arm)
     draft.charges += charges
 
 
-def _same_order(draft: _Draft, answers: FrozenAnswers) -> Exam | None:
+def _add_tuned(draft: _Draft, file: str, data: FullTuningFile) -> None:
+    model = draft.model_of(file, data.model, data.dataset)
+    name = draft.name_for(file, model)
+    exam = _drawn(draft, file, data)
+    arm, charges = tuned_arm(name, file, data, exam, draft.pricing(model), model)
+    if exam:
+        draft.exams[exam.name] = exam
+    draft.arms.append(arm)
+    draft.charges += charges
+    frozen = frozen_of(arm, file, data)
+    if frozen:
+        draft.arms.append(frozen[0])
+        draft.charges.append(frozen[1])
+
+
+def _drawn(draft: _Draft, file: str, data: FullTuningFile) -> Exam | None:
+    """The questions of a file that does not name them: found by the answers, else taken by position."""
+    if len(data.per_question.adapter_texts) != len(data.per_question.adapter_correct):
+        draft.findings.append(_missing(file, "it has not one verdict for each answer"))
+        return None
+    orders = [ids for asked in draft.asked if (ids := asked.drawn(data))]
+    if orders:
+        return exam_by_question(orders[0])
+    alike = [n for n, other in draft.files.tuned.items() if n != file and other.n_articles == data.n_articles]
+    if any(aligned(data, draft.files.tuned[name]) for name in alike):
+        return exam_by_position(f"{data.n_articles} passages", len(data.per_question.adapter_correct))
+    draft.findings.append(_missing(file, "it does not name its questions and their order could not be established"))
+    return None
+
+
+def _same_order(draft: _Draft, answers: FrozenAnswers, model: TrainedModel) -> Exam | None:
     """The single-passage exam whose frozen answers agree with this list position by position, far beyond chance."""
     best = max(
-        (arm for arm in draft.arms if arm.name in draft.frozen and arm.setting == "single passage"),
+        (arm for arm in draft.arms if arm.name in draft.frozen and arm.setting == model.setting("single passage")),
         key=lambda arm: frozen_answers.agreement(draft.frozen[arm.name], answers),
         default=None,
     )
@@ -232,17 +311,18 @@ def _wrong_metas(files: SealFiles) -> Iterator[Finding]:
 
 def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
     letters = frozen_answers.groups(draft.frozen)
-    arms = [_with_bill(arm, draft.runs, letters) for arm in draft.arms]
+    arms = [_with_bill(arm, draft, letters) for arm in draft.arms]
+    headline = _named(arms, "iter2") or _last_round(arms)
     return Claim(
-        name="seal",
-        title="SEAL: Self-Adapting Language Models",
+        name="seal-v2" if files.tuned else "seal",
+        title=f"SEAL: Self-Adapting Language Models{' (version 2)' if files.tuned else ''}",
         paper=PAPER,
         url="https://github.com/Continual-Intelligence/SEAL",
         licence="MIT",
         model=MODEL,
         distilled_by=f"netgain {__version__}",
-        headline=_named(arms, "iter2") or _last_round(arms),
-        rival=_named(arms, "gpt4_1"),
+        headline=headline,
+        rival=_named(arms, "gpt4_1") or _teacher_beside(arms, headline),
         exams=tuple(draft.exams.values()),
         arms=tuple(arms),
         reward_runs=tuple(draft.runs),
@@ -255,19 +335,22 @@ def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
         findings=tuple(draft.findings),
         glossary=(
             "R0: text written by the untrained model, unselected. R1, R2: written by the model after so many rounds of "
-            "the outer loop (SEAL). CPT: one adapter for all passages."
+            f"the outer loop (SEAL). CPT: one {'model' if files.tuned else 'adapter'} for all passages."
         ),
         notes=(
+            *((BY_QUESTION,) if files.tuned else ()),
             "Updates, positions and FLOPs are what the published configuration implies, not what a machine measured.",
             "In the released training code every sequence is padded to 2,048 positions and the padding has a loss.",
         ),
     )
 
 
-def _with_bill(arm: Arm, runs: list[RewardRun], letters: dict[str, str]) -> Arm:
-    """The arm with the outer-loop rounds it stands on: all earlier rounds of its prompt, published or not."""
+def _with_bill(arm: Arm, draft: _Draft, letters: dict[str, str]) -> Arm:
+    """The arm with the outer-loop rounds it stands on: all earlier rounds of its prompt with its model, published or
+    not."""
     rounds = range(arm.round or 0) if arm.role == "self_improving" else range(0)
-    by_round = {run.round: run.name for run in runs if run.prompt == arm.prompt}
+    runs = [run for run in draft.runs if run.prompt == arm.prompt and draft.models[run.name].base == arm.model]
+    by_round = {run.round: run.name for run in runs}
     return arm.model_copy(
         update={
             "invests": tuple(by_round[index] for index in rounds if index in by_round),
@@ -282,10 +365,23 @@ def _named(arms: list[Arm], name: str) -> str | None:
 
 
 def _last_round(arms: list[Arm]) -> str | None:
-    """Without the authors' headline arm: the best of the last round, single passages before anything else."""
+    """Without the authors' headline arm: the best of the last round, of the paper's main model before any other, on
+    single passages before anything else."""
     trained = [arm for arm in arms if arm.role == "self_improving"]
-    order = {arm.name: (arm.setting == "single passage", arm.round or 0, arm.accuracy or 0.0) for arm in trained}
+    order = {
+        arm.name: (arm.model == MODEL, arm.setting.startswith("single passage"), arm.round or 0, arm.accuracy or 0.0)
+        for arm in trained
+    }
     return max(order, key=lambda name: order[name], default=None)
+
+
+def _teacher_beside(arms: list[Arm], headline: str | None) -> str | None:
+    """The teacher's arm under the headline arm's prompt, in its setting and with its model."""
+    lead = next((arm for arm in arms if arm.name == headline), None)
+    if lead is None:
+        return None
+    beside = (arm for arm in arms if arm.role == "teacher" and arm.setting == lead.setting)
+    return next((arm.name for arm in beside if arm.prompt == lead.prompt), None)
 
 
 def _reported(files: SealFiles) -> dict[str, Source | None]:
@@ -302,7 +398,7 @@ def _reported(files: SealFiles) -> dict[str, Source | None]:
 
 
 def _searched(files: SealFiles) -> str:
-    count = len(files.passages) + len(files.corpora) + len(files.grids) + len(files.continual)
+    count = len(files.passages) + len(files.corpora) + len(files.tuned) + len(files.grids) + len(files.continual)
     return f"the field names of {count} result files, and the tables and appendix of {PAPER}"
 
 

@@ -89,13 +89,22 @@ def traded_off(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         front.sort(key=lambda row: -accuracies[row[0].name])
         told = [f"{a.label} ({accuracies[a.name]:.1%}, {metric} {c.points[0].value:.3g})" for a, c in front]
         more = f" and {len(told) - 4} more" if len(told) > 4 else ""
+        lead = next(((arm, c) for arm, c in arms if arm.name == claim.headline), None)
+        own = f"; {lead[0].label} has {lead[1].points[0].value:.3g}, {_rank(lead, arms)}" if lead else ""
         yield finding(
             "traded-off",
             "note",
             f"{setting}: accuracy is not all that was measured: no arm of {len(arms)} is better in both accuracy and "
-            f"{metric} than {', '.join(told[:4])}{more}",
+            f"{metric} than {', '.join(told[:4])}{more}{own}",
             [f"{arm.label}: accuracy {accuracies[arm.name]:.4f}, {metric} {c.points[0].value:.4g}" for arm, c in arms],
         )
+
+
+def _rank(lead: tuple[Arm, Curve], arms: Sequence[tuple[Arm, Curve]]) -> str:
+    """How many of the others are better in a metric than this arm."""
+    value, lower = lead[1].points[0].value, lead[1].better == "lower"
+    ahead = sum(1 for _, c in arms if (c.points[0].value < value if lower else c.points[0].value > value))
+    return f"{ahead} of {len(arms)} arms are better"
 
 
 CURVE_CHECKS = (peak_is_not_the_end, at_equal_time_and_steps, traded_off)

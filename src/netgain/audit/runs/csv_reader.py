@@ -1,0 +1,175 @@
+"""Tables of anybody's own, with a small mapping file that says what their columns mean: ``mapping.yaml``.
+
+Each table is one run with a row for each step (``runs``), or holds a row for each arm (``arms``). Columns that the
+mapping does not name are not read, and what it does not state stays unknown.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from netgain.audit.audit import Reader
+from netgain.audit.runs.lenient import Lenient, number, whole, words
+from netgain.audit.runs.logged import curve
+from netgain.audit.runs.run_record import RunRecord, claim_of_runs
+from netgain.errors import InputError, nearest
+from netgain.records.claim import Claim, Name, Role
+from netgain.records.measurements import CurvePoint
+from netgain.records.provenance import StrictModel
+from netgain.strict_yaml import load_yaml
+from netgain.tokens import TokenCounter
+
+MAPPING = "mapping.yaml"
+AMOUNTS = ("updates", "tokens_real", "tokens_padded", "tokens_generated", "flops", "seconds", "dollars")
+Column = Annotated[str, Field(min_length=1)]
+Scale = Literal["fraction", "percent"]
+
+
+@final
+class ArmsTable(StrictModel):
+    """A table with a row for each arm: which column holds what. ``roles`` gives arms by name what they are."""
+
+    file: str
+    name: Column
+    accuracy: Column | None = None
+    scale: Scale = "fraction"
+    n_questions: Column | int | None = None
+    updates: Column | None = None
+    tokens_real: Column | None = None
+    tokens_padded: Column | None = None
+    tokens_generated: Column | None = None
+    flops: Column | None = None
+    seconds: Column | None = None
+    dollars: Column | None = None
+    roles: dict[str, Role] = Field(default_factory=dict)
+
+
+@final
+class RunTable(StrictModel):
+    """A table that is one run, with a row for each step. ``metric`` is the column of its evaluations."""
+
+    file: str
+    name: Name
+    role: Role = Role.OTHER
+    step: Column
+    seconds: Column | None = None
+    metric: Column | None = None
+    scale: Scale = "fraction"
+    tokens: Column | None = None
+    n_questions: int | None = None
+
+
+@final
+class Mapping(StrictModel):
+    """The whole file. ``setting`` is what the arms have in common."""
+
+    title: str = "Tables of results"
+    setting: str = "as in the tables"
+    model: str = ""
+    headline: str | None = None
+    rival: str | None = None
+    arms: tuple[ArmsTable, ...] = ()
+    runs: tuple[RunTable, ...] = ()
+
+
+@final
+class CsvReader(Reader):
+    """CSV tables with a mapping.yaml that says what their columns mean."""
+
+    def recognises(self, folder: Path) -> bool:
+        """Whether the folder has a mapping.yaml."""
+        return (folder / MAPPING).is_file()
+
+    def read(self, folder: Path, tokens: TokenCounter) -> Claim:
+        """The claim of these tables. Raises InputError for a mistake in the mapping, with its line."""
+        mapping = load_yaml(folder / MAPPING, Mapping)
+        files = Lenient(folder)
+        runs: list[RunRecord] = []
+        for table in mapping.arms:
+            runs += _arms(files, folder / table.file, table, mapping)
+        for log in mapping.runs:
+            runs += _run(files, folder / log.file, log, mapping)
+        names = [run.name for run in runs]
+        if not runs or len(set(names)) < len(names):
+            problem = files.findings[0].message if files.findings else "no arm in it, or two of one name"
+            raise InputError(str(folder / MAPPING), f"none of its tables can be used: {problem}")
+        for field, wanted in (("headline", mapping.headline), ("rival", mapping.rival)):
+            if wanted is not None and wanted not in names:
+                raise InputError(str(folder / MAPPING), f"{field} {wanted!r} is in no table", nearest(wanted, names))
+        return claim_of_runs(
+            folder.resolve().name,
+            mapping.title,
+            runs,
+            headline=mapping.headline,
+            rival=mapping.rival,
+            findings=files.findings,
+        )
+
+
+def _rows(files: Lenient, path: Path, *columns: str | None) -> list[dict[str, str]]:
+    """The rows of a table. Raises InputError where it is not there or lacks a column that the mapping names."""
+    if not path.is_file():
+        raise InputError(f"{files.folder / MAPPING}", f"there is no table {path.name}")
+    rows = files.table(path)
+    missing = [column for column in columns if column and rows and column not in rows[0]]
+    if missing:
+        raise InputError(str(path), f"has no column {missing[0]!r}", nearest(missing[0], [*rows[0]]))
+    return rows
+
+
+def _arms(files: Lenient, path: Path, table: ArmsTable, mapping: Mapping) -> list[RunRecord]:
+    named: dict[str, str | None] = table.model_dump(include=set(AMOUNTS))
+    asked = table.n_questions if isinstance(table.n_questions, str) else None
+    found = []
+    for row in _rows(files, path, table.name, table.accuracy, asked, *named.values()):
+        name = words(row[table.name])
+        if not name:
+            continue
+        run = RunRecord(name if name != "frozen" else "frozen model", files.name(path), label=name)
+        run.updates, run.flops = _amount(row, table.updates), _amount(row, table.flops)
+        run.tokens_real, run.tokens_padded = _amount(row, table.tokens_real), _amount(row, table.tokens_padded)
+        run.tokens_generated = _amount(row, table.tokens_generated)
+        run.seconds, run.dollars = _amount(row, table.seconds), _amount(row, table.dollars)
+        run.setting, run.model, run.role = mapping.setting, mapping.model, table.roles.get(name, Role.OTHER)
+        run.accuracy = _share(row.get(table.accuracy or ""), table.scale)
+        run.n_questions = (
+            whole(row[asked]) if asked else table.n_questions if isinstance(table.n_questions, int) else None
+        )
+        found.append(run)
+    return found
+
+
+def _run(files: Lenient, path: Path, log: RunTable, mapping: Mapping) -> list[RunRecord]:
+    rows = _rows(files, path, log.step, log.seconds, log.metric, log.tokens)
+    run = RunRecord(log.name, files.name(path), setting=mapping.setting, model=mapping.model, role=log.role)
+    run.n_questions = log.n_questions
+    steps = [step for row in rows if (step := number(row[log.step])) is not None]
+    if not steps:
+        files.refuse(path, f"has no number in its column {log.step!r}")
+        return []
+    run.updates = max(steps)
+    if log.tokens:
+        counts = [number(row[log.tokens]) for row in rows]
+        known = [count for count in counts if count is not None]
+        run.tokens_real = sum(known) if len(known) == len(counts) else None
+    points = [
+        CurvePoint(step=step, value=value, seconds=number(row[log.seconds]) if log.seconds else None)
+        for row in rows
+        if log.metric
+        and (step := number(row[log.step])) is not None
+        and (value := _share(row[log.metric], log.scale)) is not None
+    ]
+    if points and log.metric:
+        run.curves = [curve(log.metric, points)]
+        run.accuracy = points[-1].value
+    return [run]
+
+
+def _amount(row: dict[str, str], column: str | None) -> float | None:
+    return number(row[column]) if column else None
+
+
+def _share(value: object, scale: Scale) -> float | None:
+    found = number(value, 0.0, 100.0 if scale == "percent" else 1.0)
+    return found if found is None or scale == "fraction" else found / 100
