@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import netgain
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT
@@ -27,29 +28,40 @@ from .conftest import by_purpose, finish, problem
 from .test_seal import knowing
 
 Make = Callable[..., Any]
-SMALL: dict[str, Any] = {"outer_rank": 8, "outer_alpha": 16.0, "outer_epochs": 4, "outer_learning_rate": 0.03}
-LOW = set(range(4, 134))  # half of the vocabulary, and what is rewarded
+SMALL: dict[str, Any] = {"outer_rank": 8, "outer_alpha": 16.0}
+PROMPT = (
+    "Walter Walsh\nWalter Walsh works at Redwood. The pet of Walter Walsh is a goose. Walter Walsh enjoys climbing.\n"
+)
 PROBLEMS = [problem(number) for number in range(6)]
 LOOP = {"rounds": 2, "contexts": 2, "candidates": 3, "reward_epochs": 1}
 
 
-def draw(desk: Desk, size: int) -> Steps[Group]:
-    """A group drawn by the desk's model, each text rewarded by its share of tokens from the easy half."""
+@pytest.fixture(scope="module")
+def shipped() -> Model:
+    """The model of the people world: it writes about the passage from the start."""
+    load = pytest.importorskip("netgain.model.hugging_face").load_model
+    model: Model = load(Path(netgain.__file__).parent / "shipped" / "people", device="cpu")
+    return model
+
+
+def draw(desk: Desk, prompt: str, size: int, tokens: int = 12) -> Steps[Group]:
+    """A group drawn by the desk's model, each text rewarded by its share of tokens that its prompt has as well."""
     account = desk.pay(Purpose.PROPOSE)
     requests = [
-        Generate(account=account, prompt="ab", max_new_tokens=2, temperature=1.0, seed=desk.draw(str(i)))
+        Generate(account=account, prompt=prompt, max_new_tokens=tokens, temperature=1.0, seed=desk.draw(str(i)))
         for i in range(size)
     ]
     results = yield from ask(desk.model, requests)
-    ids = [result.get().ids for result in results]
-    return Group("ab", ids, [sum(token in LOW for token in one) / len(one) for one in ids])
+    ids, known = [result.get().ids for result in results], set(desk.model.tokenize(prompt))
+    rewards = [float(np.mean([token in known for token in one])) for one in ids]
+    return Group(prompt, ids, rewards)
 
 
-def learn(desk: Desk, settings: GradientSettings, steps: int, *, placebo: bool = False) -> Steps[list[PolicyStep]]:
-    policy, model = GradientPolicy(settings), desk.model
+def learn(desk: Desk, rate: float, steps: int, *, placebo: bool = False) -> Steps[list[PolicyStep]]:
+    policy, model = GradientPolicy(GradientSettings(**SMALL, outer_learning_rate=rate)), desk.model
     for number in range(steps):
         own = desk.at(f"step {number}", model=model)
-        group = yield from draw(own, 24)
+        group = yield from draw(own, PROMPT, 10)
         if placebo:
             group.rewards = [float(x) for x in np.random.default_rng(number).permutation(group.rewards)]
         model = yield from policy.step(own, [group], 0.0)
@@ -57,35 +69,31 @@ def learn(desk: Desk, settings: GradientSettings, steps: int, *, placebo: bool =
     return policy.curve
 
 
-def ends(curve: list[PolicyStep]) -> tuple[float, float]:
-    """The mean reward of the first three steps, and of the last three."""
-    rewards = [one.reward or 0.0 for one in curve]
-    return float(np.mean(rewards[:3])), float(np.mean(rewards[-3:]))
+def rewards(curve: list[PolicyStep]) -> list[float]:
+    return [one.reward or 0.0 for one in curve]
 
 
-def test_an_easy_reward_is_learnt(make_desk: Make, tiny: Model) -> None:
-    curve = finish(learn(make_desk(tiny, None, "real"), GradientSettings(kl=0.01, **SMALL), 10))
-    first, last = ends(curve)
-    assert last > first + 0.1
-    assert [one.step for one in curve] == list(range(1, 11))
+def test_an_easy_reward_is_learnt(make_desk: Make, shipped: Model) -> None:
+    curve = finish(learn(make_desk(shipped, None, "real"), 3e-3, 6))
+    assert np.mean(rewards(curve)[-2:]) > rewards(curve)[0] + 0.05
+    assert [one.step for one in curve] == list(range(1, 7))
     assert curve[0].kl == 0  # the first batch is drawn by the model as it began
-    assert 0 < (curve[-1].kl or 0) < 5
-    assert all(one.updates == 4 and one.length and one.entropy and one.clipped is not None for one in curve)
+    assert 0 < (curve[-1].kl or 0) < 1
+    assert all(one.updates == 2 and one.length and one.entropy and one.clipped is not None for one in curve)
     spent = [one.flops or 0.0 for one in curve]
     assert spent == sorted(spent)
     assert spent[0] > 0
 
 
-def test_under_the_placebo_the_same_work_teaches_nothing(make_desk: Make, tiny: Model) -> None:
-    curve = finish(learn(make_desk(tiny, None, "placebo"), GradientSettings(kl=0.01, **SMALL), 10, placebo=True))
-    first, last = ends(curve)
-    assert abs(last - first) < 0.1
+def test_under_the_placebo_the_same_work_teaches_nothing(make_desk: Make, shipped: Model) -> None:
+    curve = finish(learn(make_desk(shipped, None, "real"), 3e-3, 6, placebo=True))
+    assert np.mean(rewards(curve)[-2:]) < rewards(curve)[0] + 0.05
 
 
-def test_a_rate_that_is_too_high_collapses(make_desk: Make, tiny: Model) -> None:
-    settings = GradientSettings(kl=0.0, **SMALL | {"outer_learning_rate": 1.0})
-    first, last = ends(finish(learn(make_desk(tiny, None, "high"), settings, 6)))
-    assert last < first / 2
+def test_a_rate_that_is_too_high_collapses(make_desk: Make, shipped: Model) -> None:
+    curve = finish(learn(make_desk(shipped, None, "high"), 0.3, 3))
+    assert max(rewards(curve)[1:]) < rewards(curve)[0] / 2
+    assert (curve[-1].kl or 0) > 5
 
 
 def test_a_whole_step_costs_what_the_profiler_sees(make_desk: Make, book: Book, tmp_path: Path) -> None:
@@ -98,14 +106,14 @@ def test_a_whole_step_costs_what_the_profiler_sees(make_desk: Make, book: Book, 
     desk = make_desk(model, None, "step")
     for number in range(2):
         desk = desk.at(f"step {number}")
-        group = finish(draw(desk, 6))
+        group = finish(draw(desk, "ab", 6, 5))
         before = book.length
         with counter(display=False) as seen, torch.enable_grad():
             desk = desk.at(model=finish(policy.step(desk, [group], 0.0)))
         charges = [charge.cost for charge in book.charges(since=before)]
         weights = 8 * sum(i + o for i, o in [(32, 32), (32, 16), (32, 16), (32, 32), *[(32, 80)] * 2, (80, 32)]) * 3
         optimizer = OPTIMIZER_FLOPS_PER_WEIGHT * weights * sum(cost.updates or 0.0 for cost in charges)
-        assert sum(cost.updates or 0.0 for cost in charges) == 4
+        assert sum(cost.updates or 0.0 for cost in charges) == 2
         assert sum(cost.flops or 0.0 for cost in charges) - optimizer == pytest.approx(
             seen.get_total_flops(), rel=EXACT
         )
@@ -165,7 +173,7 @@ def test_an_edit_that_nothing_can_be_trained_on_is_learnt_from_as_the_worst(make
 def test_a_policy_that_writes_nothing_of_use_any_more_is_told_so(make_desk: Make, book: Book) -> None:
     """It is a collapse, not an investment that is too small."""
     desk = make_desk(scripted_model(lambda request: " "), None)
-    assert finish(Grpo(EditGradientSettings(**LOOP)).learn(desk, PROBLEMS)) is desk.model
+    finish(Grpo(EditGradientSettings(**LOOP)).learn(desk, PROBLEMS))
     assert [(one.invalid, one.texts, one.flat) for one in steps_of(book)] == [(6, 6, 1.0)] * 2
 
 
@@ -194,12 +202,10 @@ def test_checks_are_paid_as_tuning_and_choose_the_checkpoint(make_desk: Make, bo
 
 
 def test_an_investment_is_used_and_never_exceeded(make_desk: Make, book: Book, tiny: Model) -> None:
-    settings = EditGradientSettings(
-        rounds=2, candidates=2, reward_epochs=2, rank=4, alpha=8.0, **SMALL | {"outer_rank": 4}
-    )
-    desk = make_desk(tiny, 1e10)
+    settings = EditGradientSettings(rounds=2, candidates=2, reward_epochs=2, rank=4, alpha=8.0, **SMALL)
+    desk = make_desk(tiny, 3e9)
     finish(Grpo(settings).learn(desk, PROBLEMS))
-    assert 0 <= desk.left() < 0.1 * 1e10
+    assert 0 <= desk.left() < 0.1 * 3e9
     assert len(steps_of(book)) == 2
 
 
@@ -215,7 +221,7 @@ def test_settings_that_contradict_themselves_are_refused(settings: dict[str, Any
 def test_an_adapter_goes_on_only_as_what_it_was_begun_as(make_desk: Make, tiny: Model) -> None:
     desk = make_desk(tiny, None, "first")
     policy = GradientPolicy(GradientSettings(**SMALL))
-    finish(policy.step(desk, [finish(draw(desk, 4))], 0.0))
+    finish(policy.step(desk, [finish(draw(desk, "ab", 4, 3))], 0.0))
     policy.settings = GradientSettings(**SMALL | {"outer_rank": 2})
     with pytest.raises(InputError, match="has another rank, alpha or targets"):
-        finish(policy.step(desk, [finish(draw(desk, 4))], 0.0))
+        finish(policy.step(desk, [finish(draw(desk, "ab", 4, 3))], 0.0))

@@ -181,11 +181,12 @@ class GradientPolicy:
         return (yield from merged(desk.at(model=base), Answerer(model=base, adapter=self._adapter)))
 
     def _update(self, desk: Desk, groups: int, samples: Sequence[_Sample], reserved: float) -> Steps[Trained | None]:
-        """The adapter after this batch; None where there is nothing to learn, no money for it, or it failed."""
+        """The adapter after this batch; None where there is none, no money for it, or it failed. A batch without any
+        spread is gone through like another: the divergence and the optimizer's momentum are still there."""
         base = self._base or desk.model
         advantages = self._advantages(groups, samples)
-        if not samples or not (any(advantages) or (self.settings.kl and self._distinct(desk))):
-            desk.note("the policy stays as it is", {"texts": len(samples), "to compare": 0})
+        if not samples:
+            desk.note("the policy stays as it is", {"texts": 0})
             return None
         job = self._job(desk, samples, advantages)
         request = Train(account=desk.pay(Purpose.LEARN), job=job, start=self._adapter)
@@ -234,7 +235,7 @@ class GradientPolicy:
         settings, inner = self.settings, self.outer
         in_loss = settings.kl if settings.penalty == "loss" and advantages else 0.0
         loss = PolicyLoss(
-            advantages=advantages or [0.0] * len(samples),
+            advantages=list(advantages) or [0.0] * len(samples),
             old=[one.old for one in samples] if advantages else (),
             reference=[one.began for one in samples] if in_loss else (),
             clip=settings.clip,

@@ -1,11 +1,11 @@
 """What a policy gradient has shown, step by step: the curves of a run that may collapse."""
 
-from typing import final
+from typing import Annotated, final
 
 from pydantic import Field
 
-from netgain.records.claim import Count, Finite, Fraction
-from netgain.records.provenance import StrictModel
+from netgain.records.measurements import Finite, Fraction
+from netgain.records.provenance import Count, StrictModel
 
 
 @final
@@ -42,9 +42,9 @@ class PolicyStep(StrictModel):
 
 @final
 class PolicyRun(StrictModel):
-    """The steps of one arm under one seed, and which of them was ``kept``."""
+    """The steps of one arm under one seed, and which of them was ``kept``; None where it did not come to an end."""
 
-    name: str
+    arm: str
     seed: int
-    steps: tuple[PolicyStep, ...] = Field(min_length=1)
-    kept: Count
+    steps: Annotated[tuple[PolicyStep, ...], Field(min_length=1)]
+    kept: Count | None = None
