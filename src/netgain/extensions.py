@@ -67,11 +67,16 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "csv": "netgain.audit.runs.csv_reader:CsvReader",
         "every-eval-ever": "netgain.audit.runs.every_eval_reader:EveryEvalReader",
         "inspect": "netgain.audit.runs.inspect_reader:InspectReader",
+        "llama-factory": "netgain.audit.runs.llama_factory_reader:LlamaFactoryReader",
         "lm-eval": "netgain.audit.runs.lm_eval_reader:LmEvalReader",
+        "mlflow": "netgain.audit.runs.mlflow_reader:MlflowReader",
         "peft": "netgain.audit.runs.peft_reader:PeftReader",
         "rasbt": "netgain.audit.runs.rasbt_reader:RasbtReader",
         "seal": "netgain.audit.seal.seal_reader:SealReader",
+        "tensorboard": "netgain.audit.runs.tensorboard_reader:TensorboardReader",
+        "trackio": "netgain.audit.runs.trackio_reader:TrackioReader",
         "trainer": "netgain.audit.runs.trainer_reader:TrainerReader",
+        "wandb": "netgain.audit.runs.wandb_reader:WandbReader",
     },
 }
 
