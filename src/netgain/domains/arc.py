@@ -159,10 +159,7 @@ def _named(ids: Sequence[str], tasks: Iterable[GridTask], where: str) -> tuple[G
 
 def _apart(further: Iterable[GridTask], tasks: Iterable[GridTask]) -> tuple[GridTask, ...]:
     """Those that have neither an id nor a pair of an exam's task. (In ARC-AGI-1, 40853293 is 070dd51e.)"""
-    ids, pairs = set(), set()
-    for task in tasks:
-        ids.add(task.id)
-        pairs.update(task.examples, task.tests)
+    ids, pairs = {task.id for task in tasks}, {pair for task in tasks for pair in (*task.examples, *task.tests)}
     return tuple(task for task in further if task.id not in ids and pairs.isdisjoint({*task.examples, *task.tests}))
 
 
