@@ -130,6 +130,17 @@ def test_optimizers_that_share_a_pass_are_not_off_the_meter(task: ScriptTask) ->
     assert seen(task)["unmetered"] == 0
 
 
+def test_a_step_on_weights_that_no_meter_sees_is_off_the_meter_whatever_is_booked_beside_it(task: ScriptTask) -> None:
+    metered, other, ids = adapted(task), adapted(task), tokens(task)
+    cost = netgain.Cost(flops=1.0)
+    with task.meter(metered, check=False):
+        steps(metered, ids, 1)
+        for _ in range(3):
+            task.account().reserve("train", cost).settle(cost)
+            steps(other, ids, 1)
+    assert seen(task)["unmetered"] == 3
+
+
 def test_what_the_model_writes_is_seen_without_its_prompt(task: ScriptTask) -> None:
     model, ids = adapted(task), tokens(task)
     with task.meter(model, "propose", check=False):

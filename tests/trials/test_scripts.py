@@ -36,7 +36,7 @@ import netgain
 from netgain import Cost
 task = netgain.task()
 
-def train(text, purpose=None, flops=1.0, seconds=0.5):
+def train(text, purpose=None, flops=1.0, seconds=0.001):
     cost = Cost(flops=flops, updates=1.0, seconds=seconds)
     with task.account(purpose).reserve("train", cost) as step:
         step.settle(cost)
@@ -226,6 +226,11 @@ CHEATS = {
         save(*task.texts)
         """,
         "processor seconds beside the 0 seconds that it booked",
+    ),
+    "seconds that were never there": (
+        BEGIN,
+        "train(task.texts, seconds=1000.0)\nsave(*task.texts)",
+        "it booked 1000.0 seconds and ran for",
     ),
     "a booked cost that was edited": (
         BEGIN,

@@ -233,6 +233,8 @@ def _doubt(
             f"it worked {beside:.0f} processor seconds beside the {booked.seconds:.0f} seconds that it booked, more "
             f"than its startup = {request.startup:g} allows"
         )
+    if booked.seconds > process.seconds + LOOK:
+        return f"it booked {booked.seconds:.1f} seconds and ran for {process.seconds:.1f}"
     if process.code == 0 and not any(charge.outcome == "completed" for charge in booked.charges):
         return "it charged nothing: put task.meter(model) around its training"
     if not trained and any(c.operation in TRAINING and c.cost.tokens_training for c in booked.charges):

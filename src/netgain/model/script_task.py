@@ -68,7 +68,6 @@ class ScriptTask:
         self._purpose = Purpose(fields["purpose"])
         self._seen = path.parent / SEEN
         self._watch: Watch | None = None
-        self._reserved = -1
         self._book = Book.open(path.parent / JOURNAL, software="a script of netgain's")
         self._root = self._book.account(NAME, limit=Cost(**self.budget))
         atexit.register(self.close)
@@ -125,14 +124,8 @@ class ScriptTask:
         except ImportError as missing:
             raise MissingExtraError("task.meter", "train") from missing
         if self._watch is None:
-            self._watch = Watch(self._newest)
+            self._watch = Watch()
         return self._watch
-
-    def _newest(self) -> int:
-        """The row of the newest reservation."""
-        since = self._book.charges(since=self._reserved + 1)
-        self._reserved = since[-1].reservation if since else self._reserved
-        return self._reserved
 
     def _look(self) -> None:
         """Watch for steps off the meter as soon as there may be any: a model that has no dtype needs no torch."""

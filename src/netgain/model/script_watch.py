@@ -6,7 +6,7 @@ exam questions among what was trained on are found there, unless the model wrote
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, final
 
 import torch
@@ -19,11 +19,10 @@ from netgain.model.early.sitecustomize import WATCHED
 
 @final
 class Watch:
-    """From its making on it counts the optimizer steps before which nothing was reserved; ``newest`` names the newest
-    reservation. Put it :meth:`on` a model to see its tokens."""
+    """From its making on it counts the optimizer steps on weights of no model that it is :meth:`on`."""
 
-    def __init__(self, newest: Callable[[], int]) -> None:
-        self._newest, self._reserved, self._stepped = newest, newest(), set[int]()
+    def __init__(self) -> None:
+        self._metered: list[nn.Module] = []
         self._trained: dict[tuple[int, ...], None] = {}
         self._written: dict[tuple[int, ...], None] = {}
         self._unmetered = 0
@@ -31,14 +30,9 @@ class Watch:
         self.handle = register_optimizer_step_post_hook(self._on_step)
 
     def _on_step(self, optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:
-        """Each metered step has passes of its own, and they are reserved; optimizers may share them."""
-        weights = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-        if self._newest() != self._reserved:
-            self._reserved = self._newest()
-            self._stepped.clear()
-        elif not self._stepped or self._stepped & weights:
+        known = {id(weight) for model in self._metered for weight in model.parameters()}
+        if any(id(weight) not in known for group in optimizer.param_groups for weight in group["params"]):
             self._unmetered += 1
-        self._stepped |= weights
 
     @contextlib.contextmanager
     def on(self, model: nn.Module) -> Iterator[None]:
@@ -55,9 +49,11 @@ class Watch:
             return output
 
         inner.generate = seen
+        self._metered.append(model)
         try:
             yield
         finally:
+            self._metered.remove(model)
             handle.remove()
             inner.generate = own
 
