@@ -37,6 +37,16 @@ def test_an_interval_of_a_mean_agrees_with_student() -> None:
     assert found.high == pytest.approx(expected.high, abs=0.01)
 
 
+def test_of_many_units_fewer_resamples_give_the_same_interval() -> None:
+    values = (rng("many").random(6_000) < 0.3).astype(np.float64)
+    weights = intervals.resample_weights(len(values), rng("w many"))
+    assert weights.shape == (6_666, 6_000)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(len(weights)))
+    found, expected = intervals.estimate(values, weights), intervals.student(values)
+    assert found.low == pytest.approx(expected.low, abs=0.001)
+    assert found.high == pytest.approx(expected.high, abs=0.001)
+
+
 @pytest.mark.parametrize("units", [1, 2, 5, 40])
 def test_values_without_spread_still_leave_room_for_what_was_not_met(units: int) -> None:
     found = intervals.estimate(np.zeros(units), intervals.resample_weights(units, rng("flat")))
