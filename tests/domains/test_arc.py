@@ -14,8 +14,20 @@ from netgain.domains.grid import written
 from netgain.domains.leakage import leaks
 from netgain.domains.reading import Shares
 from netgain.errors import InputError
+from netgain.tokens import EstimatedTokens
+from netgain.trials.resolve import resolve
+from netgain.trials.task_costs import measured
 
 Tasks = dict[str, Any]
+TRIAL: dict[str, Any] = {
+    "model": "meta-llama/Llama-3.2-1B-Instruct",
+    "problems": {"train": 0, "development": 0, "test": 4},
+    "budget": {"per_problem": 1e15},
+    "arms": {"frozen": {"method": "frozen"}, "trained": {"method": "finetune"}},
+    "compare": {"arm": "trained", "against": "frozen", "exam": "few-shot"},
+    "exam": {"controls": 0, "drift": 0},
+    "tuning": {"trials": 0},
+}
 SPLITS: Any = ("train", "development", "test")
 
 
@@ -231,6 +243,20 @@ def test_settings_have_limits(tmp_path: Path) -> None:
     for wrong in ({"attempts": 0}, {"attempts": 4}, {"prediction": "best"}, {"order": "sael"}, {"max_tokens": 0}):
         with pytest.raises(ValidationError):
             ArcSettings.model_validate({"path": tmp_path, **wrong})
+
+
+def test_a_plan_takes_a_cell_and_its_space_for_two_tokens(tmp_path: Path) -> None:
+    """Prose would have 4.6 characters a token, and the plan of a trial on grids a fifth of its cost."""
+    path = single(tmp_path, tasks(10))
+    trial = resolve({"name": "a", "domains": {"arc": {"kind": "arc", "path": str(path)}}, **TRIAL})
+    domain = trial.domains["arc"]
+    lengths = measured(domain, trial.prompts("arc"), trial.spec, EstimatedTokens())
+    # a grid of 2 rows and 3 columns: 6 cells, 5 characters between them, no more at its end; three pairs of two
+    assert lengths.passage == 3 * (len("Input:\n\nOutput:\n\n\n") + 2 * 11)
+    assert lengths.answer == 11 + 1
+    assert lengths.longest == 11 + 8
+    assert lengths.how == "those of Arc, estimated at 1 character a token"
+    assert EstimatedTokens().how == "estimated at 4.6 characters a token"
 
 
 def named(names: tuple[str, ...], first: int) -> Tasks:

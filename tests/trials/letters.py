@@ -65,6 +65,14 @@ class Letters(FewShot):
                 lessons.append(Lesson(written([rest[place] for place in order], word), answer))
         return tuple(lessons)
 
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        pairs = read(material.text)
+        folds = [([*pairs[:index], *pairs[index + 1 :]], pair) for index, pair in enumerate(pairs)]
+        return tuple(
+            Problem(Material(f"{material.id}-{word}", "", written(rest)), (Question(written(rest, word), (answer,)),))
+            for rest, (word, answer) in folds
+        )
+
     def views(self, question: Question) -> tuple[View, ...]:
         backwards = "\n".join(" >".join(part[::-1] for part in line.split(" >")) for line in question.text.split("\n"))
         again = [View(question.text, "again") for _ in range(self._count - 2)]

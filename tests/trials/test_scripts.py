@@ -18,10 +18,14 @@ from netgain.metering.account import Book
 from netgain.methods.script import LearningScript, LearningScriptSettings, Script, ScriptSettings
 from netgain.model.program import run
 from netgain.records.cost import Purpose
+from netgain.records.samples import Adaptation, read_rows
 from netgain.report.plan_view import plan_page
 from netgain.trials.context import Evaluation, RunContext, evaluate
+from netgain.trials.kept import KeptRun
 from netgain.trials.plan import Plan, check_before, make_plan
+from netgain.trials.recheck import recheck
 from netgain.trials.resolve import resolve
+from netgain.trials.schedule import TrialResult
 from netgain.trials.tasks import Task
 from tests.trials import world
 
@@ -32,7 +36,7 @@ import netgain
 from netgain import Cost
 task = netgain.task()
 
-def train(text, purpose=None, flops=1.0, seconds=0.5):
+def train(text, purpose=None, flops=1.0, seconds=0.001):
     cost = Cost(flops=flops, updates=1.0, seconds=seconds)
     with task.account(purpose).reserve("train", cost) as step:
         step.settle(cost)
@@ -223,6 +227,11 @@ CHEATS = {
         """,
         "processor seconds beside the 0 seconds that it booked",
     ),
+    "seconds that were never there": (
+        BEGIN,
+        "train(task.texts, seconds=1000.0)\nsave(*task.texts)",
+        "it booked 1000.0 seconds and ran for",
+    ),
     "a booked cost that was edited": (
         BEGIN,
         """
@@ -297,6 +306,37 @@ def test_training_on_the_exam_is_exposed(context: RunContext) -> None:
     own = text.replace("'written': []", f"'written': [{tokens}]")
     again = replace(context, task=Task("run", "towns", "edits", 1))
     assert adapted(again, own).exposed == ()  # the model wrote it itself
+
+
+TRIAL = {"seeds": 1, "budget": {"per_problem": 4, "ladder": [1]}, "tuning": {"trials": 0}, "compare": {"arm": "mine"}}
+TRIAL |= {"problems": {"train": 0, "development": 1, "test": 1}, "exam": {"controls": 0, "drift": 0}}
+
+
+def whole_trial(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> TrialResult:
+    """A trial of a passage and a script, in this process."""
+    monkeypatch.setitem(world.METHODS, "script", Script)
+    write(folder, text)
+    arms = {
+        "frozen": {"method": "frozen"},
+        "passage": {"method": "passage"},
+        "mine": {"method": "script", "command": ["python", str(folder / "mine.py")]},
+    }
+    return world.run(folder / "run", world.spec(arms, **TRIAL))
+
+
+def test_a_trial_with_a_script_is_verified_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = whole_trial(tmp_path, HONEST, monkeypatch)
+    assert result.failed == {}
+    rows = {row.arm: row for row in read_rows(tmp_path / "run" / "samples.jsonl") if isinstance(row, Adaptation)}
+    assert rows["mine"].spent[Purpose.ADAPT]["flops"] == rows["mine"].budget == 4
+    assert all(answer.correct for answer in rows["mine"].answers)
+    assert recheck(KeptRun(tmp_path / "run")) == []
+
+
+def test_a_rivals_rows_that_a_script_wrote_over_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rival = tmp_path / "run" / "units" / "run-towns-passage-0" / "rows.jsonl"
+    with pytest.raises(InputError, match=r"run-towns-passage-0/rows.jsonl: holds other rows than were written there"):
+        whole_trial(tmp_path, f"train('')\nsave(*task.texts)\nPath({str(rival)!r}).write_text('')", monkeypatch)
 
 
 # -- in a plan

@@ -11,7 +11,7 @@ from netgain.domains.grid import BEFORE_INPUT, BEFORE_OUTPUT, BETWEEN_PAIRS
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 BEFORE_SETTINGS = "Settings:\n"
 MARKS = (BEFORE_INPUT, BEFORE_OUTPUT, BEFORE_SETTINGS, BETWEEN_PAIRS, "\n")
-RATES = ("0.00001", "0.00003", "0.0001", "0.0003", "0.001", "0.003", "0.01")
+RATES = ("0.0001", "0.0003", "0.001", "0.003", "0.01", "0.03", "0.1")
 EPOCHS = ("1", "2", "3", "4", "5", "6", "8", "10", "12", "16")
 TOOLS = ("use_basic_augmentations", "use_size_augmentations", "use_chain_augmentations", "use_repeat_augmentations")
 STRATEGIES = ("train_using_all_tokens", "train_using_output_tokens")

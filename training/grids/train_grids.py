@@ -93,6 +93,16 @@ class Replica:
         return loss_sum, right / whole
 
 
+def optimizers_of(model: Any, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, whose updates have the size of AdamW's, and AdamW for all the rest."""
+    layers = [w for w in model.model.layers.parameters() if w.dim() == 2]
+    rest = [w for w in model.parameters() if all(w is not other for other in layers)]
+    return [
+        torch.optim.Muon(layers, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+
+
 def rate(spent: float, steps: int, asked: argparse.Namespace) -> float:
     """The learning rate after so many steps and seconds."""
     left = max(0.01, (1 - spent / (asked.minutes * 60)) / asked.falling)
@@ -120,6 +130,7 @@ def main() -> None:
     parser.add_argument("--rise", type=int, default=100, help="steps until the learning rate is level")
     parser.add_argument("--falling", type=float, default=0.3)
     parser.add_argument("--every", type=float, default=300)
+    parser.add_argument("--begin", type=Path, help="weights to begin from, with new optimizers")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(asked.seed)
@@ -129,16 +140,16 @@ def main() -> None:
 def train(asked: argparse.Namespace) -> None:
     """The loop; ``state.pt`` holds what a folder of weights doesn't."""
     model: Any = LlamaForCausalLM(LlamaConfig(**shape(asked.layers, asked.width, asked.heads)))
-    decayed = [w for w in model.parameters() if w.dim() > 1]
-    plain = [w for w in model.parameters() if w.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=asked.rate, betas=(0.9, 0.98), fused=True)
+    if asked.begin:
+        model = LlamaForCausalLM.from_pretrained(asked.begin, dtype=torch.float32)
+    optimizers = optimizers_of(model, asked.rate)
     asked.out.mkdir(parents=True, exist_ok=True)
     state, done = asked.out / "state.pt", {"steps": 0, "tokens": 0, "spent": 0.0}
     if state.exists():
         kept = torch.load(state)
         model.load_state_dict(kept["model"])
-        optimizer.load_state_dict(kept["optimizer"])
+        for optimizer, its_state in zip(optimizers, kept["optimizers"], strict=True):
+            optimizer.load_state_dict(its_state)
         done = kept["done"]
     replica = Replica(model)
     pool = Pool(asked.seed + int(done["steps"]), asked.pool, tuple(asked.sides), asked.families)
@@ -146,23 +157,26 @@ def train(asked: argparse.Namespace) -> None:
     before, saved, told = time.perf_counter() - done["spent"], done["spent"], []
     while done["spent"] < asked.minutes * 60:
         batch = list(islice(source, asked.batch))
-        for group in optimizer.param_groups:
-            group["lr"] = rate(done["spent"], done["steps"], asked)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate(done["spent"], done["steps"], asked)
         told.append(replica.step(batch, 4096))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         done["steps"] += 1
         done["tokens"] += sum(len(ids) for ids, _ in batch)
         done["spent"] = time.perf_counter() - before
         if done["steps"] % 50 == 0:
-            loss, right = np.mean(told, axis=0)
-            line = {**done, "spent": round(done["spent"]), "loss": round(loss, 4), "right": round(right, 4)}
+            loss, right = (round(float(mean), 4) for mean in np.mean(told, axis=0))
+            line = {**done, "spent": round(done["spent"]), "loss": loss, "right": right, "sides": asked.sides}
             with (asked.out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             print(line, flush=True)
             told = []
         if done["spent"] - saved > asked.every or done["spent"] >= asked.minutes * 60:
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "done": done}, state)
+            states = [optimizer.state_dict() for optimizer in optimizers]
+            torch.save({"model": model.state_dict(), "optimizers": states, "done": done}, state)
             model.save_pretrained(asked.out)
             build(LONGEST).save_pretrained(asked.out)
             saved = done["spent"]

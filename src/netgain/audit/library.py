@@ -180,11 +180,8 @@ def _left(claim: Claim, verdict: Verdict) -> tuple[Interval | None, float | None
     row = primary_row(verdict.decomposition, claim.headline)
     if row is not None and row.method_part is not None and verdict.headline.kind in MATCHED:
         unknown = [] if verdict.arm(row.arm).flops_per_problem is not None else ["tokens and FLOPs unknown"]
-        return (
-            row.method_part,
-            row.method_part.value,
-            "; ".join([f"{labels[row.rival or '']}, equal {row.currency}", *unknown]),
-        )
+        against = "; ".join([f"{labels[row.rival or '']}, equal {row.currency}", *unknown])
+        return row.method_part, row.method_part.value, against
     beside = {arm.name for arm in controls(claim)}
     found = [one for one in verdict.comparisons if one.a == claim.headline and one.b in beside]
     if not found:

@@ -29,6 +29,8 @@ def sequences(
     demonstration that it was shown does not. ``with_passage`` puts the passage itself behind them, below its title as
     well.
     """
+    if edit_format.splitting == "settings":
+        return (edit,)
     parts = [one for part in _parts(edit, edit_format) for one in _cut(part, edit_format)]
     if edit_format.example is not None:
         shown = _parts(edit_format.example[1].removeprefix(edit_format.head), replace(edit_format, example=None))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import final
 
-from netgain.domains.problem import Material, Question
+from netgain.domains.problem import Material, Problem, Question
 
 Vote = tuple[str, str]  # the category of the view that it was given to, and the answer, brought back
 
@@ -65,6 +65,12 @@ class FewShot(ABC):
 
         Raises InputError for a tool that is none.
         """
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        """For each shown pair a problem that shows the others and asks for its output: on these a method tries what it
+        has chosen. None where that cannot be made, such as of a single pair.
+        """
+        return ()
 
     def views(self, question: Question) -> tuple[View, ...]:
         """The ways in which a question with one input is put, the plainest first: usually as it stands only."""

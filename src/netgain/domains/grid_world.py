@@ -29,9 +29,14 @@ Kind = Literal["known", "held-out", "composition", "held-out composition"]
 Numbers = tuple[int, ...]
 # Of a hundred inputs, those that each part may use.
 SHARES: dict[Part, int] = {"pretraining": 55, "train": 15, "development": 10, "test": 20}
-SIDES = (3, 4)
+SIDES = (3, 3)  # what the shipped model was trained on
 EXAMPLES = 4
-DENSE, SPARSE, LONE = 0.85, 0.4, 0.0  # the share of cells that are coloured, the others being 0; LONE is one cell
+FEW, MANY = (2, 4), (4, 8)  # how many colours a task has; many show where each cell goes
+DENSE, SPARSE, LONE = (
+    0.85,
+    0.4,
+    0.0,
+)  # the share of cells that are coloured, the others being 0; LONE is one cell on any ground
 _TRIES = 400
 
 
@@ -48,7 +53,7 @@ class Family:
     change: Callable[[Grid, Numbers], Grid | None]
     options: Callable[[Sequence[int]], Sequence[Numbers]]
     filled: float
-    palette: tuple[int, int] = (2, 4)
+    palette: tuple[int, int] = FEW
 
 
 @final
@@ -108,7 +113,7 @@ def _fallen(row: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _trailed(row: tuple[int, ...]) -> tuple[int, ...]:
-    cells = []
+    cells: list[int] = []
     for cell in row:
         cells.append(cell or (cells[-1] if cells else 0))
     return tuple(cells)
@@ -135,16 +140,22 @@ def _framed(grid: Grid, numbers: Numbers) -> Grid:
 
 
 def _lines(grid: Grid, rows: bool, columns: bool) -> Grid | None:
-    """The one coloured cell's row or column, or both, painted with its colour."""
-    found = [(r, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell]
+    """The row or the column, or both, of the one cell that has not the colour of all others, painted with its own."""
+    found = [(r, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if _alone(grid, cell)]
     if len(found) != 1:
         return None
-    (at, across), (high, wide) = found[0], (len(grid), len(grid[0]))
-    colour = grid[at][across]
+    at, across = found[0]
     return tuple(
-        tuple(colour if (rows and r == at) or (columns and c == across) else 0 for c in range(wide))
-        for r in range(high)
+        tuple(
+            grid[at][across] if (rows and r == at) or (columns and c == across) else cell for c, cell in enumerate(row)
+        )
+        for r, row in enumerate(grid)
     )
+
+
+def _alone(grid: Grid, colour: int) -> bool:
+    cells = [cell for row in grid for cell in row]
+    return cells.count(colour) == 1 and len(set(cells)) == 2
 
 
 def _counted(grid: Grid) -> list[tuple[int, int]]:
@@ -205,38 +216,38 @@ _HALF, _DOUBLE, _MIRROR_OUT = (
 )
 # A half is kept on the side away from where its rows point: RIGHT keeps the left one.
 _KNOWN = (
-    Family("mirror", lambda grid, way: mirrored(grid) if way[0] == 0 else grid[::-1], _ways(0, 1), DENSE),
-    Family("half-turn", lambda grid, _: turned(grid, 2), _none, DENSE),
-    Family("transpose", lambda grid, _: transposed(grid), _none, DENSE),
-    Family("shift", _SHIFT, _ways(RIGHT, DOWN), DENSE),
+    Family("mirror", lambda grid, way: mirrored(grid) if way[0] == 0 else grid[::-1], _ways(0, 1), DENSE, MANY),
+    Family("half-turn", lambda grid, _: turned(grid, 2), _none, DENSE, MANY),
+    Family("transpose", lambda grid, _: transposed(grid), _none, DENSE, MANY),
+    Family("shift", _SHIFT, _ways(RIGHT, DOWN), DENSE, MANY),
     Family("recolour", lambda grid, pair: coloured(grid, {pair[0]: pair[1]}), _to_another, DENSE),
     Family("swap", lambda grid, pair: coloured(grid, {pair[0]: pair[1], pair[1]: pair[0]}), _two, DENSE),
     Family("erase", lambda grid, one: coloured(grid, {one[0]: 0}), _one, DENSE),
     Family("background", lambda grid, one: coloured(grid, {0: one[0]}), _another, SPARSE),
     Family("fall", _FALL, _ways(DOWN, LEFT), SPARSE),
     Family("trail", _TRAIL, _ways(RIGHT, DOWN), SPARSE),
-    Family("edge", _EDGE, _ways(RIGHT), DENSE),
+    Family("edge", _EDGE, _ways(RIGHT), DENSE, MANY),
     Family("frame", _framed, _another, DENSE),
-    Family("half", _HALF, _ways(RIGHT, DOWN), DENSE),
-    Family("double", _DOUBLE, _ways(RIGHT), DENSE),
-    Family("mirror-out", _MIRROR_OUT, _ways(RIGHT), DENSE),
+    Family("half", _HALF, _ways(RIGHT, DOWN), DENSE, MANY),
+    Family("double", _DOUBLE, _ways(RIGHT), DENSE, MANY),
+    Family("mirror-out", _MIRROR_OUT, _ways(RIGHT), DENSE, MANY),
     Family("fold", _FOLD, _ways(RIGHT), SPARSE),
-    Family("line", lambda grid, _: _lines(grid, rows=True, columns=False), _none, LONE, (1, 3)),
+    Family("line", lambda grid, _: _lines(grid, rows=True, columns=False), _none, LONE, (3, 4)),
     Family("commonest", _commonest, _none, DENSE),
     Family("tally", _tallied, _none, SPARSE, (1, 1)),
 )
 _HELD_OUT = (
-    Family("quarter-turn", lambda grid, way: turned(grid, way[0]), _ways(1, 3), DENSE),
-    Family("anti-transpose", lambda grid, _: turned(transposed(grid), 2), _none, DENSE),
-    Family("shift-back", _SHIFT, _ways(LEFT, UP), DENSE),
+    Family("quarter-turn", lambda grid, way: turned(grid, way[0]), _ways(1, 3), DENSE, MANY),
+    Family("anti-transpose", lambda grid, _: turned(transposed(grid), 2), _none, DENSE, MANY),
+    Family("shift-back", _SHIFT, _ways(LEFT, UP), DENSE, MANY),
     Family("keep", _kept, _one, DENSE),
     Family("rise", _FALL, _ways(UP, RIGHT), SPARSE),
     Family("trail-back", _TRAIL, _ways(LEFT, UP), SPARSE),
-    Family("far-edge", _EDGE, _ways(LEFT, DOWN), DENSE),
-    Family("far-half", _HALF, _ways(LEFT, UP), DENSE),
-    Family("stack", _DOUBLE, _ways(DOWN), DENSE),
+    Family("far-edge", _EDGE, _ways(LEFT, DOWN), DENSE, MANY),
+    Family("far-half", _HALF, _ways(LEFT, UP), DENSE, MANY),
+    Family("stack", _DOUBLE, _ways(DOWN), DENSE, MANY),
     Family("fold-rows", _FOLD, _ways(DOWN), SPARSE),
-    Family("cross", lambda grid, _: _lines(grid, rows=True, columns=True), _none, LONE, (1, 3)),
+    Family("cross", lambda grid, _: _lines(grid, rows=True, columns=True), _none, LONE, (3, 4)),
     Family("rarest", _rarest, _none, DENSE),
 )
 FAMILIES = MappingProxyType({family.name: family for family in _KNOWN + _HELD_OUT})
@@ -244,11 +255,11 @@ KNOWN = tuple(family.name for family in _KNOWN)
 HELD_OUT = tuple(family.name for family in _HELD_OUT)
 COMPOSED = (
     *("mirror+recolour", "shift+swap", "transpose+erase", "half-turn+recolour", "fall+recolour", "half+swap"),
-    *("recolour+double", "erase+mirror", "frame+swap", "trail+recolour", "shift+frame", "fold+background"),
+    *("recolour+double", "erase+mirror", "frame+swap", "trail+recolour", "shift+erase", "fold+background"),
 )
 HELD_OUT_COMPOSED = (
-    *("mirror+swap", "shift+recolour", "transpose+frame", "half-turn+erase", "fall+background", "half+recolour"),
-    *("swap+mirror-out", "erase+fall", "recolour+frame", "trail+swap", "mirror+half", "fold+recolour"),
+    *("mirror+swap", "shift+recolour", "transpose+swap", "half-turn+erase", "fall+background", "half+recolour"),
+    *("swap+mirror-out", "erase+fall", "erase+half", "trail+swap", "mirror+half", "fold+recolour"),
 )
 NAMES: dict[Kind, tuple[str, ...]] = {
     "known": KNOWN,
@@ -354,9 +365,11 @@ def _tried(
 def _input(rng: np.random.Generator, colours: Sequence[int], filled: float, high: int, wide: int) -> Grid:
     drawn = [colours[place] for place in rng.integers(len(colours), size=high * wide).tolist()]
     kept = (rng.random(high * wide) < filled).tolist()
+    ground = 0
     if filled == LONE:
         kept[int(rng.integers(high * wide))] = True
-    flat = [cell if keep else 0 for cell, keep in zip(drawn, kept, strict=True)]
+        ground = (0, *colours)[int(rng.integers(len(colours) + 1))]
+    flat = [cell if keep else ground for cell, keep in zip(drawn, kept, strict=True)]
     return tuple(tuple(flat[start : start + wide]) for start in range(0, high * wide, wide))
 
 

@@ -17,7 +17,7 @@ from netgain.records.identity import canonical, short_hash
 
 Cut = Literal["line", "sentence", "whole"] | tuple[str, ...]
 Split = Literal["train", "development", "test"]
-Splitting = Literal["lines", "document", "questions"]
+Splitting = Literal["lines", "document", "questions", "settings"]
 _LIST_HEAD = re.compile(r"^1[.)]|^\s*(?:question|q)\s*\d*\s*[:.]", re.IGNORECASE)
 # A full stop behind an initial or a short capitalised word (St., Dr., Mrs.) is taken to be one of an abbreviation.
 _SENTENCE_END = re.compile(r"(?<![A-Z])(?<!\b[A-Z][a-z])(?<!\b[A-Z][a-z]{2})[.!?]+[\"')\]]*(?=\s)")
@@ -110,7 +110,8 @@ class EditFormat:
     """One way to ask for a self-edit, and how what comes back is cut into training sequences.
 
     ``template`` has the fields ``{title}`` and ``{text}``. ``splitting``: one sequence for each line, the whole edit as
-    one document, or one sequence for each question with its answer. ``begins_after`` is the marker behind which the
+    one document, or one sequence for each question with its answer; ``settings`` are not cut: such an edit is JSON that
+    chooses how the model is trained on examples. ``begins_after`` is the marker behind which the
     edit begins (what is thought aloud before it is not trained on). ``instruction``, with the same fields, is what an
     instruct model is told (empty: the template); it is where ``chat``. ``example`` is a passage with its edit, which
     is shown first.

@@ -112,3 +112,25 @@ PLAIN_PROMPTS = Prompts(
         }
     ),
 )
+
+# -- settings
+
+
+def settings_format(tools: Mapping[str, str], max_new_tokens: int = 128) -> EditFormat:
+    """How a model is asked to choose its own training on a few examples: as JSON, in SEAL's schema.
+
+    ``tools`` are the groups of augmentations that it may choose, with what each is. What is asked of a base model is
+    short, and what the shipped one was taught; an instruct model is told what everything means.
+    """
+    switches = "\n".join(f'- "use_{name}_augmentations": true or false ({told})' for name, told in tools.items())
+    told = (
+        "A model is going to be trained on the examples above, and on changed copies of them, before it is asked what "
+        "they have in common. Choose how, as one JSON object with two keys and nothing around it.\n"
+        f'"data_generation" holds all of these:\n{switches}\n'
+        '"training" holds all of these:\n'
+        '- "strategy": "train_using_all_tokens" or "train_using_output_tokens"\n'
+        '- "learning_rate": a number, such as 0.0001\n'
+        '- "num_train_epochs": a whole number, 1 or more'
+    )
+    literal = told.replace("{", "{{").replace("}", "}}")
+    return EditFormat("settings", "{text}Settings:\n", max_new_tokens, "settings", instruction=f"{{text}}{literal}")

@@ -23,6 +23,7 @@ from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Answered, Generate, Result
+from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency
 
 VOTE_TEMPERATURE = 1.0
@@ -38,7 +39,7 @@ class Answerer:
 
     ``voter`` pays for further answers at temperature 1, as many as ``currency`` left on it allows, question after
     question and round after round; the commonest answer counts (Wang et al. 2022, self-consistency). None: one greedy
-    answer.
+    answer. ``chosen`` is for the record: what it was trained with, where that was chosen for this problem.
     """
 
     model: Model
@@ -47,6 +48,7 @@ class Answerer:
     voter: Account | None = None
     currency: Currency = Currency.FLOPS
     seed: int = 0
+    chosen: tuple[ChosenTraining, ...] = ()
 
 
 def untouched(answerer: Answerer, base: Model) -> bool:

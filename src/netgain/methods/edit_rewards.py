@@ -11,14 +11,14 @@ from typing import final
 
 import numpy as np
 
-from netgain.domains.problem import EditFormat, Problem, Prompt
+from netgain.domains.problem import EditFormat, Problem
 from netgain.engine.jobs import InnerLoopJob
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Inner, job_of, train
+from netgain.methods.fitting import Inner, Recipe, job_of, train
 from netgain.methods.method import Desk
 from netgain.methods.selection import Rule, Tally
 from netgain.methods.self_evaluation import exam_quote, examine
-from netgain.methods.writing import SelfEdit, passages
+from netgain.methods.writing import SelfEdit
 from netgain.model.program import Steps
 from netgain.model.requests import Generate, Train
 from netgain.records.claim import RewardRun, Training
@@ -30,8 +30,8 @@ class Context:
     """One training problem with the edits that were written about it and their rewards so far.
 
     ``name`` tells it apart from the same problem taken up again; ``baseline`` is the accuracy without any edit, where
-    that was measured. For each edit, ``texts`` is what it is trained as, ``charges`` the rows that paid for writing and
-    training it, ``right`` the counts of right answers (or sums of their F1) behind the tally's rewards.
+    that was measured. For each edit, ``recipes`` has what it is trained as, ``charges`` the rows that paid for writing
+    and training it, ``right`` the counts of right answers (or sums of their F1) behind the tally's rewards.
     """
 
     def __init__(
@@ -39,14 +39,19 @@ class Context:
         name: str,
         problem: Problem,
         edits: Sequence[SelfEdit],
-        texts: Sequence[Sequence[Prompt]],
+        recipes: Sequence[Recipe],
         baseline: float | None = None,
     ) -> None:
         self.name, self.problem, self.baseline = name, problem, baseline
-        self.edits, self.texts = list(edits), list(texts)
+        self.edits, self.recipes = list(edits), list(recipes)
         self.charges = [list(edit.charges) for edit in edits]
         self.right: list[list[float]] = [[] for _ in edits]
         self.tally = Tally(len(edits))
+
+    @property
+    def usable(self) -> list[int]:
+        """The edits that can be trained on at all."""
+        return [edit for edit, recipe in enumerate(self.recipes) if recipe.texts]
 
     def add(self, edit: int, right: float) -> None:
         """Add one evaluation of an edit: the number of questions answered right, or the sum of their F1."""
@@ -112,7 +117,9 @@ def _jobs(desk: Desk, requested: Sequence[Evaluation], inner: Inner) -> list[Inn
         repeats[key] = repeat + 1
         own = desk.at(context.name, f"edit {edit}", f"repeat {repeat}")
         if key not in first:
-            first[key] = job_of(own, context.texts[edit], inner, epochs=inner.max_epochs or 1)
+            recipe = context.recipes[edit]
+            settings = recipe.settings or inner
+            first[key] = job_of(own, recipe.texts, settings, epochs=settings.max_epochs or 1)
         jobs.append(replace(first[key], key="/".join(own.names), seed=own.draw("fit")))
     return jobs
 
@@ -131,21 +138,24 @@ def _quotes(desk: Desk, requested: Sequence[Evaluation], jobs: Sequence[InnerLoo
 
 
 def context_quote(
-    desk: Desk, problem: Problem, form: EditFormat, inner: Inner, candidates: int, evaluations: int
+    desk: Desk, problem: Problem, form: EditFormat, longest: Recipe, candidates: int, evaluations: int
 ) -> float:
     """An upper bound on one context, before any was taken up: its edits as long as they may be, trained and examined.
 
-    Training is quoted on the passage alone and scaled to the longest edit; each of an edit's lines carries the title
-    again, hence twice its tokens. In the trial's currency, and above 0.
+    Training is quoted on ``longest``: the most that an edit may choose where edits choose, else the passage alone, and
+    scaled to the longest edit; each of an edit's lines carries the title again, hence twice its tokens. In the trial's
+    currency, and above 0.
     """
     request = Generate(
         account=desk.pay(Purpose.PROPOSE), prompt=form.prompt(problem.material), max_new_tokens=form.max_new_tokens
     )
-    job = job_of(desk, passages(desk, [problem.material]), inner, epochs=inner.max_epochs or 1)
+    inner = longest.settings or Inner()
+    job = job_of(desk, longest.texts, inner, epochs=inner.max_epochs or 1)
     (writing,) = desk.model.quote([request])
     (training,) = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job)])
     length = max(1, sum(map(len, job.sequences)))
-    loops: float = (training.amount(desk.currency) or 0.0) * (1 + 2 * form.max_new_tokens / length)
+    longer = 1 if form.splitting == "settings" else 1 + 2 * form.max_new_tokens / length
+    loops: float = (training.amount(desk.currency) or 0.0) * longer
     edits: float = candidates * (writing.amount(desk.currency) or 0.0)
     return max(edits + evaluations * (loops + exam_quote(desk, problem)), 1e-12)
 
@@ -169,7 +179,21 @@ def reward_run(
         alpha=inner.alpha,
         target_modules=inner.target_modules,
     )
-    common = {"name": name, "prompt": prompt, "round": number, "edits": most, "kept": kept, "training": training}
+    chosen = [
+        recipe.chosen.model_copy(update={"problem": context.problem.id, "score": max(0.0, mean)})
+        for context in contexts
+        for recipe, mean in zip(context.recipes, context.tally.means(), strict=True)
+        if recipe.chosen is not None
+    ]
+    common = {
+        "name": name,
+        "prompt": prompt,
+        "round": number,
+        "edits": most,
+        "kept": kept,
+        "training": training,
+        "chosen": tuple(chosen),
+    }
     if even:
         return RewardRun(
             **common,

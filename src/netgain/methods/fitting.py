@@ -6,13 +6,14 @@ decayed to almost nothing by then, so the method stays the same.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from math import ceil, isfinite
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
+from netgain.domains.few_shot import Lesson
 from netgain.domains.problem import Prompt
 from netgain.engine.jobs import InnerLoopJob, Schedule
 from netgain.exam.exam import Answerer
@@ -20,13 +21,14 @@ from netgain.methods.method import LATER, Desk, Learning, Settings
 from netgain.model.metered import Model, Tuned
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
+from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency, Purpose
 
 EPOCHS = 10  # without a limit to the budget: SEAL's inner loop
 ROUNDING = 1e-9  # sums of quotes and of charges are added up in different orders
 SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 Training = Train | TrainFull
-Trainable = Prompt  # a text, or a conversation that ends in what the model is to say
+Trainable = Prompt | Lesson  # a text, a conversation that ends in what the model is to say, or a lesson of examples
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
@@ -82,6 +84,19 @@ class Outer(Inner, Learning):
             max_length=self.max_length,
             schedule=self.outer_schedule,
         )
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Recipe:
+    """What an edit is trained as. ``settings`` None: as the arm trains; ``chosen`` is for the record.
+
+    Without ``texts`` there is nothing to train on, such as of an edit that was refused.
+    """
+
+    texts: Sequence[Trainable]
+    settings: Inner | None = None
+    chosen: ChosenTraining | None = None
 
 
 # -- fit: one training that fills its budget
@@ -205,7 +220,10 @@ def _ids(desk: Desk, text: Trainable, most: int, alone: bool) -> tuple[tuple[int
     model = desk.model
     if isinstance(text, str):
         return model.tokenize(text)[:most], 0
-    prompt, answer = text[:-1], text[-1].content
+    if isinstance(text, Lesson):
+        prompt, answer = desk.prompts.ask(text.prompt), desk.prompts.said(text.answer)
+    else:
+        prompt, answer = text[:-1], text[-1].content
     whole = (*model.tokenize(prompt, answer=answer), *model.ends[:1])[:most]
     asked = model.tokenize(prompt) if alone else ()
     # where the last token of the prompt merges with the answer's first, what is predicted begins with both

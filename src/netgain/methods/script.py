@@ -42,7 +42,7 @@ class ScriptSettings(Settings):
     reads: tuple[str, ...] = ()
     options: Annotated[dict[str, Any], Field(default_factory=dict)]
     time_limit: Seconds = 3600.0
-    startup: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] = 30.0
+    startup: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] = 20.0
 
     @property
     def files(self) -> tuple[str, ...]:

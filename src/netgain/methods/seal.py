@@ -23,17 +23,18 @@ from typing import Annotated, Any, ClassVar, Literal, Self, final
 
 from pydantic import Field, model_validator
 
-from netgain.domains.problem import Material, Problem
+from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import Context, context_quote, evaluate, evaluate_again, reward_run
-from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, merged
+from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe, merged
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED, fit_policy, policy_bound, policy_cost
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
+from netgain.methods.settings_edit import longest_recipe
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
-from netgain.methods.writing import SelfEdit, asks, texts_of, write
+from netgain.methods.writing import SelfEdit, asks, passages, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
@@ -72,7 +73,18 @@ class LoopSettings(SyntheticSettings, Outer):
             batch_size=self.batch_size,
             max_epochs=self.reward_epochs,
             max_length=self.max_length,
+            loss=self.loss,
+            schedule=self.schedule,
+            warmup_steps=self.warmup_steps,
         )
+
+    def longest(self, desk: Desk, material: Material, form: EditFormat) -> Recipe:
+        """What bounds the training of one edit in this format: the most that it may choose, or the passage, to which
+        an edit of it is in proportion."""
+        inner = self.reward_training()
+        if form.splitting == "settings":
+            return longest_recipe(desk, material, inner, self.most_steps)
+        return Recipe(passages(desk, [material]), inner)
 
 
 @final
@@ -109,6 +121,18 @@ _LOOP = {
 }
 
 
+# Its few-shot learning (appendix A, `BC-self-edit.py` and `arclib/update_model.py`); the modules of the outer LoRA are
+# not stated. Tasks are chosen so that none is solved without an edit: all that helps is all that is right.
+_FEW_SHOT = {
+    **{"rounds": 1, "contexts": 11, "candidates": 15, "repeats": 1, "keep": "positive"},
+    **{"format": "settings", "edits": 1, "temperature": 0.8, "top_p": 1.0, "with_passage": False},
+    **{"rank": 128, "alpha": 16.0, "target_modules": ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")},
+    **{"batch_size": 2, "schedule": "cosine", "warmup_steps": 11, "max_length": 8192, "most_steps": 375},
+    **{"outer_rank": 16, "outer_alpha": 16.0, "outer_modules": SEVEN, "outer_epochs": 8, "outer_batch": 5},
+    **{"outer_learning_rate": 5e-5, "outer_schedule": "cosine"},
+}
+
+
 # -- the method
 
 
@@ -121,6 +145,7 @@ class Seal(Method):
     2: all weights, 7e-5, one epoch, 4 sequences x 2 accumulated, 5 edits a passage, up to 2,048 tokens, as ``args`` of
     its published results say (``results/cpt/200/iter2_200.json`` and the four beside it). They also say what ours has
     not: 3 % warm-up, and every edit as one text (``split_newlines: false``), where ours are cut as their format says.
+    ``seal-arc`` is its few-shot learning: edits of settings, a yes or no as reward, all that help kept.
     """
 
     role: ClassVar[Role] = Role.SELF_IMPROVING
@@ -131,6 +156,7 @@ class Seal(Method):
         "seal-v1": {**_LOOP, "learning_rate": 1e-3, "batch_size": 1, "max_epochs": 10, "edits": 1},
         "seal-v1-cpt": {**_LOOP, "learning_rate": 1e-3, "batch_size": 1, "max_epochs": 3, "edits": 5},
         "seal-v2": {**_LOOP, "kind": "full", "learning_rate": 7e-5, "batch_size": 8, "max_epochs": 1, "edits": 5},
+        "seal-arc": _FEW_SHOT,
         "random": {"select": "random"},
         "unpaid": {"select": "unpaid", "candidates": 1},
         "adaptive": {"select": "adaptive"},
@@ -158,14 +184,16 @@ class Seal(Method):
         """The best edit, or all that beat the baseline; at random, as many edits drawn by lot."""
         settings = self.settings
         reliability = settings.reliability if settings.select == "adaptive" else None
+        if not context.usable:
+            return []
         if settings.keep == "best":
-            kept = [best(context.tally, reliability)]
+            kept = [best(context.tally, reliability, context.usable)]
         else:
             scores = context.tally.scores(reliability)
             kept = [edit for edit, score in enumerate(scores) if score > (context.baseline or 0.0)]
         if settings.select not in ("random", "unpaid"):
             return kept
-        lot = stream(desk.draw("lot", context.name), "keep").permutation(len(context.edits))
+        lot = stream(desk.draw("lot", context.name), "keep").permutation(context.usable)
         return sorted(int(edit) for edit in lot[: len(kept)])
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
@@ -270,8 +298,9 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
     settings, outer, start = loop.settings, loop.settings.outer(), desk.left()
     first = next(upcoming)
     upcoming = chain([first], upcoming)
+    sizes = (loop.candidates, loop.evaluations)
     price = max(
-        context_quote(desk, first[1], form, settings.reward_training(), loop.candidates, loop.evaluations)
+        context_quote(desk, first[1], form, settings.longest(desk, first[1].material, form), *sizes)
         + (0.0 if loop.rule else loop.candidates * policy_bound(desk, first[1].material, form, outer))
         for form in settings.formats(desk)
     )  # beside rewards, fine-tuning on what is kept is nothing; without them it is most of what there is to pay
@@ -327,8 +356,8 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
     for index, ((name, problem), baseline) in enumerate(zip(chosen, baselines, strict=True)):
         own = written[index * loop.candidates : (index + 1) * loop.candidates]
         edits = [edit for edit in own if edit is not None]
-        texts = [texts_of(desk, [problem.material], [edit], settings.with_passage) for edit in edits]
-        contexts.append(Context(name, problem, edits, texts, baseline))
+        recipes = [settings.recipe(desk, edit, settings.reward_training()) for edit in edits]
+        contexts.append(Context(name, problem, edits, recipes, baseline))
     if loop.rule is None:
         return [context for context in contexts if context.edits]
     yield from evaluate(desk, contexts, loop.rule, settings.reward_training(), reserved)

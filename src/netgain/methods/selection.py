@@ -95,10 +95,11 @@ def ranked(tally: Tally, edits: Sequence[int], reliability: float) -> list[int]:
     return sorted(edits, key=lambda edit: (-scores[edit], edit))
 
 
-def best(tally: Tally, reliability: float | None = None) -> int:
-    """The edit to keep: by its mean, or by the shrunken one where a reliability is given; the first among equals."""
+def best(tally: Tally, reliability: float | None = None, among: Sequence[int] | None = None) -> int:
+    """The edit to keep (``among`` these, or all): by its mean, or by the shrunken one where a reliability is given; the
+    first among equals."""
     scores = tally.scores(reliability)
-    return max(range(len(tally)), key=lambda edit: (scores[edit], -edit))
+    return max(range(len(tally)) if among is None else among, key=lambda edit: (scores[edit], -edit))
 
 
 def advantages(tally: Tally) -> list[float]:

@@ -1,14 +1,15 @@
 """Synthetic: the model's own self-edits, unselected. SEAL's inner loop without its outer loop (round 0)."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, final
+from typing import Annotated, Any, ClassVar, Self, final
 
 from pydantic import model_validator
 
 from netgain.domains.problem import EditFormat, Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Inner, Temperature, TopP, fit
-from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.fitting import Count, Inner, Recipe, Temperature, TopP, fit
+from netgain.methods.method import LATER, Desk, Learned, Method
+from netgain.methods.settings_edit import MOST_STEPS, fit_edits, read_edit, recipe_of
 from netgain.methods.writing import SelfEdit, find_format, propose, texts_of
 from netgain.model.program import Steps
 from netgain.records.claim import Role
@@ -26,6 +27,10 @@ class SyntheticSettings(Inner):
 
     With ``mixed`` each text of a passage is in the next of the formats that ``mix`` lists, in turn (empty: all that the
     domain has). ``with_passage`` trains on the passage beside the edits.
+
+    Where the format is of settings (:mod:`netgain.methods.settings_edit`) an edit chooses what is trained on, with
+    which loss, learning rate and epochs, up to ``most_steps`` optimizer steps; the first of ``edits`` that is not
+    refused is trained with.
     """
 
     format: str = ""
@@ -34,6 +39,7 @@ class SyntheticSettings(Inner):
     with_passage: bool = True
     temperature: Temperature = 1.0
     top_p: TopP = 0.95
+    most_steps: Annotated[Count, LATER] = MOST_STEPS
 
     @model_validator(mode="after")
     def _mixes_what_is_mixed(self) -> Self:
@@ -50,6 +56,13 @@ class SyntheticSettings(Inner):
     def prompt(self, desk: Desk) -> str:
         """What they are called in a record."""
         return MIXED if self.format == MIXED else self.formats(desk)[0].name
+
+    def recipe(self, desk: Desk, edit: SelfEdit, inner: Inner) -> Recipe:
+        """What one edit by itself is trained as; ``inner`` gives what it does not choose."""
+        material = edit.ask.material
+        if edit.ask.format.splitting == "settings":
+            return recipe_of(desk, material, read_edit(desk, edit), inner, self.most_steps)
+        return Recipe(texts_of(desk, [material], [edit], self.with_passage))
 
 
 @final
@@ -72,6 +85,8 @@ class Synthetic(Method):
 def write_and_fit(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[Answerer]:
     """SEAL's inner loop: the desk's model writes edits about the materials and is then trained on them."""
     edits = yield from own_edits(desk, materials, settings)
+    if any(form.splitting == "settings" for form in settings.formats(desk)):
+        return (yield from fit_edits(desk, materials, edits, settings, settings.most_steps))
     return (yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings))
 
 

@@ -131,4 +131,4 @@ class Sharpened(Method):
 
 
 def _every_edit(desk: Desk, context: Context) -> list[int]:
-    return list(range(len(context.edits)))
+    return context.usable

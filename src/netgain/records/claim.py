@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
+from netgain.records.choices import ChosenTraining, ShownAnswer
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
 from netgain.records.measurements import Ability, Curve, Finite
@@ -130,7 +131,7 @@ class TrialArm(StrictModel):
     charges, and ``rejected_before`` that of one investment, whose results were thrown away or failed. ``divergence``
     holds the mean divergence from the base model of each seed, ``abilities`` what was measured after its adaptations.
     ``empty`` and ``cut`` are the shares of its answers to problems' own questions that hold nothing, and that were as
-    long as they may be; None where that was not recorded.
+    long as they may be; None where that was not recorded. ``chosen``: the first of a problem and seed was trained.
     """
 
     method: str
@@ -148,6 +149,7 @@ class TrialArm(StrictModel):
     abilities: tuple[Ability, ...] = ()
     empty: Fraction | None = None
     cut: Fraction | None = None
+    chosen: tuple[ChosenTraining, ...] = ()
 
 
 @final
@@ -257,7 +259,7 @@ class RewardRun(StrictModel):
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
     were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
     ``model`` is the base model where that is another than the claim's. ``repeats`` is 0 where nothing was trained for
-    the reward (a rubric, say).
+    the reward (a rubric, say). ``chosen`` is what edits of settings chose, problem after problem.
     """
 
     name: str
@@ -275,6 +277,7 @@ class RewardRun(StrictModel):
     training: Training | None = None
     updates: float | None = None
     verdicts_stored: Count | None = None
+    chosen: tuple[ChosenTraining, ...] = ()
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
@@ -320,7 +323,8 @@ class PublishedAnswer(StrictModel):
 class Claim(StrictModel):
     """A published comparison. ``reported`` says of each kind of compute where it is stated, or None where that was not
     found in what was looked through: ``searched``, in words. ``read``: whether it was read in the primary text or in
-    somebody's summary of it. ``losses`` are figures of the publication that got worse."""
+    somebody's summary of it. ``losses`` are figures of the publication that got worse. ``shown`` are answers to the
+    tasks that the set-up shows."""
 
     format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
     name: str
@@ -349,6 +353,7 @@ class Claim(StrictModel):
     notes: tuple[str, ...] = ()
     terms: Terms | None = None
     searches: tuple[Search, ...] = ()
+    shown: tuple[ShownAnswer, ...] = ()
     judging: Judging | None = None
     setup: RunSetup | None = None
 
@@ -382,9 +387,8 @@ class Claim(StrictModel):
 
     def dump(self) -> dict[str, Any]:
         """The claim as JSON-ready data, without the fields that are not known."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True) | {
-            "schema": SCHEMA
-        }
+        known = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        return known | {"schema": SCHEMA}
 
 
 def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
@@ -400,9 +404,8 @@ def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
     beside = (("correct", arm.correct), ("frozen_correct", arm.frozen_correct))
     for field, verdicts in (*beside, *((f"seed {run.seed}", run.correct) for run in runs)):
         if verdicts is not None and [len(row) for row in verdicts] != lengths:
-            raise ValueError(
-                f"arm {arm.name!r}: {field} does not have one character for each question of {exam.name!r}"
-            )
+            problem = f"{field} does not have one character for each question of {exam.name!r}"
+            raise ValueError(f"arm {arm.name!r}: {problem}")
     for run in runs:
         for name, scores in run.grades.items():
             if [len(row) for row in scores] != lengths:

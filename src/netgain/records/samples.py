@@ -13,6 +13,7 @@ from typing import Annotated, Literal, final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netgain.errors import InputError
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.measurements import Ability, Finite
@@ -68,7 +69,8 @@ class Adaptation(StrictModel):
     own work, outside the budget, and ``judging`` the part of that which a judge took. ``exposed`` lists exam questions
     (hashes) that the method trained on, or on their answers beside the title, although nothing it was given or had
     written contains them; ``unmetered`` that it took more processor time of its own than its charges explain.
-    ``divergence`` (from the base model, nats a token) and ``abilities`` were measured beside the questions.
+    ``divergence`` (from the base model, nats a token) and ``abilities`` were measured beside the questions. ``chosen``
+    is what it was trained with where that is chosen for each problem, the first what was trained.
     """
 
     row: Literal["adaptation"] = "adaptation"
@@ -91,6 +93,7 @@ class Adaptation(StrictModel):
     unmetered: bool = False
     divergence: Finite | None = None
     abilities: tuple[Ability, ...] = ()
+    chosen: tuple[ChosenTraining, ...] = ()
 
 
 @final

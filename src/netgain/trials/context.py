@@ -22,6 +22,7 @@ from netgain.metering.ledger import sum_up
 from netgain.methods.method import Desk, Method, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 from netgain.records.measurements import Ability
@@ -192,6 +193,7 @@ class Evaluation:
     divergence: float | None = None
     abilities: tuple[Ability, ...] = ()
     exposed: tuple[str, ...] = ()
+    chosen: tuple[ChosenTraining, ...] = ()
 
     @property
     def accounts(self) -> tuple[Account, Account]:
@@ -230,6 +232,7 @@ def evaluate(
     try:
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, materials, learned))
         answerer = closed_book(method, guard.check_answerer(answerer, materials))
+        evaluation.chosen = answerer.chosen
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
         if method.role is Role.IN_CONTEXT and untouched(answerer, context.model) and not evaluation.first:
             evaluation.controls = ()

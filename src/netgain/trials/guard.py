@@ -274,6 +274,9 @@ class _WatchedFewShot(FewShot):
         def lessons(material: Material, how: tuple[Collection[str], int]) -> tuple[Lesson, ...]:
             return few_shot.lessons(material, *how)
 
+        def held_out(material: Material, _: None) -> tuple[Problem, ...]:
+            return few_shot.held_out(material)
+
         def views(question: Question, _: None) -> tuple[View, ...]:
             return few_shot.views(question)
 
@@ -284,11 +287,14 @@ class _WatchedFewShot(FewShot):
             return few_shot.forms(answer)
 
         self._lessons, self._views, self._elect = sealed(lessons), sealed(views), sealed(few_shot.elect)
-        self._shown, self._forms = sealed(shown), sealed(forms)
+        self._shown, self._forms, self._held_out = sealed(shown), sealed(forms), sealed(held_out)
 
     def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
         self._taught[material, tuple(sorted(tools)), seed] = None
         return self._lessons(material, (tools, seed))
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        return self._held_out(material, None)
 
     def views(self, question: Question) -> tuple[View, ...]:
         return self._views(question, None)

@@ -264,6 +264,7 @@ def _rows_of(
             unmetered=guard.unmetered(seconds(paid)) if guard else False,
             divergence=evaluation.divergence,
             abilities=evaluation.abilities if index == 0 else (),
+            chosen=evaluation.chosen if index == 0 else (),
             **spent_and_rejected(paid, currency, share),
         )
 

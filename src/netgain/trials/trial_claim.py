@@ -10,6 +10,7 @@ from statistics import fmean
 
 from netgain.domains.grading import agreement, obvious
 from netgain.domains.problem import Grade
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import (
     BEST_CONVENTIONAL,
     RIGHT,
@@ -41,6 +42,7 @@ from netgain.trials.outcome import (
     reward_runs,
     summed,
 )
+from netgain.trials.shown_tasks import shown_answers
 from netgain.trials.spec import MATCHED, TrialSpec
 from netgain.trials.tasks import Task, deployments, tasks
 
@@ -97,6 +99,7 @@ def claim_of(
         findings=(*_warned(setup), *findings(outcome, role_of)),
         terms=_terms(outcome, role_of, controls, device),
         searches=tuple(_searches(outcome.tunings)),
+        shown=tuple(shown_answers(outcome, setup, arms, [headline, rival])),
         judging=_judging(spec, [row for rows in outcome.adaptations.values() for row in rows.values()]),
         setup=setup,
     )
@@ -198,15 +201,25 @@ def _arm(outcome: Outcome, cell: Cell, role: Role, exam: Exam, controls: tuple[s
                 for (seed, problem), row in sorted(rows.items())
                 for ability in row.abilities
             ),
+            chosen=tuple(_chosen(rows, controls)),
             empty=fmean(not answer.text.strip() for answer in noted) if noted else None,
             cut=fmean(bool(answer.cut) for answer in noted) if noted else None,
         ),
     )
 
 
+def _chosen(rows: Mapping[tuple[int, str], Adaptation], controls: tuple[str, ...]) -> Iterator[ChosenTraining]:
+    """What adaptations were trained with, each with its problem, its seed and how the problem's own exam went."""
+    for (seed, problem), row in sorted(rows.items()):
+        scores = [float(answer.correct) for answer in row.answers if answer.kind not in controls]
+        for index, one in enumerate(row.chosen):
+            score = fmean(scores) if scores and index == 0 else None
+            yield one.model_copy(update={"seed": seed, "problem": problem, "score": score})
+
+
 def _read(role: Role, rows: Iterable[Adaptation]) -> str:
     """What the frozen model of a domain of examples does: it is untrained, and reads the examples at the exam."""
-    return READS if role is Role.FROZEN and any(answer.attempts for row in rows for answer in row.answers) else ""
+    return READS if role is Role.FROZEN and any(answer.expected for row in rows for answer in row.answers) else ""
 
 
 def _at(cell: Cell, spec: TrialSpec) -> str:

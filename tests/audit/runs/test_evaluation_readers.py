@@ -116,7 +116,7 @@ def spent(claim: Claim, arm: Arm, operation: str) -> Cost:
 
 
 def arms(claim: Claim) -> dict[str, Arm]:
-    return {arm.model: arm for arm in claim.arms}
+    return {arm.label.partition(": ")[0]: arm for arm in claim.arms}
 
 
 def test_samples_are_joined_by_what_was_asked(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_an_old_result_has_its_model_in_a_text_and_its_metric_without_a_filter(t
     }
     (tmp_path / "gpt2.json").write_text(json.dumps(old))
     (arm,) = read_claim(tmp_path).arms
-    assert (arm.model, arm.setting, arm.accuracy, arm.n_questions) == ("gpt2", "arc_easy, acc", 0.55, None)
+    assert (arm.label, arm.setting, arm.accuracy, arm.n_questions) == ("gpt2", "arc_easy, acc", 0.55, None)
 
 
 def test_other_shots_are_another_condition(tmp_path: Path) -> None:
@@ -263,6 +263,6 @@ def test_the_real_results_of_lm_eval(real: Path) -> None:
 
 def test_the_real_files_of_every_eval_ever(real: Path) -> None:
     claim = read_claim(real / "every-eval-ever", reader="every-eval-ever")
-    assert len([arm for arm in claim.arms if arm.model.startswith("TencentARC")]) == 6
+    assert len([arm for arm in claim.arms if arm.label.startswith("TencentARC")]) == 6
     demo = arms(claim)["demo-org/demo-model"]
     assert spent(claim, demo, "answer").tokens_real == 17

@@ -1,0 +1,193 @@
+"""Self-edits of settings: the model chooses, as JSON, how it is trained on a problem of a few examples.
+
+The schema is SEAL's (Zweiger et al. 2025, arXiv 2506.10943, ``few-shot/utils/prompts.py`` of its repository)::
+
+    {"data_generation": {"use_basic_augmentations": true, ...},
+     "training": {"strategy": "train_using_output_tokens", "learning_rate": 1e-4, "num_train_epochs": 2}}
+
+with one ``use_..._augmentations`` for each of the domain's tools. What cannot be read, names what there is not, says
+what cannot be, or asks for more optimizer steps than there may be, is *refused*: it stays paid for, is worth nothing
+as a candidate, and leaves the model as it is at adaptation. SEAL's code draws it again uncounted, or trains 0 epochs.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, NoReturn, final
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+
+from netgain.domains.problem import Material
+from netgain.errors import InputError
+from netgain.exam.exam import Answerer
+from netgain.methods.fitting import Inner, Recipe, fit
+from netgain.methods.method import Desk
+from netgain.methods.self_evaluation import discard
+from netgain.methods.writing import SelfEdit
+from netgain.model.program import Steps
+from netgain.records.choices import ChosenTraining
+
+KEY = "use_{}_augmentations"
+LOSSES: dict[str, Literal["all", "answers"]] = {
+    "train_using_all_tokens": "all",
+    "train_using_output_tokens": "answers",
+}
+MOST_STEPS = 375  # SEAL's, beyond which its code trains nothing
+NO_JSON, UNKNOWN, MISSING, IMPOSSIBLE = "no JSON object", "unknown key", "missing key", "impossible value"
+TOO_MANY, NOTHING = "too many steps", "no training sequence"
+REFUSED = "refused: these settings cannot be trained with"
+NOT_CHOSEN = "lost: the settings of another edit were trained with"
+
+
+@final
+class _Training(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    strategy: Literal["train_using_all_tokens", "train_using_output_tokens"]
+    learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    num_train_epochs: Annotated[int, Field(ge=1, le=100_000)]
+
+
+@final
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    data_generation: dict[str, StrictBool]
+    training: _Training
+
+
+# -- reading
+
+
+def read_settings(text: str, tools: Collection[str]) -> ChosenTraining:
+    """What a self-edit chose among these tools, or why it is refused. The first JSON object in the text is read."""
+    try:
+        given = _object(text)
+        read = _Settings.model_validate(given)
+    except ValidationError as error:
+        kinds = {detail["type"] for detail in error.errors(include_url=False)}
+        unknown, missing = "extra_forbidden" in kinds, "missing" in kinds
+        return ChosenTraining(refused=UNKNOWN if unknown else MISSING if missing else IMPOSSIBLE)
+    except ValueError as error:
+        return ChosenTraining(refused=str(error))
+    wanted = {KEY.format(tool): tool for tool in tools}
+    if read.data_generation.keys() != wanted.keys():
+        return ChosenTraining(refused=UNKNOWN if read.data_generation.keys() - wanted.keys() else MISSING)
+    return ChosenTraining(
+        tools=tuple(tool for key, tool in wanted.items() if read.data_generation[key]),
+        loss=LOSSES[read.training.strategy],
+        learning_rate=read.training.learning_rate,
+        epochs=read.training.num_train_epochs,
+    )
+
+
+def written_settings(chosen: ChosenTraining, tools: Collection[str]) -> str:
+    """The way back: a choice as a writer of self-edits would write it."""
+    strategies = {loss: strategy for strategy, loss in LOSSES.items()}
+    return json.dumps(
+        {
+            "data_generation": {KEY.format(tool): tool in chosen.tools for tool in tools},
+            "training": {
+                "strategy": strategies[chosen.loss or "all"],
+                "learning_rate": chosen.learning_rate,
+                "num_train_epochs": chosen.epochs,
+            },
+        }
+    )
+
+
+def _object(text: str) -> Any:
+    """The first JSON object. Raises ValueError, with the reason, where there is none that says one thing only."""
+    start = text.find("{")
+    decoder = json.JSONDecoder(object_pairs_hook=_unequivocal, parse_constant=_no_number)
+    try:
+        return decoder.raw_decode(text, start)[0] if start >= 0 else _refuse(NO_JSON)
+    except (json.JSONDecodeError, RecursionError):
+        _refuse(NO_JSON)
+
+
+def _unequivocal(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else _refuse(IMPOSSIBLE)
+
+
+def _no_number(name: str) -> Any:
+    _refuse(IMPOSSIBLE)
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise ValueError(reason)
+
+
+# -- what is trained
+
+
+def recipe_of(
+    desk: Desk, material: Material, chosen: ChosenTraining, inner: Inner, most_steps: int = MOST_STEPS
+) -> Recipe:
+    """What these settings train on, and how; nothing where they are refused. ``inner`` gives what nobody chooses.
+
+    All choices of one kind for a material get the same sequences: what is random in them belongs to the desk.
+    Raises InputError where the domain has no examples.
+    """
+    if chosen.refused:
+        return Recipe((), chosen=chosen)
+    if desk.few_shot is None:
+        raise InputError("settings", "are chosen for problems of a few examples, which this domain has not")
+    texts = desk.few_shot.lessons(material, chosen.tools, desk.draw("lessons", material.id))
+    epochs = chosen.epochs or 1
+    changed = {"learning_rate": chosen.learning_rate, "max_epochs": epochs, "loss": chosen.loss}
+    settings = inner.model_copy(update=changed)
+    steps = epochs * -(-len(texts) // settings.batch_size)
+    chosen = chosen.model_copy(update={"steps": steps})
+    if not texts or steps > most_steps:
+        return Recipe((), chosen=chosen.model_copy(update={"refused": TOO_MANY if texts else NOTHING}))
+    return Recipe(texts, settings, chosen)
+
+
+def longest_recipe(desk: Desk, material: Material, inner: Inner, most_steps: int = MOST_STEPS) -> Recipe:
+    """The most that an edit may choose: every tool, and as many epochs as the limit of steps allows."""
+    tools = tuple(desk.few_shot.tools) if desk.few_shot else ()
+    chosen = ChosenTraining(tools=tools, loss="all", learning_rate=inner.learning_rate, epochs=1)
+    once = recipe_of(desk, material, chosen, inner, 10**9)
+    epochs = max(1, most_steps // (once.chosen.steps or 1)) if once.chosen else 1
+    return replace(once, settings=inner.model_copy(update={"max_epochs": epochs, "loss": "all"}))
+
+
+def single(materials: Sequence[Material]) -> Material:
+    """The only material. Raises InputError for several: what is chosen for one task suits no other."""
+    if len(materials) != 1:
+        problem = f"are chosen for one task, and {len(materials)} are adapted to at once"
+        raise InputError("settings", problem, "set problems.passages to 1")
+    return materials[0]
+
+
+def fit_recipe(desk: Desk, recipe: Recipe, inner: Inner) -> Steps[Answerer]:
+    """Train as the recipe says, as far as the budget goes; the model as it is where the recipe was refused."""
+    chosen = () if recipe.chosen is None else (recipe.chosen,)
+    if not recipe.texts:
+        return Answerer(model=desk.model, chosen=chosen)
+    answerer = yield from fit(desk, recipe.texts, recipe.settings or inner)
+    return replace(answerer, chosen=chosen)
+
+
+def fit_edits(
+    desk: Desk, materials: Sequence[Material], edits: Sequence[SelfEdit], inner: Inner, most_steps: int = MOST_STEPS
+) -> Steps[Answerer]:
+    """Train as the first of these edits says that is not refused. What was written beside it is discarded.
+
+    Raises InputError for several materials.
+    """
+    material = single(materials)
+    recipes = [recipe_of(desk, material, read_edit(desk, edit), inner, most_steps) for edit in edits]
+    used = next((index for index, recipe in enumerate(recipes) if recipe.texts), None)
+    for index, edit in enumerate(edits):
+        if index != used and edit.charges:
+            discard(desk, edit.charges, NOT_CHOSEN if recipes[index].texts else REFUSED)
+    ordered = [*([] if used is None else [recipes[used]]), *(r for i, r in enumerate(recipes) if i != used)]
+    answerer = yield from fit_recipe(desk, ordered[0] if ordered else Recipe(()), inner)
+    return replace(answerer, chosen=tuple(recipe.chosen for recipe in ordered if recipe.chosen is not None))
+
+
+def read_edit(desk: Desk, edit: SelfEdit) -> ChosenTraining:
+    """What an edit chose among the domain's tools, or why it is refused."""
+    return read_settings(edit.raw, tuple(desk.few_shot.tools) if desk.few_shot else ())
