@@ -14,7 +14,7 @@ from netgain.report.listings import Cell, Listing, label_of, listing
 
 SIDE, TOP, GAP = 15, 22, 26  # of a cell, above a grid, between grids
 LOSSES = {"all": "all tokens", "answers": "outputs only"}
-LATIN = 6.8  # about how wide a letter of a caption is
+LATIN = 7.4  # about how wide a letter of a caption is
 
 # -- grids
 

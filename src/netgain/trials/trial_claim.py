@@ -39,6 +39,7 @@ from netgain.trials.outcome import (
     findings,
     investment_name,
     most_spent,
+    policy_runs,
     reward_runs,
     summed,
 )
@@ -93,6 +94,7 @@ def claim_of(
         exams=tuple(exam for exam in exams.values() if exam.problems),
         arms=arms,
         reward_runs=reward_runs(outcome),
+        policy_runs=policy_runs(outcome),
         continual=tuple(_continual(outcome)),
         charges=tuple(charges(outcome)),
         tokens="as counted by the meter",
