@@ -7,16 +7,15 @@ of them, on the model that came of the first.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
 import netgain
 
-task = netgain.task()  # first: what trains off the meter is noticed from here on
-
-import torch  # noqa: E402
-from datasets import Dataset  # noqa: E402
-from peft import LoraConfig  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
-from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
-
+task = netgain.task()  # before anything is trained: what trains off the meter is noticed from here on
 torch.use_deterministic_algorithms(mode=True)
 tokenizer = AutoTokenizer.from_pretrained(task.model, padding_side="left")
 common: dict[str, Any] = {

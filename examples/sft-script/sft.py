@@ -1,15 +1,14 @@
 """TRL's SFTTrainer as an arm of a trial: a LoRA adapter on the passage, until the budget is used."""
 
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig, SFTTrainer
+
 import netgain
 
-task = netgain.task()  # first: what trains off the meter is noticed from here on
-
-import torch  # noqa: E402
-from datasets import Dataset  # noqa: E402
-from peft import LoraConfig  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
-from trl import SFTConfig, SFTTrainer  # noqa: E402
-
+task = netgain.task()  # before anything is trained: what trains off the meter is noticed from here on
 torch.use_deterministic_algorithms(mode=True)
 trainer = SFTTrainer(
     AutoModelForCausalLM.from_pretrained(task.model, dtype=task.dtype),

@@ -28,14 +28,22 @@ class TokenCounter(Protocol):
 @final
 @dataclass(frozen=True)
 class EstimatedTokens:
-    """4.6 characters a token: English prose under a byte-level BPE vocabulary of 100,000 to 150,000; good to 10 %."""
+    """4.6 characters a token: English prose under a byte-level BPE vocabulary of 100,000 to 150,000; good to 10 %.
 
+    Texts of another kind have another number of ``characters`` a token.
+    """
+
+    characters: float = CHARACTERS_PER_TOKEN
     exact: bool = False
-    how: str = f"estimated at {CHARACTERS_PER_TOKEN} characters a token"
+
+    @property
+    def how(self) -> str:
+        """Where counts are from, in a few words."""
+        return f"estimated at {self.characters:g} character{'s' if self.characters != 1 else ''} a token"
 
     def count(self, texts: Sequence[str]) -> list[float]:
         """Estimated tokens of each text, as fractions of a token."""
-        return [len(text) / CHARACTERS_PER_TOKEN for text in texts]
+        return [len(text) / self.characters for text in texts]
 
 
 @final

@@ -3,11 +3,13 @@
 import pytest
 
 from netgain.domains.augment import training_tasks
-from netgain.domains.grid import GridTask, Shown, written, written_pairs, written_question
-from netgain.domains.grid_shots import GRID_PROMPTS, GridShots, grade_grid, grid_problem
+from netgain.domains.grid import GridTask, Shown, read_pairs, read_question, written, written_pairs, written_question
+from netgain.domains.grid_shots import GRID_PROMPTS, TOOLS, GridShots, grade_grid, grid_problem
 from netgain.domains.problem import Material, Question
 from netgain.domains.voting import grid_views
 from netgain.errors import InputError
+from netgain.methods.settings_edit import read_settings, written_settings
+from netgain.records.choices import ChosenTraining
 
 from .test_augment import pairs, rows
 
@@ -132,3 +134,24 @@ def test_settings_are_asked_for_by_a_mark_or_by_the_schema_of_all_tools() -> Non
     for tool in GridShots().tools:
         assert f"use_{tool}_augmentations" in told[0].content
     assert "concat" not in told[0].content
+
+
+def test_a_shown_pair_is_held_out_from_those_that_are_trained_on() -> None:
+    problem, pairs = grid_problem(ONE), SHOWN
+    folds = GridShots().held_out(problem.material)
+    assert len(folds) == len(pairs)
+    for pair, fold in zip(pairs, folds, strict=True):
+        (question,) = fold.questions
+        rest = tuple(one for one in pairs if one != pair)
+        assert read_question(question.text) == (rest, pair.input)
+        assert question.answers == (written(pair.output),)
+        assert read_pairs(fold.material.text) == rest
+        assert GridShots().lessons(fold.material, (), 0)
+    two = Material("two", "two", written_pairs(pairs[:2]))
+    assert GridShots().held_out(two) == ()
+
+
+def test_a_choice_among_the_tools_of_grids_is_read_as_it_is_written() -> None:
+    assert GRID_PROMPTS.formats["settings"].splitting == "settings"
+    chosen = ChosenTraining(tools=("size",), loss="all", learning_rate=1e-3, epochs=3)
+    assert read_settings(written_settings(chosen, tuple(TOOLS)), tuple(TOOLS)) == chosen

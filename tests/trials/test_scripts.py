@@ -18,10 +18,14 @@ from netgain.metering.account import Book
 from netgain.methods.script import LearningScript, LearningScriptSettings, Script, ScriptSettings
 from netgain.model.program import run
 from netgain.records.cost import Purpose
+from netgain.records.samples import Adaptation, read_rows
 from netgain.report.plan_view import plan_page
 from netgain.trials.context import Evaluation, RunContext, evaluate
+from netgain.trials.kept import KeptRun
 from netgain.trials.plan import Plan, check_before, make_plan
+from netgain.trials.recheck import recheck
 from netgain.trials.resolve import resolve
+from netgain.trials.schedule import TrialResult
 from netgain.trials.tasks import Task
 from tests.trials import world
 
@@ -32,7 +36,7 @@ import netgain
 from netgain import Cost
 task = netgain.task()
 
-def train(text, purpose=None, flops=1.0, seconds=0.5):
+def train(text, purpose=None, flops=1.0, seconds=0.001):
     cost = Cost(flops=flops, updates=1.0, seconds=seconds)
     with task.account(purpose).reserve("train", cost) as step:
         step.settle(cost)
@@ -223,6 +227,11 @@ CHEATS = {
         """,
         "processor seconds beside the 0 seconds that it booked",
     ),
+    "seconds that were never there": (
+        BEGIN,
+        "train(task.texts, seconds=1000.0)\nsave(*task.texts)",
+        "it booked 1000.0 seconds and ran for",
+    ),
     "a booked cost that was edited": (
         BEGIN,
         """
@@ -299,9 +308,68 @@ def test_training_on_the_exam_is_exposed(context: RunContext) -> None:
     assert adapted(again, own).exposed == ()  # the model wrote it itself
 
 
+TRIAL = {"seeds": 1, "budget": {"per_problem": 4, "ladder": [1]}, "tuning": {"trials": 0}, "compare": {"arm": "mine"}}
+TRIAL |= {"problems": {"train": 0, "development": 1, "test": 1}, "exam": {"controls": 0, "drift": 0}}
+
+
+def whole_trial(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> TrialResult:
+    """A trial of a passage and a script, in this process."""
+    monkeypatch.setitem(world.METHODS, "script", Script)
+    write(folder, text)
+    arms = {
+        "frozen": {"method": "frozen"},
+        "passage": {"method": "passage"},
+        "mine": {"method": "script", "command": ["python", str(folder / "mine.py")]},
+    }
+    return world.run(folder / "run", world.spec(arms, **TRIAL))
+
+
+def test_a_trial_with_a_script_is_verified_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = whole_trial(tmp_path, HONEST, monkeypatch)
+    assert result.failed == {}
+    rows = {row.arm: row for row in read_rows(tmp_path / "run" / "samples.jsonl") if isinstance(row, Adaptation)}
+    assert rows["mine"].spent[Purpose.ADAPT]["flops"] == rows["mine"].budget == 4
+    assert all(answer.correct for answer in rows["mine"].answers)
+    assert recheck(KeptRun(tmp_path / "run")) == []
+
+
+def test_a_rivals_rows_that_a_script_wrote_over_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rival = tmp_path / "run" / "units" / "run-towns-passage-0" / "rows.jsonl"
+    with pytest.raises(InputError, match=r"run-towns-passage-0/rows.jsonl: holds other rows than were written there"):
+        whole_trial(tmp_path, f"train('')\nsave(*task.texts)\nPath({str(rival)!r}).write_text('')", monkeypatch)
+
+
 # -- in a plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+KNOBS = """\
+name: knobs
+model: shipped
+domains: {people: {kind: people}}
+budget: {per_problem: 8.0e+9}
+arms:
+  frozen: {method: frozen}
+  passage: {method: finetune}
+  stated: {method: script, command: [python, mine.py], learning_rate: 1.0e-3}
+  unstated: {method: script, command: [python, mine.py]}
+  own: {method: script, command: [python, mine.py], options: {warmup: 0}, tune: {options: [{warmup: 10}]}}
+compare: {arm: passage}
+"""
+
+
+def test_a_learning_rate_that_a_script_is_given_is_tuned_alike_and_its_options_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(KNOBS)
+    arms = resolve(tmp_path / "trial.yaml").arms
+    assert arms["stated"].knobs == {"learning_rate": arms["passage"].knobs["learning_rate"]}
+    assert (arms["unstated"].knobs, arms["unstated"].fixed) == ({}, ())
+    assert arms["own"].knobs == {"options": ({"warmup": 10},)}
+
+
+def test_a_script_is_told_its_learning_rate_and_options(context: RunContext) -> None:
+    text = "assert task.options == {'warmup': 2, 'learning_rate': 0.5}, task.options\ntrain('')\nsave('')"
+    assert adapted(context, text, learning_rate=0.5, options={"warmup": 2}).error == ""
 
 
 @pytest.mark.parametrize("name", ["sft-script", "grpo-script"])

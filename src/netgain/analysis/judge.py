@@ -2,6 +2,7 @@
 
 from netgain import __version__
 from netgain.analysis import crossed, descriptive, findings, forgetting, reward, sentences
+from netgain.analysis.chosen import chosen_rows
 from netgain.analysis.comparisons import comparisons
 from netgain.analysis.decomposition import deciding_row, decompositions
 from netgain.analysis.deployments import amortisations, break_even_rows
@@ -95,6 +96,8 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         card=descriptive.card_rows(evidence),
         reading=descriptive.reading_rows(evidence),
         retentions=retentions if evidence.domains else [],
+        chosen=chosen_rows(evidence),
+        shown=list(claim.shown),
         judging=claim.judging,
         setup=claim.setup,
     )

@@ -228,3 +228,26 @@ class ReadingRow(StrictModel):
     training: float | None
     crossing: int | None
     never: bool
+
+
+@final
+class ChosenRow(StrictModel):
+    """What an arm chose of its trainings at test time, at one ``stage``: counts over ``written`` choices.
+
+    ``valid`` are those that could be trained with; the counts of ``tools``, ``losses``, ``rates`` and ``epochs`` are of
+    these, ``refused`` of the others by reason. ``steps`` is the mean of what was asked for, ``score`` the mean accuracy
+    where it was measured.
+    """
+
+    setting: str
+    arm: str
+    stage: str
+    written: int
+    valid: int
+    refused: dict[str, int] = Field(default_factory=dict)
+    tools: dict[str, int] = Field(default_factory=dict)
+    losses: dict[str, int] = Field(default_factory=dict)
+    rates: dict[str, int] = Field(default_factory=dict)
+    epochs: dict[str, int] = Field(default_factory=dict)
+    steps: float | None = None
+    score: float | None = None

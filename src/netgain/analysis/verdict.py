@@ -14,6 +14,7 @@ from netgain.analysis.rows import (
     AnswersRow,
     BreakEvenRow,
     CardRow,
+    ChosenRow,
     ComputeRow,
     DomainRow,
     GradeRow,
@@ -23,6 +24,7 @@ from netgain.analysis.rows import (
     SpreadRow,
     WorstCase,
 )
+from netgain.records.choices import ShownAnswer
 from netgain.records.claim import Finding, Terms
 from netgain.records.cost import Currency
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
@@ -359,6 +361,8 @@ class Verdict(StrictModel):
     card: list[CardRow] = Field(default_factory=list)
     reading: list[ReadingRow] = Field(default_factory=list)
     retentions: list[RetentionTable] = Field(default_factory=list)
+    chosen: list[ChosenRow] = Field(default_factory=list)
+    shown: list[ShownAnswer] = Field(default_factory=list)
     judging: Judging | None = None
     setup: RunSetup | None = None
 

@@ -393,7 +393,7 @@ reported:                      # which kinds of compute does the paper state for
   teacher's tokens or dollars: FILL IN  # true or false; for example false
   tuning trials: FILL IN       # true or false; for example false
   cost of evaluation: FILL IN  # true or false; for example false
-arms:
+arms:                          # a script's own records in place of figures: cost, answers (docs/scripts.md)
   base:
     role: frozen               # frozen | in_context | passage | synthetic | teacher | self_improving | other
     accuracy: FILL IN          # a fraction, not per cent; for example 0.33

@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from netgain.records.claim import Claim
 
 DEFAULT_CARD = Path("claim.yaml")
+PATHS = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATH]...",
+        help="Folder of published results, claim card (.yaml) or claim (.json). Without it: SEAL, packaged. "
+        "Several are joined into one claim, an arm each; NAME=FOLDER,FOLDER is an arm of two.",
+        show_default=False,
+    ),
+]
+TREATED = Annotated[
+    str | None, typer.Option(metavar="ARM", help="Whose gain is claimed: a folder or an arm.", show_default=False)
+]
+BASELINE = Annotated[
+    str | None, typer.Option(metavar="ARM", help="The arm that it is held against.", show_default=False)
+]
+FROZEN = Annotated[str | None, typer.Option(metavar="ARM", help="The arm that was not trained.", show_default=False)]
 PROVENANCE = Annotated[
     str,
     typer.Option(
@@ -47,13 +63,10 @@ class AuditCommand(TyperCommand):
 
 
 def audit(
-    path: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Folder of published results, claim card (.yaml) or claim (.json). Without it: SEAL, packaged.",
-            show_default=False,
-        ),
-    ] = None,
+    paths: PATHS = None,
+    treated: TREATED = None,
+    baseline: BASELINE = None,
+    frozen: FROZEN = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -96,12 +109,16 @@ def audit(
 ) -> None:
     """Say in one page what a published comparison supports at equal compute."""
     if new_card:
-        _write_card(path or DEFAULT_CARD)
+        _write_card(Path(paths[0]) if paths else DEFAULT_CARD)
         return
     from netgain.audit import audit as auditing
     from netgain.tokens import ExactTokens
 
-    claim = auditing.read_claim(path, ExactTokens(tokenizer) if tokenizer else None, reader)
+    counter = ExactTokens(tokenizer) if tokenizer else None
+    if not paths and (treated or baseline or frozen):
+        raise InputError("--treated, --baseline, --frozen", "need folders to choose from", "name them first")
+    who = {"treated": treated, "baseline": baseline, "frozen": frozen}
+    claim = auditing.read_joined(paths, counter, reader, **who) if paths else auditing.read_claim(None, counter, reader)
     if save_claim:
         _save_claim(save_claim, claim, provenance)
     verdict = auditing.audit(claim, seed=seed, asked=[_checked(pair) for pair in compare or []])

@@ -91,6 +91,10 @@ exam: {controls: 4, drift: 2}  # unrelated questions, and how far the model move
 
 def init(
     file: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
+    domain: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What it is on: people or grids.  [default: people]", show_default=False),
+    ] = None,
     notes: Annotated[
         Path | None,
         typer.Option(
@@ -104,13 +108,17 @@ def init(
         typer.Option(help=f"The model that reads the notes: folder, GGUF file or hub name.  [default: {READER}]"),
     ] = None,
 ) -> None:
-    """Write a commented trial that runs, on the model that ships or on your own notes."""
+    """Write a commented trial that runs, on a model that ships or on your own notes."""
     if file.exists():
         raise InputError(str(file), "exists already", "name another file for the new trial")
+    if notes is not None and domain is not None:
+        raise InputError(f"--domain {domain}", "stands beside --notes", "leave one of them out")
     if notes is None:
         if model is not None:
             raise InputError(f"--model {model}", "stands without --notes", "edit model: in the file that init writes")
-        text = HEAD.format(file=file, name=_name(file), question=OUTER_LOOP) + PEOPLE + REST
+        of_people = domain in (None, "people")
+        rest = PEOPLE + REST if of_people else _body_of_demo(str(domain))
+        text = HEAD.format(file=file, name=_name(file), question=OUTER_LOOP) + rest
         remarks: Sequence[str] = ()
     else:
         text, remarks = _notes_trial(file, notes, model or READER)
@@ -121,6 +129,14 @@ def init(
     if notes is not None:
         _tell_what_hinders(file)
     typer.echo(f"next: netgain plan {file}")
+
+
+def _body_of_demo(domain: str) -> str:
+    """The demo of a domain from its model on: what stands before is another trial's head."""
+    from netgain.trials.resolve import demo_file
+
+    text = demo_file(domain).read_text(encoding="utf-8")
+    return text[text.index("\nmodel:") + 1 :]
 
 
 def _notes_trial(file: Path, notes: Path, model: str) -> tuple[str, list[str]]:

@@ -6,15 +6,16 @@ whose tests have their outputs with them. All is read when the domain is made, s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
 from pydantic import Field, model_validator
 
 from netgain.domains.domain import Domain, DomainSettings
-from netgain.domains.grid import Grid, GridTask, Shown, check_grid
+from netgain.domains.grid import Grid, GridTask, Shown, check_grid, written
 from netgain.domains.grid_shots import GRID_PROMPTS, MAX_TOKENS, GridShots, grade_grid, grid_problem
-from netgain.domains.problem import Grade, Problem, Prompts, Question, Split
+from netgain.domains.problem import Grade, Problem, Question, Split
 from netgain.domains.reading import PARTS, Part, Shares, check_count, read_json, share_out, shown, take
 from netgain.domains.voting import ATTEMPTS
 from netgain.errors import InputError
@@ -30,6 +31,7 @@ SEAL_UNUSED = ("8e1813be", "358ba94e", "af24b4cc")
 
 FORM = '{"train": [{"input": grid, "output": grid}, ...], "test": [{"input": grid}, ...]}'
 REMEDY = f"a task is {FORM}"
+ROOM = 8  # tokens of an answer beside the largest grid of all tasks
 
 
 @final
@@ -79,7 +81,8 @@ class Arc(Domain):
     ``notes`` tell what was left out of ``train_path``.
     """
 
-    prompts: Prompts = GRID_PROMPTS
+    prompts = GRID_PROMPTS
+    characters_per_token = 1.0
     Settings: ClassVar[type[ArcSettings]] = ArcSettings
 
     def __init__(self, settings: ArcSettings) -> None:
@@ -98,6 +101,8 @@ class Arc(Domain):
                 f"{count} tasks of {settings.train_path} are left out: the exam's file has them or a pair of them",
             )
         self._pools = _seal_pools(settings, tasks, left) if settings.order == "seal" else _pools(settings, tasks, left)
+        outputs = [len(written(pair.output)) for task in (*tasks, *left) for pair in (*task.examples, *task.tests)]
+        self.prompts = replace(GRID_PROMPTS, max_new_tokens=max(outputs) + ROOM)  # a character is a token at most
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """The first ``count`` tasks of a split, in the seed's order (SEAL's: always in its own).
@@ -154,10 +159,7 @@ def _named(ids: Sequence[str], tasks: Iterable[GridTask], where: str) -> tuple[G
 
 def _apart(further: Iterable[GridTask], tasks: Iterable[GridTask]) -> tuple[GridTask, ...]:
     """Those that have neither an id nor a pair of an exam's task. (In ARC-AGI-1, 40853293 is 070dd51e.)"""
-    ids, pairs = set(), set()
-    for task in tasks:
-        ids.add(task.id)
-        pairs.update(task.examples, task.tests)
+    ids, pairs = {task.id for task in tasks}, {pair for task in tasks for pair in (*task.examples, *task.tests)}
     return tuple(task for task in further if task.id not in ids and pairs.isdisjoint({*task.examples, *task.tests}))
 
 

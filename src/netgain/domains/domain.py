@@ -11,6 +11,7 @@ from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import check_answer, grade
 from netgain.domains.problem import Grade, Material, Problem, Prompts, Question, Split
 from netgain.domains.wording import PLAIN_PROMPTS
+from netgain.tokens import CHARACTERS_PER_TOKEN
 
 
 class DomainSettings(BaseModel):
@@ -26,7 +27,8 @@ class Domain(ABC):
     question (a trial checks that before it spends anything). It is made from its ``Settings``, and reads its data then,
     raising InputError for whatever is wrong with it; ``notes`` then tell what was left out, as a trial's plan shows.
     ``language`` (a key of ``netgain.domains.languages.ARTICLES``) decides what the words of an answer are. A domain
-    whose problems are a few examples sets ``few_shot``.
+    whose problems are a few examples sets ``few_shot``; one whose texts are no prose sets ``characters_per_token``, by
+    which a plan estimates their lengths where it has no tokenizer.
     """
 
     Settings: ClassVar[type[DomainSettings]] = DomainSettings
@@ -34,6 +36,7 @@ class Domain(ABC):
     notes: tuple[str, ...] = ()
     language: str = "en"
     few_shot: FewShot | None = None
+    characters_per_token: float = CHARACTERS_PER_TOKEN
 
     def __init__(self, settings: Any = None) -> None:
         self.settings: Any = settings if settings is not None else self.Settings()

@@ -1,6 +1,7 @@
 """Grid tasks as problems: their text, their training sequences, the views and votes of the exam, their grade."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import final
 
@@ -19,24 +20,15 @@ from netgain.domains.grid import (
     written_pairs,
     written_question,
 )
-from netgain.domains.problem import EditFormat, Grade, Material, Problem, Prompts, Question
+from netgain.domains.problem import Grade, Material, Problem, Prompts, Question
 from netgain.domains.voting import ATTEMPTS, GridView, grid_views, vote
+from netgain.domains.wording import settings_format
 from netgain.errors import InputError, nearest
 
 MAX_TOKENS = 8192  # of a training sequence and of a question with its answer, as in SEAL
 # SEAL's schema has a switch for each of these; the released code defines "concat" too and never offers it.
 TOOLS: Mapping[str, str] = MappingProxyType({name: told for name, told in GROUPS.items() if name != "concat"})
 _TELL = "Each pair shows a grid and what one and the same rule makes of it. Write the output of the last input, a grid."
-_SWITCHES = "\n".join(f'- "use_{name}_augmentations": true or false ({told})' for name, told in TOOLS.items())
-_CHOOSE = (
-    "{text}A model is going to be trained on this puzzle: on the pairs above and on changed copies of them. Choose "
-    "how, as one JSON object with two keys and nothing around it.\n"
-    f'"data_generation" holds all of these:\n{_SWITCHES}\n'
-    '"training" holds all of these:\n'
-    '- "strategy": "train_using_all_tokens" or "train_using_output_tokens"\n'
-    '- "learning_rate": a number, such as 0.0001\n'
-    '- "num_train_epochs": a whole number, 1 or more'
-)
 
 # A base model is asked for settings by the mark that the shipped grid model was trained on, an instruct model is told
 # what there is to choose.
@@ -44,13 +36,7 @@ GRID_PROMPTS = Prompts(
     closed="{question}",
     open_book="{question}",  # the pairs stand in every question: nobody reads them twice
     answered="{question}{answer}",
-    formats=MappingProxyType(
-        {
-            "settings": EditFormat(
-                "settings", "{text}Settings:\n", 128, "document", (BETWEEN_PAIRS,), instruction=_CHOOSE
-            )
-        }
-    ),
+    formats=MappingProxyType({"settings": replace(settings_format(TOOLS), stop=(BETWEEN_PAIRS,))}),
     max_new_tokens=LONGEST_SIDE * (LONGEST_SIDE + 1) * 2,  # a cell is at most two tokens, its colour and a space
     cut=(BETWEEN_PAIRS,),
     lead="",
@@ -98,6 +84,17 @@ class GridShots(FewShot):
             raise InputError(material.id, "its text shows no pairs of grids", "it must be as written_pairs makes it")
         made = training_tasks(examples, tools, seed, cap=self._cap, fits=lambda task: self._fits(_lesson(task)))
         return tuple(_lesson(task) for task in made)
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        """The pairs but one, and that one asked for; where there are three at least, so that training sequences can be
+        made of the others."""
+        pairs = read_pairs(material.text) or ()
+        folds = [(*pairs[:index], *pairs[index + 1 :]) for index in range(len(pairs))] if len(pairs) > 2 else []
+        tasks = [
+            GridTask(f"{material.id} without {number}", shown, (pair,))
+            for number, (shown, pair) in enumerate(zip(folds, pairs, strict=False), start=1)
+        ]
+        return tuple(grid_problem(task, "held-out pair") for task in tasks)
 
     def views(self, question: Question) -> tuple[View, ...]:
         """Not augmented, the question as it stands; else it in SEAL's forms, those that fit.

@@ -77,6 +77,7 @@ class Grids(Domain):
 
     Settings: ClassVar[type[GridsSettings]] = GridsSettings
     prompts = GRID_PROMPTS
+    characters_per_token = 1.0
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)

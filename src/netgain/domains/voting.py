@@ -2,8 +2,8 @@
 
 After SEAL's evaluation (``few-shot/inference/preprocess.py``, ``few-shot/arclib/voting.py``), which is that of Akyürek
 et al. 2024 (arXiv 2411.07279): greedy answers to the question with every shown pair left out once, each time in three
-orders, and to five changed forms, whose answers are changed back. Where votes tie, the released code goes by the order
-of a set, which differs from process to process; here the order is fixed.
+orders, and to five changed forms, whose answers are changed back. Where no votes tie the outcome is that of the
+released code; where they do, that goes by the hashes of the grids, and this by what was answered first.
 """
 
 from collections import Counter

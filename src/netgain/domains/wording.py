@@ -122,23 +122,15 @@ def settings_format(tools: Mapping[str, str], max_new_tokens: int = 128) -> Edit
     ``tools`` are the groups of augmentations that it may choose, with what each is. What is asked of a base model is
     short, and what the shipped one was taught; an instruct model is told what everything means.
     """
-    chosen = ", ".join(f'"use_{name}_augmentations": true or false' for name in tools)
-    meant = "\n".join(f"- use_{name}_augmentations: {told}" for name, told in tools.items())
-    schema = (
-        f'{{"data_generation": {{{chosen}}}, "training": {{"strategy": "train_using_all_tokens" or '
-        '"train_using_output_tokens", "learning_rate": a number, "num_train_epochs": a whole number}}'
-    )
+    switches = "\n".join(f'- "use_{name}_augmentations": true or false ({told})' for name, told in tools.items())
     told = (
-        "Above are examples of one transformation. You will be trained on them for a short while, with LoRA, before "
-        f"you are asked to apply it. Choose how. Data that may be made of the examples:\n{meant}\n"
-        "The loss is on all tokens of a sequence, or on those of its output alone. Few steps at a high learning rate "
-        "may do as well as many at a low one; too much of either does harm.\n"
-        "Answer with one JSON object and nothing else, in this form:\n"
+        "A model is going to be trained on the examples above, and on changed copies of them, before it is asked what "
+        "they have in common. Choose how, as one JSON object with two keys and nothing around it.\n"
+        f'"data_generation" holds all of these:\n{switches}\n'
+        '"training" holds all of these:\n'
+        '- "strategy": "train_using_all_tokens" or "train_using_output_tokens"\n'
+        '- "learning_rate": a number, such as 0.0001\n'
+        '- "num_train_epochs": a whole number, 1 or more'
     )
-    instruction = "{text}\n\n" + _literal(told + schema)
-    return EditFormat("settings", "{text}Settings:\n", max_new_tokens, "settings", instruction=instruction)
-
-
-def _literal(text: str) -> str:
-    """A text in which nothing is a field of a template."""
-    return text.replace("{", "{{").replace("}", "}}")
+    literal = told.replace("{", "{{").replace("}", "}}")
+    return EditFormat("settings", "{text}Settings:\n", max_new_tokens, "settings", instruction=f"{{text}}{literal}")

@@ -11,7 +11,7 @@ from netgain.metering.account import Account
 from netgain.metering.shape import ModelShape
 from netgain.model.meter import Meter
 from netgain.model.optimizers import Prices
-from netgain.records.cost import Currency
+from netgain.records.cost import total
 
 
 @final
@@ -49,7 +49,7 @@ class MeterCallback(TrainerCallback):
         self._open = opened or (lambda model: Meter(model, account, **settings))
         self._opened: AbstractContextManager[Meter] | None = None
         self._meter: Meter | None = None
-        self._left: dict[Currency, float] = {}
+        self._row = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **named: Any
@@ -59,7 +59,7 @@ class MeterCallback(TrainerCallback):
         self._take_off(None)
         self._opened = self._open(model)
         self._meter = self._opened.__enter__()
-        self._left = self._account.remaining()
+        self._row = self._account.book.length
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **named: Any) -> None:
         """Book the step."""
@@ -67,9 +67,15 @@ class MeterCallback(TrainerCallback):
             self._meter.flush()
             if self._stop and self._meter.last_trouble:
                 control.should_training_stop = True
-            before, self._left = self._left, self._account.remaining()
-            if self._stop_when_spent and any(left < before[name] - left for name, left in self._left.items()):
+            if self._stop_when_spent and not self._has_room():
                 control.should_training_stop = True
+
+    def _has_room(self) -> bool:
+        """Whether the budget covers what was reserved for the last step once more."""
+        charges = self._account.book.charges(since=self._row)
+        self._row = self._account.book.length
+        step = total(charge.quote for charge in charges)
+        return all((step.amount(name) or 0.0) <= left for name, left in self._account.remaining().items())
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **named: Any) -> None:
         """Book what is open and take the meter off."""

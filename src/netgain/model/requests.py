@@ -151,7 +151,7 @@ class RunScript:
     task: Mapping[str, Any]
     purpose: Purpose
     time_limit: float = 3600.0
-    startup: float = 30.0
+    startup: float = 20.0
 
     def __post_init__(self) -> None:
         _check_account(self.account)

@@ -23,6 +23,7 @@ from netgain.metering.account import Account, Reservation
 from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
 from netgain.metering.verification import verify
+from netgain.model.early.sitecustomize import EARLY, HOME, WATCHED
 from netgain.model.requests import RunScript
 from netgain.model.script_task import FORMAT, JOURNAL, NAME, SEEN, TASK
 from netgain.records.cost import Cost, Purpose
@@ -95,6 +96,7 @@ def run_script(request: RunScript, model: str, dtype: str, take: Callable[[Path]
         before = _contents(request.account.book.journal.path.parent)
         process = _run(request, folder)
         trained, written, unmetered = _seen(folder / SEEN)
+        unmetered += len([*folder.glob(f"{EARLY}-*")])
         booked = _read_journal(folder / JOURNAL, limit)
         doubt = booked.doubt or _doubt(request, process, booked, unmetered, trained)
         touched = _changed(before, _contents(request.account.book.journal.path.parent))
@@ -137,6 +139,8 @@ def _run(request: RunScript, folder: Path) -> _Process:
     inside.mkdir()
     environment = {name: value for name, value in os.environ.items() if name not in ("PWD", "OLDPWD")}
     environment[TASK] = str(folder / "task.json")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))
+    environment.pop(WATCHED, None)
     started = time.monotonic()
     with (folder / "log").open("wb") as log:
         try:
@@ -169,6 +173,8 @@ def _wait(process: "subprocess.Popen[bytes]", started: float, limit: float) -> _
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
         _stop(process.pid)  # what it left behind goes with it, and it does when this process is told to end
+        if process.returncode is None:
+            process.wait()
     code = None if stopped else process.returncode
     return _Process(code, time.monotonic() - started, used.ru_utime + used.ru_stime)
 
@@ -222,12 +228,15 @@ def _doubt(
     """Why what a script booked is not all that it did."""
     beside = process.processor - booked.seconds
     if unmetered:
-        return f"an optimizer made {unmetered} steps off its meter; put task.meter(model) around all training"
+        remedy = "call netgain.task() before anything is trained, and put task.meter(model) around all of it"
+        return f"an optimizer stepped off its meter; {remedy}"
     if beside > request.startup + FREE_SHARE * booked.seconds:
         return (
             f"it worked {beside:.0f} processor seconds beside the {booked.seconds:.0f} seconds that it booked, more "
             f"than its startup = {request.startup:g} allows"
         )
+    if booked.seconds > process.seconds + LOOK:
+        return f"it booked {booked.seconds:.1f} seconds and ran for {process.seconds:.1f}"
     if process.code == 0 and not any(charge.outcome == "completed" for charge in booked.charges):
         return "it charged nothing: put task.meter(model) around its training"
     if not trained and any(c.operation in TRAINING and c.cost.tokens_training for c in booked.charges):

@@ -124,7 +124,7 @@ class ScriptTask:
         except ImportError as missing:
             raise MissingExtraError("task.meter", "train") from missing
         if self._watch is None:
-            self._watch = Watch(lambda: self._book.length)
+            self._watch = Watch()
         return self._watch
 
     def _look(self) -> None:
@@ -134,8 +134,11 @@ class ScriptTask:
 
     def close(self) -> None:
         """Write down what is not yet; called when the process ends."""
+        atexit.unregister(self.close)
         if self._watch is not None:
+            self._watch.handle.remove()
             self._seen.write_text(json.dumps(self._watch.statement()), encoding="utf-8")
+            self._watch = None
         self._book.close()
 
 

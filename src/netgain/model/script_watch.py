@@ -5,7 +5,8 @@ exam questions among what was trained on are found there, unless the model wrote
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from typing import Any, final
 
 import torch
@@ -13,28 +14,25 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from netgain.model.calls import causal_lm
+from netgain.model.early.sitecustomize import WATCHED
 
 
 @final
 class Watch:
-    """From its making on it counts the optimizer steps before which nothing was booked; ``booked`` is the length of the
-    journal. Put it :meth:`on` a model to see its tokens."""
+    """From its making on it counts the optimizer steps on weights of no model that it is :meth:`on`."""
 
-    def __init__(self, booked: Callable[[], int]) -> None:
-        self._booked, self._length, self._stepped = booked, booked(), set[int]()
+    def __init__(self) -> None:
+        self._metered: list[nn.Module] = []
         self._trained: dict[tuple[int, ...], None] = {}
         self._written: dict[tuple[int, ...], None] = {}
         self._unmetered = 0
-        register_optimizer_step_post_hook(self._on_step)
+        os.environ[WATCHED] = str(os.getpid())  # from here on it is this watch that counts
+        self.handle = register_optimizer_step_post_hook(self._on_step)
 
     def _on_step(self, optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:
-        """Each metered step has passes of its own, and they are reserved; optimizers may share them."""
-        if self._booked() != self._length:
-            self._length = self._booked()
-            self._stepped.clear()
-        elif not self._stepped or id(optimizer) in self._stepped:
+        known = {id(weight) for model in self._metered for weight in model.parameters()}
+        if any(id(weight) not in known for group in optimizer.param_groups for weight in group["params"]):
             self._unmetered += 1
-        self._stepped.add(id(optimizer))
 
     @contextlib.contextmanager
     def on(self, model: nn.Module) -> Iterator[None]:
@@ -51,9 +49,11 @@ class Watch:
             return output
 
         inner.generate = seen
+        self._metered.append(model)
         try:
             yield
         finally:
+            self._metered.remove(model)
             handle.remove()
             inner.generate = own
 

@@ -25,3 +25,18 @@ class ChosenTraining(StrictModel):
     problem: str = ""
     seed: int = 0
     score: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+@final
+class ShownAnswer(StrictModel):
+    """What an arm answered to a task that is shown (:class:`~netgain.records.provenance.ShownTask`).
+
+    ``given`` is part for part, ``chosen`` what it was trained with where that was chosen.
+    """
+
+    arm: str
+    problem: str
+    seed: int
+    given: tuple[str, ...]
+    right: bool
+    chosen: ChosenTraining | None = None

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
-from netgain.records.choices import ChosenTraining
+from netgain.records.choices import ChosenTraining, ShownAnswer
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
 from netgain.records.measurements import Ability, Curve, Finite
 from netgain.records.measurements import Continual as Continual
 from netgain.records.measurements import Fraction as Fraction
+from netgain.records.policy_run import PolicyRun
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 from netgain.records.stated import Loss, Stated
 
@@ -323,7 +324,8 @@ class PublishedAnswer(StrictModel):
 class Claim(StrictModel):
     """A published comparison. ``reported`` says of each kind of compute where it is stated, or None where that was not
     found in what was looked through: ``searched``, in words. ``read``: whether it was read in the primary text or in
-    somebody's summary of it. ``losses`` are figures of the publication that got worse."""
+    somebody's summary of it. ``losses`` are figures of the publication that got worse. ``shown`` are answers to the
+    tasks that the set-up shows."""
 
     format: Literal["netgain.claim/1"] = Field(default=SCHEMA, alias="schema")
     name: str
@@ -339,6 +341,7 @@ class Claim(StrictModel):
     exams: tuple[Exam, ...] = ()
     arms: tuple[Arm, ...]
     reward_runs: tuple[RewardRun, ...] = ()
+    policy_runs: tuple[PolicyRun, ...] = ()
     continual: tuple[Continual, ...] = ()
     charges: tuple[Charge, ...] = ()
     reported: dict[str, Source | None] = Field(default_factory=dict)
@@ -352,6 +355,7 @@ class Claim(StrictModel):
     notes: tuple[str, ...] = ()
     terms: Terms | None = None
     searches: tuple[Search, ...] = ()
+    shown: tuple[ShownAnswer, ...] = ()
     judging: Judging | None = None
     setup: RunSetup | None = None
 

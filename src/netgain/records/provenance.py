@@ -47,6 +47,20 @@ class SampleQuestion(StrictModel):
 
 
 @final
+class ShownTask(StrictModel):
+    """One of the exam's tasks of a few examples as it is shown to readers: its pairs, what was asked and expected.
+
+    Texts as the domain writes them; an input and an output for each part of its question.
+    """
+
+    setting: str
+    problem: str
+    pairs: tuple[tuple[str, str], ...]
+    inputs: tuple[str, ...]
+    expected: tuple[str, ...]
+
+
+@final
 class RunHistory(StrictModel):
     """What happened to a run between the question and the record.
 
@@ -72,14 +86,15 @@ class RunHistory(StrictModel):
 class RunSetup(StrictModel):
     """What was tested on what, beyond the figures; whatever is empty is not in the record.
 
-    A launch fills ``questions`` (from development or training problems), ``hardware`` and ``date`` (ISO, when the run
-    began) and ``warnings`` (what was said before anything was spent); the meter's self-check ``versions`` (of each
-    library that decides costs) and ``meter_check`` (its result in words); an audit's reader what the published files
-    hold. ``note`` is what whoever keeps the record adds later. ``history`` is no part of the file: it is taken from the
-    locked trial and the journals whenever a record is judged.
+    A launch fills ``questions`` (from development or training problems), ``tasks`` (of a few examples, of the exam),
+    ``hardware`` and ``date`` (ISO, when the run began) and ``warnings`` (what was said before anything was spent); the
+    meter's self-check ``versions`` (of each library that decides costs) and ``meter_check`` (its result in words); an
+    audit's reader what the published files hold. ``note`` is what whoever keeps the record adds later. ``history`` is
+    no part of the file: it is taken from the locked trial and the journals whenever a record is judged.
     """
 
     questions: tuple[SampleQuestion, ...] = ()
+    tasks: tuple[ShownTask, ...] = ()
     hardware: str = ""
     date: str = ""
     versions: dict[str, str] = Field(default_factory=dict)

@@ -17,6 +17,7 @@ from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.measurements import Ability, Finite
+from netgain.records.policy_run import PolicyStep
 from netgain.records.provenance import StrictModel
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
@@ -99,7 +100,7 @@ class Adaptation(StrictModel):
 @final
 class Investment(StrictModel):
     """What an arm's ``learn`` stage took, once a seed, at one budget level (``rung``) for so many ``deployments``, and
-    the rewards that it measured on the way."""
+    the rewards that it measured on the way; of a policy gradient its steps, and which of them was kept."""
 
     row: Literal["investment"] = "investment"
     domain: str
@@ -113,6 +114,8 @@ class Investment(StrictModel):
     spent: dict[Purpose, Amounts] = Field(default_factory=dict)
     rejected: Amounts = Field(default_factory=dict)
     rewards: tuple[RewardRun, ...] = ()
+    policy: tuple[PolicyStep, ...] = ()
+    policy_kept: Count | None = None
 
 
 @final

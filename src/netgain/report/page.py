@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from netgain.analysis.sentences import GRADES, break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
-from netgain.report import bars, curves, detail_tables, listings, numbers, stability_tables, summary, svg
+from netgain.report import bars, curves, detail_tables, drawn, listings, numbers, stability_tables, summary, svg
 
 ROLES = {
     "self_improving": "self-improving",
@@ -55,6 +55,7 @@ def render(verdict: Verdict) -> str:
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         tables=listings,
+        drawn=drawn,
         more=detail_tables,
         **_parts(verdict),
     )
@@ -100,6 +101,7 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "controls": _controls(verdict, labels, tested),
         "abilities": stability_tables.abilities(verdict) if verdict.abilities else None,
         "retained": _retained(verdict),
+        "chosen": drawn.chosen_figures(verdict),
         "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
         **_figures(verdict, labels, tested, settings),
     }

@@ -28,13 +28,17 @@ def _number(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def drawing(width: float, height: float, title: str, *children: Markup, class_: str = "") -> Markup:
-    """A whole drawing that scales to its container and is announced by ``title``."""
+def drawing(
+    width: float, height: float, title: str, *children: Markup, class_: str = "", fixed: bool = False
+) -> Markup:
+    """A whole drawing that scales to its container, or is ``fixed`` in its size, and is announced by ``title``."""
     return el(
         "svg",
         *children,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_number(width)} {_number(height)}",
+        width=width if fixed else None,
+        height=height if fixed else None,
         role="group",
         aria_label=title,
         class_=f"figure {class_}".strip(),

@@ -87,10 +87,10 @@ def run_trial(
                 _run_all(schedule, executor)
         finally:
             executor.close()
-    finished = tuple(task for task in schedule.tasks if task.name in schedule.finished)
+    finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
     schedule.store.assemble(finished)
     schedule.show(ended=True)
-    return TrialResult(folder, finished, schedule.failed, schedule.repeated)
+    return TrialResult(folder, tuple(finished), schedule.failed, schedule.repeated)
 
 
 def register_trial(

@@ -19,7 +19,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -39,6 +39,7 @@ from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup, SampleQuestion
 from netgain.trials.resolve import Trial, paths_in
+from netgain.trials.shown_tasks import shown_tasks
 from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.tasks import Task
 
@@ -188,9 +189,7 @@ class Store:
         name, _, hashed = result.identity.partition("#")
         if name != identity:
             return None
-        if sha256(rows).hexdigest() != hashed:
-            remedy = "bring them back, or delete its folder to do it again"
-            raise InputError(str(folder / "rows.jsonl"), "holds other rows than were written there", remedy)
+        _require_rows(folder / "rows.jsonl", rows, hashed)
         return result
 
     def finish(self, task: Task, rows: str, result: TaskResult) -> None:
@@ -205,11 +204,21 @@ class Store:
         self.of(task).mkdir(parents=True, exist_ok=True)
         write(self.of(task) / "failed.txt", error.rstrip() + "\n")
 
-    def assemble(self, finished: Sequence[Task]) -> Path:
-        """Write ``samples.jsonl`` from these tasks' rows, in this order."""
-        rows = [(self.of(task) / "rows.jsonl").read_text(encoding="utf-8") for task in finished]
-        write(self.folder / SAMPLES, "".join(rows))
+    def assemble(self, finished: Mapping[Task, TaskResult]) -> Path:
+        """Write ``samples.jsonl`` from these tasks' rows, in this order. Raises InputError as :meth:`finished`."""
+        rows = []
+        for task, result in finished.items():
+            path = self.of(task) / "rows.jsonl"
+            rows.append(path.read_bytes())
+            _require_rows(path, rows[-1], result.identity.partition("#")[2])
+        write(self.folder / SAMPLES, b"".join(rows).decode("utf-8"))
         return self.folder / SAMPLES
+
+
+def _require_rows(path: Path, rows: bytes, hashed: str) -> None:
+    if sha256(rows).hexdigest() != hashed:
+        remedy = "bring them back, or delete its folder to do it again"
+        raise InputError(str(path), "holds other rows than were written there", remedy)
 
 
 def write(path: Path, text: str) -> None:
@@ -424,4 +433,5 @@ def describe_run(trial: Trial) -> RunSetup:
                 )
             )
     hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
-    return RunSetup(questions=tuple(shown), hardware=hardware, date=time.strftime("%Y-%m-%d"))
+    date = time.strftime("%Y-%m-%d")
+    return RunSetup(questions=tuple(shown), tasks=tuple(shown_tasks(trial)), hardware=hardware, date=date)

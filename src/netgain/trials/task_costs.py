@@ -92,6 +92,8 @@ def measured(
     domain: Domain, prompts: Prompts, spec: TrialSpec, counter: TokenCounter, text: Sequence[str] = ()
 ) -> Lengths:
     """The lengths of a domain's own texts, over the first problems of the test, and of the exam's ``text``."""
+    of_text = counter
+    counter = counter if counter.exact else EstimatedTokens(domain.characters_per_token)
     problems = domain.problems("test", min(SAMPLE, spec.problems.test), spec.seed)
     form = next(iter(prompts.formats.values()), None)
     questions = [question for problem in problems for question in problem.questions]
@@ -118,7 +120,7 @@ def measured(
         controls=float(len(controls)),
         prompts=len(put) / len(problems),
         control_prompts=len(shown) / len(controls) if controls else 1.0,
-        text=float(sum(counter.count(text))),
+        text=float(sum(of_text.count(text))),
         how=f"those of {type(domain).__name__}, {counter.how}",
     )
 

@@ -41,10 +41,11 @@ class Usage:
 @final
 @dataclass
 class EvaluationLog:
-    """One model on one task by one metric. ``score`` is a fraction; None where its scale is not known.
+    """One model on one task by one metric. ``model`` is a name: of a checkpoint the base model is not known.
 
-    ``answers`` has for every sample, by a key that hangs on its content, whether each of its attempts was right (None:
-    not graded). ``conditions`` are what has to be alike for two scores to be comparable: shots, sampling, limit.
+    ``score`` is a fraction; None where its scale is not known. ``answers`` has for every sample, by a key that hangs on
+    its content, whether each of its attempts was right (None: not graded). ``conditions`` are what has to be alike for
+    two scores to be comparable: shots, sampling, limit.
     """
 
     file: str
@@ -105,11 +106,9 @@ def claim_of_evaluations(
         _check_score(one)
     names = _names(evaluations)
     exams = {exam.name: exam for exam in _exams(evaluations)}
-    models = {one.model for one in evaluations if one.model}
     return Claim(
         name=name,
         title=title,
-        model=next(iter(models)) if len(models) == 1 else "",
         distilled_by=f"netgain {__version__}",
         exams=tuple(exams.values()),
         arms=tuple(_arm(label, one, exams.get(one.setting)) for label, one in zip(names, evaluations, strict=True)),
@@ -167,7 +166,6 @@ def _arm(name: str, one: EvaluationLog, exam: Exam | None) -> Arm:
         label=name,
         setting=one.setting,
         role=Role.OTHER,
-        model=one.model,
         exam=exam.name if exam is not None and correct else None,
         correct=correct,
         averaged="questions",

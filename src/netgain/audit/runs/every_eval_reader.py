@@ -30,6 +30,8 @@ READ = ("input_tokens", "input_tokens_cache_write", "input_tokens_cache_read")
 class EveryEvalReader(Reader):
     """Every Eval Ever 0.2 and 0.3: {uuid}.json with evaluation_results, and its samples."""
 
+    joins = True
+
     def recognises(self, folder: Path) -> bool:
         """Whether some JSON file below the folder has evaluation_results and a schema version."""
         return any(_is_aggregate(path) for path in visible(folder, "*.json"))

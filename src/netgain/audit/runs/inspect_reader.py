@@ -52,6 +52,8 @@ SAMPLING = ("temperature", "max_tokens", "top_p", "reasoning_effort")
 class InspectReader(Reader):
     """Inspect logs: .eval (deflate, or zstd with netgain[inspect]) and .json."""
 
+    joins = True
+
     def recognises(self, folder: Path) -> bool:
         """Whether a log lies below the folder: a zip that ends in .eval, or JSON with Inspect's eval and plan."""
         return bool(visible(folder, "*.eval")) or any(_is_log(path) for path in visible(folder, *TEXT))

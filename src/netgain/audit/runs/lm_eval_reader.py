@@ -27,6 +27,8 @@ NO_TOKENS = "lm-eval counts no tokens: what answering took is unknown."
 class LmEvalReader(Reader):
     """lm-eval 0.3 to 0.4: results_*.json with their samples_*.jsonl."""
 
+    joins = True
+
     def recognises(self, folder: Path) -> bool:
         """Whether some JSON file below the folder has lm-eval's results and versions."""
         return any(_is_results(path) for path in visible(folder, "*.json"))

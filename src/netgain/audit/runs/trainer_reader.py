@@ -30,6 +30,8 @@ _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
 class TrainerReader(Reader):
     """Hugging Face Trainer and TRL: trainer_state.json, all_results.json, adapter_config.json, the model card."""
 
+    joins = True
+
     def recognises(self, folder: Path) -> bool:
         """Whether a Trainer's state or the results of its commands lie below the folder."""
         return bool(visible(folder, STATE, "all_results.json"))

@@ -18,6 +18,7 @@ MARKS = (
     *(b'"articles"', b'"server_reply"', b'"lora_params"', b'"mean_over_sequences"', b'"task_id"'),
     b'"adapter_accuracy"',
 )
+INSPECT = (b'"eval"', b'"task_id"', b'"run_id"')  # a log of Inspect, whose tasks have ids too
 LARGEST_META = 1024 * 1024
 LARGEST_FILE = 200 * 1024 * 1024
 
@@ -209,7 +210,7 @@ def _has_mark(path: Path) -> bool:
             head = file.read(HEAD)
     except OSError:
         return False
-    return any(mark in head for mark in MARKS)
+    return any(mark in head for mark in MARKS) and not all(mark in head for mark in INSPECT)
 
 
 def _name(path: Path, folder: Path) -> str:
