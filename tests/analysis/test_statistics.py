@@ -37,6 +37,16 @@ def test_an_interval_of_a_mean_agrees_with_student() -> None:
     assert found.high == pytest.approx(expected.high, abs=0.01)
 
 
+def test_of_many_units_fewer_resamples_give_the_same_interval() -> None:
+    values = (rng("many").random(6_000) < 0.3).astype(np.float64)
+    weights = intervals.resample_weights(len(values), rng("w many"))
+    assert weights.shape == (6_666, 6_000)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(len(weights)))
+    found, expected = intervals.estimate(values, weights), intervals.student(values)
+    assert found.low == pytest.approx(expected.low, abs=0.001)
+    assert found.high == pytest.approx(expected.high, abs=0.001)
+
+
 @pytest.mark.parametrize("units", [1, 2, 5, 40])
 def test_values_without_spread_still_leave_room_for_what_was_not_met(units: int) -> None:
     found = intervals.estimate(np.zeros(units), intervals.resample_weights(units, rng("flat")))
@@ -153,6 +163,13 @@ def test_the_smallest_detectable_effect_is_detected_with_the_stated_power() -> N
     assert found.mean() == pytest.approx(0.8, abs=0.12)
     assert intervals.smallest_detectable(np.zeros(10)) is None
     assert intervals.smallest_detectable(np.array([0.1, 0.2])) is None
+
+
+@pytest.mark.parametrize(("right", "units"), [(0, 8), (3, 8), (8, 8), (56, 70)])
+def test_an_interval_over_units_is_wilsons_where_a_unit_has_one_answer(right: int, units: int) -> None:
+    over, plain = intervals.wilson_over(right / units, units), intervals.wilson(right, units)
+    assert (over.value, over.low, over.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
+    assert intervals.wilson_over(right / units, units, 0.9).low >= over.low
 
 
 def test_wilson_and_newcombe_give_the_published_worked_example() -> None:

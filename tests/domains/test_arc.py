@@ -10,10 +10,17 @@ import pytest
 from pydantic import ValidationError
 
 from netgain.domains.arc import SEAL_TEST, SEAL_TRAIN, SEAL_UNUSED, Arc, ArcSettings, read_tasks
-from netgain.domains.grid import written
+from netgain.domains.augment import flipped
+from netgain.domains.grid import read_question, written
 from netgain.domains.leakage import leaks
+from netgain.domains.problem import Problem
 from netgain.domains.reading import Shares
 from netgain.errors import InputError
+from netgain.exam.exam import Answerer, Marked, sit
+from netgain.metering.account import Book
+from netgain.model import Generate, scripted_model
+from netgain.model.program import run
+from netgain.records.cost import Purpose
 from netgain.tokens import EstimatedTokens
 from netgain.trials.resolve import resolve
 from netgain.trials.task_costs import measured
@@ -243,6 +250,49 @@ def test_settings_have_limits(tmp_path: Path) -> None:
     for wrong in ({"attempts": 0}, {"attempts": 4}, {"prediction": "best"}, {"order": "sael"}, {"max_tokens": 0}):
         with pytest.raises(ValidationError):
             ArcSettings.model_validate({"path": tmp_path, **wrong})
+
+
+def solved(text: str) -> str:
+    """The answer to a form of one of these tasks: upside down, or mirrored where the form is turned by a quarter."""
+    question = read_question(text)
+    assert question is not None
+    examples, asked = question
+    mirrored = all(pair.output == flipped(pair.input, 1) for pair in examples)
+    return written(flipped(asked, 1 if mirrored else 0))
+
+
+def examined(folder: Path, domain: Arc, problem: Problem, right: set[tuple[int, str]]) -> Marked:
+    """The mark of a model that answers only some parts and forms of the question, these rightly."""
+    (question,) = problem.questions
+    shots = domain.few_shot
+    assert shots is not None
+    forms = {view.text: (n, view.category) for n, part in enumerate(question.asked) for view in shots.views(part)}
+
+    def said(request: Generate) -> str:
+        return solved(str(request.prompt)) if forms[str(request.prompt)] in right else "0 0"
+
+    with Book.open(folder / "exam.journal") as book:
+        account = book.account("exam").under(Purpose.EVALUATE)
+        answerer = Answerer(model=scripted_model(said))
+        steps = sit(answerer, [question], domain.prompts, account, domain.grade, few_shot=shots)
+        ((_, ended),) = run({0: steps})
+    assert ended.error is None
+    (mark,) = ended.value
+    assert isinstance(mark, Marked)
+    return mark
+
+
+def test_a_task_is_right_where_one_of_two_attempts_is_for_every_test_input(tmp_path: Path) -> None:
+    domain = Arc(ArcSettings(path=single(tmp_path, tasks(4)), shares=Shares(train=0, development=0, test=1)))
+    problem = next(one for one in domain.problems("test", 4, 0) if one.id == "t003")
+    first, second = (part.answers[0] for part in problem.questions[0].asked)
+    everywhere = {(0, form) for form in ("identity", "transpose", "flip 0", "flip 1", "rotate 90", "rotate 180")}
+    one_form = examined(tmp_path, domain, problem, everywhere | {(1, "transpose")})
+    assert one_form.grade.correct
+    assert one_form.attempts[0][0] == first
+    assert second in one_form.attempts[1][1:]  # only the second attempt is right
+    assert not examined(tmp_path, domain, problem, everywhere).grade.correct  # one test input of two
+    assert not examined(tmp_path, domain, problem, {(1, "identity")}).grade.correct
 
 
 def test_a_plan_takes_a_cell_and_its_space_for_two_tokens(tmp_path: Path) -> None:

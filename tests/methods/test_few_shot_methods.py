@@ -21,6 +21,7 @@ from netgain.methods.method import Desk
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
 from netgain.methods.seal import Seal, SealSettings
 from netgain.methods.settings_search import SearchSettings, SettingsSearch
+from netgain.methods.taught import ModelTeacher, Taught, TaughtSettings
 from netgain.methods.trained_writers import Sharpened, SharpenedSettings
 from netgain.model import Generate, Model
 from netgain.model.scripted import ScriptedAdapter
@@ -249,3 +250,13 @@ def test_comparing_settings_keeps_to_the_investment(make_desk: Any, book: Book) 
     desk = few_shot(make_desk, chooser("", answer), 90.0, "limited")
     finish(BestSettings(TunedSettings(candidates=4)).learn(desk, PROBLEMS))
     assert 45 < desk.account.spent(Currency.FLOPS) <= 90
+
+
+def test_a_teacher_may_choose_the_settings(make_desk: Any, book: Book) -> None:
+    teacher = ModelTeacher(chooser(settings("backwards", epochs=3)))
+    desk = few_shot(make_desk, chooser("", answer), None, teacher=teacher)
+    answerer = finish(Taught(TaughtSettings()).adapt(desk, [MATERIAL], None))
+    (job,) = jobs(book)
+    assert (job["sequences"], job["epochs"]) == (6, 3)
+    assert answerer.chosen[0].tools == ("backwards",)
+    assert by_purpose(book).keys() == {Purpose.TEACH, Purpose.ADAPT}

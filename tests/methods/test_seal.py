@@ -15,8 +15,9 @@ from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.methods import edit_rewards
 from netgain.methods.fitting import Inner
+from netgain.methods.policy import LOST
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
-from netgain.methods.seal import LOST, Seal, SealSettings
+from netgain.methods.seal import Seal, SealSettings
 from netgain.model import Generate, Model, scripted_model
 from netgain.model.program import ask
 from netgain.model.scripted import ScriptedAdapter

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
+from netgain.methods.policy import LOST
 from netgain.methods.rejection import Rejection, RejectionSettings
-from netgain.methods.seal import LOST, Seal, SealSettings
+from netgain.methods.seal import Seal, SealSettings
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.trained_writers import Sharpened, SharpenedSettings, SupervisedWriter, SupervisedWriterSettings
 from netgain.methods.writing import REJECTED

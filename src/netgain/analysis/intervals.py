@@ -25,6 +25,7 @@ from scipy import optimize, special, stats
 
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
+FEWEST_RESAMPLES, MOST_WEIGHTS = 2_000, 40_000_000
 FLIPS = 10_000
 FEWEST_TO_RESAMPLE = 10
 ROUNDING = 1e-9
@@ -56,7 +57,15 @@ class Interval:
 
 
 def resample_weights(units: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
-    """How much each unit weighs in each resample: an array of resamples by units, rows summing to 1."""
+    """How much each unit weighs in each resample: an array of resamples by units, rows summing to 1.
+
+    Of more than 4,000 units fewer resamples, 2,000 at least: the array would take gigabytes, and the mean of so many is
+    as good as normal.
+    """
+    if units * resamples > MOST_WEIGHTS:
+        resamples = max(FEWEST_RESAMPLES, MOST_WEIGHTS // units)
+        drawn = (rng.integers(units, size=units) for _ in range(resamples))
+        return np.stack([np.bincount(row, minlength=units) for row in drawn]) / units
     counts: NDArray[np.int64] = rng.multinomial(units, np.full(units, 1 / units), size=resamples)
     return counts / units
 
@@ -189,7 +198,7 @@ def wilson_over(share: float, units: int, level: float = LEVEL) -> Interval:
     z = float(stats.norm.ppf((1 + level) / 2))
     middle = (share + z * z / (2 * units)) / (1 + z * z / units)
     half = z * float(np.sqrt(share * (1 - share) / units + (z / (2 * units)) ** 2)) / (1 + z * z / units)
-    return Interval(share, middle - half, middle + half)
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def newcombe(left: Interval, right: Interval) -> Interval:

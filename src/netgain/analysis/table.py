@@ -17,6 +17,7 @@ from netgain.analysis.intervals import Floats
 from netgain.records.claim import RIGHT, UNTRAINED, Arm, Claim, Exam, GradeName, SeedRun
 
 FROZEN = "frozen"
+MANY = 2_000  # problems, from which on memory counts more than the order in which a sum is taken
 Mask = NDArray[np.bool_]
 
 
@@ -146,13 +147,22 @@ class Table:
         stacked = np.stack([self.rows[name].at(seeds)[:, columns] for name in names])
         there = ~np.isnan(stacked).any(axis=0)
         problems, index = np.unique(self.problem[columns], return_inverse=True)
-        belongs = (index[:, None] == np.arange(len(problems))).astype(np.float64)
         with np.errstate(invalid="ignore"):  # a problem without an answer is 0 of 0: NaN
-            means = (np.where(there, stacked, 0.0) @ belongs) / (there @ belongs)
+            means = _sums(np.where(there, stacked, 0.0), index, len(problems)) / _sums(there, index, len(problems))
         units = self.unit[columns][np.unique(index, return_index=True)[1]]
         starts = np.flatnonzero(np.diff(units, prepend=-1))
         result: Floats = np.add.reduceat(means, starts, axis=2) / np.diff([*starts, len(units)])
         return result
+
+
+def _sums(values: Floats | Mask, index: NDArray[np.int64], problems: int) -> Floats:
+    """The sums of values over each problem's questions, which are the last axis."""
+    if problems <= MANY:
+        result: Floats = values @ (index[:, None] == np.arange(problems)).astype(np.float64)
+        return result
+    rows = values.reshape(-1, values.shape[-1])  # a matrix of questions by problems would take gigabytes
+    sums = np.stack([np.bincount(index, row, problems) for row in rows])
+    return sums.reshape(*values.shape[:-1], problems)
 
 
 def right(scores: Floats) -> Floats:

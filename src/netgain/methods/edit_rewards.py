@@ -31,7 +31,8 @@ class Context:
 
     ``name`` tells it apart from the same problem taken up again; ``baseline`` is the accuracy without any edit, where
     that was measured. For each edit, ``recipes`` has what it is trained as, ``charges`` the rows that paid for writing
-    and training it, ``right`` the counts of right answers (or sums of their F1) behind the tally's rewards.
+    and training it, ``right`` the counts of right answers (or sums of their F1) behind the tally's rewards. ``invalid``
+    are edits that nothing can be made of, where an outer loop learns from those too.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Context:
         edits: Sequence[SelfEdit],
         recipes: Sequence[Recipe],
         baseline: float | None = None,
+        invalid: Sequence[SelfEdit] = (),
     ) -> None:
         self.name, self.problem, self.baseline = name, problem, baseline
+        self.invalid = list(invalid)
         self.edits, self.recipes = list(edits), list(recipes)
         self.charges = [list(edit.charges) for edit in edits]
         self.right: list[list[float]] = [[] for _ in edits]

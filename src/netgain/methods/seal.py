@@ -16,7 +16,7 @@ its repository. Knowledge incorporation keeps the single best edit of each conte
 learning every edit that helps (``keep: positive``, against the accuracy without any edit).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from typing import Annotated, Any, ClassVar, Literal, Self, final
@@ -27,20 +27,19 @@ from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import Context, context_quote, evaluate, evaluate_again, reward_run
-from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe, merged
+from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.policy import UNLIMITED, fit_policy, policy_bound, policy_cost
+from netgain.methods.policy import UNLIMITED, Imitation, Improvement, Keep, policy_bound
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
 from netgain.methods.settings_edit import longest_recipe
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
-from netgain.methods.writing import SelfEdit, asks, passages, write
+from netgain.methods.writing import asks, passages, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.streams import stream
 
-LOST = "lost: the outer loop did not keep it"
 CAUTION = 1.05  # later contexts may be longer; without slack a whole wave is refused
 SLACK = 1.02  # further repeats may change which edits are kept, and those may be longer
 
@@ -203,7 +202,6 @@ class Seal(Method):
 
 # -- the outer loop
 
-Keep = Callable[[Desk, Context], list[int]]  # a context's edits to fine-tune on, each as often as an epoch repeats it
 Named = tuple[str, Problem]
 
 
@@ -215,17 +213,13 @@ class _Loop:
     settings: LoopSettings
     candidates: int
     rule: Rule | None
-    keep: Keep
+    improvement: Improvement
     baseline: bool
 
     @property
     def evaluations(self) -> int:
         """About how many evaluations a context takes."""
         return self.candidates * self.settings.repeats if self.rule else 0
-
-    def kept(self, desk: Desk, contexts: Sequence[Context]) -> list[tuple[Context, int]]:
-        """The edits to fine-tune on if these contexts were all."""
-        return [(context, edit) for context in contexts for edit in self.keep(desk, context)]
 
 
 def outer_loop(
@@ -235,19 +229,21 @@ def outer_loop(
     *,
     candidates: int,
     rule: Rule | None,
-    keep: Keep,
+    keep: Keep | Improvement,
     baseline: bool = False,
 ) -> Steps[Model]:
     """All rounds of an outer loop, on the desk's account; the model after them.
 
-    ``candidates`` edits are written about each context and evaluated as ``rule`` says; ``keep`` chooses among them.
+    ``candidates`` edits are written about each context and evaluated as ``rule`` says; ``keep`` chooses among them, to
+    be imitated, or improves the model in another way.
     Without a rule no reward is measured, and the money goes to more contexts.
     With ``baseline`` each context's accuracy without any edit is measured first. The investment is split evenly over
     the rounds; a round takes up contexts as long as its part lasts. Raises InputError where that is not even one.
     """
     if not problems:
         raise InputError("problems.train 0", "an outer loop learns from training problems", "give some")
-    loop = _Loop(settings, candidates, rule, keep, baseline)
+    improvement = keep if isinstance(keep, Improvement) else Imitation(keep, settings.outer())
+    loop = _Loop(settings, candidates, rule, improvement, baseline)
     upcoming = _endless(desk, problems)
     for number in range(1, settings.rounds + 1):
         left = desk.left()
@@ -272,21 +268,19 @@ def _round(
     Without ``most`` the round is to use up its money: what does not pay for another context buys further repeats, where
     there are any.
     """
-    settings, outer = loop.settings, loop.settings.outer()
+    settings = loop.settings
     contexts = yield from _gather(desk, loop, upcoming, most, later)  # 1. propose, 2. evaluate
     if most is None and loop.rule:
-        fine_tuning = SLACK * policy_cost(desk, _edits(loop.kept(desk, contexts)), outer)
+        fine_tuning = SLACK * loop.improvement.cost(desk, contexts)
         yield from evaluate_again(desk, contexts, settings.reward_training(), later + fine_tuning)
-    kept = loop.kept(desk, contexts)  # 3. select
-    if loop.rule:
+    kept = loop.improvement.kept(desk, contexts)  # 3. select
+    if loop.rule and any(context.edits for context in contexts):
         name, inner = "/".join(desk.names), settings.reward_training()
         run = reward_run(name, settings.prompt(desk), number, contexts, settings.repeats, inner, len(kept))
         desk.note("rewards", run.model_dump(mode="json"))
     else:
         desk.note("no rewards", {"round": number, "contexts": len(contexts), "kept": len(kept)})
-    _discard_losers(desk, contexts, kept)
-    trained = yield from fit_policy(desk, _edits(kept), outer, later)  # 4. fine-tune
-    return (yield from merged(desk, trained))  # 5. merge
+    return (yield from loop.improvement.improve(desk, contexts, later))  # 4. fine-tune, 5. merge
 
 
 def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None, later: float) -> Steps[list[Context]]:
@@ -301,6 +295,7 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
     sizes = (loop.candidates, loop.evaluations)
     price = max(
         context_quote(desk, first[1], form, settings.longest(desk, first[1].material, form), *sizes)
+        + loop.improvement.bound(desk, first[1].material, form, loop.candidates)
         + (0.0 if loop.rule else loop.candidates * policy_bound(desk, first[1].material, form, outer))
         for form in settings.formats(desk)
     )  # beside rewards, fine-tuning on what is kept is nothing; without them it is most of what there is to pay
@@ -317,7 +312,7 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
         if not wave:
             break
         contexts += wave
-        fine_tuning = policy_cost(desk, _edits(loop.kept(desk, contexts)), outer)
+        fine_tuning = loop.improvement.cost(desk, contexts)
         price = CAUTION * (start - desk.left() + fine_tuning) / taken if start < UNLIMITED else 0.0
         if price <= 0 and most is None:
             break  # contexts that cost nothing would go on for ever
@@ -350,33 +345,23 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
     left = desk.left()
     share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left
     written = yield from write(
-        desk.at(chosen[0][0]), requested, temperature=settings.temperature, top_p=settings.top_p, share=share
+        desk.at(chosen[0][0]),
+        requested,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        share=share,
+        invalid=loop.improvement.invalid,
     )
     contexts = []
     for index, ((name, problem), baseline) in enumerate(zip(chosen, baselines, strict=True)):
-        own = written[index * loop.candidates : (index + 1) * loop.candidates]
-        edits = [edit for edit in own if edit is not None]
+        own = [edit for edit in written[index * loop.candidates : (index + 1) * loop.candidates] if edit is not None]
+        edits = [edit for edit in own if edit.texts]
         recipes = [settings.recipe(desk, edit, settings.reward_training()) for edit in edits]
-        contexts.append(Context(name, problem, edits, recipes, baseline))
+        contexts.append(Context(name, problem, edits, recipes, baseline, [edit for edit in own if not edit.texts]))
     if loop.rule is None:
         return [context for context in contexts if context.edits]
+    reserved += loop.improvement.held(desk, contexts)
     yield from evaluate(desk, contexts, loop.rule, settings.reward_training(), reserved)
     unpaid = [context for context in contexts if not any(context.tally.counts())]
     discard(desk, [row for context in unpaid for rows in context.charges for row in rows], "could not be evaluated")
-    return [context for context in contexts if any(context.tally.counts())]
-
-
-def _discard_losers(desk: Desk, contexts: Sequence[Context], kept: Sequence[tuple[Context, int]]) -> None:
-    winners = {(context.name, edit) for context, edit in kept}
-    lost = [
-        row
-        for context in contexts
-        for edit, rows in enumerate(context.charges)
-        if (context.name, edit) not in winners
-        for row in rows
-    ]
-    discard(desk, lost, LOST)
-
-
-def _edits(kept: Sequence[tuple[Context, int]]) -> list[SelfEdit]:
-    return [context.edits[edit] for context, edit in kept]
+    return [context for context in contexts if any(context.tally.counts()) or (context.invalid and not context.edits)]

@@ -36,12 +36,16 @@ class Ask:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class SelfEdit:
-    """A text that was written: ``raw`` as generated, ``texts`` to train on (at least one), ``charges`` that paid."""
+    """A text that was written: ``raw`` as generated, ``texts`` to train on (at least one), ``charges`` that paid.
+
+    ``ids`` are its tokens as they were drawn; none where a text was not drawn, or a server does not tell them.
+    """
 
     ask: Ask
     raw: str
     texts: tuple[str, ...]
     charges: tuple[int, ...]
+    ids: tuple[int, ...] = ()
 
 
 def find_format(desk: Desk, name: str) -> EditFormat:
@@ -91,9 +95,11 @@ def write(
     top_p: float = 0.95,
     purpose: Purpose = Purpose.PROPOSE,
     share: float = 1.0,
+    invalid: bool = False,
 ) -> Steps[list[SelfEdit | None]]:
     """What the model writes for each ask, in order; None for what was rejected or could not be paid for.
 
+    Where ``invalid`` edits are wanted, those that would be rejected are kept: they have no texts to train on.
     Where ``share`` of what is left does not pay for everything, as many of the first asks are written as it does pay
     for, and the journal notes it. Where it does not pay for a single one, the first is written shorter.
     """
@@ -114,7 +120,7 @@ def write(
         share,
     )
     results = yield from ask(desk.model, requests)
-    edits = [_edit(desk, one, result) for one, result in zip(requested, results, strict=False)]
+    edits = [_edit(desk, one, result, invalid) for one, result in zip(requested, results, strict=False)]
     rejected = [row for edit, result in zip(edits, results, strict=True) if edit is None for row in result.charges]
     desk.account.book.discard(rejected, REJECTED)
     return [*edits, *[None] * (len(requested) - len(edits))]
@@ -142,12 +148,12 @@ def _shortened(desk: Desk, request: Generate, left: float) -> list[Generate]:
     return []
 
 
-def _edit(desk: Desk, one: Ask, result: Result[Answered]) -> SelfEdit | None:
+def _edit(desk: Desk, one: Ask, result: Result[Answered], invalid: bool) -> SelfEdit | None:
     if result.failure is not None or result.product is None:
         return None
     raw = result.product.text
     texts = sequences(one.material, raw, one.format, desk.prompts)
-    return SelfEdit(one, raw, texts, result.charges) if texts else None
+    return SelfEdit(one, raw, texts, result.charges, result.product.ids) if texts or invalid else None
 
 
 def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:

@@ -16,6 +16,7 @@ from netgain.records.cost import Purpose as Purpose
 from netgain.records.measurements import Ability, Curve, Finite
 from netgain.records.measurements import Continual as Continual
 from netgain.records.measurements import Fraction as Fraction
+from netgain.records.policy_run import PolicyRun
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 from netgain.records.stated import Loss, Stated
 
@@ -340,6 +341,7 @@ class Claim(StrictModel):
     exams: tuple[Exam, ...] = ()
     arms: tuple[Arm, ...]
     reward_runs: tuple[RewardRun, ...] = ()
+    policy_runs: tuple[PolicyRun, ...] = ()
     continual: tuple[Continual, ...] = ()
     charges: tuple[Charge, ...] = ()
     reported: dict[str, Source | None] = Field(default_factory=dict)

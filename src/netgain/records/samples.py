@@ -17,6 +17,7 @@ from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.measurements import Ability, Finite
+from netgain.records.policy_run import PolicyStep
 from netgain.records.provenance import StrictModel
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
@@ -31,9 +32,8 @@ class GradedAnswer(StrictModel):
     where another one decided, None where ``correct`` is it. ``judged`` is an LLM judge's verdict, None where it was not
     asked (no judge, or an empty answer) or could not be understood. ``contains``: an accepted answer stands in the
     text; ``cut``: it was as long as an answer may be. None where the record is older than either, or nothing was asked.
-    ``attempts`` are all the answers that were graded where there can be more than one, for each part of the question
-    the best first; ``text`` then holds the first of each part. Of a problem of examples, ``inputs`` and ``expected``
-    are the input of each part and its right output, for whoever draws them.
+    ``attempts`` are all the answers to a question of examples that were graded, for each part of it the best first;
+    ``text`` then holds the first of each part.
     """
 
     question: str
@@ -47,8 +47,6 @@ class GradedAnswer(StrictModel):
     contains: bool | None = None
     cut: bool | None = None
     attempts: tuple[tuple[str, ...], ...] = ()
-    inputs: tuple[str, ...] = ()
-    expected: tuple[str, ...] = ()
 
 
 @final
@@ -99,7 +97,7 @@ class Adaptation(StrictModel):
 @final
 class Investment(StrictModel):
     """What an arm's ``learn`` stage took, once a seed, at one budget level (``rung``) for so many ``deployments``, and
-    the rewards that it measured on the way."""
+    the rewards that it measured on the way; of a policy gradient its steps, and which of them was kept."""
 
     row: Literal["investment"] = "investment"
     domain: str
@@ -113,6 +111,8 @@ class Investment(StrictModel):
     spent: dict[Purpose, Amounts] = Field(default_factory=dict)
     rejected: Amounts = Field(default_factory=dict)
     rewards: tuple[RewardRun, ...] = ()
+    policy: tuple[PolicyStep, ...] = ()
+    policy_kept: Count | None = None
 
 
 @final

@@ -12,6 +12,7 @@ from typing import Self, final
 from netgain.errors import InputError
 from netgain.records.claim import UNTRAINED, Charge, Finding, RewardRun, Role, Severity, owner_name
 from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose, total
+from netgain.records.policy_run import PolicyRun
 from netgain.records.provenance import Source
 from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Row, Tuning
 from netgain.trials.spec import MATCHED, TrialSpec
@@ -187,6 +188,17 @@ def _joined(name: str, runs: list[RewardRun]) -> RewardRun:
             "updates": fmean(updates) if updates else None,
             "chosen": tuple(one for run in alike for one in run.chosen),
         }
+    )
+
+
+def policy_runs(outcome: Outcome) -> tuple[PolicyRun, ...]:
+    """The steps of each arm that learns by a policy gradient, where it is compared, one run a seed."""
+    own = {cell: rows for cell, rows in outcome.investments.items() if cell[2:] == (MATCHED, deployments(outcome.spec))}
+    return tuple(
+        PolicyRun(arm=arm_name(cell, outcome.spec), seed=seed, steps=row.policy, kept=row.policy_kept)
+        for cell, rows in own.items()
+        for seed, row in sorted(rows.items())
+        if row.policy
     )
 
 

@@ -9,22 +9,23 @@ so that nobody is tuned for another budget than the one it is judged at. Random 
 problems, not of the arm: arms that are alike try the same settings, see the same results, and are tuned alike.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar, final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from netgain.domains.few_shot import FewShot
-from netgain.domains.problem import Problem, Question
+from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
 from netgain.exam.exam import JUDGE, Answerer, Marked
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.methods.method import Method, Settings
+from netgain.methods.policy_gradient import KEPT, NOTE
 from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
@@ -32,6 +33,7 @@ from netgain.records.claim import RewardRun
 from netgain.records.cost import Purpose
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
+from netgain.records.policy_run import PolicyStep
 from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.trials.context import (
     ChargesBelow,
@@ -52,6 +54,7 @@ from netgain.trials.tasks import WIDTH, changed, knobs_of, learn_limit, levels, 
 from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")
+N = TypeVar("N", bound=BaseModel)
 REWARDS = "rewards"  # the word under which methods note their rewards in the journal
 
 
@@ -166,6 +169,7 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
     texts = (*given, *guard.texts)
     if name:  # a tuning has no row for it: its journal, which only grows, is not read again after every trial
         return LearnResult(ended.value, given=texts, error=error, accounts=(account,))
+    kept = list(_noted(context.book, context.root, f"x{level:g}", KEPT, PolicyStep))
     row = Investment(
         **context.key,
         rung=level,
@@ -173,7 +177,9 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
         status="failed" if error else "ok",
         error=error,
         budget=account.opened.limit.amount(spec.budget.currency),
-        rewards=_noted_rewards(context.book, context.root, f"x{level:g}"),
+        rewards=tuple(_noted(context.book, context.root, f"x{level:g}", REWARDS, RewardRun)),
+        policy=tuple(_noted(context.book, context.root, f"x{level:g}", NOTE, PolicyStep)),
+        policy_kept=kept[-1].step if kept else None,
         **spent_and_rejected(charges, spec.budget.currency),
     )
     tests = context.problems("test", spec.problems.test)
@@ -188,21 +194,16 @@ def _texts(problem: Problem) -> Iterator[str]:
         yield from (question.text, *question.answers)
 
 
-def _noted_rewards(book: Book, root: Account, level: str) -> tuple[RewardRun, ...]:
-    """The rewards that a method noted in this attempt while it learned at this level; a note that is none is left
-    out."""
+def _noted(book: Book, root: Account, level: str, word: str, form: type[N]) -> Iterator[N]:
+    """What a method noted under this word in this attempt while it learned at this level; a note that has not the form
+    is left out."""
     book.flush()
-    rewards = []
     for row in read(book.journal.path).records:
-        if row.seq > root.row and isinstance(row.event, Noted) and row.event.text == REWARDS:
+        if row.seq > root.row and isinstance(row.event, Noted) and row.event.text == word:
             if level not in row.event.data.get("names", ()):
                 continue
-            fields = {name: value for name, value in row.event.data.items() if name != "names"}
-            try:
-                rewards.append(RewardRun.model_validate(fields))
-            except ValidationError:
-                continue
-    return tuple(rewards)
+            with contextlib.suppress(ValidationError):
+                yield form.model_validate({name: value for name, value in row.event.data.items() if name != "names"})
 
 
 # -- examination
@@ -244,7 +245,7 @@ def _rows_of(
     paid, guard = charges.of(evaluation.account), evaluation.guard
     budget = evaluation.account.opened.limit.amount(currency)
     error = learning.error or (evaluation.error if guard else "it was not run")
-    answers = _answers(evaluation, context.domain.few_shot)
+    answers = _answers(evaluation)
     for index, problem in enumerate(evaluation.problems):
         names = [hashed(question.text) for question in problem.questions]
         exposed = [name for name in names if name in learning.exposed or name in evaluation.exposed]
@@ -269,7 +270,7 @@ def _rows_of(
         )
 
 
-def _answers(evaluation: Evaluation, few_shot: FewShot | None) -> list[tuple[GradedAnswer, ...]]:
+def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
     """The answers of each problem, in the exam's order; controls are the first problem's.
 
     Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
@@ -280,23 +281,15 @@ def _answers(evaluation: Evaluation, few_shot: FewShot | None) -> list[tuple[Gra
         graded = []
         for question in (*problem.questions, *(evaluation.controls if index == 0 and marked else ())):
             mark = marked.get(id(question))
-            own = few_shot if question in problem.questions else None
             graded.append(
                 GradedAnswer(
                     question=hashed(question.text),
                     kind=question.kind,
-                    inputs=tuple(_input(part, own) for part in question.asked) if own else (),
-                    expected=tuple(part.answers[0] for part in question.asked) if own else (),
                     **(_graded(mark) if mark else {"text": "", "correct": False, "f1": 0.0}),
                 )
             )
         answers.append(tuple(graded))
     return answers
-
-
-def _input(part: Question, few_shot: FewShot) -> str:
-    shown = few_shot.shown(part.text)
-    return shown[-1][0] if shown else ""
 
 
 def _graded(mark: Marked) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from netgain.trials.outcome import (
     findings,
     investment_name,
     most_spent,
+    policy_runs,
     reward_runs,
     summed,
 )
@@ -93,6 +94,7 @@ def claim_of(
         exams=tuple(exam for exam in exams.values() if exam.problems),
         arms=arms,
         reward_runs=reward_runs(outcome),
+        policy_runs=policy_runs(outcome),
         continual=tuple(_continual(outcome)),
         charges=tuple(charges(outcome)),
         tokens="as counted by the meter",
@@ -219,7 +221,7 @@ def _chosen(rows: Mapping[tuple[int, str], Adaptation], controls: tuple[str, ...
 
 def _read(role: Role, rows: Iterable[Adaptation]) -> str:
     """What the frozen model of a domain of examples does: it is untrained, and reads the examples at the exam."""
-    return READS if role is Role.FROZEN and any(answer.expected for row in rows for answer in row.answers) else ""
+    return READS if role is Role.FROZEN and any(answer.attempts for row in rows for answer in row.answers) else ""
 
 
 def _at(cell: Cell, spec: TrialSpec) -> str:

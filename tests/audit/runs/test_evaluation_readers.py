@@ -1,6 +1,7 @@
 """Logs of evaluations: paired where the samples are the same, by score and number where there are none."""
 
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,19 @@ def test_every_eval_ever_gives_scores_samples_and_tokens(tmp_path: Path) -> None
     assert found["tuned"].accuracy == pytest.approx(0.6)  # of a scale up to 100
     assert spent(claim, found["base"], "answer").tokens_generated == 50
     assert audit(claim, asked=[("tuned", "base")]).comparisons[0].only_a == 3
+
+
+def test_large_logs_are_read_and_judged_quickly(tmp_path: Path) -> None:
+    for name, right in (("base", "01"), ("tuned", "0111")):
+        lm_eval(tmp_path, name, (right * 2000)[:4000])
+        path = next((tmp_path / name).glob("samples*"))
+        rows = [json.loads(line) | {"resps": [["word " * 250]]} for line in path.read_text().splitlines()]
+        path.write_text("\n".join(map(json.dumps, rows)))
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.jsonl"))
+    begun = time.process_time()
+    row = audit(read_claim(tmp_path), asked=[("tuned", "base")]).comparisons[0]
+    assert row.n_questions == 4000
+    assert time.process_time() - begun < 10 * size / 12e6  # 50 MB in under 10 s, on a machine four times as slow
 
 
 def test_300_spoiled_variants_of_lm_eval_are_a_claim_or_one_line(tmp_path: Path) -> None:
