@@ -407,6 +407,9 @@ def test_a_script_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pa
     (tmp_path / "trial.yaml").write_text(text.replace("[python, sft.py]", "[no-such-program]"))
     with pytest.raises(InputError, match=r"there is no program 'no-such-program'"):
         check_before(resolve(tmp_path / "trial.yaml"))
+    (tmp_path / "trial.yaml").write_text(text.replace("command: [python, sft.py], ", ""))
+    with pytest.raises(InputError, match=rf"trial.yaml:{line}: arms.trl-sft: names no command; write command: "):
+        check_before(resolve(tmp_path / "trial.yaml"))
 
 
 def test_what_a_script_says_is_part_of_what_was_asked(tmp_path: Path) -> None:
