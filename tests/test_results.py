@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from netgain.api import verify_run
+from netgain.trials.resolve import resolve
 
 RESULTS = Path(__file__).parents[1] / "results"
 RECORDS = sorted(path for path in RESULTS.iterdir() if path.is_dir())
@@ -33,3 +35,12 @@ def test_a_record_is_of_the_trial_that_was_registered_under_its_name(lock: Path)
     kept = RESULTS / lock.name.removesuffix(".lock.yaml") / "spec.lock.yaml"
     if kept.is_file():
         assert kept.read_bytes() == lock.read_bytes()
+
+
+def test_the_settings_of_a_recorded_trial_are_recorded_as_they_were() -> None:
+    """A setting that came later is in no older lock: whoever resumes such a trial asks the same."""
+    locked = yaml.safe_load((RESULTS / "hostile-rivals" / "spec.lock.yaml").read_text(encoding="utf-8"))
+    arms = resolve(RESULTS.parent / "examples" / "hostile-rivals.yaml").arms
+    assert {name: arm.settings.recorded() for name, arm in arms.items()} == {
+        name: arm["settings"] for name, arm in locked["arms"].items()
+    }

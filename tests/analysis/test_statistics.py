@@ -165,6 +165,13 @@ def test_the_smallest_detectable_effect_is_detected_with_the_stated_power() -> N
     assert intervals.smallest_detectable(np.array([0.1, 0.2])) is None
 
 
+@pytest.mark.parametrize(("right", "units"), [(0, 8), (3, 8), (8, 8), (56, 70)])
+def test_an_interval_over_units_is_wilsons_where_a_unit_has_one_answer(right: int, units: int) -> None:
+    over, plain = intervals.wilson_over(right / units, units), intervals.wilson(right, units)
+    assert (over.value, over.low, over.high) == pytest.approx((plain.value, plain.low, plain.high), abs=1e-12)
+    assert intervals.wilson_over(right / units, units, 0.9).low >= over.low
+
+
 def test_wilson_and_newcombe_give_the_published_worked_example() -> None:
     # Newcombe 1998, example (a) of table II: 56/70 against 48/80.
     left, right = intervals.wilson(56, 70), intervals.wilson(48, 80)

@@ -27,7 +27,9 @@ def settings(*tools: str, loss: Any = "answers", rate: float = 1e-3, epochs: int
     return written_settings(ChosenTraining(tools=tools, loss=loss, learning_rate=rate, epochs=epochs), TOOLS)
 
 
-def chooser(write: Callable[[Generate], str] | str, answer: Callable[[Generate], str] = letters.answer) -> Model:
+def chooser(
+    write: Callable[[Generate], str] | str, answer: Callable[[Generate], str] = letters.answer, **more: Any
+) -> Model:
     """Writes what it is told where it is asked for settings, and answers as the letters' model does."""
 
     def script(request: Generate) -> str:
@@ -35,7 +37,7 @@ def chooser(write: Callable[[Generate], str] | str, answer: Callable[[Generate],
             return write if isinstance(write, str) else write(request)
         return answer(request)
 
-    return scripted_model(script)
+    return scripted_model(script, **more)
 
 
 def few_shot(make_desk: Any, model: Model, budget: float | None, *names: str, **more: Any) -> Any:

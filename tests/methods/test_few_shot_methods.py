@@ -21,8 +21,10 @@ from netgain.methods.method import Desk
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
 from netgain.methods.seal import Seal, SealSettings
 from netgain.methods.settings_search import SearchSettings, SettingsSearch
+from netgain.methods.synthetic import Synthetic, SyntheticSettings
+from netgain.methods.taught import ModelTeacher, Taught, TaughtSettings
 from netgain.methods.trained_writers import Sharpened, SharpenedSettings
-from netgain.model import Generate, Model
+from netgain.model import Generate, Model, Score
 from netgain.model.scripted import ScriptedAdapter
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
@@ -249,3 +251,34 @@ def test_comparing_settings_keeps_to_the_investment(make_desk: Any, book: Book) 
     desk = few_shot(make_desk, chooser("", answer), 90.0, "limited")
     finish(BestSettings(TunedSettings(candidates=4)).learn(desk, PROBLEMS))
     assert 45 < desk.account.spent(Currency.FLOPS) <= 90
+
+
+def test_a_teacher_may_choose_the_settings(make_desk: Any, book: Book) -> None:
+    teacher = ModelTeacher(chooser(settings("backwards", epochs=3)))
+    desk = few_shot(make_desk, chooser("", answer), None, teacher=teacher)
+    answerer = finish(Taught(TaughtSettings()).adapt(desk, [MATERIAL], None))
+    (job,) = jobs(book)
+    assert (job["sequences"], job["epochs"]) == (6, 3)
+    assert answerer.chosen[0].tools == ("backwards",)
+    assert by_purpose(book).keys() == {Purpose.TEACH, Purpose.ADAPT}
+
+
+def test_edits_that_are_tried_compete_on_a_held_out_pair_and_all_of_it_is_paid_for(make_desk: Any, book: Book) -> None:
+    """The writer proposes as a sampler would; without the trials the first that can be read is taken."""
+    written = iter([USELESS, REFUSED, RIGHT, USELESS] * 2)
+
+    def score(request: Score) -> float:
+        learnt = request.adapter.sequences if isinstance(request.adapter, ScriptedAdapter) else ()
+        return -1.0 if len(learnt) == 4 else -2.0  # forwards and backwards, of the two pairs that are left
+
+    model = chooser(lambda _: next(written), answer, scores=score)
+    first = few_shot(make_desk, model, None, "first")
+    assert finish(Synthetic(SyntheticSettings(edits=4)).adapt(first, [MATERIAL], None)).chosen[0].tools == ("order",)
+    before = len(book.charges())
+    desk = few_shot(make_desk, model, None, "tried")
+    answerer = finish(Synthetic(SyntheticSettings(edits=4, tried=True)).adapt(desk, [MATERIAL], None))
+    assert [one.tools for one in answerer.chosen] == [("backwards",), ("order",), (), ("order",)]
+    rows = book.charges()[before:]
+    trained = [charge for charge in rows if charge.purpose is Purpose.ADAPT]
+    assert [bool(charge.discarded) for charge in trained] == [True, True, True, False]
+    assert sum(charge.purpose is Purpose.SCORE for charge in rows) == 3

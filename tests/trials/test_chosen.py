@@ -11,12 +11,14 @@ from netgain.analysis.verdict import Verdict
 from netgain.api import judge_folder
 from netgain.domains.domain import Domain
 from netgain.domains.wording import settings_format
+from netgain.errors import InputError
 from netgain.extensions import find_method
 from netgain.model import Generate, Model
 from netgain.records.samples import Adaptation, Investment, read_rows
 from netgain.report.page import render
 from netgain.strict_yaml import SourceLines
-from netgain.trials.resolve import resolve_spec
+from netgain.trials.refusals import check_trial
+from netgain.trials.resolve import Trial, resolve_spec
 from netgain.trials.schedule import run_trial
 from netgain.trials.spec import TrialSpec
 from netgain.trials.store import SAMPLES
@@ -40,8 +42,7 @@ def model(*_: Any) -> Model:
     return chooser(write)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trial(**arms: Any) -> Trial:
     fields = {
         "name": "letters",
         "domains": {"letters": {"kind": "letters"}},
@@ -49,12 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "seeds": 1,
         "budget": {"per_problem": 1e12, "ladder": [1]},
         "tuning": {"trials": 0},
-        "arms": {
-            "frozen": {"method": "frozen"},
-            "own": {"method": "synthetic"},
-            "fixed": {"method": "test-time-training", "max_epochs": 1},
-            "seal": {"method": "seal", **LOOP},
-        },
+        "arms": {"frozen": {"method": "frozen"}, "seal": {"method": "seal", **LOOP}, **arms},
         "compare": {"arm": "seal", "exam": "held-out"},
         "exam": {"controls": 0, "drift": 0},
     }
@@ -62,9 +58,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def find_domain(kind: str, folder: Path | None = None) -> type[Domain]:
         return Shifts
 
-    trial = resolve_spec(TrialSpec.model_validate(fields), SourceLines("trial"), find_method, find_domain)
+    return resolve_spec(TrialSpec.model_validate(fields), SourceLines("trial"), find_method, find_domain)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    asked = trial(own={"method": "synthetic"}, fixed={"method": "test-time-training", "max_epochs": 1})
     found = tmp_path_factory.mktemp("chosen")
-    assert run_trial(trial, found, load=model, device="cpu").failed == {}
+    assert run_trial(asked, found, load=model, device="cpu").failed == {}
     return found
 
 
@@ -112,3 +113,10 @@ def test_the_page_tells_all_of_it(verdict: Verdict) -> None:
     page = render(verdict)
     for words in ("What was chosen of each training", "Some of the tasks", "no JSON object", "chose: ", BEFORE):
         assert words in page, words
+
+
+@pytest.mark.parametrize("method", ["rejection", "self-consistency"])
+def test_a_method_that_compares_texts_writes_no_settings(method: str) -> None:
+    with pytest.raises(InputError, match="'settings': chooses a training"):
+        check_trial(trial(other={"method": method}), None, {})
+    check_trial(trial(other={"method": "synthetic"}), None, {})

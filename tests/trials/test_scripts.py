@@ -344,6 +344,34 @@ def test_a_rivals_rows_that_a_script_wrote_over_end_the_run(tmp_path: Path, monk
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+KNOBS = """\
+name: knobs
+model: shipped
+domains: {people: {kind: people}}
+budget: {per_problem: 8.0e+9}
+arms:
+  frozen: {method: frozen}
+  passage: {method: finetune}
+  stated: {method: script, command: [python, mine.py], learning_rate: 1.0e-3}
+  unstated: {method: script, command: [python, mine.py]}
+  own: {method: script, command: [python, mine.py], options: {warmup: 0}, tune: {options: [{warmup: 10}]}}
+compare: {arm: passage}
+"""
+
+
+def test_a_learning_rate_that_a_script_is_given_is_tuned_alike_and_its_options_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(KNOBS)
+    arms = resolve(tmp_path / "trial.yaml").arms
+    assert arms["stated"].knobs == {"learning_rate": arms["passage"].knobs["learning_rate"]}
+    assert (arms["unstated"].knobs, arms["unstated"].fixed) == ({}, ())
+    assert arms["own"].knobs == {"options": ({"warmup": 10},)}
+
+
+def test_a_script_is_told_its_learning_rate_and_options(context: RunContext) -> None:
+    text = "assert task.options == {'warmup': 2, 'learning_rate': 0.5}, task.options\ntrain('')\nsave('')"
+    assert adapted(context, text, learning_rate=0.5, options={"warmup": 2}).error == ""
+
+
 @pytest.mark.parametrize("name", ["sft-script", "grpo-script"])
 def test_in_a_plan_the_budget_bounds_a_script_and_the_rest_is_unknown(name: str) -> None:
     trial = resolve(EXAMPLES / name / "trial.yaml")
@@ -378,6 +406,9 @@ def test_a_script_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pa
         check_before(resolve(tmp_path / "trial.yaml"))
     (tmp_path / "trial.yaml").write_text(text.replace("[python, sft.py]", "[no-such-program]"))
     with pytest.raises(InputError, match=r"there is no program 'no-such-program'"):
+        check_before(resolve(tmp_path / "trial.yaml"))
+    (tmp_path / "trial.yaml").write_text(text.replace("command: [python, sft.py], ", ""))
+    with pytest.raises(InputError, match=rf"trial.yaml:{line}: arms.trl-sft: names no command; write command: "):
         check_before(resolve(tmp_path / "trial.yaml"))
 
 

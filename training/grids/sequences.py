@@ -31,6 +31,14 @@ from netgain.errors import InputError
 from netgain.streams import stream
 
 IDS = {word: place for place, word in enumerate([*SPECIAL, *WORDS])}
+# Families that are learnt early, and the others, which come three times as often at first.
+EASY = ("background", "trail", "edge", "frame", "half", "fold", "line", "commonest")
+SLOW = tuple(name for name in KNOWN if name not in EASY)
+MIXES = {
+    "families": KNOWN,
+    "slow": (*EASY, *SLOW, *SLOW, *SLOW, *COMPOSED),
+    "composed": (*KNOWN, *KNOWN, *COMPOSED, *COMPOSED, *COMPOSED),
+}
 FIRST_COLOUR = IDS["0"]
 # Few epochs are the likelier: on all augmentations of a task more than three are too many steps for SEAL's limit.
 LIKELY = (0.22, 0.22, 0.18, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02)  # of EPOCHS
@@ -65,11 +73,9 @@ def pair_of(before: Grid, after: Grid) -> Pair:
 class Pool:
     """Tasks to train on, used again and again under other colours and in another order."""
 
-    def __init__(self, seed: int, size: int, sides: tuple[int, int], families: int | None = None) -> None:
+    def __init__(self, seed: int, size: int, sides: tuple[int, int], mix: str) -> None:
         self._seed, self._sides = seed, sides
-        names = KNOWN[:families] if families else KNOWN
-        # Compositions get a quarter of the weight of known families each: they are as many again.
-        self._names = [*names, *names, *names, *(COMPOSED if families is None else ())]
+        self._names = MIXES[mix]
         self._drawn = 0
         self._tasks: list[list[Pair]] = []
         self.renew(size)

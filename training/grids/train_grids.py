@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from grid_tokenizer import build
-from sequences import IDS, Pool, Row, rows
+from sequences import IDS, MIXES, Pool, Row, rows
 from transformers import LlamaConfig, LlamaForCausalLM
 
 LONGEST = 1024
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=160)
     parser.add_argument("--heads", type=int, default=5)
     parser.add_argument("--sides", type=int, nargs=2, default=(3, 4))
-    parser.add_argument("--families", type=int, help="only the first so many known families, for a trial")
+    parser.add_argument("--mix", default="families", choices=tuple(MIXES), help="which tasks, and how often")
     parser.add_argument("--pool", type=int, default=6000)
     parser.add_argument("--fresh", type=float, default=0.15)
     parser.add_argument("--settings", type=float, default=0.02)
@@ -152,7 +152,7 @@ def train(asked: argparse.Namespace) -> None:
             optimizer.load_state_dict(its_state)
         done = kept["done"]
     replica = Replica(model)
-    pool = Pool(asked.seed + int(done["steps"]), asked.pool, tuple(asked.sides), asked.families)
+    pool = Pool(asked.seed + int(done["steps"]), asked.pool, tuple(asked.sides), asked.mix)
     source = rows(pool, asked.seed, int(done["steps"]) * asked.batch, asked.settings, asked.fresh)
     before, saved, told = time.perf_counter() - done["spent"], done["spent"], []
     while done["spent"] < asked.minutes * 60:
@@ -169,7 +169,14 @@ def train(asked: argparse.Namespace) -> None:
         done["spent"] = time.perf_counter() - before
         if done["steps"] % 50 == 0:
             loss, right = (round(float(mean), 4) for mean in np.mean(told, axis=0))
-            line = {**done, "spent": round(done["spent"]), "loss": loss, "right": right, "sides": asked.sides}
+            line = {
+                **done,
+                "spent": round(done["spent"]),
+                "loss": loss,
+                "right": right,
+                "sides": asked.sides,
+                "mix": asked.mix,
+            }
             with (asked.out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             print(line, flush=True)

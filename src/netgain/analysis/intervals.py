@@ -198,7 +198,7 @@ def wilson_over(share: float, units: int, level: float = LEVEL) -> Interval:
     z = float(stats.norm.ppf((1 + level) / 2))
     middle = (share + z * z / (2 * units)) / (1 + z * z / units)
     half = z * float(np.sqrt(share * (1 - share) / units + (z / (2 * units)) ** 2)) / (1 + z * z / units)
-    return Interval(share, middle - half, middle + half)
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def newcombe(left: Interval, right: Interval) -> Interval:

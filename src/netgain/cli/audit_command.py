@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, final
 import typer
 from typer.core import TyperCommand
 
-from netgain.cli.app import Quiet, compact_json, save, save_page, show_verdict
+from netgain.cli.app import Quiet, compact_json, console, save, save_page, show_verdict
 from netgain.errors import InputError
 
 if TYPE_CHECKING:
     from netgain.records.claim import Claim
 
 DEFAULT_CARD = Path("claim.yaml")
+LIBRARY_PAGE = Path("netgain-library.html")
 PATHS = Annotated[
     list[str] | None,
     typer.Argument(
@@ -105,9 +106,15 @@ def audit(
         bool,
         typer.Option("--new-card", help=f"Write a commented claim card to PATH (default {DEFAULT_CARD}) and stop."),
     ] = False,
+    library: Annotated[
+        bool, typer.Option("--library", help="Judge every claim that ships, and print one table of them all.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Say in one page what a published comparison supports at equal compute."""
+    if library:
+        _show_library(paths, html or (None if json else LIBRARY_PAGE), json=json, quiet=quiet)
+        return
     if new_card:
         _write_card(Path(paths[0]) if paths else DEFAULT_CARD)
         return
@@ -131,6 +138,29 @@ def audit(
         save_page(page, render(verdict))
     if not json and not quiet:
         show_verdict(verdict, page)
+
+
+def _show_library(paths: list[str] | None, html: Path | None, *, json: bool, quiet: bool) -> None:
+    from netgain.audit.library import library, library_rows, library_summary
+
+    if paths:
+        raise InputError("--library", f"reads the claims that ship, not {paths[0]}", "leave one of the two out")
+    rows = library_rows(library())
+    summary = library_summary(rows)
+    if json:
+        typer.echo(compact_json({"rows": [row.dump() for row in rows], "summary": summary.lines}))
+    if html:
+        from netgain.report.library_view import library_page
+
+        save_page(html, library_page(rows, summary))
+    if not json and not quiet:
+        from netgain.report.library_view import library_table
+
+        screen = console()
+        screen.print(library_table(rows))
+        for line in summary.lines:
+            screen.print(line, markup=False, highlight=False)
+        screen.print(f"\npage: {html}", markup=False)
 
 
 def _save_claim(path: Path, claim: "Claim", provenance: str) -> None:

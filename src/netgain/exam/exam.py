@@ -62,8 +62,8 @@ class Marked:
     """An answer as it was given, and its grade. ``failed`` is why there is none; it counts as wrong.
 
     ``cut``: it ended because it was as long as it may be, and is graded as far as it goes. ``attempts`` are all the
-    answers that were graded, for each part the best first, where there can be more than one: then ``answer`` holds the
-    first of each part, and the grade is that of the best of each.
+    answers to a question of examples that were graded, for each part the best first: then ``answer`` holds the first of
+    each part, and the grade is that of the best of each.
     """
 
     question: Question
@@ -208,7 +208,7 @@ def _mark(question: Question, parts: Sequence[Sequence[_Reply]], grade: Grader, 
         next(filter(None, map(_failed, parts)), ""),
         sum(len(reply.given) for replies in parts for reply in replies),
         any(answers[0][1] for answers in attempts),
-        texts if few_shot is not None or question.parts else (),
+        texts if few_shot is not None else (),
     )
 
 

@@ -91,11 +91,17 @@ class Settings(BaseModel):
     """Base of every method's settings: immutable, and an unknown field is an error.
 
     ``search`` names the fields that tuning may vary, each with the values to try. Every arm of a trial gets the same
-    number of tuning trials, drawn from these.
+    number of tuning trials, drawn from these. ``private`` are fields that mean something else in every arm: only the
+    arm that names values for one tunes it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     search: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    private: ClassVar[frozenset[str]] = frozenset()
+
+    def tunes(self, name: str) -> bool:
+        """Whether a knob of this name, which another arm tunes, is one of these settings."""
+        return name in type(self).model_fields and name not in self.private
 
     @property
     def files(self) -> tuple[str, ...]:

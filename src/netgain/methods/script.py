@@ -15,7 +15,7 @@ from pydantic import Field
 from netgain.domains.problem import Material, Problem, Prompt
 from netgain.errors import NetgainError
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import merged
+from netgain.methods.fitting import Rate, merged
 from netgain.methods.method import Desk, Learned, Learning, Method, Settings
 from netgain.methods.writing import passages
 from netgain.model.metered import Model
@@ -32,17 +32,25 @@ Seconds = Annotated[float, Field(gt=0, le=10**7, allow_inf_nan=False)]
 class ScriptSettings(Settings):
     """``command`` is a program with its arguments; files among them lie beside the trial's file, and ``python`` is the
     one that runs netgain. ``reads`` are further files whose content decides what the script does, such as modules of
-    its own. ``options`` are passed on in the task, for knobs that tuning does not vary.
+    its own. ``options`` are passed on in the task, and so is a ``learning_rate`` that is stated, which is then tuned as
+    every other arm's is.
 
     It is stopped after ``time_limit`` seconds, and not believed if it works more than ``startup`` processor seconds
     (importing, loading, saving) beside what it books.
     """
 
-    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    command: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     reads: tuple[str, ...] = ()
     options: Annotated[dict[str, Any], Field(default_factory=dict)]
+    learning_rate: Rate | None = None
     time_limit: Seconds = 3600.0
     startup: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] = 20.0
+
+    private: ClassVar[frozenset[str]] = frozenset({"command", "reads", "options", "time_limit", "startup"})
+
+    def tunes(self, name: str) -> bool:
+        """Not the learning rate of a script that is given none."""
+        return super().tunes(name) and (name != "learning_rate" or self.learning_rate is not None)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -112,7 +120,7 @@ def _run(
 
 def located(command: Sequence[str], folder: Path) -> tuple[str, ...]:
     """The command with the files among its words where they are: beside the trial's file."""
-    first = [sys.executable] if command[0] in PYTHON else []
+    first = [sys.executable] if command[:1] and command[0] in PYTHON else []
     rest = command[len(first) :]
     return (*first, *(str((folder / word).resolve()) if (folder / word).is_file() else word for word in rest))
 
@@ -121,11 +129,12 @@ def _task(
     desk: Desk, settings: ScriptSettings, materials: Sequence[Material], problems: Sequence[Problem]
 ) -> dict[str, Any]:
     """What stands in the task file: material, or training problems whole; never a question of the exam."""
+    rate = settings.learning_rate
     seen = [*materials, *(problem.material for problem in problems)]
     questions = [question for problem in problems for question in problem.questions]
     return {
         "seed": desk.draw("script"),
-        "options": settings.options,
+        "options": settings.options | ({} if rate is None else {"learning_rate": rate}),
         "materials": [_material(one) for one in materials],
         "problems": [
             {

@@ -17,15 +17,18 @@ from typing import Annotated, Any, Literal, NoReturn, final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from netgain.domains.problem import Material
+from netgain.domains.problem import Material, Problem
 from netgain.errors import InputError
-from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Inner, Recipe, fit
+from netgain.exam.exam import Answerer, accuracy
+from netgain.methods.fitting import Inner, Recipe, fit, job_of, train
 from netgain.methods.method import Desk
-from netgain.methods.self_evaluation import discard
-from netgain.methods.writing import SelfEdit
+from netgain.methods.policy import UNLIMITED
+from netgain.methods.self_evaluation import discard, exam_quote, examine, likelihood
+from netgain.methods.writing import Pair, SelfEdit
 from netgain.model.program import Steps
+from netgain.model.requests import Train
 from netgain.records.choices import ChosenTraining
+from netgain.records.cost import Purpose
 
 KEY = "use_{}_augmentations"
 LOSSES: dict[str, Literal["all", "answers"]] = {
@@ -37,6 +40,10 @@ NO_JSON, UNKNOWN, MISSING, IMPOSSIBLE = "no JSON object", "unknown key", "missin
 TOO_MANY, NOTHING = "too many steps", "no training sequence"
 REFUSED = "refused: these settings cannot be trained with"
 NOT_CHOSEN = "lost: the settings of another edit were trained with"
+TRIED = "lost: it was a trial, on the shown pairs but one"
+WORST = -1e9  # the score of settings under which training fails
+TRIAL_SHARE = 0.6  # of a budget, that trials may take
+Score = Literal["likelihood", "answers"]
 
 
 @final
@@ -171,15 +178,31 @@ def fit_recipe(desk: Desk, recipe: Recipe, inner: Inner) -> Steps[Answerer]:
 
 
 def fit_edits(
-    desk: Desk, materials: Sequence[Material], edits: Sequence[SelfEdit], inner: Inner, most_steps: int = MOST_STEPS
+    desk: Desk,
+    materials: Sequence[Material],
+    edits: Sequence[SelfEdit],
+    inner: Inner,
+    most_steps: int = MOST_STEPS,
+    *,
+    tried: bool = False,
 ) -> Steps[Answerer]:
-    """Train as the first of these edits says that is not refused. What was written beside it is discarded.
+    """Train as one of these edits says: the first that is not refused or, where they are ``tried``, the best on a shown
+    pair that is held out. What was written beside it is discarded.
 
     Raises InputError for several materials.
     """
     material = single(materials)
     recipes = [recipe_of(desk, material, read_edit(desk, edit), inner, most_steps) for edit in edits]
-    used = next((index for index, recipe in enumerate(recipes) if recipe.texts), None)
+    usable = [index for index, recipe in enumerate(recipes) if recipe.texts]
+    used = next(iter(usable), None)
+    folds = desk.few_shot.held_out(material)[-1:] if tried and len(usable) > 1 and desk.few_shot else ()
+    best, kept = float("-inf"), kept_back(desk)
+    for index, fold in ((index, fold) for fold in folds for index in usable):
+        own = desk.at(f"trial {index}")
+        recipe = recipe_of(own, fold.material, read_edit(desk, edits[index]), inner, most_steps)
+        score = yield from try_recipe(own, fold, recipe, inner, kept)
+        if score is not None and score > best:
+            best, used = score, index
     for index, edit in enumerate(edits):
         if index != used and edit.charges:
             discard(desk, edit.charges, NOT_CHOSEN if recipes[index].texts else REFUSED)
@@ -191,3 +214,36 @@ def fit_edits(
 def read_edit(desk: Desk, edit: SelfEdit) -> ChosenTraining:
     """What an edit chose among the domain's tools, or why it is refused."""
     return read_settings(edit.raw, tuple(desk.few_shot.tools) if desk.few_shot else ())
+
+
+# -- trying a choice
+
+
+def kept_back(desk: Desk, trial_share: float = TRIAL_SHARE) -> float:
+    """What trials have to leave of the budget for the training that counts."""
+    return 0.0 if desk.left() == UNLIMITED else (1 - trial_share) * desk.left()
+
+
+def try_recipe(
+    desk: Desk, fold: Problem, recipe: Recipe, inner: Inner, kept: float, score: Score = "likelihood"
+) -> Steps[float | None]:
+    """How good a training on a problem's shown pairs is for the pair that it holds out: how likely that makes its
+    output (nats), or whether it is answered. The training is discarded; None where it is refused, or cannot be paid for
+    with so much ``kept``."""
+    settings = recipe.settings or inner
+    job = job_of(desk, recipe.texts, settings, epochs=settings.max_epochs or 1)
+    (training,) = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job)])
+    cost = (training.amount(desk.currency) or 0.0) + exam_quote(desk, fold)  # more than a likelihood takes
+    if not recipe.texts or cost > desk.left() - kept:
+        return None
+    (result,) = yield from train(desk, [job])
+    discard(desk, result.charges, TRIED)
+    if result.failure is not None or result.product is None:
+        return WORST
+    answerer = Answerer(model=desk.model, adapter=result.product.adapter)
+    if score == "answers":
+        (marked,) = yield from examine(desk, [(answerer, fold)])
+        return accuracy(marked)
+    asked = [part for question in fold.questions for part in question.asked]
+    pairs = [Pair(fold.material, part.text, part.answers[0]) for part in asked]
+    return (yield from likelihood(desk, answerer, pairs))

@@ -13,24 +13,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self, final
 
 from pydantic import Field, model_validator
 
-from netgain.domains.problem import Material, Problem
-from netgain.exam.exam import Answerer, accuracy
+from netgain.domains.problem import Material
+from netgain.exam.exam import Answerer
 from netgain.methods.few_shot_training import FIXED, ChoiceSettings, examples_of
-from netgain.methods.fitting import Count, Recipe, job_of, train
+from netgain.methods.fitting import Count
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.policy import UNLIMITED
-from netgain.methods.self_evaluation import discard, exam_quote, examine, likelihood
-from netgain.methods.settings_edit import fit_recipe, single
-from netgain.methods.writing import Pair
+from netgain.methods.settings_edit import TRIAL_SHARE, Score, fit_recipe, kept_back, single, try_recipe
 from netgain.model.program import Steps
-from netgain.model.requests import Train
 from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
-from netgain.records.cost import Purpose
 from netgain.streams import stream
 
-TRIED = "lost: it was a trial, on the shown pairs but one"
-WORST = -1e9  # the score of settings under which training fails
 IN_VAIN = 8  # proposals in a row that cannot be paid for, after which no cheaper one is looked for
 
 
@@ -51,8 +44,8 @@ class SearchSettings(ChoiceSettings):
     """
 
     sampler: Literal["random", "tpe"] = "random"
-    score: Literal["likelihood", "answers"] = "likelihood"
-    trial_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    score: Score = "likelihood"
+    trial_share: Annotated[float, Field(gt=0, lt=1)] = TRIAL_SHARE
     most_trials: Count = 50
 
     @model_validator(mode="after")
@@ -138,12 +131,14 @@ class SettingsSearch(Method):
         sampler = _Parzen(settings, tools, seed) if settings.sampler == "tpe" else _ByLot(settings, tools, seed)
         best: tuple[float, ChosenTraining] | None = None
         folds, first = examples.held_out(material)[-1:], None  # one for all, or the pairs would be compared
-        kept = 0.0 if desk.left() == UNLIMITED else (1 - settings.trial_share) * desk.left()
+        kept = kept_back(desk, settings.trial_share)
         tried = vain = 0
         while folds and tried < settings.most_trials and vain < IN_VAIN:
             chosen = sampler.propose()
             first = first or chosen
-            score = yield from self._try(desk.at(f"trial {tried + vain}"), folds[0], chosen, kept)
+            own = desk.at(f"trial {tried + vain}")
+            recipe = settings.recipe(own, folds[0].material, chosen)
+            score = yield from try_recipe(own, folds[0], recipe, settings, kept, settings.score)
             sampler.tell(score)
             tried, vain = (tried, vain + 1) if score is None else (tried + 1, 0)
             if score is not None and (best is None or score > best[0]):
@@ -151,28 +146,3 @@ class SettingsSearch(Method):
         desk.note("settings tried", {"trials": tried, "not paid for": vain})
         winner = best[1] if best is not None else first or sampler.propose()
         return (yield from fit_recipe(desk.at("final"), settings.recipe(desk, material, winner), settings))
-
-    def _try(self, desk: Desk, fold: Problem, chosen: ChosenTraining, kept: float) -> Steps[float | None]:
-        """The score of one choice on a fold; None where it cannot be paid for with so much kept, or is refused."""
-        recipe = self.settings.recipe(desk, fold.material, chosen)
-        if not recipe.texts or self._cost(desk, recipe, fold) > desk.left() - kept:
-            return None
-        inner = recipe.settings or self.settings
-        (result,) = yield from train(desk, [job_of(desk, recipe.texts, inner, epochs=inner.max_epochs or 1)])
-        discard(desk, result.charges, TRIED)
-        if result.failure is not None or result.product is None:
-            return WORST
-        answerer = Answerer(model=desk.model, adapter=result.product.adapter)
-        if self.settings.score == "answers":
-            (marked,) = yield from examine(desk, [(answerer, fold)])
-            return accuracy(marked)
-        asked = [part for question in fold.questions for part in question.asked]
-        pairs = [Pair(fold.material, part.text, part.answers[0]) for part in asked]
-        return (yield from likelihood(desk, answerer, pairs))
-
-    def _cost(self, desk: Desk, recipe: Recipe, fold: Problem) -> float:
-        """An upper bound on a trial: its training, and an exam, which costs more than a likelihood."""
-        inner = recipe.settings or self.settings
-        job = job_of(desk, recipe.texts, inner, epochs=inner.max_epochs or 1)
-        (training,) = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job)])
-        return (training.amount(desk.currency) or 0.0) + exam_quote(desk, fold)

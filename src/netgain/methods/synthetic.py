@@ -29,8 +29,8 @@ class SyntheticSettings(Inner):
     domain has). ``with_passage`` trains on the passage beside the edits.
 
     Where the format is of settings (:mod:`netgain.methods.settings_edit`) an edit chooses what is trained on, with
-    which loss, learning rate and epochs, up to ``most_steps`` optimizer steps; the first of ``edits`` that is not
-    refused is trained with.
+    which loss, learning rate and epochs, up to ``most_steps`` optimizer steps. Of several ``edits`` the first that is
+    not refused is trained with; where they are ``tried``, the best on a shown pair that is held out.
     """
 
     format: str = ""
@@ -40,6 +40,7 @@ class SyntheticSettings(Inner):
     temperature: Temperature = 1.0
     top_p: TopP = 0.95
     most_steps: Annotated[Count, LATER] = MOST_STEPS
+    tried: Annotated[bool, LATER] = False
 
     @model_validator(mode="after")
     def _mixes_what_is_mixed(self) -> Self:
@@ -86,7 +87,7 @@ def write_and_fit(desk: Desk, materials: Sequence[Material], settings: Synthetic
     """SEAL's inner loop: the desk's model writes edits about the materials and is then trained on them."""
     edits = yield from own_edits(desk, materials, settings)
     if any(form.splitting == "settings" for form in settings.formats(desk)):
-        return (yield from fit_edits(desk, materials, edits, settings, settings.most_steps))
+        return (yield from fit_edits(desk, materials, edits, settings, settings.most_steps, tried=settings.tried))
     return (yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings))
 
 

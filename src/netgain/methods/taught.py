@@ -16,7 +16,8 @@ from netgain.exam.exam import Answerer
 from netgain.metering.price import declared_flops
 from netgain.methods.fitting import Count, Inner, Temperature, fit
 from netgain.methods.method import Desk, Learned, Method, Teacher
-from netgain.methods.writing import Ask, find_format, lessons, passages, write
+from netgain.methods.settings_edit import fit_edits
+from netgain.methods.writing import Ask, SelfEdit, find_format, lessons, passages, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps, together
 from netgain.model.requests import Generate
@@ -95,7 +96,8 @@ class TaughtSettings(Inner):
     """``texts`` is how many the teacher writes about each passage, ``splitting`` how each is cut into sequences.
 
     A teacher that is a model writes in ``teacher_format``, one of the domain's edit formats (empty: its default), and
-    at ``teacher_temperature``; None cuts its texts as that format says.
+    at ``teacher_temperature``; None cuts its texts as that format says. In a format of settings it chooses a training,
+    and the first of its ``texts`` that is not refused is trained with.
     """
 
     texts: Count = 1
@@ -129,6 +131,10 @@ class Taught(Method):
         )
         splitting = settings.splitting or find_format(desk, name).splitting
         form = EditFormat("taught", "{title}\n{text}\n", 1, splitting)
+        if splitting == "settings":
+            own = [(material, text) for material, texts in zip(materials, written, strict=True) for text in texts]
+            edits = [SelfEdit(Ask(material, form, ""), text, (text,), ()) for material, text in own]
+            return (yield from fit_edits(desk, materials, edits, settings))
         texts = [
             text
             for material, answers in zip(materials, written, strict=True)

@@ -89,7 +89,7 @@ def run(
             while queue and (not width or len(active) < width):
                 key, steps = queue.pop(0)
                 active[key] = _Runner(steps)
-            _answer([runner for runner in active.values() if runner.ended is None])
+            _answer([runner for runner in active.values() if runner.ended is None], between)
             between()
             for key in [key for key, runner in active.items() if runner.ended is not None]:
                 ended = active.pop(key).ended
@@ -139,8 +139,11 @@ class _Runner(Generic[T]):
             self.ended = ProgramEnd(value, error, self._seconds)
 
 
-def _answer(runners: Sequence[_Runner[Any]]) -> None:
-    """Run everything that these programs wait for, in as few batches as there are models and kinds, and go on."""
+def _answer(runners: Sequence[_Runner[Any]], between: Callable[[], None]) -> None:
+    """Run everything that these programs wait for, in as few batches as there are models and kinds, and go on.
+
+    ``between`` is called after every script, which takes long and runs alone.
+    """
     groups: dict[tuple[int, str, int], list[tuple[_Runner[Any], int]]] = {}
     for runner in runners:
         for place, call in enumerate(runner.calls):
@@ -155,6 +158,8 @@ def _answer(runners: Sequence[_Runner[Any]]) -> None:
                 errors.setdefault(id(runner), results)
             else:
                 runner.results[place] = results
+        if any(isinstance(one, RunScript) for runner, place in members for one in runner.calls[place].requests):
+            between()
     for runner in runners:
         if id(runner) in errors:
             runner.fail(errors[id(runner)])

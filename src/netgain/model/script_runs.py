@@ -173,6 +173,8 @@ def _wait(process: "subprocess.Popen[bytes]", started: float, limit: float) -> _
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
         _stop(process.pid)  # what it left behind goes with it, and it does when this process is told to end
+        if process.returncode is None:
+            process.wait()
     code = None if stopped else process.returncode
     return _Process(code, time.monotonic() - started, used.ru_utime + used.ru_stime)
 

@@ -32,9 +32,8 @@ class GradedAnswer(StrictModel):
     where another one decided, None where ``correct`` is it. ``judged`` is an LLM judge's verdict, None where it was not
     asked (no judge, or an empty answer) or could not be understood. ``contains``: an accepted answer stands in the
     text; ``cut``: it was as long as an answer may be. None where the record is older than either, or nothing was asked.
-    ``attempts`` are all the answers that were graded where there can be more than one, for each part of the question
-    the best first; ``text`` then holds the first of each part. Of a problem of examples, ``inputs`` and ``expected``
-    are the input of each part and its right output, for whoever draws them.
+    ``attempts`` are all the answers to a question of examples that were graded, for each part of it the best first;
+    ``text`` then holds the first of each part.
     """
 
     question: str
@@ -48,8 +47,6 @@ class GradedAnswer(StrictModel):
     contains: bool | None = None
     cut: bool | None = None
     attempts: tuple[tuple[str, ...], ...] = ()
-    inputs: tuple[str, ...] = ()
-    expected: tuple[str, ...] = ()
 
 
 @final

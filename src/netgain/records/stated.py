@@ -36,6 +36,7 @@ class Stated(StrictModel):
     others or under another protocol. ``samples``: over how many answers to each question the accuracy is a mean;
     ``answers``: how many are drawn to give one (a majority vote, the best of several). ``end``: the accuracy at the end
     of training, where the one stated is that of a better checkpoint; ``chosen_on``: what the checkpoint was chosen on.
+    ``gain``: the gain that is claimed, where the accuracies that it is between are not both stated.
     ``control``: what the arm holds equal, where the publication ran it as a control. ``given``: what the arm was given,
     in words, for a table.
     """
@@ -48,6 +49,7 @@ class Stated(StrictModel):
     answers: Count | None = None
     partial_credit: bool | None = None
     end: Share | None = None
+    gain: Share | None = None
     chosen_on: Literal["", "last", "held out", "test"] = ""
     control: str = ""
     given: str = ""

@@ -9,12 +9,12 @@ from netgain.analysis.rows import ChosenRow
 from netgain.analysis.verdict import Verdict
 from netgain.records.choices import ChosenTraining, ShownAnswer
 from netgain.records.provenance import ShownTask
-from netgain.report import numbers, svg
+from netgain.report import numbers, summary, svg
 from netgain.report.listings import Cell, Listing, label_of, listing
 
 SIDE, TOP, GAP = 15, 22, 26  # of a cell, above a grid, between grids
 LOSSES = {"all": "all tokens", "answers": "outputs only"}
-LATIN = 6.8  # about how wide a letter of a caption is
+LATIN = 7.4  # about how wide a letter of a caption is
 
 # -- grids
 
@@ -110,8 +110,10 @@ def told(chosen: ChosenTraining) -> str:
 
 
 def chosen_figures(verdict: Verdict) -> list[tuple[str, Markup]]:
-    """For every arm that chooses: its label, and how often it chose what, before learning and after."""
-    arms = list(dict.fromkeys(row.arm for row in verdict.chosen))
+    """For every arm that chooses, the one under test first: its label, and how often it chose what, before learning
+    and after."""
+    tested = set(summary.subjects(verdict).values())
+    arms = sorted(dict.fromkeys(row.arm for row in verdict.chosen), key=lambda arm: arm not in tested)
     return [(label_of(verdict, arm), _figure([row for row in verdict.chosen if row.arm == arm])) for arm in arms]
 
 

@@ -36,12 +36,17 @@ Figures = list[tuple[str, dict[str, Markup]]]
 
 def render(verdict: Verdict) -> str:
     """The whole page as text. Same verdict, same bytes."""
+    return fill("page.html.j2", v=verdict, tables=listings, drawn=drawn, more=detail_tables, **_parts(verdict))
+
+
+def fill(template: str, **parts: Any) -> str:
+    """A template of ours as a page: with the one style sheet and script, and the policy that allows nothing else."""
     folder = files("netgain.report") / "templates"
-    style, script, text = (
-        (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html.j2")
+    style, script, text, macros = (
+        (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", template, "macros.html.j2")
     )
     environment = Environment(
-        loader=DictLoader({"page": _whole(text)}),
+        loader=DictLoader({"page": _whole(text), "macros": _whole(macros)}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -51,14 +56,10 @@ def render(verdict: Verdict) -> str:
     environment.filters |= {"percent": numbers.percent, "amount": numbers.amount, "estimate": numbers.estimate}
     rules = ["default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'"]
     return environment.get_template("page").render(
-        v=verdict,
         policy="; ".join([*rules, "base-uri 'none'", "form-action 'none'"]),
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        tables=listings,
-        drawn=drawn,
-        more=detail_tables,
-        **_parts(verdict),
+        **parts,
     )
 
 

@@ -13,6 +13,7 @@ from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Learning
+from netgain.methods.rejection import RejectionSettings, SelfConsistencySettings
 from netgain.methods.script import PYTHON, ScriptSettings
 from netgain.methods.seal import LoopSettings, SealSettings, too_small
 from netgain.methods.synthetic import MIXED, SyntheticSettings
@@ -26,6 +27,7 @@ from netgain.trials.task_costs import Lengths, known_amount, training_of
 from netgain.trials.tasks import deployments, learn_limit, levels, tasks
 
 ORACLE = "oracle"
+TEXT_ALONE = RejectionSettings | SelfConsistencySettings  # of methods that compare what is trained on
 
 
 def check_trial(trial: Trial, shape: ModelShape | None, lengths: Mapping[str, Lengths]) -> None:
@@ -90,6 +92,11 @@ def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
             if form not in ("", MIXED, *kind.prompts.formats):
                 problem = f"format {form!r}: is no edit format of domain {name}"
                 raise trial.lines.error(("arms", arm.name), problem, nearest(form, kind.prompts.formats))
+            formats = kind.prompts.formats
+            known = formats.get(form or next(iter(formats), ""))
+            if known and known.splitting == "settings" and isinstance(settings, TEXT_ALONE):
+                problem = f"format {known.name!r}: chooses a training, and this method compares texts to train on"
+                raise trial.lines.error(("arms", arm.name), problem, "use synthetic, seal or settings-search")
 
 
 def _check_script(trial: Trial, arm: ResolvedArm) -> None:
@@ -97,6 +104,9 @@ def _check_script(trial: Trial, arm: ResolvedArm) -> None:
     settings, folder = arm.settings, trial.lines.folder
     if not isinstance(settings, ScriptSettings):
         return
+    if not settings.command:
+        problem = f"arms.{arm.name}: names no command"
+        raise trial.lines.error(("arms", arm.name), problem, "write command: [python, my_train.py]")
     program = settings.command[0]
     if program not in PYTHON and not (folder / program).is_file() and which(program) is None:
         problem = f"command: there is no program {program!r}"

@@ -93,6 +93,8 @@ def tuned_alike(spec: TrialSpec, arms: Mapping[str, ResolvedArm], lines: SourceL
     for name, arm in arms.items():
         stated = spec.arms[name].tune is not None or not spec.tuning.knobs
         for knob, values in arm.knobs.items() if stated else ():
+            if knob in arm.settings.private:
+                continue
             known = shared.setdefault(knob, [])
             known += [value for value in values if value not in known]
     for knob in spec.tuning.knobs:
@@ -106,7 +108,8 @@ def tuned_alike(spec: TrialSpec, arms: Mapping[str, ResolvedArm], lines: SourceL
 def _own(arm: ResolvedArm, shared: Mapping[str, Sequence[Any]], lines: SourceLines) -> dict[str, Any]:
     """The shared knobs that an arm has, in sound values, and those among them that it keeps fixed."""
     shape, given = type(arm.settings), arm.settings.model_dump()
-    mine = {name: values for name, values in shared.items() if name in shape.model_fields}
+    mine = {name: values for name, values in shared.items() if arm.settings.tunes(name)}
+    mine |= {name: values for name, values in arm.knobs.items() if name in arm.settings.private}
     for name, values in mine.items():
         for value in values:
             validated(given | {name: value}, shape, lines, ("tuning", "knobs", name))

@@ -18,8 +18,7 @@ from typing import Any, TypeVar, final
 
 from pydantic import BaseModel, ValidationError
 
-from netgain.domains.few_shot import FewShot
-from netgain.domains.problem import Problem, Question
+from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
 from netgain.exam.exam import JUDGE, Answerer, Marked
 from netgain.exam.retention import Matrix, stream
@@ -246,7 +245,7 @@ def _rows_of(
     paid, guard = charges.of(evaluation.account), evaluation.guard
     budget = evaluation.account.opened.limit.amount(currency)
     error = learning.error or (evaluation.error if guard else "it was not run")
-    answers = _answers(evaluation, context.domain.few_shot)
+    answers = _answers(evaluation)
     for index, problem in enumerate(evaluation.problems):
         names = [hashed(question.text) for question in problem.questions]
         exposed = [name for name in names if name in learning.exposed or name in evaluation.exposed]
@@ -271,7 +270,7 @@ def _rows_of(
         )
 
 
-def _answers(evaluation: Evaluation, few_shot: FewShot | None) -> list[tuple[GradedAnswer, ...]]:
+def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
     """The answers of each problem, in the exam's order; controls are the first problem's.
 
     Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
@@ -282,23 +281,15 @@ def _answers(evaluation: Evaluation, few_shot: FewShot | None) -> list[tuple[Gra
         graded = []
         for question in (*problem.questions, *(evaluation.controls if index == 0 and marked else ())):
             mark = marked.get(id(question))
-            own = few_shot if question in problem.questions else None
             graded.append(
                 GradedAnswer(
                     question=hashed(question.text),
                     kind=question.kind,
-                    inputs=tuple(_input(part, own) for part in question.asked) if own else (),
-                    expected=tuple(part.answers[0] for part in question.asked) if own else (),
                     **(_graded(mark) if mark else {"text": "", "correct": False, "f1": 0.0}),
                 )
             )
         answers.append(tuple(graded))
     return answers
-
-
-def _input(part: Question, few_shot: FewShot) -> str:
-    shown = few_shot.shown(part.text)
-    return shown[-1][0] if shown else ""
 
 
 def _graded(mark: Marked) -> dict[str, Any]:

@@ -221,7 +221,7 @@ def _chosen(rows: Mapping[tuple[int, str], Adaptation], controls: tuple[str, ...
 
 def _read(role: Role, rows: Iterable[Adaptation]) -> str:
     """What the frozen model of a domain of examples does: it is untrained, and reads the examples at the exam."""
-    return READS if role is Role.FROZEN and any(answer.expected for row in rows for answer in row.answers) else ""
+    return READS if role is Role.FROZEN and any(answer.attempts for row in rows for answer in row.answers) else ""
 
 
 def _at(cell: Cell, spec: TrialSpec) -> str:

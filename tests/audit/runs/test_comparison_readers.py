@@ -161,8 +161,12 @@ def algoperf(folder: Path) -> Path:
 def test_submissions_count_by_their_fastest_trial_at_equal_time(tmp_path: Path) -> None:
     claim = read_claim(algoperf(tmp_path / "logs"))
     assert (claim.headline, claim.rival) == ("external_tuning/shampoo/trial_1", "external_tuning/baseline/trial_1")
-    assert cost(claim, "external_tuning/shampoo/trial_1").seconds == 2500 * 8
-    assert cost(claim, "external_tuning/shampoo/trial_1").updates == 7100
+    for arm in claim.arms:  # each as it was when the first had reached the target
+        assert arm.setting == "ogbg, map after 960 s"
+        assert (cost(claim, arm.name).seconds, cost(claim, arm.name).updates) == (960 * 8, 2800)
+    assert claim.arm("external_tuning/shampoo/trial_1").accuracy == pytest.approx(0.019 * 4 * 2)
+    assert claim.arm("external_tuning/baseline/trial_1").accuracy == pytest.approx(0.019 * 4)
+    assert claim.arms[0].curves[-1].points[-1].seconds == 2400  # the rest is in the curve
     told = finding(claim, "time-to-target")
     assert "external_tuning/shampoo is the first, after 960 s" in told.message
     assert "external_tuning/baseline: 1 of 2 trials, the fastest after 1,920 s" in told.evidence
@@ -229,8 +233,15 @@ def test_pefts_63_arms_in_one_verdict() -> None:
     assert {charge.cost.updates for charge in claim.charges} == {5000}
 
 
-def test_algoperfs_real_trials() -> None:
-    told = finding(read_claim(real("algoperf")), "time-to-target")
+def test_algoperfs_real_trials_at_equal_wall_clock() -> None:
+    claim = read_claim(real("algoperf"))
+    assert (claim.headline, claim.rival) == (
+        "external_tuning/shampoo_submission/trial_4",
+        "external_tuning/baseline/trial_5",
+    )
+    assert {charge.cost.seconds for charge in claim.charges} == {pytest.approx(3363.6 * 8, abs=1)}
+    assert audit(claim).comparisons[0].difference == pytest.approx(0.024, abs=0.001)  # at their ends -0.003
+    told = finding(claim, "time-to-target")
     assert "shampoo_submission is the first, after 3,364 s" in told.message
 
 

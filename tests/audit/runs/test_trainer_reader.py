@@ -36,6 +36,8 @@ datasets:
 - num_devices: 2
 - gradient_accumulation_steps: 4
 - num_epochs: 2.0
+### Framework versions
+- Datasets: 5.2.0
 """
 GRPO: list[dict[str, Any]] = [
     {"step": s, "reward": 0.1 * s, "num_tokens": 500.0 * s, "frac_reward_zero_std": 0.5, "kl": 0.1, "entropy": 1.0}
@@ -151,3 +153,28 @@ def test_300_spoiled_variants_are_a_claim_or_one_line(tmp_path: Path) -> None:
 def test_the_reader_knows_its_folders(tmp_path: Path) -> None:
     assert isinstance(find_reader(write(tmp_path / "run")), TrainerReader)
     assert not TrainerReader().recognises(tmp_path / "nowhere")
+
+
+def test_files_of_the_trainer_itself(tmp_path: Path) -> None:
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=32, **shape))
+    rows = [{"input_ids": torch.arange(8) + i, "labels": torch.arange(8) + i} for i in range(8)]
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path / "out"),
+        per_device_train_batch_size=4,
+        max_steps=3,
+        logging_steps=1,
+        report_to="none",
+        use_cpu=True,
+        include_num_input_tokens_seen="all",
+        disable_tqdm=True,
+    )
+    trainer = transformers.Trainer(model, arguments, train_dataset=rows)
+    done = trainer.train()
+    trainer.save_state()
+    trainer.save_metrics("train", done.metrics)
+    claim = read_claim(tmp_path / "out")
+    assert cost(claim).updates == 3
+    assert cost(claim).flops == trainer.state.total_flos > 0
+    assert {"ranks-unknown", "tokens-ambiguous"} <= checks(claim)

@@ -19,6 +19,16 @@ def led_against(claim: Claim) -> Arm | None:
     return rival or next((arm for arm in beside if arm.role == "frozen"), None)
 
 
+def claimed_gain(claim: Claim) -> float | None:
+    """The gain that is claimed: between the two accuracies, else as stated."""
+    lead, other = next((arm for arm in claim.arms if arm.name == claim.headline), None), led_against(claim)
+    if lead is None:
+        return None
+    if other is not None and lead.accuracy is not None and other.accuracy is not None:
+        return lead.accuracy - other.accuracy
+    return (lead.stated or Stated()).gain
+
+
 def controls(claim: Claim) -> list[Arm]:
     """The controls that the publication itself ran, in the claim's order."""
     return [arm for arm in claim.arms if arm.stated and arm.stated.control and arm.name != claim.headline]
@@ -98,11 +108,9 @@ def own_control(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         row = next((r for r in verdict.comparisons if (r.a, r.b) == (claim.headline, arm.name)), None)
         if lead is None or row is None or other is arm:
             continue
-        claimed = None
-        if other is not None and lead.accuracy is not None and other.accuracy is not None:
-            claimed = lead.accuracy - other.accuracy
+        claimed = claimed_gain(claim)
         takes = (row.low is not None and row.low <= 0) or (claimed is not None and row.difference < claimed / 2)
-        beside = f", where it claims {points(claimed)} over {other.label}" if claimed is not None and other else ""
+        beside = f", where it claims {points(claimed)} over {other.label if other else 'its start'}" if claimed else ""
         yield finding(
             "own-control",
             "high" if takes else "note",

@@ -210,10 +210,20 @@ def _final(run: RunRecord) -> float | None:
     return value
 
 
+# What a Trainer's model card lists of a run. The same card lists versions of libraries, one of them called Datasets.
+CARD_KEYS = frozenset(
+    {
+        *("learning_rate", "train_batch_size", "seed", "num_devices", "gradient_accumulation_steps", "num_epochs"),
+        *("lora_r", "lora_rank", "lora_alpha", "lora_dropout", "max_length", "max_seq_length"),
+    }
+)
+
+
 def bullets(text: str) -> dict[str, str]:
     """The ``- key: value`` lines of a model card, where a Trainer lists its hyper-parameters."""
     pairs = re.findall(r"^[-*] ([\w ]{1,60}): (.{1,200})$", text, re.MULTILINE)
-    return {key.strip().lower().replace(" ", "_"): value.strip() for key, value in pairs}
+    named = ((key.strip().lower().replace(" ", "_"), value.strip()) for key, value in pairs)
+    return {key: value for key, value in named if key in CARD_KEYS}
 
 
 def values_of(settings: Any) -> dict[str, Any]:
