@@ -205,11 +205,7 @@ SCRIPTS = {  # what a script does besides one metered step
     "trains after its task, off its meter": "",
     "saves other weights than it trained": "",
 }
-SLOW = [how for how in SCRIPTS if how.startswith(("trains in", "trains after", "saves"))]  # each imports torch once more
-    "trains in another process",
-    "trains after its task, off its meter",
-    "saves other weights than it trained",
-)  # each imports torch once more
+SLOW = [how for how in SCRIPTS if how.startswith(("trains in", "trains after", "saves"))]
 
 
 @pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how in SLOW)) for how in SCRIPTS])
