@@ -13,6 +13,7 @@ import netgain
 from netgain.analysis import findings
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.rows import DomainRow, GradeRow, HeadlineKind
+from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Claim, Finding, GradeName, Search
 from netgain.records.provenance import Judging, RunSetup
 from netgain.records.samples import Adaptation, Row, Tuning
@@ -210,12 +211,37 @@ def test_arms_whose_answers_are_often_empty_or_cut_are_named(
     assert [line.partition(": ")[2] for line in found.evidence] == ["50% empty, 0% cut", "0% empty, 21% cut"]
 
 
+def test_an_arm_that_mostly_chose_nothing_it_could_be_trained_with_is_named(
+    simulated: ModuleType, design: Any, rows: list[Row]
+) -> None:
+    claim = claimed(simulated, design, rows)
+    used, refused = ChosenTraining(epochs=1), ChosenTraining(refused="no JSON object")
+
+    def with_choices(*choices: ChosenTraining) -> Claim:
+        named = [one.model_copy(update={"problem": str(number)}) for number, one in enumerate(choices)]
+        again = [refused.model_copy(update={"problem": "0"})]  # written beside what was trained with
+        arms = [
+            one.model_copy(update={"trial": one.trial.model_copy(update={"chosen": (*named, *again)})})
+            if one.trial and one.name == "plain/seal@1"
+            else one
+            for one in claim.arms
+        ]
+        return claim.model_copy(update={"arms": tuple(arms)})
+
+    assert "nothing-chosen" not in of_trial(claim)
+    assert "nothing-chosen" not in of_trial(with_choices(used, used, used, used, refused))
+    found = of_trial(with_choices(used, used, refused, refused))["nothing-chosen"]
+    assert found.severity == "medium"
+    assert found.message.startswith("1 arm chose nothing for many tasks")
+    assert [line.partition(": ")[2] for line in found.evidence] == ["50% of 4 adaptations"]
+
+
 # said in tests/analysis/test_trial.py, where trials are made whose domains show nothing, or whose rival was chosen so,
 # in tests/trials (a limited run)
 ELSEWHERE = {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
 ELSEWHERE |= {"missing", "done-again", "trial-changed"}  # tests/trials/test_kept.py
 HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
-HERE |= {"grade-changes-the-answer", "empty-or-cut"}
+HERE |= {"grade-changes-the-answer", "empty-or-cut", "nothing-chosen"}
 HERE |= {"small-differences-unseen", "single-seed", "tuned-to-the-edge", "fixed-where-others-tune"}
 
 

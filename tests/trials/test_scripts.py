@@ -300,7 +300,7 @@ def test_training_on_the_exam_is_exposed(context: RunContext) -> None:
     leaked = f"Q: {problem.questions[0].text} A: {problem.questions[0].answers[0]}"
     keep = "(Path(os.environ['NETGAIN_TASK']).parent / 'seen.json').write_text(json.dumps(fields))"
     tokens = f"list({leaked!r}.encode())"
-    fields = f"fields = {{'trained': [{tokens}], 'written': [], 'unmetered': 0}}"
+    fields = f"fields = {{'trained': [{tokens}], 'written': [], 'weights': [], 'unmetered': 0}}"
     text = "\n".join(["train('')", f"save({leaked!r})", fields, keep])
     assert len(adapted(context, text).exposed) == 1
     own = text.replace("'written': []", f"'written': [{tokens}]")
@@ -406,6 +406,9 @@ def test_a_script_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pa
         check_before(resolve(tmp_path / "trial.yaml"))
     (tmp_path / "trial.yaml").write_text(text.replace("[python, sft.py]", "[no-such-program]"))
     with pytest.raises(InputError, match=r"there is no program 'no-such-program'"):
+        check_before(resolve(tmp_path / "trial.yaml"))
+    (tmp_path / "trial.yaml").write_text(text.replace("command: [python, sft.py], ", ""))
+    with pytest.raises(InputError, match=rf"trial.yaml:{line}: arms.trl-sft: names no command; write command: "):
         check_before(resolve(tmp_path / "trial.yaml"))
 
 

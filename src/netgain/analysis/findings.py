@@ -8,6 +8,7 @@ all. Those of published claims are the audit's.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from netgain.analysis import policy_curves
 from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import best_of, closed_book
@@ -18,7 +19,7 @@ from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
 
 CHANCE, READS = 0.2, 0.9
 UNREADABLE = 0.05  # of a judge's verdicts: more than that is told
-UNFINISHED = 0.2  # of an arm's answers empty, or cut: more than that is told
+UNFINISHED = 0.2  # of an arm's answers empty or cut, of its choices refused: more than that is told
 STANDS: dict[HeadlineKind, str] = {
     "method": "is ahead of every conventional arm",
     "unmatched": "is ahead only of arms that were given less",
@@ -53,6 +54,7 @@ def of_trial(
     return severest_first(
         [
             *evidence.claim.findings,
+            *policy_curves.findings_of(evidence.claim),
             *_unfinished(evidence),
             *_underspent(arms),
             *_single_seeds(evidence),
@@ -62,6 +64,7 @@ def of_trial(
             *_judge_unreadable(evidence),
             *_grade_changes_the_answer(grades, domains, {arm.name: arm.label for arm in arms}),
             *_no_whole_answers(evidence),
+            *_nothing_chosen(evidence),
             *_small_differences_unseen(compared, {arm.name: arm.label for arm in arms}),
         ]
     )
@@ -168,6 +171,24 @@ def _no_whole_answers(evidence: Evidence) -> Iterator[Finding]:
         whose = "arm gave" if len(lines) == 1 else "arms gave"
         message = f"{len(lines)} {whose} many answers that are empty, or cut at the length that is allowed"
         yield finding("empty-or-cut", "medium", f"{message}: they are graded as they are", lines)
+
+
+def _nothing_chosen(evidence: Evidence) -> Iterator[Finding]:
+    """Arms that chose nothing they could be trained with for many tasks: they are then the untouched model."""
+    lines = []
+    for name, trial in _trained(evidence):
+        last: dict[tuple[int, str], bool] = {}
+        for one in trial.chosen:
+            last.setdefault((one.seed, one.problem), bool(one.refused))  # the first is what was trained with
+        share = sum(last.values()) / len(last) if last else 0.0
+        if share > UNFINISHED:
+            lines.append(f"{name}: {share:.0%} of {len(last)} adaptations")
+    if lines:
+        whose = "arm chose" if len(lines) == 1 else "arms chose"
+        message = (
+            f"{len(lines)} {whose} nothing for many tasks that could be trained with: there the model is untouched"
+        )
+        yield finding("nothing-chosen", "medium", message, lines)
 
 
 def _small_differences_unseen(compared: list[Comparison], labels: dict[str, str]) -> Iterator[Finding]:

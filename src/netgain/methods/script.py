@@ -39,7 +39,7 @@ class ScriptSettings(Settings):
     (importing, loading, saving) beside what it books.
     """
 
-    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    command: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     reads: tuple[str, ...] = ()
     options: Annotated[dict[str, Any], Field(default_factory=dict)]
     learning_rate: Rate | None = None
@@ -120,7 +120,7 @@ def _run(
 
 def located(command: Sequence[str], folder: Path) -> tuple[str, ...]:
     """The command with the files among its words where they are: beside the trial's file."""
-    first = [sys.executable] if command[0] in PYTHON else []
+    first = [sys.executable] if command[:1] and command[0] in PYTHON else []
     rest = command[len(first) :]
     return (*first, *(str((folder / word).resolve()) if (folder / word).is_file() else word for word in rest))
 

@@ -90,6 +90,11 @@ def _cost(arm: ArmRow, currency: str, *, charged: bool = False) -> Cell:
     return amount_cell(numbers.trained(arm).get(currency), about=about)
 
 
+def _device_time(arm: ArmRow) -> Cell | None:
+    """Where a published claim's arms are matched in it."""
+    return _cost(arm, "seconds", charged=True) if "seconds" in arm.charged_per_problem else None
+
+
 def _answering(arm: ArmRow, currency: str) -> Cell:
     """What answering one question of the exam took: an arm that reads there pays for its passage each time."""
     return amount_cell(arm.answering.get(currency), "reads" if arm.role == "in_context" else "")
@@ -120,6 +125,7 @@ def accuracies(verdict: Verdict, *, judged_only: bool = False) -> Listing:
         ("updates", lambda arm: _cost(arm, "updates", charged=True)),
         ("real tokens", lambda arm: _cost(arm, "tokens_real", charged=True) if currency == "flops" else None),
         (numbers.ALL_NAMES[currency], lambda arm: _cost(arm, currency, charged=True)),
+        ("seconds of a device", _device_time if terms is None else lambda arm: None),
         ("of budget", lambda arm: Cell(percent(arm.spent_share), "", arm.spent_share) if arm.spent_share else None),
         ("a question", lambda arm: _answering(arm, currency) if terms else None),
     ]

@@ -104,6 +104,9 @@ def _check_script(trial: Trial, arm: ResolvedArm) -> None:
     settings, folder = arm.settings, trial.lines.folder
     if not isinstance(settings, ScriptSettings):
         return
+    if not settings.command:
+        problem = f"arms.{arm.name}: names no command"
+        raise trial.lines.error(("arms", arm.name), problem, "write command: [python, my_train.py]")
     program = settings.command[0]
     if program not in PYTHON and not (folder / program).is_file() and which(program) is None:
         problem = f"command: there is no program {program!r}"

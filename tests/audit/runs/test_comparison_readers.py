@@ -76,6 +76,25 @@ def test_a_mapping_says_what_the_columns_of_a_table_mean(tmp_path: Path) -> None
     assert row.difference == pytest.approx(0.074)
 
 
+def answered(folder: Path) -> Path:
+    marks = {"base": "0010000000", "sft": "0110010000", "ours": "0111011010"}
+    rows = [(arm, i // 2, i, mark) for arm, text in marks.items() for i, mark in enumerate(text)]
+    table(folder / "answers.csv", ("arm", "passage", "question", "right"), *rows, ("ours", 9, 99, "perhaps"))
+    (folder / "mapping.yaml").write_text(
+        "setting: mine\nheadline: ours\nrival: sft\n"
+        "answers:\n- {file: answers.csv, arm: arm, problem: passage, question: question, correct: right}\n"
+    )
+    return folder
+
+
+def test_a_table_of_answers_pairs_the_arms(tmp_path: Path) -> None:
+    claim = read_claim(answered(tmp_path / "own"))
+    row = audit(claim).comparisons[0]
+    assert (row.a, row.b, row.only_a, row.only_b) == ("ours", "sft", 3, 0)
+    assert (row.n_problems, row.n_questions) == (5, 10)
+    assert "1 answers are neither right nor wrong" in claim.findings[0].message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -161,8 +180,12 @@ def algoperf(folder: Path) -> Path:
 def test_submissions_count_by_their_fastest_trial_at_equal_time(tmp_path: Path) -> None:
     claim = read_claim(algoperf(tmp_path / "logs"))
     assert (claim.headline, claim.rival) == ("external_tuning/shampoo/trial_1", "external_tuning/baseline/trial_1")
-    assert cost(claim, "external_tuning/shampoo/trial_1").seconds == 2500 * 8
-    assert cost(claim, "external_tuning/shampoo/trial_1").updates == 7100
+    for arm in claim.arms:  # each as it was when the first had reached the target
+        assert arm.setting == "ogbg, map after 960 s"
+        assert (cost(claim, arm.name).seconds, cost(claim, arm.name).updates) == (960 * 8, 2800)
+    assert claim.arm("external_tuning/shampoo/trial_1").accuracy == pytest.approx(0.019 * 4 * 2)
+    assert claim.arm("external_tuning/baseline/trial_1").accuracy == pytest.approx(0.019 * 4)
+    assert claim.arms[0].curves[-1].points[-1].seconds == 2400  # the rest is in the curve
     told = finding(claim, "time-to-target")
     assert "external_tuning/shampoo is the first, after 960 s" in told.message
     assert "external_tuning/baseline: 1 of 2 trials, the fastest after 1,920 s" in told.evidence
@@ -208,8 +231,14 @@ def test_peak_and_end_of_a_run_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("write", "reader"),
-    [(mapped, CsvReader()), (peft, PeftReader()), (algoperf, AlgoperfReader()), (rasbt, RasbtReader())],
-    ids=["csv", "peft", "algoperf", "rasbt"],
+    [
+        (mapped, CsvReader()),
+        (answered, CsvReader()),
+        (peft, PeftReader()),
+        (algoperf, AlgoperfReader()),
+        (rasbt, RasbtReader()),
+    ],
+    ids=["csv", "csv-answers", "peft", "algoperf", "rasbt"],
 )
 def test_300_spoiled_variants_are_a_claim_or_one_line(tmp_path: Path, write: Any, reader: Any) -> None:
     endures(reader, write(tmp_path / "published"), tmp_path)
@@ -229,8 +258,15 @@ def test_pefts_63_arms_in_one_verdict() -> None:
     assert {charge.cost.updates for charge in claim.charges} == {5000}
 
 
-def test_algoperfs_real_trials() -> None:
-    told = finding(read_claim(real("algoperf")), "time-to-target")
+def test_algoperfs_real_trials_at_equal_wall_clock() -> None:
+    claim = read_claim(real("algoperf"))
+    assert (claim.headline, claim.rival) == (
+        "external_tuning/shampoo_submission/trial_4",
+        "external_tuning/baseline/trial_5",
+    )
+    assert {round(charge.cost.seconds or 0) for charge in claim.charges} == {26909}  # 3,364 s on eight devices
+    assert audit(claim).comparisons[0].difference == pytest.approx(0.024, abs=0.001)  # at their ends -0.003
+    told = finding(claim, "time-to-target")
     assert "shampoo_submission is the first, after 3,364 s" in told.message
 
 

@@ -21,6 +21,7 @@ from netgain.tokens import TokenCounter
 
 URL = "https://github.com/mlcommons/submissions_algorithms"
 TABLES = ("eval_measurements.csv", "measurements.csv")
+SLACK = 0.001  # trials are measured every few minutes, to the second
 SPENT = "accumulated_submission_time"
 _Target = tuple[float, float | None]  # the value to reach, and after how many seconds it was
 
@@ -45,7 +46,10 @@ class AlgoperfReader(Reader):
         if not runs:
             problem = files.findings[0].message if files.findings else "no trial"
             raise InputError(str(folder), f"no AlgoPerf trial in it can be used: {problem}")
+        to_target = _to_target(list(runs.values()))
         ordered = sorted(runs.values(), key=_fastest)
+        for workload in {run.setting for run, _ in ordered}:
+            _read_off([row for row in ordered if row[0].setting == workload])
         baseline = next((run for run, _ in ordered if _is_baseline(run.name)), None)
         others = [run for run, _ in ordered if not _is_baseline(run.name)]
         lead = others[0] if others and baseline and others[0].setting == baseline.setting else None
@@ -55,8 +59,10 @@ class AlgoperfReader(Reader):
             [run for run, _ in runs.values()],
             headline=lead.name if lead else None,
             rival=baseline.name if lead and baseline else None,
-            findings=[*files.findings, *_to_target(list(runs.values()))],
+            findings=[*files.findings, *to_target],
             notes=(
+                "Every trial is read off at one wall-clock time, when the first of them had reached the target (or the "
+                "shortest ended); what it did and cost after that is in its curve alone.",
                 "Trials of a submission differ in their hyper-parameters: the fastest counts, all of them were paid.",
                 "Device time is the submission's own time on all accelerators, evaluations and logging left out.",
             ),
@@ -102,6 +108,19 @@ def _trial(files: Lenient, home: Path) -> tuple[RunRecord, _Target | None] | Non
     return run, None if goal is None else (goal, reached)
 
 
+def _read_off(rows: list[tuple[RunRecord, _Target | None]]) -> None:
+    """Every trial of a workload at equal wall-clock: its last measurement until then, and the work up to there."""
+    reached = [target[1] for _, target in rows if target and target[1] is not None]
+    ends = [run.curves[-1].points[-1].seconds or 0.0 for run, _ in rows]
+    limit = min(reached, default=min(ends))
+    for run, _ in rows:
+        until = [p for p in run.curves[-1].points if (p.seconds or 0.0) <= limit * (1 + SLACK)]
+        run.accuracy = fraction(until[-1].value) if until else None
+        run.updates = until[-1].step if until else None
+        run.seconds = limit * run.ranks if until and run.ranks else None
+        run.setting = f"{run.setting} after {limit:,.0f} s"
+
+
 def _object(files: Lenient, path: Path) -> dict[str, Any]:
     found = files.json(path) if path.is_file() else None
     return found if isinstance(found, dict) else {}
@@ -135,7 +154,7 @@ def _workload(home: Path) -> str:
 def _name(files: Lenient, home: Path) -> str:
     """Ruleset, submission and trial; the study where it is not the first."""
     parts = [part for part in files.name(home).split("/") if part not in (".", "logs", "study_0", home.parent.name)]
-    return "/".join(parts[-4:]) or words(home.name)
+    return "/".join(parts[-4:] if any(part.startswith("study_") for part in parts) else parts[-3:]) or words(home.name)
 
 
 def _to_target(runs: list[tuple[RunRecord, _Target | None]]) -> list[Finding]:
