@@ -35,6 +35,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "majority": "netgain.methods.baselines:Majority",
         "finetune": "netgain.methods.finetune:Finetune",
         "conventional": "netgain.methods.finetune:Conventional",
+        "rl-conventional": "netgain.methods.conventional_rl:ConventionalRl",
         "synthetic": "netgain.methods.synthetic:Synthetic",
         "rejection": "netgain.methods.rejection:Rejection",
         "self-consistency": "netgain.methods.rejection:SelfConsistency",

@@ -8,6 +8,7 @@ all. Those of published claims are the audit's.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from netgain.analysis import policy_curves
 from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import best_of, closed_book
@@ -53,6 +54,7 @@ def of_trial(
     return severest_first(
         [
             *evidence.claim.findings,
+            *policy_curves.findings_of(evidence.claim),
             *_unfinished(evidence),
             *_underspent(arms),
             *_single_seeds(evidence),

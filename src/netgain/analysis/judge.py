@@ -75,6 +75,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         amortisation=amortisations(evidence, tested),
         rewards=reward.reward_rows(evidence),
         outer_loop=reward.outer_loop_rows(evidence),
+        policy=list(claim.policy_runs),
         stability=forgetting.stability_rows(evidence),
         abilities=forgetting.ability_rows(evidence),
         retention=_retention(retentions, claim),

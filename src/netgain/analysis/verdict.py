@@ -27,6 +27,7 @@ from netgain.analysis.rows import (
 from netgain.records.choices import ShownAnswer
 from netgain.records.claim import Finding, Terms
 from netgain.records.cost import Currency
+from netgain.records.policy_run import PolicyRun
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"
@@ -342,6 +343,7 @@ class Verdict(StrictModel):
     amortisation: list[AmortisationRow]
     rewards: list[RewardRow]
     outer_loop: list[OuterLoopRow]
+    policy: list[PolicyRun] = Field(default_factory=list)
     stability: list[StabilityRow]
     abilities: list[AbilityRow] = Field(default_factory=list)
     retention: RetentionTable | None

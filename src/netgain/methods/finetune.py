@@ -39,10 +39,11 @@ class Finetune(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """All passages, and their rearrangements, in one training."""
-        return (yield from _fit_passages(desk, materials, self.settings))
+        return (yield from fit_passages(desk, materials, self.settings))
 
 
-def _fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneSettings) -> Steps[Answerer]:
+def fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneSettings) -> Steps[Answerer]:
+    """Fine-tuning on the passages, with the rearrangements and sentences that the settings ask for."""
     rearranged = [
         Material(material.id, material.title, text)
         for material in materials
@@ -102,4 +103,4 @@ class Conventional(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Fine-tune the model that has learned."""
-        return (yield from _fit_passages(desk.at(model=learned), materials, self.settings))
+        return (yield from fit_passages(desk.at(model=learned), materials, self.settings))

@@ -1,6 +1,6 @@
 """Planes: accuracy against compute, and what an investment comes to when more and more problems share it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import final
@@ -10,11 +10,24 @@ from markupsafe import Markup
 from netgain.analysis.rows import BreakEvenRow, DeploymentsPoint, WorstCase
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import AmortisationRow, ArmRow
+from netgain.records.policy_run import PolicyRun, PolicyStep
 from netgain.report import numbers, svg
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 230, 28, 52
 LOW, EDGE = 330, 84  # height and left edge of the curves over problems
 MOST = 1e5
+PANEL_WIDTH, PANEL_HEIGHT, PANELS = 290, 190, 3
+POLICY: tuple[tuple[str, Callable[[PolicyStep], float | None]], ...] = (
+    ("reward", lambda one: one.reward),
+    ("accuracy held out", lambda one: one.development),
+    ("spread within a group", lambda one: one.spread),
+    ("groups without spread", lambda one: one.flat),
+    ("texts of no use", lambda one: one.invalid / one.texts if one.texts else None),
+    ("divergence (nats a token)", lambda one: one.kl),
+    ("entropy (nats a token)", lambda one: one.entropy),
+    ("tokens a text", lambda one: one.length),
+    ("clipped tokens", lambda one: one.clipped),
+)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -227,3 +240,43 @@ def _flag(x: svg.Axis, n: int, name: str, turn: int) -> Markup:
             x(n) + (-5 if left else 5), TOP + 12 + 14 * turn, f"{name} {n:,}", "label", "end" if left else "start"
         ),
     )
+
+
+def policy(runs: Sequence[PolicyRun], label: str) -> Markup | None:
+    """The steps of one arm's policy gradient, a panel a measure and a line a seed, over the FLOPs (in units of the
+    whole) that were spent by then; None where no panel has two points. A ring is the step that was kept."""
+    most = max((one.flops or 0.0 for run in runs for one in run.steps), default=0.0)
+    panels = []
+    for name, value in POLICY:
+        lines = [
+            [(one.flops / most if most and one.flops else float(one.step), found, one.step) for one in run.steps
+             if (found := value(one)) is not None]
+            for run in runs
+        ]  # fmt: skip
+        if any(len(line) > 1 for line in lines):
+            panels.append((name, lines))
+    if not panels:
+        return None
+    parts = [_panel(index, name, lines, runs, most) for index, (name, lines) in enumerate(panels)]
+    height = -(-len(panels) // PANELS) * PANEL_HEIGHT
+    title = f"{label}: the course of its policy gradient"
+    return svg.drawing(PANELS * PANEL_WIDTH, height, title, *parts)
+
+
+def _panel(
+    index: int, name: str, lines: list[list[tuple[float, float, int]]], runs: Sequence[PolicyRun], most: float
+) -> Markup:
+    left, top = (index % PANELS) * PANEL_WIDTH, index // PANELS * PANEL_HEIGHT
+    values, places = [y for line in lines for _, y, _ in line], [x for line in lines for x, _, _ in line]
+    x = svg.Axis(0.0, max(places), left + 56, left + PANEL_WIDTH - 14)
+    y = svg.Axis(min(0.0, *values), max(values) * 1.05 or 1.0, top + PANEL_HEIGHT - 46, top + 28)
+    caption = f"of {numbers.amount(most)} FLOPs" if most else "steps"
+    parts = [svg.plane(x, y, caption, name, numbers.tick)]
+    for run, line in zip(runs, lines, strict=True):
+        joined = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value, _ in line)
+        parts.append(svg.el("polyline", points=joined, class_="rungs role-self_improving"))
+        for at, value, step in line:
+            kept = "; kept" if step == run.kept else ""
+            dot = svg.el("circle", cx=x(at), cy=y(value), r=4 if kept else 1.8, class_="dot clear" if kept else "dot")
+            parts.append(svg.mark(f"seed {run.seed}, step {step}: {name} {value:.3g}{kept}", dot))
+    return Markup("").join(parts)

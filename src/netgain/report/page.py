@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from netgain.analysis.policy_curves import told
 from netgain.analysis.sentences import GRADES, break_even_sentence, other_domains
 from netgain.analysis.verdict import RetentionTable, StabilityRow, Verdict
 from netgain.report import bars, curves, detail_tables, drawn, listings, numbers, stability_tables, summary, svg
@@ -102,10 +103,20 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "controls": _controls(verdict, labels, tested),
         "abilities": stability_tables.abilities(verdict) if verdict.abilities else None,
         "retained": _retained(verdict),
+        "policies": _policies(verdict, labels),
         "chosen": drawn.chosen_figures(verdict),
         "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
         **_figures(verdict, labels, tested, settings),
     }
+
+
+def _policies(verdict: Verdict, labels: dict[str, str]) -> list[tuple[str, Markup | None, list[str]]]:
+    """Each arm that learns by a policy gradient: its curves, and the course of every seed in words."""
+    named = {run.arm: labels.get(run.arm, run.arm) for run in verdict.policy}
+    by_arm = {arm: [run for run in verdict.policy if run.arm == arm] for arm in named}
+    return [
+        (named[a], curves.policy(runs, named[a]), [told(run, named[a]) for run in runs]) for a, runs in by_arm.items()
+    ]
 
 
 def _has(verdict: Verdict, role: str) -> bool:
