@@ -100,7 +100,7 @@ def test_no_two_folders_import_each_other() -> None:
 # smaller; raise one only with a feature that is worth it, in the same commit.
 MOST_MODULES, MOST_CLASSES, MOST_PUBLIC_DATA_CLASSES, MOST_LINES, MOST_LINES_WITHOUT_ENGINE = (
     238,
-    480,
+    490,
     235,
     46_000,
     42_500,

@@ -249,3 +249,14 @@ def test_the_published_results_are_judged_in_seconds(published: Path, tmp_path: 
     done = run("audit", str(published), cwd=tmp_path)
     assert done.returncode == 0
     assert time.perf_counter() - start < 30  # the promise is 10 s on an idle machine; see NOTEBOOK.md
+
+
+def test_the_demo_of_a_domain_is_planned_by_its_name_and_written_out_by_init(tmp_path: Path) -> None:
+    plan = json.loads(run("plan", "--domain", "grids", "--json", "--device", "H100", cwd=tmp_path).stdout)
+    assert (plan["name"], plan["model"]) == ("grids", "shipped-grids")
+    assert run("init", "mine.yaml", "--domain", "grids", cwd=tmp_path).returncode == 0
+    assert "mine.yaml: valid" in run("validate", "mine.yaml", cwd=tmp_path).stdout
+    unknown = run("plan", "--domain", "grid", cwd=tmp_path)
+    assert (unknown.returncode, "did you mean 'grids'" in unknown.stderr) == (2, True)
+    both = run("plan", "mine.yaml", "--domain", "grids", cwd=tmp_path)
+    assert (both.returncode, "stands beside mine.yaml" in both.stderr) == (2, True)

@@ -145,7 +145,7 @@ class Table:
         if not seeds or not len(columns):
             return None
         stacked = np.stack([self.rows[name].at(seeds)[:, columns] for name in names])
-        there = ~np.isnan(stacked).any(axis=0)
+        there = np.asarray(~np.isnan(stacked).any(axis=0))
         problems, index = np.unique(self.problem[columns], return_inverse=True)
         with np.errstate(invalid="ignore"):  # a problem without an answer is 0 of 0: NaN
             means = _sums(np.where(there, stacked, 0.0), index, len(problems)) / _sums(there, index, len(problems))
@@ -161,7 +161,7 @@ def _sums(values: Floats | Mask, index: NDArray[np.int64], problems: int) -> Flo
         result: Floats = values @ (index[:, None] == np.arange(problems)).astype(np.float64)
         return result
     rows = values.reshape(-1, values.shape[-1])  # a matrix of questions by problems would take gigabytes
-    sums = np.stack([np.bincount(index, row, problems) for row in rows])
+    sums: Floats = np.stack([np.bincount(index, row, problems) for row in rows]).astype(np.float64)
     return sums.reshape(*values.shape[:-1], problems)
 
 

@@ -32,7 +32,7 @@ from netgain.methods.method import LATER, Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED, Imitation, Improvement, Keep, policy_bound
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
-from netgain.methods.settings_edit import longest_recipe
+from netgain.methods.settings_edit import SEAL_ARC, longest_recipe
 from netgain.methods.synthetic import SyntheticSettings, write_and_fit
 from netgain.methods.writing import asks, passages, write
 from netgain.model.metered import Model
@@ -131,8 +131,8 @@ _LOOP = {
 _FEW_SHOT = {
     **{"rounds": 1, "contexts": 11, "candidates": 15, "repeats": 1, "keep": "positive"},
     **{"format": "settings", "edits": 1, "temperature": 0.8, "top_p": 1.0, "with_passage": False},
-    **{"rank": 128, "alpha": 16.0, "target_modules": ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")},
-    **{"batch_size": 2, "schedule": "cosine", "warmup_steps": 11, "max_length": 8192, "most_steps": 375},
+    **SEAL_ARC,
+    "most_steps": 375,
     **{"outer_rank": 16, "outer_alpha": 16.0, "outer_modules": SEVEN, "outer_epochs": 8, "outer_batch": 5},
     **{"outer_learning_rate": 5e-5, "outer_schedule": "cosine"},
 }

@@ -9,7 +9,7 @@ from netgain.domains.problem import EditFormat, Material
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, Recipe, Temperature, TopP, fit
 from netgain.methods.method import LATER, Desk, Learned, Method
-from netgain.methods.settings_edit import MOST_STEPS, fit_edits, read_edit, recipe_of
+from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_edits, read_edit, recipe_of
 from netgain.methods.writing import SelfEdit, find_format, propose, texts_of
 from netgain.model.program import Steps
 from netgain.records.claim import Role
@@ -70,13 +70,15 @@ class SyntheticSettings(Inner):
 class Synthetic(Method):
     """Writes edits and trains on them as they come, with the passage beside them: no outer loop.
 
-    There is a preset for each of SEAL's prompts.
+    There is a preset for each of SEAL's prompts, and ``seal-arc`` for its few-shot learning before the outer loop.
     """
 
     role: ClassVar[Role] = Role.SYNTHETIC
     Settings = SyntheticSettings
     settings: SyntheticSettings
-    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS | {
+        "seal-arc": {**SEAL_ARC, "format": "settings", "temperature": 0.8, "top_p": 1.0, "with_passage": False}
+    }
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """All materials' edits and passages in one training."""

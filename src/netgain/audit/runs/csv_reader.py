@@ -1,7 +1,7 @@
 """Tables of anybody's own, with a small mapping file that says what their columns mean: ``mapping.yaml``.
 
-Each table is one run with a row for each step (``runs``), or holds a row for each arm (``arms``). Columns that the
-mapping does not name are not read, and what it does not state stays unknown.
+A table holds a row for each arm (``arms``) or for each answer (``answers``), or is one run with a row for each step
+(``runs``). Columns that the mapping does not name are not read, and what it does not state stays unknown.
 """
 
 from pathlib import Path
@@ -10,17 +10,19 @@ from typing import Annotated, Literal, final
 from pydantic import Field
 
 from netgain.audit.audit import Reader
+from netgain.audit.runs.evaluation import MARKS, sample_key
 from netgain.audit.runs.lenient import Lenient, number, whole, words
 from netgain.audit.runs.logged import curve
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs
 from netgain.errors import InputError, nearest
-from netgain.records.claim import Claim, Name, Role
+from netgain.records.claim import Claim, Exam, ExamProblem, Name, Role
 from netgain.records.measurements import CurvePoint
 from netgain.records.provenance import StrictModel
 from netgain.strict_yaml import load_yaml
 from netgain.tokens import TokenCounter
 
-MAPPING = "mapping.yaml"
+MAPPING, EXAM = "mapping.yaml", "answers"
+RIGHT_OR_WRONG = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 AMOUNTS = ("updates", "tokens_real", "tokens_padded", "tokens_generated", "flops", "seconds", "dollars")
 Column = Annotated[str, Field(min_length=1)]
 Scale = Literal["fraction", "percent"]
@@ -61,6 +63,18 @@ class RunTable(StrictModel):
 
 
 @final
+class AnswersTable(StrictModel):
+    """A table with a row for each answer: ``correct`` is 1 or 0, true or false. ``problem`` is what several questions
+    have in common; without it each question is one."""
+
+    file: str
+    arm: Column
+    question: Column
+    correct: Column
+    problem: Column | None = None
+
+
+@final
 class Mapping(StrictModel):
     """The whole file. ``setting`` is what the arms have in common."""
 
@@ -71,6 +85,7 @@ class Mapping(StrictModel):
     rival: str | None = None
     arms: tuple[ArmsTable, ...] = ()
     runs: tuple[RunTable, ...] = ()
+    answers: tuple[AnswersTable, ...] = ()
 
 
 @final
@@ -90,6 +105,9 @@ class CsvReader(Reader):
             runs += _arms(files, folder / table.file, table, mapping)
         for log in mapping.runs:
             runs += _run(files, folder / log.file, log, mapping)
+        grades = _grades(files, mapping)
+        known = {run.name for run in runs}
+        runs += [RunRecord(arm, MAPPING, setting=mapping.setting) for arm in grades if arm not in known]
         names = [run.name for run in runs]
         if not runs or len(set(names)) < len(names):
             problem = files.findings[0].message if files.findings else "no arm in it, or two of one name"
@@ -97,7 +115,7 @@ class CsvReader(Reader):
         for field, wanted in (("headline", mapping.headline), ("rival", mapping.rival)):
             if wanted is not None and wanted not in names:
                 raise InputError(str(folder / MAPPING), f"{field} {wanted!r} is in no table", nearest(wanted, names))
-        return claim_of_runs(
+        claim = claim_of_runs(
             folder.resolve().name,
             mapping.title,
             runs,
@@ -105,6 +123,7 @@ class CsvReader(Reader):
             rival=mapping.rival,
             findings=files.findings,
         )
+        return _with_answers(claim, grades) if grades else claim
 
 
 def _rows(files: Lenient, path: Path, *columns: str | None) -> list[dict[str, str]]:
@@ -173,3 +192,42 @@ def _amount(row: dict[str, str], column: str | None) -> float | None:
 def _share(value: object, scale: Scale) -> float | None:
     found = number(value, 0.0, 100.0 if scale == "percent" else 1.0)
     return found if found is None or scale == "fraction" else found / 100
+
+
+_Grades = dict[str, dict[tuple[str, str], bool]]  # of each arm, by problem and question
+
+
+def _grades(files: Lenient, mapping: Mapping) -> _Grades:
+    found: _Grades = {}
+    for table in mapping.answers:
+        path, unread = files.folder / table.file, 0
+        for row in _rows(files, path, table.arm, table.question, table.correct, table.problem):
+            arm, question = words(row[table.arm]), row[table.question]
+            right = RIGHT_OR_WRONG.get(row[table.correct].strip().lower())
+            if not arm or right is None:
+                unread += 1
+                continue
+            arm = arm if arm != "frozen" else "frozen model"
+            found.setdefault(arm, {})[row[table.problem] if table.problem else question, question] = right
+        if unread:
+            files.say(f"{files.name(path)}: {unread} answers are neither right nor wrong and are left out", path)
+    return found
+
+
+def _with_answers(claim: Claim, grades: _Grades) -> Claim:
+    """The claim with every answer: arms are compared on what they have in common."""
+    asked: dict[str, dict[str, None]] = {}
+    for answers in grades.values():
+        for problem, question in answers:
+            asked.setdefault(problem, {})[question] = None
+    keys = {problem: sample_key(problem) for problem in asked}
+    problems = [ExamProblem(id=keys[p], questions=tuple(sample_key(p, q) for q in asked[p])) for p in asked]
+    arms = []
+    for arm in claim.arms:
+        mine = grades.get(arm.name)
+        if mine:
+            correct = tuple("".join(MARKS[mine.get((p, q))] for q in asked[p]) for p in asked)
+            counts = {"n_problems": sum(bool(row.strip("-")) for row in correct), "n_questions": len(mine)}
+            arm = arm.model_copy(update={"exam": EXAM, "correct": correct, "averaged": "questions", **counts})
+        arms.append(arm)
+    return claim.model_copy(update={"arms": tuple(arms), "exams": (Exam(name=EXAM, problems=tuple(problems)),)})
