@@ -38,8 +38,8 @@ def peak_is_not_the_end(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield finding(
             "peak-is-not-the-end",
             "medium",
-            f"{len(fallen)} of {several} logged curves end clearly below their best, most of all {fallen[0][1]}; a best "
-            "checkpoint is chosen on the very questions that it is reported on unless others are held out",
+            f"{len(fallen)} of {several} logged curves end clearly below their best, most of all {fallen[0][1]}; a "
+            "best checkpoint is chosen on the very questions that it is reported on unless others are held out",
             [text for _, text in fallen],
         )
 
@@ -143,7 +143,7 @@ def _noise(share: float, questions: int | None) -> float:
 
 
 def _asked(curve: Curve) -> int | None:
-    """On how many questions a curve was measured, by its digits: each value is k/n. A few round values prove nothing."""
+    """On how many questions a curve was measured, by its digits: each value is k/n. A few round ones prove nothing."""
     values = {point.value for point in curve.points}
     parts = [Fraction(value).limit_denominator(MOST_QUESTIONS) for value in values]
     if len(values) < ENOUGH_VALUES or any(abs(float(p) - v) > 1e-9 for p, v in zip(parts, values, strict=True)):
