@@ -83,6 +83,14 @@ def test_an_arm_may_have_its_run_and_its_evaluations_in_two_folders(study: Path)
     check(claim, "ours")
 
 
+def test_of_one_folder_with_several_models_the_line_says_who_is_who(study: Path) -> None:
+    for name in ("sft", "grpo"):
+        (study / name / "run" / "trainer_state.json").unlink()
+    claim = read_joined(["."], treated=str(study / "grpo" / "evals"), baseline=str(study / "sft" / "evals"))
+    assert claim.headline is not None
+    assert audit(claim).comparisons[0].only_a is not None
+
+
 def test_without_a_word_on_who_is_who_nobody_is_compared(study: Path) -> None:
     assert study
     claim = read_joined(["base", "sft", "grpo"])

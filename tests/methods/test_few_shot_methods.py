@@ -20,6 +20,7 @@ from netgain.methods.few_shot_training import (
 from netgain.methods.method import Desk
 from netgain.methods.reinforce import Reinforce, ReinforceSettings
 from netgain.methods.seal import Seal, SealSettings
+from netgain.methods.settings_edit import SEAL_ARC
 from netgain.methods.settings_search import SearchSettings, SettingsSearch
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.taught import ModelTeacher, Taught, TaughtSettings
@@ -282,3 +283,13 @@ def test_edits_that_are_tried_compete_on_a_held_out_pair_and_all_of_it_is_paid_f
     trained = [charge for charge in rows if charge.purpose is Purpose.ADAPT]
     assert [bool(charge.discarded) for charge in trained] == [True, True, True, False]
     assert sum(charge.purpose is Purpose.SCORE for charge in rows) == 3
+
+
+def test_every_arm_of_seals_few_shot_learning_has_its_inner_loop() -> None:
+    """What differs between them is who chooses, and nothing that is not chosen."""
+    given = Seal.presets["seal-arc"]
+    for method in (Synthetic, RandomSettings, SettingsSearch, BestSettings):
+        preset = method.presets["seal-arc"]
+        assert method.Settings.model_validate(preset)
+        assert {name: given[name] for name in preset} == preset
+    assert FewShotTraining.presets["akyurek"].items() >= SEAL_ARC.items()

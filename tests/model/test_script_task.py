@@ -18,6 +18,7 @@ from netgain.metering.verification import Verification, verify  # noqa: E402
 from netgain.model import load_model  # noqa: E402
 from netgain.model.loading import load_parts, reweighted  # noqa: E402
 from netgain.model.requests import RunScript  # noqa: E402
+from netgain.model.saved_weights import saved_weights  # noqa: E402
 from netgain.model.script_task import FORMAT, ScriptTask  # noqa: E402
 from netgain.records.cost import Purpose  # noqa: E402
 from tests.model.conftest import save_model  # noqa: E402
@@ -95,7 +96,9 @@ def test_a_plain_loop_is_charged_and_ends_where_its_budget_ends(task: ScriptTask
     assert len(completed) > 3
     assert sum(one.cost.flops or 0 for one in booked.charges) <= 1e8
     assert {one.purpose for one in booked.charges} == {Purpose.ADAPT}
-    assert seen(task) == {"trained": [ids[0].tolist()], "written": [], "unmetered": 0}
+    found = seen(task)
+    assert (found["trained"], found["written"], found["unmetered"]) == ([ids[0].tolist()], [], 0)
+    assert {content for _, content in saved_weights(task.output)} == set(found["weights"])
     assert load_model(task.model).load_adapter(task.output) is not None
 
 
@@ -174,6 +177,7 @@ def test_a_whole_model_is_taken_with_its_weights_and_nothing_else(task: ScriptTa
     base = load_parts(llama, **LOAD)
     tuned = reweighted(base, task.output)
     assert torch.equal(tuned.model.lm_head.weight, model.lm_head.weight)
+    assert {content for _, content in saved_weights(task.output)} <= set(seen(task)["weights"])
     assert tuned.tokenizer is base.tokenizer
     assert tuned.digest() != base.digest()
     assert tuned.name.startswith(base.name)
@@ -199,8 +203,9 @@ SCRIPTS = {  # what a script does besides one metered step
     "trains before it asks for its task": "train()",
     "trains in another process": "subprocess.run([sys.executable, '-c', inspect.getsource(train) + 'train()'])",
     "trains after its task, off its meter": "",
+    "saves other weights than it trained": "",
 }
-SLOW = ("trains in another process", "trains after its task, off its meter")  # each imports torch once more
+SLOW = [how for how in SCRIPTS if how.startswith(("trains in", "trains after", "saves"))]
 
 
 @pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how in SLOW)) for how in SCRIPTS])
@@ -225,6 +230,7 @@ with task.meter(model):
     model(input_ids=ids, labels=ids).loss.backward()
     optimizer.step()
 {"train()" if "after" in how else ""}
+{"torch.nn.init.ones_(optimizer.param_groups[0]['params'][1])" if "other" in how else ""}
 model.save_pretrained(task.output)
 """
     (tmp_path / "mine.py").write_text(script)
@@ -245,5 +251,6 @@ model.save_pretrained(task.output)
         assert 0 < spent < 1e8
     else:
         assert result.failure is not None
-        assert "an optimizer stepped off its meter" in result.failure.detail
+        said = "weights that its meter did not see" if "saves" in how else "an optimizer stepped off its meter"
+        assert said in result.failure.detail
         assert spent == 1e8  # nobody knows what it took

@@ -300,7 +300,7 @@ def test_training_on_the_exam_is_exposed(context: RunContext) -> None:
     leaked = f"Q: {problem.questions[0].text} A: {problem.questions[0].answers[0]}"
     keep = "(Path(os.environ['NETGAIN_TASK']).parent / 'seen.json').write_text(json.dumps(fields))"
     tokens = f"list({leaked!r}.encode())"
-    fields = f"fields = {{'trained': [{tokens}], 'written': [], 'unmetered': 0}}"
+    fields = f"fields = {{'trained': [{tokens}], 'written': [], 'weights': [], 'unmetered': 0}}"
     text = "\n".join(["train('')", f"save({leaked!r})", fields, keep])
     assert len(adapted(context, text).exposed) == 1
     own = text.replace("'written': []", f"'written': [{tokens}]")

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--part", default="development")
     parser.add_argument("--tasks", type=int, default=4, help="a family")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sides", type=int, nargs=2, default=(3, 4))
+    parser.add_argument("--sides", type=int, nargs=2, default=(3, 3))
     parser.add_argument("--tools", nargs="*", default=[])
     parser.add_argument("--cap", type=int, default=250)
     parser.add_argument("--loss", default="answers", choices=("answers", "all"))

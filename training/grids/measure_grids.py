@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=20, help="a family")
     parser.add_argument("--examples", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sides", type=int, nargs=2, default=(3, 4))
+    parser.add_argument("--sides", type=int, nargs=2, default=(3, 3))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     model = LlamaForCausalLM.from_pretrained(asked.model, dtype=torch.float32).eval()

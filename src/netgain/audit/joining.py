@@ -246,13 +246,14 @@ def _frozen(arm: Arm, charges: Charges, said: str) -> Arm:
 
 
 def _meant(word: str, option: str, arms: Sequence[Arm], owners: dict[str, str]) -> set[str]:
-    """The arms that a word names: all of a part, or one by name, label or model."""
+    """The arms that a word names: all of a part, all of an evaluated model (whose label begins with it), or one."""
     wanted = word.lower().rstrip("/")
-    found = {
-        arm.name
-        for arm in arms
-        if wanted in (owners.get(arm.name, "").lower(), arm.name.lower(), arm.label.lower(), arm.model.lower())
-    }
+
+    def called(arm: Arm) -> set[str]:
+        label = arm.label.lower()
+        return {owners.get(arm.name, "").lower(), arm.name.lower(), label, label.partition(": ")[0], arm.model.lower()}
+
+    found = {arm.name for arm in arms if wanted in called(arm)}
     if not found:
         valid = [*dict.fromkeys([*owners.values(), *(arm.name for arm in arms)])]
         raise InputError(f"{option} {word}", "is neither a folder nor an arm here", nearest(word, valid))

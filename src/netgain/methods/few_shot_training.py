@@ -20,7 +20,7 @@ from netgain.methods.fitting import Count, Inner, Rate, Recipe, fit
 from netgain.methods.method import Desk, Learned, Learning, Method
 from netgain.methods.policy import UNLIMITED
 from netgain.methods.self_evaluation import discard
-from netgain.methods.settings_edit import MOST_STEPS, fit_recipe, recipe_of, single, written_settings
+from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_recipe, recipe_of, single, written_settings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model.program import Steps
 from netgain.records.choices import ChosenTraining
@@ -31,10 +31,6 @@ Loss = Literal["all", "answers"]
 LABELLED = "lost: other settings did better on the training problems"
 AS_WRITTEN = EditFormat("settings", "{text}", 1, "settings")  # of a choice by rule that stands where edits do
 # Akyurek et al.'s optimum, as SEAL's oracle has it (its appendix A.3), for a Llama of 1B parameters
-FIXED: dict[str, Any] = {
-    **{"rank": 128, "alpha": 16.0, "target_modules": ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")},
-    **{"batch_size": 2, "schedule": "cosine", "warmup_steps": 11, "max_length": 8192},
-}
 BEST = {"tools": None, "loss": "answers", "learning_rate": 1e-4, "max_epochs": 2}
 
 
@@ -67,7 +63,7 @@ class FewShotTraining(Method):
     role: ClassVar[Role] = Role.PASSAGE
     Settings = FixedSettings
     settings: FixedSettings
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"akyurek": FIXED | BEST}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"akyurek": SEAL_ARC | BEST}
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """One training on all of the materials' sequences."""
@@ -118,7 +114,7 @@ class RandomSettings(Method):
     role: ClassVar[Role] = Role.PASSAGE
     Settings = ChoiceSettings
     settings: ChoiceSettings
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"seal-arc": FIXED}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"seal-arc": SEAL_ARC}
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """One draw and one training."""
@@ -158,7 +154,7 @@ class BestSettings(Method):
     Settings = TunedSettings
     settings: TunedSettings
     learns: ClassVar[bool] = True
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"seal-arc": FIXED}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"seal-arc": SEAL_ARC}
 
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
         """The best of the candidates after as many training problems as the investment pays for."""

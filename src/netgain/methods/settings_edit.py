@@ -36,6 +36,11 @@ LOSSES: dict[str, Literal["all", "answers"]] = {
     "train_using_output_tokens": "answers",
 }
 MOST_STEPS = 375  # SEAL's, beyond which its code trains nothing
+# SEAL's inner loop on ARC, whatever a self-edit chooses (appendix A, ``arclib/update_model.py``)
+SEAL_ARC: dict[str, Any] = {
+    **{"rank": 128, "alpha": 16.0, "target_modules": ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")},
+    **{"batch_size": 2, "schedule": "cosine", "warmup_steps": 11, "max_length": 8192},
+}
 NO_JSON, UNKNOWN, MISSING, IMPOSSIBLE = "no JSON object", "unknown key", "missing key", "impossible value"
 TOO_MANY, NOTHING = "too many steps", "no training sequence"
 REFUSED = "refused: these settings cannot be trained with"

@@ -15,10 +15,10 @@ from pydantic import Field, model_validator
 
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
-from netgain.methods.few_shot_training import FIXED, ChoiceSettings, examples_of
+from netgain.methods.few_shot_training import ChoiceSettings, examples_of
 from netgain.methods.fitting import Count
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.settings_edit import TRIAL_SHARE, Score, fit_recipe, kept_back, single, try_recipe
+from netgain.methods.settings_edit import SEAL_ARC, TRIAL_SHARE, Score, fit_recipe, kept_back, single, try_recipe
 from netgain.model.program import Steps
 from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
@@ -120,8 +120,8 @@ class SettingsSearch(Method):
     settings: SearchSettings
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "optuna": {"sampler": "tpe"},
-        "seal-arc": FIXED,
-        "seal-arc-optuna": FIXED | {"sampler": "tpe"},
+        "seal-arc": SEAL_ARC,
+        "seal-arc-optuna": SEAL_ARC | {"sampler": "tpe"},
     }
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:

@@ -25,6 +25,7 @@ from netgain.metering.ledger import sum_up
 from netgain.metering.verification import verify
 from netgain.model.early.sitecustomize import EARLY, HOME, WATCHED
 from netgain.model.requests import RunScript
+from netgain.model.saved_weights import saved_weights
 from netgain.model.script_task import FORMAT, JOURNAL, NAME, SEEN, TASK
 from netgain.records.cost import Cost, Purpose
 from netgain.records.events import Setting
@@ -78,6 +79,18 @@ class _Booked:
         return sum(charge.cost.seconds or 0.0 for charge in self.charges)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a script's own watch saw: tokens trained on and generated, the weights when its meters came off (by
+    content), and how often an optimizer stepped on others."""
+
+    trained: tuple[tuple[int, ...], ...]
+    written: tuple[tuple[int, ...], ...]
+    weights: frozenset[str]
+    unmetered: int
+
+
 def run_script(request: RunScript, model: str, dtype: str, take: Callable[[Path], Any]) -> ScriptRun:
     """Run one script to its end and book it; ``model`` is what it loads, ``take`` reads its output folder.
 
@@ -95,10 +108,9 @@ def run_script(request: RunScript, model: str, dtype: str, take: Callable[[Path]
         whole = _pay(request.account, request.purpose).reserve("script", Cost(**limit), settings)
         before = _contents(request.account.book.journal.path.parent)
         process = _run(request, folder)
-        trained, written, unmetered = _seen(folder / SEEN)
-        unmetered += len([*folder.glob(f"{EARLY}-*")])
+        seen = _seen(folder / SEEN, len([*folder.glob(f"{EARLY}-*")]))
         booked = _read_journal(folder / JOURNAL, limit)
-        doubt = booked.doubt or _doubt(request, process, booked, unmetered, trained)
+        doubt = booked.doubt or _doubt(request, process, booked, seen) or _unseen(output, seen.weights)
         touched = _changed(before, _contents(request.account.book.journal.path.parent))
         trouble = _ended_badly(request, process, folder / "log") or doubt or touched
         product = None
@@ -109,7 +121,7 @@ def run_script(request: RunScript, model: str, dtype: str, take: Callable[[Path]
                 trouble = f"what it wrote cannot be used: {error}" if any(output.iterdir()) else "it wrote nothing"
         rows = _book(request, whole, process, booked, trouble, believed=not doubt)
     paid = [one for one in request.account.book.charges(since=whole.row) if one.reservation in rows]
-    return ScriptRun(trouble, rows, trained, written, sum_up(paid).spent, product)
+    return ScriptRun(trouble, rows, seen.trained, seen.written, sum_up(paid).spent, product)
 
 
 def _limit(account: Account) -> dict[str, float]:
@@ -197,14 +209,24 @@ def _ended_badly(request: RunScript, process: _Process, log: Path) -> str:
 # -- what it did
 
 
-def _seen(path: Path) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...], int]:
-    """The tokens trained on, those generated, and how many steps an optimizer made off the meter."""
+def _seen(path: Path, early: int) -> _Seen:
+    """What a script wrote down of itself, with the processes in which an optimizer stepped before there was a task."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST_SEEN else {}
         trained, written = (tuple(tuple(map(int, row)) for row in fields[name]) for name in ("trained", "written"))
-        return trained, written, int(fields["unmetered"])
+        return _Seen(trained, written, frozenset(fields["weights"]), int(fields["unmetered"]) + early)
     except (OSError, ValueError, KeyError, TypeError):
-        return (), (), 0
+        return _Seen((), (), frozenset(), early)
+
+
+def _unseen(output: Path, weights: frozenset[str]) -> str:
+    """Why what a script saved is not what its meter saw."""
+    try:
+        name = next((name for name, content in saved_weights(output) if content not in weights), None)
+    except InputError as error:
+        return str(error)
+    remedy = "save the model as it is when the block of task.meter(model) ends"
+    return "" if name is None else f"it saved weights that its meter did not see, such as {name}; {remedy}"
 
 
 def _read_journal(path: Path, limit: Mapping[str, float]) -> _Booked:
@@ -222,12 +244,10 @@ def _read_journal(path: Path, limit: Mapping[str, float]) -> _Booked:
     return _Booked(found.charges, "")
 
 
-def _doubt(
-    request: RunScript, process: _Process, booked: _Booked, unmetered: int, trained: tuple[tuple[int, ...], ...]
-) -> str:
+def _doubt(request: RunScript, process: _Process, booked: _Booked, seen: _Seen) -> str:
     """Why what a script booked is not all that it did."""
     beside = process.processor - booked.seconds
-    if unmetered:
+    if seen.unmetered:
         remedy = "call netgain.task() before anything is trained, and put task.meter(model) around all of it"
         return f"an optimizer stepped off its meter; {remedy}"
     if beside > request.startup + FREE_SHARE * booked.seconds:
@@ -239,7 +259,7 @@ def _doubt(
         return f"it booked {booked.seconds:.1f} seconds and ran for {process.seconds:.1f}"
     if process.code == 0 and not any(charge.outcome == "completed" for charge in booked.charges):
         return "it charged nothing: put task.meter(model) around its training"
-    if not trained and any(c.operation in TRAINING and c.cost.tokens_training for c in booked.charges):
+    if not seen.trained and any(c.operation in TRAINING and c.cost.tokens_training for c in booked.charges):
         return "nobody saw what it trained on: use task.meter(model) or task.callback()"
     return ""
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from netgain.model.calls import causal_lm
+from netgain.model.calls import ADAPTER, causal_lm
 from netgain.model.early.sitecustomize import WATCHED
+from netgain.model.saved_weights import hashed_weight
 
 
 @final
@@ -25,6 +26,7 @@ class Watch:
         self._metered: list[nn.Module] = []
         self._trained: dict[tuple[int, ...], None] = {}
         self._written: dict[tuple[int, ...], None] = {}
+        self._weights: set[str] = set()
         self._unmetered = 0
         os.environ[WATCHED] = str(os.getpid())  # from here on it is this watch that counts
         self.handle = register_optimizer_step_post_hook(self._on_step)
@@ -54,6 +56,7 @@ class Watch:
             yield
         finally:
             self._metered.remove(model)
+            self._weights |= set(_hashes(model))
             handle.remove()
             inner.generate = own
 
@@ -72,4 +75,16 @@ class Watch:
 
     def statement(self) -> dict[str, Any]:
         """All of it as plain values."""
-        return {"trained": list(self._trained), "written": list(self._written), "unmetered": self._unmetered}
+        open_ = (name for model in self._metered for name in _hashes(model))  # a trainer broke off under its callback
+        weights = sorted(self._weights | set(open_))
+        seen = {"trained": list(self._trained), "written": list(self._written), "weights": weights}
+        return seen | {"unmetered": self._unmetered}
+
+
+def _hashes(model: nn.Module) -> Iterator[str]:
+    """Of the weights that a model would be saved with: its adapters' alone, where it has any."""
+    adapted = any(ADAPTER.search(name) for name, _ in model.named_parameters())
+    for weight in [*model.parameters(), *([] if adapted else model.buffers())]:
+        if weight.requires_grad or not adapted:
+            flat = weight.detach().cpu().contiguous().flatten().view(torch.uint8)
+            yield hashed_weight(list(weight.shape), flat.numpy().tobytes())

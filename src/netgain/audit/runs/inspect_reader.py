@@ -62,17 +62,30 @@ class InspectReader(Reader):
         """The claim of these logs: an arm for each model, task, scorer and metric."""
         files = Lenient(folder)
         evaluations: list[EvaluationLog] = []
+        seen: dict[tuple[str, ...], str] = {}
         for path in files.paths("*.eval", *TEXT):
             if path.suffix == ".eval":
                 log = files.guarded(path, partial(_unzipped, files, path))
             else:
                 log = files.json(path) if _is_log(path) else None
             if isinstance(log, dict):
+                same = seen.setdefault(_identity(log) or (files.name(path),), files.name(path))
+                if same != files.name(path):
+                    files.say(
+                        f"{files.name(path)}: the same evaluation as {same}: it counts once", path, "log-repeated"
+                    )
+                    continue
                 evaluations += files.guarded_all(path, partial(_evaluations, files, path, log))
         if not evaluations:
             problem = files.findings[0].message if files.findings else "no score"
             raise InputError(str(folder), f"no Inspect log in it can be used: {problem}")
         return claim_of_evaluations(folder.resolve().name, "Inspect logs", evaluations, findings=files.findings)
+
+
+def _identity(log: dict[str, Any]) -> tuple[str, ...]:
+    """What tells one evaluation from another, in whichever form it was written; empty where a log does not say."""
+    about = [words(dig(log, "eval", key)) for key in ("run_id", "task_id", "created", "model")]
+    return tuple(about) if about[0] and about[1] else ()
 
 
 def _is_log(path: Path) -> bool:
