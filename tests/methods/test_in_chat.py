@@ -16,6 +16,7 @@ from netgain.methods.entity_pairs import EntityPairs, EntityPairsSettings
 from netgain.methods.policy import policy_job
 from netgain.methods.seal import Seal, SealSettings
 from netgain.methods.self_evaluation import likelihood
+from netgain.methods.synthetic import SyntheticSettings
 from netgain.methods.trained_writers import SupervisedWriter, SupervisedWriterSettings
 from netgain.methods.writing import Ask, Pair, SelfEdit, lessons, texts_of
 from netgain.model import Model
@@ -70,7 +71,7 @@ def test_a_question_that_was_written_is_trained_on_as_the_exam_asks_it(make_desk
     form = desk.prompts.formats["self-qa"]
     texts = (f"{MATERIAL.title}\nQuestion 2: Where is Ada?\nAnswer: in Rome", f"{MATERIAL.title}\nAda is in Rome.")
     edit = SelfEdit(Ask(MATERIAL, form, form.prompt(MATERIAL)), "raw", texts, ())
-    (question, answer), statement, passage = texts_of(desk, [MATERIAL], [edit], True)
+    (question, answer), statement, passage = texts_of(desk, [edit], SyntheticSettings(), [MATERIAL])
     exam = desk.prompts.ask(asked(MATERIAL.title, "Where is Ada?"))
     assert ((question,), answer) == (exam, Message("assistant", "in Rome"))
     assert (statement, passage) == (texts[1], f"{MATERIAL.title}\n{MATERIAL.text}")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -348,6 +349,17 @@ def test_a_teacher_that_is_a_model_writes_in_the_format_that_the_arm_names(make_
         "Ada: Question 2: What pet?\nAnswer 2: a cat",
     ]
     assert taught("lines", teacher_format="self-qa", splitting="lines")[0] == "Ada: Question: Where?"
+
+
+@pytest.mark.parametrize("method", [Synthetic, Taught, Distillation], ids=lambda method: method.__name__)
+def test_whoever_trains_on_a_passage_may_train_on_its_sentences(make_desk: Make, method: Any) -> None:
+    """Not the arm without text of its own alone: what one rival may do, all may."""
+    two = replace(MATERIAL, text="Ada lives in Rome. Ada has a cat.")
+    desk = make_desk(writer("A fact."), 100, teacher=ModelTeacher(writer("A fact.")))
+    settings = method.Settings(sentences=True)
+    texts = trained_on(finish(method(settings).adapt(desk, [two], None)))
+    assert {f"Ada: {two.text}", "Ada: Ada lives in Rome.", "Ada: Ada has a cat."} <= set(texts)
+    assert "sentences" not in method.Settings().recorded()  # records that are older keep their identity
 
 
 def test_a_method_that_asks_for_more_than_its_budget_is_refused_alone(make_desk: Make, book: Book) -> None:

@@ -10,7 +10,7 @@ from netgain.cli.app import app
 from netgain.cli.ask_command import ask
 from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.doctor_command import doctor
-from netgain.cli.record_commands import pack, report, status, verify
+from netgain.cli.record_commands import export, pack, report, status, verify
 from netgain.cli.setup_commands import init, list_names, validate
 from netgain.cli.trial_commands import plan, register, run
 from netgain.errors import NetgainError
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
-for command in (init, validate, ask, plan, register, run, status, report, pack, verify):
+for command in (init, validate, ask, plan, register, run, status, report, export, pack, verify):
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Quiet, compact_json, judge_folder
+from netgain.cli.app import Quiet, compact_json, judge_folder, save
 from netgain.errors import InputError
 
 
@@ -51,6 +51,24 @@ def pack(
     typer.echo(
         f"{kept}: {sum(sizes.values()):,} bytes ({', '.join(f'{name} {size:,}' for name, size in sizes.items())})"
     )
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files are written.", show_default=False)],
+) -> None:
+    """Write a run for other tools: Every Eval Ever records with what training took, and the compute card."""
+    from netgain import api
+    from netgain.report import exports
+
+    verdict = api.judge_folder(folder)
+    (out / "every-eval-ever").mkdir(parents=True, exist_ok=True)
+    records = exports.every_eval_ever(verdict)
+    for number, record in enumerate(records.values(), start=1):
+        save(out / "every-eval-ever" / f"{number:03d}.json", exports.as_json(record))
+    save(out / "compute-card.json", exports.as_json({"methods": exports.compute_card(verdict)}))
+    save(out / "compute-card.md", exports.compute_card_markdown(verdict))
+    typer.echo(f"{out}: {len(records)} Every Eval Ever records, compute-card.md and compute-card.json")
 
 
 def verify(

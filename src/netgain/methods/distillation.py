@@ -11,9 +11,9 @@ from typing import ClassVar, final
 
 from netgain.domains.problem import Material, Prompt
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Inner, Temperature, TopP, fit
+from netgain.methods.fitting import Count, Temperature, TopP, fit
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.writing import Pair, affordable, own_questions, passages
+from netgain.methods.writing import Beside, Pair, affordable, own_questions, passages
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Generate
 from netgain.records.claim import Role
@@ -21,7 +21,7 @@ from netgain.records.cost import Purpose
 
 
 @final
-class DistillationSettings(Inner):
+class DistillationSettings(Beside):
     """``questions`` texts of questions are written about each passage in the format ``asking``; ``answers`` to each.
 
     ``temperature`` and ``top_p`` are those of the questions, and of all answers to one but the first, which is greedy.
@@ -30,7 +30,6 @@ class DistillationSettings(Inner):
     asking: str = "self-qa"
     questions: Count = 2
     answers: Count = 1
-    with_passage: bool = True
     temperature: Temperature = 1.0
     top_p: TopP = 0.95
 
@@ -56,7 +55,7 @@ class Distillation(Method):
         )
         answered = yield from self._answered(desk.at("answers"), pairs)
         texts: list[Prompt] = [pair.lesson(desk) for pair in answered]
-        texts += passages(desk, materials) if settings.with_passage or not texts else []
+        texts += settings.passages(desk, materials) or ([] if texts else passages(desk, materials))
         return (yield from fit(desk, texts, settings))
 
     def _answered(self, desk: Desk, pairs: Sequence[Pair]) -> Steps[list[Pair]]:

@@ -1,4 +1,13 @@
-"""Rewards of edits: each edit is trained on and the adapter examined; the accuracy is the edit's reward.
+"""Rewards of edits: each edit is trained on and the adapter examined; the accuracy is the edit's reward, or another
+measure by name:
+
+``exam``                           the score by the trial's own grade
+``exact``, ``contains``, ``f1``    the score by that grade of the same answers
+``gain``                           the exam's score less that of the model without any edit, measured once a context
+``likelihood``                     how likely the first accepted answer is, the geometric mean over its tokens; cheap,
+                                   for nothing is answered
+``random``                         the exam's scores, measured and paid for, shuffled among the edits of a context: the
+                                   placebo of every other
 
 All edits of many training problems are trained as one batch and examined as one batch, as many as can be paid for. An
 evaluation that cannot be paid for is left out before it runs.
@@ -7,22 +16,26 @@ evaluation that cannot be paid for is left out before it runs.
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import final
+from math import exp
+from typing import Literal, final
 
 import numpy as np
 
-from netgain.domains.problem import EditFormat, Problem
+from netgain.domains.problem import EditFormat, Grade, Problem
 from netgain.engine.jobs import InnerLoopJob
+from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Inner, Recipe, job_of, train
 from netgain.methods.method import Desk
 from netgain.methods.selection import Rule, Tally
-from netgain.methods.self_evaluation import exam_quote, examine
+from netgain.methods.self_evaluation import ADAPTED, exam_quote, examine
 from netgain.methods.writing import SelfEdit
-from netgain.model.program import Steps
-from netgain.model.requests import Generate, Train
+from netgain.model.program import Steps, ask
+from netgain.model.requests import Adapter, Generate, Score, Train
 from netgain.records.claim import RewardRun, Training
 from netgain.records.cost import Purpose
+
+RewardName = Literal["exam", "exact", "contains", "f1", "gain", "likelihood", "random"]
 
 
 @final
@@ -43,9 +56,10 @@ class Context:
         recipes: Sequence[Recipe],
         baseline: float | None = None,
         invalid: Sequence[SelfEdit] = (),
+        reward: RewardName = "exam",
     ) -> None:
         self.name, self.problem, self.baseline = name, problem, baseline
-        self.invalid = list(invalid)
+        self.invalid, self.reward = list(invalid), reward
         self.edits, self.recipes = list(edits), list(recipes)
         self.charges = [list(edit.charges) for edit in edits]
         self.right: list[list[float]] = [[] for _ in edits]
@@ -56,8 +70,21 @@ class Context:
         """The edits that can be trained on at all."""
         return [edit for edit, recipe in enumerate(self.recipes) if recipe.texts]
 
+    def worth(self, grade: Grade) -> float:
+        """What one answer counts, by the grade that the reward names."""
+        name = self.reward
+        by_name = name == "exact" or name == "contains" or name == "f1"
+        return replace(grade, decides=name).score if by_name else grade.score
+
+    def shuffle(self, rng: np.random.Generator) -> None:
+        """Give every edit another one's evaluations."""
+        order = [int(edit) for edit in rng.permutation(len(self.edits))]
+        self.right = [self.right[edit] for edit in order]
+        self.tally.rewards = [self.tally.rewards[edit] for edit in order]
+
     def add(self, edit: int, right: float) -> None:
         """Add one evaluation of an edit: the number of questions answered right, or the sum of their F1."""
+        right -= (self.baseline or 0.0) * len(self.problem.questions) if self.reward == "gain" else 0.0
         self.right[edit].append(right)
         self.tally.add(edit, right / len(self.problem.questions))
 
@@ -103,10 +130,40 @@ def evaluate_once(desk: Desk, requested: Sequence[Evaluation], inner: Inner, res
             context.add(edit, 0)  # an edit that cannot be trained on is worth nothing
         else:
             examined.append((context, edit, Answerer(model=desk.model, adapter=result.product.adapter)))
-    marked = yield from examine(desk, [(answerer, context.problem) for context, _, answerer in examined])
-    for (context, edit, _), marks in zip(examined, marked, strict=True):
-        context.add(edit, sum(mark.grade.score for mark in marks))
+    asked = [one for one in examined if one[0].reward != "likelihood"]
+    marked = yield from examine(desk, [(answerer, context.problem) for context, _, answerer in asked])
+    for (context, edit, _), marks in zip(asked, marked, strict=True):
+        context.add(edit, sum(context.worth(mark.grade) for mark in marks))
+    for context, edit, answerer in examined:
+        if context.reward == "likelihood":
+            results = yield from ask(desk.model, _scores(desk, context.problem, answerer.adapter))
+            known = [one.product for one in results if one.product is not None and not one.failure]
+            context.add(edit, sum(exp(one.log_likelihood / max(1, one.tokens)) for one in known))
     return count
+
+
+def _scores(desk: Desk, problem: Problem, adapter: Adapter | None = None) -> list[Score]:
+    """How likely the first accepted answer to each question is. Raises InputError in a domain of other answers."""
+    if desk.few_shot is not None:
+        raise InputError("reward 'likelihood'", "this domain's answers are voted on, not scored", "use reward: exam")
+    account = desk.pay(Purpose.SCORE)
+    return [
+        Score(
+            account=account,
+            prompt=desk.prompts.ask(question.text),
+            continuation=desk.prompts.said(question.answers[0]),
+            adapter=adapter,
+        )
+        for question in problem.questions
+    ]
+
+
+def _measure_quote(desk: Desk, context: Context) -> float:
+    """An upper bound on what one evaluation takes beside its training, in the trial's currency."""
+    if context.reward != "likelihood":
+        return exam_quote(desk, context.problem)
+    quotes = desk.model.quote(_scores(desk, context.problem))
+    return ADAPTED * sum(quote.amount(desk.currency) or 0.0 for quote in quotes)
 
 
 def _jobs(desk: Desk, requested: Sequence[Evaluation], inner: Inner) -> list[InnerLoopJob]:
@@ -132,8 +189,8 @@ def _quotes(desk: Desk, requested: Sequence[Evaluation], jobs: Sequence[InnerLoo
     if not jobs:
         return []
     trainings = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job) for job in jobs])
-    problems = {id(context.problem): context.problem for context, _ in requested}
-    exams = {key: exam_quote(desk, problem) for key, problem in problems.items()}
+    problems = {id(context.problem): context for context, _ in requested}
+    exams = {key: _measure_quote(desk, context) for key, context in problems.items()}
     return [
         (quote.amount(desk.currency) or 0.0) + exams[id(context.problem)]
         for (context, _), quote in zip(requested, trainings, strict=True)

@@ -57,7 +57,7 @@ class EntityPairs(Method):
         turns = [own[index] for index in range(settings.pairs) for own in asks if index < len(own)]
         written = yield from write(desk, turns, temperature=settings.temperature, top_p=settings.top_p, share=0.5)
         edits = [edit for edit in written if edit is not None]
-        return (yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings))
+        return (yield from fit(desk, texts_of(desk, edits, settings, materials), settings))
 
     def _asks(self, desk: Desk, material: Material, form: EditFormat) -> list[Ask]:
         pairs = list(combinations(entities(material.text, self.settings.entities), 2))

@@ -22,10 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {"paraphrases": {"paraphrases": 10}}
 
 class FinetuneSettings(Inner):
     """``paraphrases`` is how many rearrangements of each passage are trained on beside it; see ``paraphrase.py``.
-
-    ``sentences`` also trains on each of the passage's sentences by itself, below its title: as many updates as edits
-    of one statement a line get, from the same number of tokens.
-    """
+    ``sentences`` also trains on each of its sentences by itself; see :class:`~netgain.methods.writing.Beside`."""
 
     paraphrases: Annotated[int, Field(ge=0, le=1000)] = 0
     sentences: bool = False

@@ -28,7 +28,7 @@ from netgain.methods.fitting import Count, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
 from netgain.methods.synthetic import PRESETS, SyntheticSettings, own_edits
-from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, pair_in, passages, texts_of, write
+from netgain.methods.writing import Pair, SelfEdit, asks, own_questions, pair_in, texts_of, write
 from netgain.model.program import Steps, together
 from netgain.records.claim import Role
 
@@ -78,10 +78,10 @@ class Rejection(Method):
             share=0.4,
         )
         common: list[Prompt] = [pair.lesson(desk) for pair in trained]
-        common += passages(desk, materials) if settings.with_passage else []
+        common += settings.passages(desk, materials)
         candidates = _grouped(written, settings.edits * len(materials))
         chosen = yield from self._best(desk, candidates, common, held_out)
-        return (yield from fit(desk.at("final"), [*texts_of(desk, materials, chosen, False), *common], settings))
+        return (yield from fit(desk.at("final"), [*texts_of(desk, chosen), *common], settings))
 
     def _best(
         self,
@@ -99,7 +99,7 @@ class Rejection(Method):
         share = self.settings.trial_share / len(candidates)
         trials = [
             fit_with_charges(
-                desk.at(f"candidate {index}"), [*texts_of(desk, (), edits, False), *common], self.settings, share=share
+                desk.at(f"candidate {index}"), [*texts_of(desk, edits), *common], self.settings, share=share
             )
             for index, edits in enumerate(candidates)
         ]
@@ -155,7 +155,7 @@ class SelfConsistency(Method):
         ]
         used = {row for edit in kept for row in edit.charges}
         discard(desk, [row for edit in edits for row in edit.charges if row not in used], ALONE)
-        return (yield from fit(desk, texts_of(desk, materials, kept, settings.with_passage), settings))
+        return (yield from fit(desk, texts_of(desk, kept, settings, materials), settings))
 
 
 def agreeing(desk: Desk, edits: Sequence[SelfEdit], least: int) -> list[SelfEdit]:

@@ -26,9 +26,9 @@ from pydantic import Field, model_validator
 from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
-from netgain.methods.edit_rewards import Context, context_quote, evaluate, evaluate_again, reward_run
+from netgain.methods.edit_rewards import Context, RewardName, context_quote, evaluate, evaluate_again, reward_run
 from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe
-from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.method import LATER, Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED, Imitation, Improvement, Keep, policy_bound
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
@@ -52,7 +52,8 @@ class LoopSettings(SyntheticSettings, Outer):
     ``contexts`` is how many training problems a round takes up; None takes up as many as the investment pays for. Each
     has ``candidates`` edits, each trained on for ``reward_epochs`` (with ``reward_learning_rate``; None: the learning
     rate of adaptation) and examined, ``repeats`` times. ``edits`` is how many are written at adaptation. The ``outer_``
-    settings are those of the fine-tuning on kept edits.
+    settings are those of the fine-tuning on kept edits. ``reward`` is what an evaluation measures, by name
+    (``edit_rewards.py``).
     """
 
     rounds: Count = 2
@@ -61,6 +62,7 @@ class LoopSettings(SyntheticSettings, Outer):
     repeats: Count = 3
     reward_epochs: Count = 10
     reward_learning_rate: Rate | None = None
+    reward: Annotated[RewardName, LATER] = "exam"
 
     def reward_training(self) -> Inner:
         """How an edit is trained on for its reward."""
@@ -107,6 +109,10 @@ class SealSettings(LoopSettings):
     def _rewarded(self) -> Self:
         if self.select == "unpaid" and self.keep == "positive":
             raise ValueError("select: unpaid measures no reward by which keep: positive could choose; write keep: best")
+        if self.keep == "positive" and self.reward not in ("exam", "gain", "random"):
+            raise ValueError(
+                f"keep: positive compares accuracies, and reward: {self.reward} is none; write reward: exam"
+            )
         return self
 
 
@@ -189,7 +195,8 @@ class Seal(Method):
             kept = [best(context.tally, reliability, context.usable)]
         else:
             scores = context.tally.scores(reliability)
-            kept = [edit for edit, score in enumerate(scores) if score > (context.baseline or 0.0)]
+            least = 0.0 if settings.reward == "gain" else context.baseline or 0.0
+            kept = [edit for edit, score in enumerate(scores) if score > least]
         if settings.select not in ("random", "unpaid"):
             return kept
         lot = stream(desk.draw("lot", context.name), "keep").permutation(context.usable)
@@ -243,7 +250,7 @@ def outer_loop(
     if not problems:
         raise InputError("problems.train 0", "an outer loop learns from training problems", "give some")
     improvement = keep if isinstance(keep, Improvement) else Imitation(keep, settings.outer())
-    loop = _Loop(settings, candidates, rule, improvement, baseline)
+    loop = _Loop(settings, candidates, rule, improvement, baseline or settings.reward == "gain")
     upcoming = _endless(desk, problems)
     for number in range(1, settings.rounds + 1):
         left = desk.left()
@@ -273,6 +280,8 @@ def _round(
     if most is None and loop.rule:
         fine_tuning = SLACK * loop.improvement.cost(desk, contexts)
         yield from evaluate_again(desk, contexts, settings.reward_training(), later + fine_tuning)
+    for context in contexts if settings.reward == "random" else ():
+        context.shuffle(stream(desk.draw("placebo", context.name), "shuffle"))
     kept = loop.improvement.kept(desk, contexts)  # 3. select
     if loop.rule and any(context.edits for context in contexts):
         name, inner = "/".join(desk.names), settings.reward_training()
@@ -357,7 +366,8 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
         own = [edit for edit in written[index * loop.candidates : (index + 1) * loop.candidates] if edit is not None]
         edits = [edit for edit in own if edit.texts]
         recipes = [settings.recipe(desk, edit, settings.reward_training()) for edit in edits]
-        contexts.append(Context(name, problem, edits, recipes, baseline, [edit for edit in own if not edit.texts]))
+        invalid = [edit for edit in own if not edit.texts]
+        contexts.append(Context(name, problem, edits, recipes, baseline, invalid, settings.reward))
     if loop.rule is None:
         return [context for context in contexts if context.edits]
     reserved += loop.improvement.held(desk, contexts)

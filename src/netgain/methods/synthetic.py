@@ -10,7 +10,7 @@ from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, Recipe, Temperature, TopP, fit
 from netgain.methods.method import LATER, Desk, Learned, Method
 from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_edits, read_edit, recipe_of
-from netgain.methods.writing import SelfEdit, find_format, propose, texts_of
+from netgain.methods.writing import Beside, SelfEdit, find_format, propose, texts_of
 from netgain.model.program import Steps
 from netgain.records.claim import Role
 
@@ -22,11 +22,11 @@ MIXED = "mixed"
 PRESETS: dict[str, dict[str, Any]] = {name: {"format": name} for name in (*FORMATS, MIXED)}
 
 
-class SyntheticSettings(Inner):
+class SyntheticSettings(Beside):
     """``format`` is one of the domain's edit formats (empty: its default), ``edits`` how many texts for each passage.
 
     With ``mixed`` each text of a passage is in the next of the formats that ``mix`` lists, in turn (empty: all that the
-    domain has). ``with_passage`` trains on the passage beside the edits.
+    domain has). ``with_passage`` and ``sentences`` train on the passage beside the edits.
 
     Where the format is of settings (:mod:`netgain.methods.settings_edit`) an edit chooses what is trained on, with
     which loss, learning rate and epochs, up to ``most_steps`` optimizer steps. Of several ``edits`` the first that is
@@ -36,7 +36,6 @@ class SyntheticSettings(Inner):
     format: str = ""
     mix: tuple[str, ...] = ()
     edits: Count = 1
-    with_passage: bool = True
     temperature: Temperature = 1.0
     top_p: TopP = 0.95
     most_steps: Annotated[Count, LATER] = MOST_STEPS
@@ -63,7 +62,7 @@ class SyntheticSettings(Inner):
         material = edit.ask.material
         if edit.ask.format.splitting == "settings":
             return recipe_of(desk, material, read_edit(desk, edit), inner, self.most_steps)
-        return Recipe(texts_of(desk, [material], [edit], self.with_passage))
+        return Recipe(texts_of(desk, [edit], self, [material]))
 
 
 @final
@@ -90,7 +89,7 @@ def write_and_fit(desk: Desk, materials: Sequence[Material], settings: Synthetic
     edits = yield from own_edits(desk, materials, settings)
     if any(form.splitting == "settings" for form in settings.formats(desk)):
         return (yield from fit_edits(desk, materials, edits, settings, settings.most_steps, tried=settings.tried))
-    return (yield from fit(desk, texts_of(desk, materials, edits, settings.with_passage), settings))
+    return (yield from fit(desk, texts_of(desk, edits, settings, materials), settings))
 
 
 def own_edits(desk: Desk, materials: Sequence[Material], settings: SyntheticSettings) -> Steps[list[SelfEdit]]:

@@ -14,10 +14,10 @@ from netgain.domains.problem import EditFormat, Material, Prompt, Splitting
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.price import declared_flops
-from netgain.methods.fitting import Count, Inner, Temperature, fit
+from netgain.methods.fitting import Count, Temperature, fit
 from netgain.methods.method import Desk, Learned, Method, Teacher
 from netgain.methods.settings_edit import fit_edits
-from netgain.methods.writing import Ask, SelfEdit, find_format, lessons, passages, write
+from netgain.methods.writing import Ask, Beside, SelfEdit, find_format, lessons, write
 from netgain.model.metered import Model
 from netgain.model.program import Steps, together
 from netgain.model.requests import Generate
@@ -92,7 +92,7 @@ class ModelTeacher(Teacher):
 
 
 @final
-class TaughtSettings(Inner):
+class TaughtSettings(Beside):
     """``texts`` is how many the teacher writes about each passage, ``splitting`` how each is cut into sequences.
 
     A teacher that is a model writes in ``teacher_format``, one of the domain's edit formats (empty: its default), and
@@ -104,7 +104,6 @@ class TaughtSettings(Inner):
     teacher_format: str = ""
     teacher_temperature: Temperature = 1.0
     splitting: Splitting | None = None
-    with_passage: bool = True
 
 
 def no_teacher() -> InputError:
@@ -141,5 +140,5 @@ class Taught(Method):
             for answer in answers
             for text in lessons(desk, material, sequences(material, answer, form, desk.prompts))
         ]
-        texts += passages(desk, materials) if settings.with_passage else []
+        texts += settings.passages(desk, materials)
         return (yield from fit(desk, texts, settings))

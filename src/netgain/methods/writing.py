@@ -4,12 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, cycle, islice
-from typing import final
+from typing import Annotated, final
 
 from netgain.domains.edits import begun, sequences
 from netgain.domains.problem import EditFormat, Material, Prompt
 from netgain.errors import InputError, nearest
-from netgain.methods.method import Desk
+from netgain.methods.fitting import Inner
+from netgain.methods.method import LATER, Desk
+from netgain.methods.paraphrase import sentences
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Answered, Generate, Result
 from netgain.records.cost import Purpose
@@ -161,10 +163,31 @@ def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:
     return [desk.prompts.titled.format(title=material.title, text=material.text) for material in materials]
 
 
-def texts_of(desk: Desk, materials: Sequence[Material], edits: Sequence[SelfEdit], with_passage: bool) -> list[Prompt]:
-    """What is trained on of these edits, then each passage once."""
+class Beside(Inner):
+    """What is trained on beside text that was written: the passage (``with_passage``), and each of its sentences by
+    itself, below its title (``sentences``): as many updates as edits of one statement a line get, from as many tokens.
+    """
+
+    with_passage: bool = True
+    sentences: Annotated[bool, LATER] = False
+
+    def passages(self, desk: Desk, materials: Sequence[Material]) -> list[str]:
+        """The training texts of the materials themselves."""
+        whole = materials if self.with_passage else ()
+        single = [
+            Material(material.id, material.title, sentence)
+            for material in materials
+            for sentence in (sentences(material.text) if self.sentences else ())
+        ]
+        return passages(desk, [*whole, *single])
+
+
+def texts_of(
+    desk: Desk, edits: Sequence[SelfEdit], beside: Beside | None = None, materials: Sequence[Material] = ()
+) -> list[Prompt]:
+    """What is trained on of these edits, then what is beside them of the materials."""
     texts = [text for edit in edits for text in lessons(desk, edit.ask.material, edit.texts)]
-    return [*texts, *passages(desk, materials)] if with_passage else texts
+    return texts if beside is None else [*texts, *beside.passages(desk, materials)]
 
 
 def lessons(desk: Desk, material: Material, texts: Sequence[str]) -> list[Prompt]:

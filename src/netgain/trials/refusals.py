@@ -150,7 +150,7 @@ def least_context(settings: LoopSettings | SharpenedSettings, shape: ModelShape,
     if not rewarded or not isinstance(settings, LoopSettings):
         return cost
     inner = settings.reward_training()
-    texts = [round(lengths.passage)] if settings.with_passage else [SHORTEST]
+    texts = (settings.with_passage + settings.sentences) * [round(lengths.passage)] or [SHORTEST]
     lora = Lora(inner.rank, inner.target_modules)
     trained = training_estimate(shape, texts, training=lora, epochs=settings.reward_epochs, engine="planned")
     return cost + trained + lengths.asked * generation_estimate(shape, round(lengths.question), 1, engine="planned")

@@ -260,7 +260,8 @@ def context_cost(settings: LoopSettings, shape: ModelShape, lengths: Lengths) ->
     """About what one context of a round takes: its edits, each trained on and examined."""
     edits = generation_estimate(shape, round(lengths.asking), round(lengths.edit), count=settings.candidates)
     inner = settings.reward_training()
-    texts = [round(lengths.edit), *([round(lengths.passage)] if settings.with_passage else [])]
+    beside = (settings.with_passage + settings.sentences) * [round(lengths.passage)]
+    texts = [round(lengths.edit), *beside]
     trained = training_estimate(
         shape, texts, training=Lora(inner.rank, inner.target_modules), epochs=settings.reward_epochs
     )

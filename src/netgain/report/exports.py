@@ -1,0 +1,166 @@
+"""A verdict for other tools: Every Eval Ever records, a compute card as Markdown and JSON, and data frames.
+
+Every Eval Ever (schema 0.3.0) has places for what was asked and scored and none for training; that goes into
+``model_info.additional_details`` under names that begin with ``training.``, as strings, which the schema allows. What
+is not known is left out.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+from netgain import __version__
+from netgain.analysis.verdict import ArmRow, Verdict
+from netgain.errors import InputError
+from netgain.report.detail_tables import card as card_listing
+from netgain.report.numbers import clean
+
+SCHEMA_VERSION = "0.3.0"
+EXAMS = "exams"  # a stage of the compute card that is no training
+Table = Literal["arms", "comparisons", "answers"]
+
+
+def every_eval_ever(verdict: Verdict) -> dict[str, dict[str, Any]]:
+    """One aggregate record for each arm as it is compared, by the arm's name. Same verdict, same records.
+
+    The time is that of the run where it is recorded, else ``unknown``: nothing here reads the clock.
+    """
+    return {arm.name: _record(verdict, arm) for arm in verdict.arms if arm.own and arm.accuracy is not None}
+
+
+def _record(verdict: Verdict, arm: ArmRow) -> dict[str, Any]:
+    when = _seconds(verdict.setup.date if verdict.setup else "")
+    own = verdict.terms is not None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "evaluation_id": f"netgain.{verdict.claim}/{_slug(arm.name)}/{when}",
+        "evaluation_timestamp": when,
+        "retrieved_timestamp": when,
+        "source_metadata": {
+            "source_name": verdict.title,
+            "source_type": "evaluation_run" if own else "documentation",
+            "source_organization_name": "netgain" if own else (verdict.paper or verdict.url or "unknown"),
+            "evaluator_relationship": "first_party" if own else "third_party",
+        },
+        "eval_library": {"name": "netgain", "version": verdict.netgain or __version__},
+        "model_info": {
+            "name": arm.label,
+            "id": verdict.model or "unknown",
+            "additional_details": {
+                "deployment_type": "unknown",
+                "model_availability": "unknown",
+                **training_details(verdict, arm),
+            },
+        },
+        "evaluation_results": [_result(verdict, arm)],
+    }
+
+
+def _result(verdict: Verdict, arm: ArmRow) -> dict[str, Any]:
+    details: dict[str, Any] = {"score": arm.accuracy}
+    uncertainty: dict[str, Any] = {}
+    if arm.low is not None and arm.high is not None:
+        uncertainty["confidence_interval"] = {"lower": arm.low, "upper": arm.high, "confidence_level": 0.95}
+    if arm.n_questions is not None:
+        uncertainty["num_samples"] = arm.n_questions
+    if uncertainty:
+        details["uncertainty"] = uncertainty
+    return {
+        "evaluation_name": arm.setting,
+        "source_data": {"dataset_name": arm.setting, "source_type": "other"},
+        "metric_config": {
+            "metric_id": "accuracy",
+            "metric_kind": "accuracy",
+            "metric_unit": "proportion",
+            "lower_is_better": False,
+            "score_type": "continuous",
+            "min_score": 0.0,
+            "max_score": 1.0,
+        },
+        "score_details": details,
+    }
+
+
+def training_details(verdict: Verdict, arm: ArmRow) -> dict[str, str]:
+    """What an arm's training took in all, as far as it is known: the extension of its Every Eval Ever record.
+
+    In a trial: of its method at all budget levels, tuning and exams apart, with the part that was rejected. Of a
+    published arm: its training as it was read, without its outer loop.
+    """
+    found: dict[str, str] = {"training.role": arm.role}
+    if arm.seeds is not None:
+        found["training.seeds"] = str(arm.seeds)
+    row = next((row for row in verdict.card if (row.setting, row.method) == (arm.setting, arm.method)), None)
+    if row is not None:
+        for stage, amounts in row.spent.items():
+            if stage == EXAMS:
+                continue
+            found |= {f"training.{_slug(stage)}.{name}": repr(value) for name, value in sorted(amounts.items())}
+        found |= {f"training.rejected.{name}": repr(value) for name, value in sorted(row.rejected.items())}
+        if row.incomplete:
+            found["training.known_only_in_part"] = ", ".join(row.incomplete)
+        return found
+    known = {"updates": arm.updates, "tokens_real": arm.tokens_real, "tokens_padded": arm.tokens_padded}
+    if arm.flops_per_problem is not None and arm.n_problems:
+        known["flops"] = arm.flops_per_problem * arm.n_problems
+    found |= {f"training.{name}": repr(value) for name, value in known.items() if value is not None}
+    if arm.invests or arm.invests_unpublished:
+        found["training.outer_loop"] = ", ".join([*arm.invests, *(f"{x} (unknown)" for x in arm.invests_unpublished)])
+    return found
+
+
+def compute_card(verdict: Verdict) -> list[dict[str, Any]]:
+    """The compute card as data: what each method took at each stage and how much of it was rejected."""
+    return [row.model_dump(mode="json") for row in verdict.card]
+
+
+def compute_card_markdown(verdict: Verdict) -> str:
+    """The compute card as a Markdown table, to put into a paper's appendix or a model's card. Empty for an audit."""
+    if not verdict.card:
+        return ""
+    listing = card_listing(verdict)
+    lines = [listing.columns, ["---"] * len(listing.columns)]
+    for heading, rows in listing.groups.items():
+        lines += [[f"**{heading}**", *[""] * (len(listing.columns) - 1)]] if heading else []
+        lines += [[f"{cell.text} {cell.note}".strip() for cell in row.cells] for row in rows]
+    plain = [[clean(cell).replace("|", "/") for cell in line] for line in lines]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in plain)
+    notes = "".join(f"\n\n{note}" for note in listing.notes)
+    return f"{table}{notes}\n"
+
+
+def to_frame(verdict: Verdict, table: Table = "arms") -> Any:
+    """Arms, comparisons or answers (every arm by every grade) as a pandas data frame, a row each.
+
+    Raises InputError for another table, and where pandas is not installed: netgain itself does not need it.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise InputError("to_frame", "needs pandas, which is not installed", "pip install pandas") from None
+    rows: dict[str, Iterable[Any]] = {
+        "arms": verdict.arms,
+        "comparisons": verdict.comparisons,
+        "answers": verdict.answers,
+    }
+    if table not in rows:
+        raise InputError("to_frame", f"there is no table {table!r}", f"one of {', '.join(rows)}")
+    return pandas.json_normalize([row.model_dump(mode="json") for row in rows[table]], max_level=1)
+
+
+def as_json(record: dict[str, Any]) -> str:
+    """A record as text. Same record, same bytes."""
+    return json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _seconds(date: str) -> str:
+    """Unix time of an ISO date, as the schema has it."""
+    try:
+        return str(int(datetime.fromisoformat(date).timestamp())) if date else "unknown"
+    except ValueError:
+        return "unknown"
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in text)
