@@ -9,6 +9,7 @@ import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
 from netgain.audit.audit import audit, read_claim
+from netgain.audit.library import library
 from netgain.audit.seal.naming import MODEL, identify, trained_model
 from netgain.records.claim import Claim, Role
 
@@ -192,3 +193,8 @@ def test_an_arm_with_a_training_that_is_not_stated_has_no_cost(tmp_path: Path) -
     gold = [f"answer {index}" for index in range(40)]
     claim = write(tmp_path, {"cpt/base_12.json": tuned(1, gold, args={}), "cpt/iter1_12.json": tuned(2, gold)})
     assert audit(claim).arm("base_12").updates is None
+
+
+def test_the_claim_that_ships_is_what_the_reader_distils_from_the_part_that_is_here(second: Claim) -> None:
+    shipped = next(claim for claim in library() if claim.name == "seal-v2")
+    assert shipped.model_copy(update={"retrieved": ""}) == second

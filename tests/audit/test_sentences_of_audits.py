@@ -428,7 +428,7 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
 
 
 # said of SEAL's files in tests/audit/test_seal.py, where a whole tree of them is made
-OF_FILES = {"setting-missing", "entries-collapse", "provenance-contradicts"}
+OF_FILES = {"setting-missing", "entries-collapse", "provenance-contradicts", "few-tasks"}
 ELSEWHERE = {"frozen-model-differs", "grader-inconsistent", "file-unreadable"}
 OF_LOGS = {"conditions-differ", "logs-disagree", "run-unknown", "time-to-target"}  # there too
 OF_CURVES = {"peak-is-not-the-end", "traded-off"}  # in tests/audit/runs, on logs

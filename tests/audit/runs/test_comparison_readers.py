@@ -258,6 +258,11 @@ def test_pefts_63_arms_in_one_verdict() -> None:
     assert {charge.cost.updates for charge in claim.charges} == {5000}
 
 
+def test_a_fall_that_the_few_questions_of_a_curve_explain_is_not_told() -> None:
+    told = finding(read_claim(real("peft-comparison")), "peak-is-not-the-end")
+    assert "2 of 63 logged curves" in told.message  # by their digits on 50 questions each: 37 smaller falls are noise
+
+
 def test_algoperfs_real_trials_at_equal_wall_clock() -> None:
     claim = read_claim(real("algoperf"))
     assert (claim.headline, claim.rival) == (

@@ -4,8 +4,9 @@ Checks as in :mod:`netgain.audit.checks`: pure functions from a claim and its ve
 """
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import groupby
-from math import sqrt
+from math import lcm, sqrt
 
 from netgain.analysis.findings import finding
 from netgain.analysis.matching import TOLERANCE
@@ -14,6 +15,7 @@ from netgain.records.claim import Arm, Claim, Finding
 from netgain.records.measurements import Curve, CurvePoint
 
 ENOUGH_POINTS = 3
+ENOUGH_VALUES, MOST_QUESTIONS = 8, 2_000  # different values that have to agree on a number of questions, and its limit
 VISIBLE = 0.02  # of a score without a number of questions: a fall smaller than two points is not told
 MOST_TOLD = 12
 
@@ -28,7 +30,7 @@ def peak_is_not_the_end(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
             several += 1
             best, end = _best(curve, curve.points), curve.points[-1]
             fall = abs(best.value - end.value)
-            if fall > _noise(best.value, arm.n_questions):
+            if fall > _noise(best.value, _asked(curve) or arm.n_questions):
                 share = f"{_value(curve, best)} at step {best.step:,.0f}, {_value(curve, end)} at step {end.step:,.0f}"
                 fallen.append((fall, f"{arm.label}, {_named(curve)}: {share}"))
     if fallen:
@@ -36,8 +38,8 @@ def peak_is_not_the_end(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
         yield finding(
             "peak-is-not-the-end",
             "medium",
-            f"{len(fallen)} of {several} logged curves end below their best, most of all {fallen[0][1]}; a best "
-            "checkpoint is chosen on the very questions that it is reported on unless others are held out",
+            f"{len(fallen)} of {several} logged curves end clearly below their best, most of all {fallen[0][1]}; a "
+            "best checkpoint is chosen on the very questions that it is reported on unless others are held out",
             [text for _, text in fallen],
         )
 
@@ -138,6 +140,16 @@ def _best(curve: Curve, points: Sequence[CurvePoint]) -> CurvePoint:
 def _noise(share: float, questions: int | None) -> float:
     """Two standard errors of a difference between two accuracies of so many questions."""
     return max(VISIBLE, 2 * sqrt(2 * share * (1 - share) / questions)) if questions else VISIBLE
+
+
+def _asked(curve: Curve) -> int | None:
+    """On how many questions a curve was measured, by its digits: each value is k/n. A few round ones prove nothing."""
+    values = {point.value for point in curve.points}
+    parts = [Fraction(value).limit_denominator(MOST_QUESTIONS) for value in values]
+    if len(values) < ENOUGH_VALUES or any(abs(float(p) - v) > 1e-9 for p, v in zip(parts, values, strict=True)):
+        return None
+    n = lcm(*(part.denominator for part in parts))
+    return n if n <= MOST_QUESTIONS else None
 
 
 def _at(point: CurvePoint, unit: str) -> float:
