@@ -73,8 +73,9 @@ class Context:
     def worth(self, grade: Grade) -> float:
         """What one answer counts, by the grade that the reward names."""
         name = self.reward
-        by_name = name == "exact" or name == "contains" or name == "f1"
-        return replace(grade, decides=name).score if by_name else grade.score
+        if name == "exact" or name == "contains" or name == "f1":
+            return replace(grade, decides=name).score
+        return grade.score
 
     def shuffle(self, rng: np.random.Generator) -> None:
         """Give every edit another one's evaluations."""
