@@ -21,7 +21,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from netgain.domains.problem import EditFormat, Grade, Problem
+from netgain.domains.problem import EditFormat, Grade, GradeName, Problem
 from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
@@ -36,6 +36,7 @@ from netgain.records.claim import RewardRun, Training
 from netgain.records.cost import Purpose
 
 RewardName = Literal["exam", "exact", "contains", "f1", "gain", "likelihood", "random"]
+GRADES: dict[str, GradeName] = {"exact": "exact", "contains": "contains", "f1": "f1"}
 
 
 @final
@@ -72,9 +73,8 @@ class Context:
 
     def worth(self, grade: Grade) -> float:
         """What one answer counts, by the grade that the reward names."""
-        name = self.reward
-        by_name = name == "exact" or name == "contains" or name == "f1"
-        return replace(grade, decides=name).score if by_name else grade.score
+        name = GRADES.get(self.reward)
+        return grade.score if name is None else replace(grade, decides=name).score
 
     def shuffle(self, rng: np.random.Generator) -> None:
         """Give every edit another one's evaluations."""
