@@ -25,6 +25,7 @@ NEAR = 1e-12
 READERS = "arms that read are told with the others (these were still asked behind a foreign passage)"
 ONE_RUN = "below three seeds there are figures and no verdict"
 NAMED_CHANGES: tuple[tuple[str, str, str], ...] = (
+    ("*", "chosen", "a table of what arms chose of their training, empty where none could choose"),
     ("demo", "domains/*/kind", ONE_RUN),
     ("demo", "headline/kind", ONE_RUN),
     ("demo", "findings/no-room-to-win *", ONE_RUN),

@@ -147,8 +147,13 @@ class Table:
         stacked = np.stack([self.rows[name].at(seeds)[:, columns] for name in names])
         there = np.asarray(~np.isnan(stacked).any(axis=0))
         problems, index = np.unique(self.problem[columns], return_inverse=True)
+        # Where a claim has several exams, rows that share one leave the problems of the others empty: nothing to sum.
+        asked = there.any(axis=0)
+        present, within = np.unique(index[asked], return_inverse=True)
+        means = np.full((*stacked.shape[:-1], len(problems)), np.nan)
         with np.errstate(invalid="ignore"):  # a problem without an answer is 0 of 0: NaN
-            means = _sums(np.where(there, stacked, 0.0), index, len(problems)) / _sums(there, index, len(problems))
+            sums = _sums(np.where(there, stacked, 0.0)[..., asked], within, len(present))
+            means[..., present] = sums / _sums(there[..., asked], within, len(present))
         units = self.unit[columns][np.unique(index, return_index=True)[1]]
         starts = np.flatnonzero(np.diff(units, prepend=-1))
         result: Floats = np.add.reduceat(means, starts, axis=2) / np.diff([*starts, len(units)])
