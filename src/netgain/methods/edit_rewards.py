@@ -21,7 +21,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from netgain.domains.problem import EditFormat, Grade, GradeName, Problem
+from netgain.domains.problem import EditFormat, Grade, Problem
 from netgain.engine.jobs import InnerLoopJob
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
@@ -32,7 +32,7 @@ from netgain.methods.self_evaluation import ADAPTED, exam_quote, examine
 from netgain.methods.writing import SelfEdit
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Generate, Score, Train
-from netgain.records.claim import RewardRun, Training
+from netgain.records.claim import GradeName, RewardRun, Training
 from netgain.records.cost import Purpose
 
 RewardName = Literal["exam", "exact", "contains", "f1", "gain", "likelihood", "random"]
