@@ -32,10 +32,11 @@ from netgain.methods.self_evaluation import ADAPTED, exam_quote, examine
 from netgain.methods.writing import SelfEdit
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Generate, Score, Train
-from netgain.records.claim import RewardRun, Training
+from netgain.records.claim import GradeName, RewardRun, Training
 from netgain.records.cost import Purpose
 
 RewardName = Literal["exam", "exact", "contains", "f1", "gain", "likelihood", "random"]
+GRADES: dict[str, GradeName] = {"exact": "exact", "contains": "contains", "f1": "f1"}
 
 
 @final
@@ -72,10 +73,8 @@ class Context:
 
     def worth(self, grade: Grade) -> float:
         """What one answer counts, by the grade that the reward names."""
-        name = self.reward
-        if name == "exact" or name == "contains" or name == "f1":
-            return replace(grade, decides=name).score
-        return grade.score
+        name = GRADES.get(self.reward)
+        return grade.score if name is None else replace(grade, decides=name).score
 
     def shuffle(self, rng: np.random.Generator) -> None:
         """Give every edit another one's evaluations."""
