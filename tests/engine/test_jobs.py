@@ -123,7 +123,7 @@ def test_a_possible_job_passes() -> None:
     "settings",
     [
         *({"epochs": -1}, {"rank": 0}, {"learning_rate": float("nan")}, {"target_modules": ()}),
-        *({"loss_masks": [[True]]}, {"schedule": "constant"}, {"warmup_steps": -1}),
+        *({"loss_masks": [[True]]}, {"schedule": "rising"}, {"warmup_steps": -1}),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
