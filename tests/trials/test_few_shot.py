@@ -9,17 +9,21 @@ import pytest
 
 from netgain.analysis.judge import judge
 from netgain.domains.few_shot import FewShot, View
+from netgain.domains.grid import GridTask, Shown, written
+from netgain.domains.grid_shots import GRID_PROMPTS, GridShots, grade_grid, grid_problem
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Problem, Question, Split
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, Marked, sit
 from netgain.metering.account import Book
+from netgain.methods.method import Desk
 from netgain.model import Generate, scripted_model
-from netgain.model.program import Steps, run
+from netgain.model.program import Steps, ask, run
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.samples import Adaptation, AdaptationStream, read_rows
 from netgain.strict_yaml import SourceLines
 from netgain.tokens import EstimatedTokens
+from netgain.trials.guard import Guard
 from netgain.trials.preview import SHOWN, Preview
 from netgain.trials.resolve import LEARNS_IN_CONTEXT, Trial, resolve_spec, with_data
 from netgain.trials.schedule import TrialResult, run_trial
@@ -27,7 +31,7 @@ from netgain.trials.spec import TrialSpec
 from netgain.trials.store import SAMPLES
 from netgain.trials.task_costs import measured
 from netgain.trials.trial_claim import claim_of
-from tests.trials import letters
+from tests.trials import letters, world
 
 ARMS: dict[str, Any] = {"frozen": {"method": "frozen"}, "trained": {"method": "trained"}}
 
@@ -179,6 +183,39 @@ def test_who_trains_on_a_test_output_is_exposed_backwards_too_and_an_augmented_c
     }
     found = adaptations(tmp_path, trial(arms=arms, problems={"train": 0, "development": 1, "test": 1}))
     assert {row.arm for row in found if row.exposed} == {"cheat", "mirror", "forged", "question"}
+
+
+def test_a_grid_that_differs_from_the_answer_in_a_corner_alone_is_no_accusation(book: Book) -> None:
+    """What was trained on and what was had are looked through with one measure: the answer's inner tokens."""
+    corner, answer = ((7, 1, 2), (3, 4, 5), (6, 7, 8)), ((0, 1, 2), (3, 4, 5), (6, 7, 8))
+    other, asked = ((1, 2, 3), (4, 5, 6), (7, 8, 9)), ((9, 9, 9), (1, 1, 1), (2, 2, 2))
+    shown = (Shown(other, corner), Shown(corner, other), Shown(asked, other))
+    task = grid_problem(GridTask("corner", shown, (Shown(asked, answer),)))
+    model = scripted_model({})
+    few_shot = GridShots(augmented=False)
+
+    def told(*more: str) -> tuple[str, ...]:
+        desk = Desk(
+            model=model,
+            account=book.account(f"arm {len(more)}"),
+            prompts=GRID_PROMPTS,
+            grade=grade_grid,
+            currency=Currency.FLOPS,
+            seed=0,
+            names=(),
+            few_shot=few_shot,
+        )
+        guard = Guard(desk, [task.material.text], [model])
+        assert guard.desk.few_shot is not None
+        lessons = guard.desk.few_shot.lessons(task.material, (), 0)
+        texts = [*(lesson.prompt + lesson.answer for lesson in lessons), *more]
+        steps = guard.watch(lambda: ask(model, [world.training(desk, texts)]))
+        ((_, ended),) = run({"": steps})
+        assert ended.error is None
+        return guard.copied([task])
+
+    assert told() == ()
+    assert len(told(f"the answer {written(answer)} is this")) == 1
 
 
 def test_a_pair_that_two_splits_share_is_a_leak() -> None:

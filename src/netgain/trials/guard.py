@@ -41,6 +41,7 @@ OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
 LEAST_LETTERS = 3
+BESIDE_LESSON = 4  # tokens: what ends an answer, and what stands between it and its question
 LEAST_ANSWER = 8  # tokens of an answer to examples: shorter ones come about by chance, when examples are transformed
 FREE_SECONDS, FREE_SHARE = 2.0, 0.25
 
@@ -153,16 +154,23 @@ class Guard:
         return enough and (core := _core(answer, model)) in trained and _unknown(model) not in core
 
     def _derived(self, forms: Sequence[str], given_before: int) -> bool:
-        """Whether one of these stands in a text that the method had, or in a lesson made of one.
+        """Whether one of these stands in a text that the method had, or only lessons made of one hold them.
 
-        Lessons are made again, for they are many; those made of a text of the method's own invention don't count."""
-        few_shot = self._few_shot
+        Small grids often differ in a corner alone, and what was trained on is known by inner tokens; so what holds them
+        has to be such a lesson, whole and with nothing behind it. Lessons are made again, for they are many; those made
+        of a text of the method's own invention don't count."""
+        few_shot, model = self._few_shot, self.desk.model
         if few_shot is None or any(form in text for text in self.texts[given_before:] for form in forms):
             return True
-        lessons = (
-            lesson for material, tools, seed in self._taught for lesson in few_shot.lessons(material, tools, seed)
-        )
-        return any(form in lesson.prompt or form in lesson.answer for lesson in lessons for form in forms)
+        cores = [_core(form, model) for form in forms]
+        trained = (_joined([sequence]) for sequence in self._trained)
+        holding = [tokens for tokens in trained if any(core in tokens for core in cores)]
+        for lesson in (one for how in self._taught for one in few_shot.lessons(*how)):
+            asked = model.tokenize(self.desk.prompts.ask(lesson.prompt))
+            most = len(asked) + len(model.tokenize(lesson.answer, special=False)) + BESIDE_LESSON
+            prompt, answer = _core(lesson.prompt, model), _core(lesson.answer, model)
+            holding = [one for one in holding if not (prompt in one and answer in one and one.count(",") - 1 <= most)]
+        return not holding
 
     def unmetered(self, metered: float) -> bool:
         """Whether it worked for itself for far longer than work of ``metered`` seconds explains."""
