@@ -239,7 +239,7 @@ class Prompts:
 
     def bare(self, question: str) -> str:
         """A question without what :meth:`about` words around it."""
-        pattern = re.escape(self.topical).replace(r"\{title\}", ".*").replace(r"\{question\}", "(?P<own>.*)")
+        pattern = re.escape(self.topical).replace(r"\{title\}", ".*?").replace(r"\{question\}", "(?P<own>.*)")
         match = re.fullmatch(pattern, question, re.DOTALL)
         return match["own"] if match else question
 

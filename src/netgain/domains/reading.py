@@ -123,11 +123,6 @@ def asked(title: str, question: str) -> str:
     return _TOPICAL.format(title=title, question=question)
 
 
-def alone(title: str, question: str) -> str:
-    """A question of :func:`asked` without its topic, as it is shown beside its passage; any other as it is."""
-    return question.removeprefix(asked(title, ""))
-
-
 def looked_up(passages: Sequence[Passage], count: int, rng: np.random.Generator) -> tuple[Question, ...]:
     """Up to ``count`` questions of the kind ``skill``, drawn from these passages, each to be answered from its passage.
 

@@ -10,8 +10,8 @@ from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, Outer, fit, merge_quote, merged
 from netgain.methods.method import Desk, Learned, Method
-from netgain.methods.paraphrase import paraphrases, sentences
-from netgain.methods.writing import passages
+from netgain.methods.paraphrase import paraphrases
+from netgain.methods.writing import by_sentence, passages
 from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.cost import Purpose
@@ -49,11 +49,7 @@ def fit_passages(desk: Desk, materials: Sequence[Material], settings: FinetuneSe
         for material in materials
         for text in paraphrases(material.text, settings.paraphrases, stream(desk.draw("paraphrases"), material.id))
     ]
-    single = [
-        Material(material.id, material.title, sentence)
-        for material in materials
-        for sentence in (sentences(material.text) if settings.sentences else ())
-    ]
+    single = by_sentence(materials) if settings.sentences else []
     return (yield from fit(desk, passages(desk, [*materials, *rearranged, *single]), settings))
 
 

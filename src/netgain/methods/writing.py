@@ -163,6 +163,11 @@ def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:
     return [desk.prompts.titled.format(title=material.title, text=material.text) for material in materials]
 
 
+def by_sentence(materials: Sequence[Material]) -> list[Material]:
+    """Each sentence of these materials as one of its own, below the same title."""
+    return [replace(material, text=sentence) for material in materials for sentence in sentences(material.text)]
+
+
 class Beside(Inner):
     """What is trained on beside text that was written: the passage (``with_passage``), and each of its sentences by
     itself, below its title (``sentences``): as many updates as edits of one statement a line get, from as many tokens.
@@ -174,12 +179,7 @@ class Beside(Inner):
     def passages(self, desk: Desk, materials: Sequence[Material]) -> list[str]:
         """The training texts of the materials themselves."""
         whole = materials if self.with_passage else ()
-        single = [
-            Material(material.id, material.title, sentence)
-            for material in materials
-            for sentence in (sentences(material.text) if self.sentences else ())
-        ]
-        return passages(desk, [*whole, *single])
+        return passages(desk, [*whole, *(by_sentence(materials) if self.sentences else ())])
 
 
 def texts_of(

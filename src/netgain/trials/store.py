@@ -30,7 +30,6 @@ import yaml
 
 from netgain.domains.domain import Domain
 from netgain.domains.problem import Question, Split, in_turns
-from netgain.domains.reading import alone
 from netgain.errors import InputError
 from netgain.extensions import source_digest
 from netgain.records.chain import read
@@ -424,8 +423,8 @@ def describe_run(trial: Trial) -> RunSetup:
         if first is not None and questions:
             asked = questions[0].asked[0]
             passage, answer = first.material.text, asked.answers[0]
-            question = alone(first.material.title, asked.text)
             prompts = trial.prompts(name)
+            question = prompts.bare(asked.text)
             prompt, version = in_turns(prompts.ask(asked.text)), prompts.version
             shown.append(
                 SampleQuestion(

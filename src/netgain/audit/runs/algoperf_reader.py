@@ -14,7 +14,6 @@ from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, fraction, number, visible, whole, words
 from netgain.audit.runs.logged import curve
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs
-from netgain.errors import InputError
 from netgain.records.claim import Claim, Finding, Training
 from netgain.records.measurements import CurvePoint
 from netgain.tokens import TokenCounter
@@ -43,9 +42,7 @@ class AlgoperfReader(Reader):
             made = files.guarded(home / TABLES[0], partial(_trial, files, home))
             if made is not None:
                 runs[made[0].name] = made
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no trial"
-            raise InputError(str(folder), f"no AlgoPerf trial in it can be used: {problem}")
+        files.require(runs, "no AlgoPerf trial in it", "no trial")
         to_target = _to_target(list(runs.values()))
         ordered = sorted(runs.values(), key=_fastest)
         for workload in {run.setting for run, _ in ordered}:

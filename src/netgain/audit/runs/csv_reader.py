@@ -109,9 +109,8 @@ class CsvReader(Reader):
         known = {run.name for run in runs}
         runs += [RunRecord(arm, MAPPING, setting=mapping.setting) for arm in grades if arm not in known]
         names = [run.name for run in runs]
-        if not runs or len(set(names)) < len(names):
-            problem = files.findings[0].message if files.findings else "no arm in it, or two of one name"
-            raise InputError(str(folder / MAPPING), f"none of its tables can be used: {problem}")
+        named = runs if len(set(names)) == len(names) else ()
+        files.require(named, "none of its tables", "no arm in it, or two of one name", folder / MAPPING)
         for field, wanted in (("headline", mapping.headline), ("rival", mapping.rival)):
             if wanted is not None and wanted not in names:
                 raise InputError(str(folder / MAPPING), f"{field} {wanted!r} is in no table", nearest(wanted, names))

@@ -19,7 +19,6 @@ from netgain.audit.runs.evaluation import (
     sample_key,
 )
 from netgain.audit.runs.lenient import Lenient, dig, first, head, number, objects, visible, words
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -43,9 +42,7 @@ class EveryEvalReader(Reader):
         for path in files.paths("*.json"):
             if _is_aggregate(path) and isinstance(data := files.json(path), dict):
                 evaluations += files.guarded_all(path, partial(_evaluations, files, path, data))
-        if not evaluations:
-            problem = files.findings[0].message if files.findings else "no score"
-            raise InputError(str(folder), f"no file of Every Eval Ever in it can be used: {problem}")
+        files.require(evaluations, "no file of Every Eval Ever in it", "no score")
         title = "Evaluations in Every Eval Ever's schema"
         return claim_of_evaluations(folder.resolve().name, title, evaluations, findings=files.findings)
 

@@ -36,7 +36,7 @@ from netgain.audit.runs.lenient import (
     visible,
     words,
 )
-from netgain.errors import InputError, MissingExtraError
+from netgain.errors import MissingExtraError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -76,9 +76,7 @@ class InspectReader(Reader):
                     )
                     continue
                 evaluations += files.guarded_all(path, partial(_evaluations, files, path, log))
-        if not evaluations:
-            problem = files.findings[0].message if files.findings else "no score"
-            raise InputError(str(folder), f"no Inspect log in it can be used: {problem}")
+        files.require(evaluations, "no Inspect log in it", "no score")
         return claim_of_evaluations(folder.resolve().name, "Inspect logs", evaluations, findings=files.findings)
 
 

@@ -8,10 +8,11 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Any, TypeVar, final
 
+from netgain.errors import InputError
 from netgain.records.claim import Finding
 
 LARGEST_FILE = 200 * 1024 * 1024
@@ -29,6 +30,15 @@ class Lenient:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.findings: list[Finding] = []
+
+    def require(self, used: Sized, what: str, otherwise: str, where: Path | None = None) -> None:
+        """Raise InputError where nothing was used: "``what`` can be used", and why the first file could not be.
+
+        ``otherwise`` is said where no file was found to be wrong; ``where`` is what is to be mended, not the folder.
+        """
+        if not used:
+            problem = self.findings[0].message if self.findings else otherwise
+            raise InputError(str(where or self.folder), f"{what} can be used: {problem}")
 
     def name(self, path: Path) -> str:
         """The path relative to the folder, as text that can be written down whatever bytes it has."""

@@ -9,7 +9,6 @@ from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, number, visible, words
 from netgain.audit.runs.logged import Logged
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -37,9 +36,7 @@ class LlamaFactoryReader(Reader):
             for path, name in zip(paths, names, strict=True)
             if (run := files.guarded(path, partial(_run, files, path, name)))
         ]
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no log"
-            raise InputError(str(folder), f"no log of LLaMA-Factory in it can be used: {problem}")
+        files.require(runs, "no log of LLaMA-Factory in it", "no log")
         return claim_of_runs(folder.resolve().name, "Training runs of LLaMA-Factory", runs, findings=files.findings)
 
 

@@ -13,7 +13,6 @@ from typing import Any, final
 from netgain.audit.audit import Reader
 from netgain.audit.runs.evaluation import EvaluationLog, claim_of_evaluations, condition, count, graded, sample_key
 from netgain.audit.runs.lenient import Lenient, dig, first, fraction, head, number, visible, words
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -40,9 +39,7 @@ class LmEvalReader(Reader):
         for path in files.paths("*.json"):
             if _is_results(path) and isinstance(data := files.json(path), dict):
                 evaluations += files.guarded_all(path, partial(_evaluations, files, path, data))
-        if not evaluations:
-            problem = files.findings[0].message if files.findings else "no score"
-            raise InputError(str(folder), f"no lm-eval results in it can be used: {problem}")
+        files.require(evaluations, "no lm-eval results in it", "no score")
         title = "Results of lm-eval"
         return claim_of_evaluations(
             folder.resolve().name, title, evaluations, findings=files.findings, notes=(NO_TOKENS,)

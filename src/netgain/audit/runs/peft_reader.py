@@ -15,7 +15,6 @@ from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, dig, first, fraction, head, number, objects, visible, whole, words
 from netgain.audit.runs.logged import Logged, curve
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.records.measurements import Curve, CurvePoint
 from netgain.tokens import TokenCounter
@@ -46,9 +45,7 @@ class PeftReader(Reader):
             for name, (path, data) in zip(names, found, strict=True)
             if (run := files.guarded(path, partial(_run, files, name, path, data)))
         ]
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no run"
-            raise InputError(str(folder), f"no result of PEFT's comparison in it can be used: {problem}")
+        files.require(runs, "no result of PEFT's comparison in it", "no run")
         for setting in {run.setting for run in runs}:
             _count_questions([run for run in runs if run.setting == setting])
         examined = [run for run in runs if run.accuracy is not None]

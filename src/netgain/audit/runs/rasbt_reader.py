@@ -16,7 +16,6 @@ from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, head, number, visible, words
 from netgain.audit.runs.logged import curve
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs
-from netgain.errors import InputError
 from netgain.records.claim import Claim, Role
 from netgain.records.measurements import CurvePoint
 from netgain.tokens import TokenCounter
@@ -57,9 +56,7 @@ class RasbtReader(Reader):
             if run.name not in taken:
                 taken.add(run.name)
                 runs.append(run)
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no run"
-            raise InputError(str(folder), f"none of its logs can be used: {problem}")
+        files.require(runs, "none of its logs", "no run")
         trained = [run for run in tables.values() if run.updates and run.accuracy is not None]
         best = max(trained, key=lambda run: (run.accuracy or 0.0, run.name), default=None)
         notes = ["No headline is stated: the most accurate checkpoint of the tables stands for it."] if best else []

@@ -14,7 +14,6 @@ from netgain.audit.runs.lenient import Lenient, number, visible, words
 from netgain.audit.runs.logged import Logged, plain, step_of
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.wire import BYTES, message, tf_records
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -45,9 +44,7 @@ class TensorboardReader(Reader):
             for (home, paths), name in zip(homes.items(), names, strict=True)
             if (run := files.guarded(paths[0], partial(_run, files, paths, name)))
         ]
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no scalar"
-            raise InputError(str(folder), f"no TensorBoard log in it can be used: {problem}")
+        files.require(runs, "no TensorBoard log in it", "no scalar")
         return claim_of_runs(folder.resolve().name, "Training runs in TensorBoard", runs, findings=files.findings)
 
 

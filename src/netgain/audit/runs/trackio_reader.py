@@ -14,7 +14,6 @@ from netgain.audit.runs.lenient import Lenient, words
 from netgain.audit.runs.logged import Logged
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.tables import SqliteTables, databases, opened
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -39,9 +38,7 @@ class TrackioReader(Reader):
         names = distinct([f"{run.file}/{run.name}/run" for run in runs], skip=1)
         for run, name in zip(runs, names, strict=True):
             run.name = name
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no run"
-            raise InputError(str(folder), f"no trackio project in it can be used: {problem}")
+        files.require(runs, "no trackio project in it", "no run")
         return claim_of_runs(folder.resolve().name, "Training runs in trackio", runs, findings=files.findings)
 
 

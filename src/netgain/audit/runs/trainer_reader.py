@@ -16,7 +16,6 @@ from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, dig, number, objects, visible, words
 from netgain.audit.runs.logged import Logged, bullets
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -49,9 +48,7 @@ class TrainerReader(Reader):
             for (home, path), name in zip(homes.items(), names, strict=True)
             if (run := files.guarded(path, partial(_run, files, home, path, name)))
         ]
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no run"
-            raise InputError(str(folder), f"no Trainer run in it can be used: {problem}")
+        files.require(runs, "no Trainer run in it", "no run")
         return claim_of_runs(folder.resolve().name, "Training runs of a Trainer", runs, findings=files.findings)
 
 

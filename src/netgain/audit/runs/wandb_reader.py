@@ -16,7 +16,6 @@ from netgain.audit.runs.lenient import Lenient, head, number, visible, words
 from netgain.audit.runs.logged import Logged, values_of
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.wire import BYTES, FIXED64, VARINT, level_records, message
-from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
@@ -52,9 +51,7 @@ class WandbReader(Reader):
             for (_, paths), name in zip(sources.items(), names, strict=True)
             if (run := files.guarded(paths[0], partial(_run, files, paths, name)))
         ]
-        if not runs:
-            problem = files.findings[0].message if files.findings else "no run"
-            raise InputError(str(folder), f"no W&B run in it can be used: {problem}")
+        files.require(runs, "no W&B run in it", "no run")
         return claim_of_runs(root, "Training runs in W&B", runs, findings=files.findings)
 
 
