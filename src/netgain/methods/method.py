@@ -63,7 +63,6 @@ class Desk:
     names: tuple[str, ...]
     teacher: Teacher | None = None
     folder: Path = Path()
-
     few_shot: FewShot | None = None
 
     def pay(self, purpose: Purpose) -> Account:

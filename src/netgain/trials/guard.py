@@ -166,6 +166,8 @@ class Guard:
         trained = (_joined([sequence]) for sequence in self._trained)
         holding = [tokens for tokens in trained if any(core in tokens for core in cores)]
         for lesson in (one for how in self._taught for one in few_shot.lessons(*how)):
+            if not holding:
+                break
             asked = model.tokenize(self.desk.prompts.ask(lesson.prompt))
             most = len(asked) + len(model.tokenize(lesson.answer, special=False)) + BESIDE_LESSON
             prompt, answer = _core(lesson.prompt, model), _core(lesson.answer, model)
