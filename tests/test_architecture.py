@@ -19,7 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those before it.
 LAYERS = [
     *("errors", "engine", "streams", "tokens", "strict_yaml", "records", "extensions", "metering", "domains", "model"),
-    *("exam", "methods", "analysis", "trials", "audit", "report", "testing", "api", "doctor", "cli"),
+    *("exam", "methods", "isolation", "analysis", "trials", "audit", "report", "testing", "api", "doctor", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}
 LAZY = {"tokens.py", "__init__.py", *(path.name for path in (ROOT / "cli").glob("*.py"))}
