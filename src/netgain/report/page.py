@@ -104,6 +104,11 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "abilities": stability_tables.abilities(verdict) if verdict.abilities else None,
         "retained": _retained(verdict),
         "policies": _policies(verdict, labels),
+        "covered": [
+            (setting, figure)
+            for setting in settings
+            if (figure := curves.coverage([r for r in verdict.coverage if r.setting == setting], verdict.arms))
+        ],
         "chosen": drawn.chosen_figures(verdict),
         "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
         **_figures(verdict, labels, tested, settings),
