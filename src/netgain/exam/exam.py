@@ -25,10 +25,13 @@ from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Answered, Generate, Result
 from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency
+from netgain.records.measurements import Coverage
+from netgain.streams import stream
 
 VOTE_TEMPERATURE = 1.0
 MOST_VOTES = 1024  # for each question
 JUDGE = "judge"  # the account of its verdicts
+SAMPLES = "samples"  # the account of the answers that are drawn for coverage
 Given = tuple[str, bool]  # an answer, and whether it was cut
 
 
@@ -107,6 +110,43 @@ def sit(
     return tuple(
         _mark(question, [[next(replies) for _ in views] for views in parts], grade, few_shot)
         for question, parts in zip((*questions, *controls), put, strict=True)
+    )
+
+
+def sampled(
+    answerer: Answerer,
+    questions: Sequence[Question],
+    prompts: Prompts,
+    account: Account,
+    grade: Grader,
+    coverage: Coverage,
+    seed: int,
+) -> Steps[tuple[int, ...]]:
+    """How many of ``coverage.samples`` drawn answers to each of these questions are right, charged below ``account``.
+
+    What pass@k is estimated from (Chen et al. 2021, arXiv 2107.03374). A question is put as it stands, in no other
+    view, and is not voted on; one of several parts is answered rightly where all of them are. An answer that the model
+    failed to give is wrong. Where a judge decides, exact match counts: it is not asked about samples. Equal seeds draw
+    by the same random numbers, whoever answers.
+    """
+    paid = account.child(SAMPLES)
+    requests = [
+        replace(
+            _request(answerer, part, prompts, paid),
+            temperature=coverage.temperature,
+            seed=int(stream(seed, "coverage", question.text, str(turn), str(index)).integers(2**31)),
+        )
+        for question in questions
+        for turn in range(coverage.samples)
+        for index, part in enumerate(question.asked)
+    ]
+    results = iter((yield from ask(answerer.model, requests)))
+    return tuple(
+        sum(
+            _all_right([grade(part, _answer(next(results), prompts)[0]) for part in question.asked]).correct
+            for _ in range(coverage.samples)
+        )
+        for question in questions
     )
 
 

@@ -18,6 +18,7 @@ from netgain.exam.harness import Harness
 from netgain.records.claim import BEST_CONVENTIONAL, GradeName
 from netgain.records.cost import Currency
 from netgain.records.identity import identity
+from netgain.records.measurements import Coverage
 from netgain.strict_yaml import SourceLines
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
@@ -187,7 +188,8 @@ class ExamSpec(_Spec):
     ``controls`` questions of each kind of control are asked after each adaptation at the levels ``at``; ``drift``
     prompts measure the divergence from the base there. ``text`` is a file of unrelated text (``prose``: the one that
     ships) whose likelihood is measured there, in paragraphs with empty lines between them; ``lm_eval`` names tasks of
-    lm-eval. ``stream`` problems are adapted to one after another (0: none).
+    lm-eval. ``stream`` problems are adapted to one after another (0: none). ``coverage`` draws several answers to the
+    problems' own questions at the levels ``at`` (pass@k).
     """
 
     controls: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -196,6 +198,7 @@ class ExamSpec(_Spec):
     text: Path | None = None
     lm_eval: HarnessSpec | None = None
     stream: Annotated[int, Field(ge=0, le=1000)] = 0
+    coverage: Coverage | None = None
 
     def files(self, folder: Path) -> dict[str, Path]:
         """What it reads, by the name of the field, relative to the folder: the text, and tasks of one's own."""
