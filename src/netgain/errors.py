@@ -30,6 +30,28 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"valid: {shown}" if words else ""
 
 
+JOINERS = "\u200c\u200d"  # which words of some scripts, and some signs, cannot be written without
+
+
+def one_line(text: str) -> str:
+    """A text from outside as one line that a terminal only prints: what it would obey (escape sequences, NUL, marks
+    that turn the direction of writing) and what it cannot print (half of a surrogate pair) stand there as codes."""
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode("ascii") for c in line)
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value as an error shows it, in at most so many characters. Python prints no number above 4,300 digits."""
+    try:
+        text = one_line(repr(value))
+    except (ValueError, RecursionError):
+        many = f"a number of {value.bit_length()} bits" if isinstance(value, int) else "what is too large to show"
+        text = many if isinstance(value, int) else f"{many} (a {type(value).__name__})"
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 TRAINING_PACKAGES = ("torch", "transformers", "peft", "safetensors")  # what the extra ``train`` installs
 
 
@@ -39,7 +61,7 @@ class NetgainError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in self.args)
+        return one_line(" ".join(str(part) for part in self.args))
 
 
 @final
@@ -54,7 +76,7 @@ class InputError(NetgainError):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
-        return " ".join(line.split())
+        return one_line(line)
 
 
 @final
@@ -97,7 +119,7 @@ class JournalError(NetgainError):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
-        return " ".join(line.split())
+        return one_line(line)
 
 
 @final

@@ -25,6 +25,7 @@ from netgain.errors import InputError
 from netgain.metering.estimate import generate as decoding
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
+from netgain.model.checked_load import attempt
 from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, reweighted, tune
 from netgain.model.metered import Model
 from netgain.model.model_prices import MeasuredPrices, ShapePrices
@@ -85,7 +86,8 @@ def load_model(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    return wrap_model(loaded, chat=chat, engine=engine, resident=resident, rows=rows, positions=positions, shape=shape)
+    how: dict[str, Any] = {"resident": resident, "rows": rows, "positions": positions, "shape": shape}
+    return attempt(str(source), lambda: wrap_model(loaded, chat=chat, engine=engine, **how))
 
 
 def wrap_model(

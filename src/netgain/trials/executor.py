@@ -73,7 +73,9 @@ def load_model(trial: Trial, device: str) -> Model:
     """The trial's model. Raises InputError where there is none."""
     check_model(trial)
     spec = trial.spec
-    model: Model = door.load_model(trial.model, device=device, dtype=spec.dtype, attention=spec.attention)
+    trusted = trial.trust_remote_code
+    how: dict[str, Any] = {"dtype": spec.dtype, "attention": spec.attention, "trust_remote_code": trusted}
+    model: Model = door.load_model(trial.model, device=device, **how)
     if model.templated != trial.chat and spec.chat != "base":  # only its name was to be had before
         has = "a" if model.templated else "no"
         problem = f"chat = {spec.chat}: {spec.model} has {has} chat template, as only its loading could tell"
@@ -102,6 +104,7 @@ def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model |
     source, url = rest.pop("model"), rest.pop("url", None)
     try:
         if url is None:
+            rest["trust_remote_code"] = trial.trust_remote_code
             local: Model = door.load_model(trial.located(source), device=device, **rest)
             return local
         prices = TokenPrices(**rest.pop("prices", {}))
