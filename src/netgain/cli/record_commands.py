@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Quiet, compact_json, judge_folder, save
+from netgain.cli.app import Quiet, compact_json, complain, judge_folder, save
 from netgain.errors import InputError
 
 
@@ -37,7 +37,7 @@ def report(
     Ends with exit code 1 where the records do not verify; the page then says so above everything else.
     """
     for line in judge_folder(folder, quiet=quiet, json=json).doubts[:1]:
-        typer.echo(f"netgain: {folder}: does not verify: {line} (netgain verify {folder} says all of it)", err=True)
+        complain(f"{folder}: does not verify: {line} (netgain verify {folder} says all of it)")
         raise typer.Exit(1)
 
 
