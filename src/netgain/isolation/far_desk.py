@@ -14,7 +14,7 @@ from typing import Any, NoReturn, cast, final
 from netgain.domains.few_shot import FewShot, Lesson, View, Vote
 from netgain.domains.problem import Material, Problem, Prompt, Question
 from netgain.errors import InputError
-from netgain.isolation.wire import Codec, error_of, read_message, write_message
+from netgain.isolation.crossing import Codec, error_of, read_message, write_message
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.shape import ModelShape

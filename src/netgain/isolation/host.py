@@ -21,8 +21,8 @@ from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.extensions import find_method
 from netgain.isolation.confinement import confine, end_with_parent, hide
+from netgain.isolation.crossing import Codec, error_in_words, error_of, read_message, write_message
 from netgain.isolation.far_desk import FarHarness, Lecture, desk_of
-from netgain.isolation.wire import Codec, error_in_words, error_of, read_message, write_message
 from netgain.methods.method import Desk, Method
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, final
 
 from netgain.errors import NetgainError
+from netgain.isolation.crossing import ProtocolError, error_of, read_message, write_message
 from netgain.isolation.process_tree import kill_tree, seconds_of
-from netgain.isolation.wire import ProtocolError, error_of, read_message, write_message
 
 START = 120.0  # seconds that a process has to come up, on a machine that is busy
 TALK = 60.0  # seconds that one message may take to arrive once it has begun

@@ -10,7 +10,7 @@ from typing import Any, final
 
 from netgain.domains.few_shot import FewShot
 from netgain.errors import InputError, NetgainError
-from netgain.isolation.wire import Codec, ProtocolError, error_in_words
+from netgain.isolation.crossing import Codec, ProtocolError, error_in_words
 from netgain.metering.account import Account, Reservation
 from netgain.metering.budget import Booking
 from netgain.methods.method import Desk

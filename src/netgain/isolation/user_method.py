@@ -18,9 +18,9 @@ from netgain.domains.problem import Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.extensions import BUILT_IN, find_method, is_file, names
+from netgain.isolation.crossing import Codec, ProtocolError, error_in_words, error_of
 from netgain.isolation.method_process import MethodEndedError, MethodHost, ProgramProcess
 from netgain.isolation.served_desk import Kept, ServedDesk
-from netgain.isolation.wire import Codec, ProtocolError, error_in_words, error_of
 from netgain.methods.method import Desk, Learned, Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps

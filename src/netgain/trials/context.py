@@ -16,7 +16,7 @@ from netgain.errors import InputError, is_fault
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
 from netgain.exam.exam import Answerer, Judge, Marked, judged, sampled, sit, untouched
 from netgain.exam.harness import Harness
-from netgain.isolation.wire import MethodRaised
+from netgain.isolation.crossing import MethodRaised
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
