@@ -28,6 +28,13 @@ PROSE = Path(netgain.__file__).parent / "shipped" / "prose.txt"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
 
+# What lets files of other people run code, and where it is said instead.
+CONSENTS = {
+    "trust_remote_code": "a model's own code is run only where the command line says so, with --trust-remote-code",
+    "allow_pickle": "pickled weights can run code and are read in no trial; convert them to safetensors",
+}
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -290,6 +297,17 @@ class TrialSpec(_Spec):
         problems = self.problems.model_copy(update={"test": most})
         whole = self.limited_from or self.problems.test
         return self.model_copy(update={"problems": problems, "limited_from": whole})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _consent_is_no_field(cls, fields: Any) -> Any:
+        """A file that is passed on must not run code on the machine of whoever tries it."""
+        others = {name: fields.get(name) for name in ("teacher", "judge")} if isinstance(fields, dict) else {}
+        for name, inner in {"the trial": fields, **others}.items():
+            for word in CONSENTS if isinstance(inner, dict) else ():
+                if word in inner:
+                    raise ValueError(f"{name} sets {word}: {CONSENTS[word]}")
+        return fields
 
     @field_validator("judge")
     @classmethod
