@@ -41,6 +41,13 @@ def hide(places: Sequence[Path]) -> int:
     return version
 
 
+def hideable(places: Sequence[Path]) -> tuple[Path, ...]:
+    """Those of these places that can be hidden: not where netgain, Python and what can be imported are."""
+    needed = [Path(place).resolve() for place in (*sys.path, sys.prefix, sys.base_prefix) if place]
+    known = [place.resolve() for place in places]
+    return tuple(place for place in known if not any(one.is_relative_to(place) for one in needed))
+
+
 def _beside(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:
     """The largest places that together hold everything but what is hidden."""
     if not any(place.is_relative_to(folder) for place in hidden):

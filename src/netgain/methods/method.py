@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import Grader
-from netgain.domains.problem import Material, Problem, Prompts
+from netgain.domains.problem import Material, Problem, Prompts, Question
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.model.metered import Model
@@ -69,6 +69,8 @@ class Desk:
     as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
     Files that settings name lie in ``folder``, that of the trial's file.
     ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
+    While a method learns it also has the trial's ``judge``, which it pays for, and ``controls``: questions that no
+    problem is about, none of them the exam's.
     """
 
     model: Model
@@ -81,7 +83,12 @@ class Desk:
     teacher: Teacher | None = None
     folder: Path = Path()
     few_shot: FewShot | None = None
+<<<<<<< HEAD
     own: OwnWork = field(default_factory=OwnWork)
+=======
+    judge: Model | None = None
+    controls: tuple[Question, ...] = ()
+>>>>>>> main
 
     def pay(self, purpose: Purpose) -> Account:
         """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""

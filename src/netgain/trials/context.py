@@ -5,7 +5,7 @@ bytes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -37,6 +37,7 @@ Report = Callable[[int, float], None]  # adaptations done, and what is spent so 
 CLOCKS = (Currency.SECONDS, Currency.JOULES)
 STEP_BUDGETS = 10  # times the seconds that a budget takes: how long a method may take for one step
 LOST = "the attempt was cut off"
+CONTROLS = 32  # of each kind, for methods that learn
 
 
 @final
@@ -133,6 +134,7 @@ class RunContext:
 
     def guard(self, desk: Desk, given: Sequence[str]) -> Guard:
         """A guard for the method that works at this desk."""
+<<<<<<< HEAD
         isolation, currency = self.spec.isolation, self.spec.budget.currency
         limit = desk.account.opened.limit.amount(currency)
         paid = [charge for charge in self.book.charges() if charge.outcome == "completed"]
@@ -144,6 +146,22 @@ class RunContext:
             free_share=isolation.own_share,
         )
         return Guard(desk, given, (self.model, *self.models), own)
+=======
+        return Guard(desk, given, (self.model, *self.models, *([] if desk.judge is None else [desk.judge])))
+
+    def learning_desk(self, account: Account, *names: str) -> Desk:
+        """The desk of a method that learns, with what only learning is given."""
+        judge = None if self.judge is None else self.judge.model
+        return replace(self.desk(account, *names), judge=judge, controls=self.unexamined_controls())
+
+    def unexamined_controls(self) -> tuple[Question, ...]:
+        """Questions that no problem is about, drawn anew, without those that the exam or its drift asks."""
+        most = max(self.spec.exam.controls, self.spec.exam.drift)
+        examined = {question.text for question in self.domain.controls(most, self.spec.seed)} if most else set[str]()
+        seed = int(random_stream(self.spec.seed, "learn", "controls").integers(2**31))
+        found = {question.text: question for question in self.domain.controls(most + CONTROLS, seed)}
+        return tuple(question for text, question in found.items() if text not in examined)
+>>>>>>> main
 
     def evaluation(
         self,

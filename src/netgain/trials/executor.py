@@ -26,6 +26,7 @@ from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
 from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
+from netgain.isolation.confinement import hideable
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
@@ -37,7 +38,7 @@ from netgain.tokens import ExactTokens
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
-from netgain.trials.resolve import Trial, paths_in
+from netgain.trials.resolve import Trial
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
 from netgain.trials.tasks import Task
@@ -273,18 +274,9 @@ class LocalExecutor:
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
-            hidden=self._hidden(task.domain),
+            hidden=hideable([self._store.folder, *self._trial.files(task.domain)]),
             report=report,
         )
-
-    def _hidden(self, domain: str) -> tuple[Path, ...]:
-        """What a method of one's own does not read: what the trial has written down, and the files that the domain's
-        questions are in. Not where netgain and Python themselves are."""
-        settings = self._trial.kinds[domain][1]
-        places = [self._store.folder, *(self._trial.lines.folder / path for _, path in paths_in(settings))]
-        needed = [Path(place).resolve() for place in (*sys.path, sys.prefix, sys.base_prefix) if place]
-        known = [place.resolve() for place in places]
-        return tuple(place for place in known if not any(one.is_relative_to(place) for one in needed))
 
     def _teacher(self, domain: Domain) -> Teacher | None:
         """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""

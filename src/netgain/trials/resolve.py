@@ -88,6 +88,10 @@ class Trial:
         except InputError as error:
             raise self.lines.error(("domains", name), f"{error.where}: {error.problem}", error.remedy) from None
 
+    def files(self, name: str) -> list[Path]:
+        """Where the data of a domain lie, as far as its settings name them."""
+        return [self.lines.folder / path for _, path in paths_in(self.kinds[name][1])]
+
     @property
     def chat(self) -> bool:
         """Whether the model is asked in conversations. Raises InputError where it has no template for them."""

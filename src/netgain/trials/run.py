@@ -158,7 +158,7 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
         purpose=Purpose.TUNE if name else None,
         limit=learn_limit(spec, level, split, deployments),
     )
-    desk = context.desk(account, "learn", f"x{level:g}")
+    desk = context.learning_desk(account, "learn", f"x{level:g}")
     given = [text for problem in training for text in _texts(problem)]
     guard = context.guard(desk, given)
     program = guard.watch(lambda: method.learn(guard.desk, training))
