@@ -361,6 +361,8 @@ def desk_of(harness: FarHarness, words: Mapping[str, Any]) -> Desk:
         currency=told["currency"],
         seed=told["seed"],
         names=told["names"],
+        judge=told["judge"],
+        controls=told["controls"],
         teacher=FarTeacher() if told["teacher"] else None,
         folder=Path(told["folder"]),
         few_shot=None if few_shot is None else FarFewShot(harness, *few_shot),

@@ -104,6 +104,8 @@ class ServedDesk:
             "account": self.codec.encode(desk.account),
             "model": [self.kept.keep(desk.model), self.codec.encode(self._facts(self.kept.keep(desk.model)))],
             "teacher": desk.teacher is not None,
+            "judge": self.codec.encode(desk.judge),
+            "controls": self.codec.encode(desk.controls),
             "folder": str(desk.folder),
             "few_shot": None if few_shot is None else [dict(few_shot.tools), few_shot.attempts],
         }

@@ -83,12 +83,9 @@ class Desk:
     teacher: Teacher | None = None
     folder: Path = Path()
     few_shot: FewShot | None = None
-<<<<<<< HEAD
-    own: OwnWork = field(default_factory=OwnWork)
-=======
     judge: Model | None = None
     controls: tuple[Question, ...] = ()
->>>>>>> main
+    own: OwnWork = field(default_factory=OwnWork)
 
     def pay(self, purpose: Purpose) -> Account:
         """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""

@@ -134,7 +134,6 @@ class RunContext:
 
     def guard(self, desk: Desk, given: Sequence[str]) -> Guard:
         """A guard for the method that works at this desk."""
-<<<<<<< HEAD
         isolation, currency = self.spec.isolation, self.spec.budget.currency
         limit = desk.account.opened.limit.amount(currency)
         paid = [charge for charge in self.book.charges() if charge.outcome == "completed"]
@@ -145,9 +144,7 @@ class RunContext:
             free_seconds=isolation.own_seconds,
             free_share=isolation.own_share,
         )
-        return Guard(desk, given, (self.model, *self.models), own)
-=======
-        return Guard(desk, given, (self.model, *self.models, *([] if desk.judge is None else [desk.judge])))
+        return Guard(desk, given, (self.model, *self.models, *([] if desk.judge is None else [desk.judge])), own)
 
     def learning_desk(self, account: Account, *names: str) -> Desk:
         """The desk of a method that learns, with what only learning is given."""
@@ -161,7 +158,6 @@ class RunContext:
         seed = int(random_stream(self.spec.seed, "learn", "controls").integers(2**31))
         found = {question.text: question for question in self.domain.controls(most + CONTROLS, seed)}
         return tuple(question for text, question in found.items() if text not in examined)
->>>>>>> main
 
     def evaluation(
         self,

@@ -201,9 +201,8 @@ class LocalExecutor:
             with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
                 head = book.journal.head
                 send(TaskUpdate(task, head=head))
-                context = self._context(
-                    task, book, attempt, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
-                )
+                report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
+                context = self._context(task, book, attempt, report)
                 try:
                     rows, result = self._execute(context, named, settings, problems)
                 finally:
