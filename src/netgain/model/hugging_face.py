@@ -383,7 +383,9 @@ class _HuggingFace:
         """The prompt's tokens as text, special ones with them."""
         return self._texts.shown(prompt)
 
-    # -- adapters
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return self._texts.text(tokens)
 
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         """In PEFT's format."""

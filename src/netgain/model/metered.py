@@ -228,6 +228,10 @@ class Model:
         """A prompt as the model reads it, special tokens included (only a server knows those of its own). Free."""
         return self.__backend.shown(prompt)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out. Free. Raises InputError where only a server knows its tokens."""
+        return self.__backend.decode(tokens)
+
     def save_adapter(self, adapter: Adapter, folder: Path | str) -> None:
         """Write an adapter of this model in PEFT's format. Free."""
         self.__backend.save_adapter(adapter, Path(folder))
