@@ -8,7 +8,7 @@ the exam. Both are programs in steps (:mod:`netgain.model.program`): ``yield fro
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, final
 
@@ -43,6 +43,23 @@ class Teacher(ABC):
 
 
 @final
+@dataclass(slots=True, eq=False)
+class OwnWork:
+    """What a method's own process may do, and did (:mod:`netgain.isolation`); methods in this process have none.
+
+    It may take ``step_seconds`` from one step to the next, and reads nothing below what is ``hidden``. ``seconds`` of
+    processors is what it took beside the work that it asked for (None: not known); what of that is free is
+    ``free_seconds``, and ``free_share`` of the seconds that its budget takes.
+    """
+
+    step_seconds: float = 60.0
+    hidden: tuple[Path, ...] = ()
+    free_seconds: float = 0.1
+    free_share: float = 0.25
+    seconds: float | None = None
+
+
+@final
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Desk:
     """What a method works with: the model, the account that pays, the domain's prompts, and its own random streams.
@@ -70,6 +87,7 @@ class Desk:
     judge: Model | None = None
     controls: tuple[Question, ...] = ()
     development: tuple[Problem, ...] = ()
+    own: OwnWork = field(default_factory=OwnWork)
 
     def pay(self, purpose: Purpose) -> Account:
         """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""

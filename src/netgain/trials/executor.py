@@ -26,6 +26,7 @@ from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
 from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
+from netgain.isolation.confinement import hideable
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
@@ -200,9 +201,8 @@ class LocalExecutor:
             with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
                 head = book.journal.head
                 send(TaskUpdate(task, head=head))
-                context = self._context(
-                    task, book, attempt, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
-                )
+                report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
+                context = self._context(task, book, attempt, report)
                 try:
                     rows, result = self._execute(context, named, settings, problems)
                 finally:
@@ -273,6 +273,7 @@ class LocalExecutor:
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
+            hidden=hideable([self._store.folder, *self._trial.files(task.domain)]),
             report=report,
         )
 
