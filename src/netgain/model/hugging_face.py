@@ -16,7 +16,7 @@ from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
-from netgain.engine.lora import CONFIG, Layout, load_adapter, read_config, save_adapter
+from netgain.engine.lora import CONFIG, Layout, keep_whole, kept_whole, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
 from netgain.engine.packs import Extent, is_out_of_memory
 from netgain.engine.scoring import Scorer, ScoreRequest
@@ -394,6 +394,20 @@ class _HuggingFace:
         """From PEFT's format."""
         rank, alpha, names = read_config(folder)
         return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
+
+    def keep_adapter(self, adapter: Adapter, file: Path) -> dict[str, Any]:
+        """Its row and its optimizer's moments as they are; PEFT's format has no place for these."""
+        own = self._own(adapter)
+        if own is None:
+            raise InputError("adapter", "there is none to keep")
+        keep_whole(own, file)
+        layout = own.layout
+        return {"names": layout.names, "rank": layout.rank, "alpha": layout.alpha, "steps": own.steps}
+
+    def kept_adapter(self, fields: Mapping[str, Any], file: Path) -> Adapter:
+        """As it was kept; without its file an adapter of the same layout that has no weights."""
+        layout = self._engine.layout(tuple(fields["names"]), fields["rank"], fields["alpha"])
+        return kept_whole(file, layout, fields["steps"])
 
     # -- for another process, and from it
 

@@ -31,6 +31,7 @@ from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
+from netgain.model.replay import Replay
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
@@ -192,12 +193,14 @@ class LocalExecutor:
             return TaskUpdate(task, error=traceback.format_exc())
 
     def _execute(self, task: Task, named: str, settings: Settings, report: Report) -> TaskResult:
-        """Do a task and write down what came of it. What earlier attempts were charged stays in the journal as lost."""
+        """Do a task and write down what came of it. What earlier attempts were charged stays in the journal as lost,
+        but for what is found again."""
         store, currency = self._store, self._trial.spec.budget.currency
         attempt = store.attempts(task) + 1
-        with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
-            context = self._context(task, book, attempt, report)
-            lost = context.discard_earlier()
+        software = f"netgain {netgain.__version__}"
+        with Book.open(store.journal(task), software=software) as book, Replay(store.kept(task), book) as replay:
+            context = self._context(task, book, replay, attempt, report)
+            context.discard_earlier()
             made, chosen = self._rows(context, settings)
             rows = write_rows(made)
             whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
@@ -210,35 +213,37 @@ class LocalExecutor:
                 attempts=attempt,
                 spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
                 seconds=seconds(charges),
-                lost=lost,
+                lost=context.lost(),
                 head=book.journal.head,
             )
         store.finish(task, rows, result)
+        replay.remove()
         return result
 
-    def _context(self, task: Task, book: Book, attempt: int, report: Report) -> RunContext:
+    def _context(self, task: Task, book: Book, replay: Replay, attempt: int, report: Report) -> RunContext:
         domain = self._trial.domains[task.domain]
+        teacher = None if self._teacher_model is None else self._teacher_model.resuming(replay)
         return RunContext(
             spec=self._trial.spec,
             task=task,
             domain=domain,
             prompts=self._trial.prompts(task.domain),
-            model=self._model,
+            model=self._model.resuming(replay),
             book=book,
             attempt=attempt,
-            teacher=self._teacher(domain),
-            models=() if self._teacher_model is None else (self._teacher_model,),
-            judge=self._judge,
+            teacher=self._teacher(domain, teacher),
+            models=() if teacher is None else (teacher,),
+            judge=None if self._judge is None else replace(self._judge, model=self._judge.model.resuming(replay)),
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
             report=report,
         )
 
-    def _teacher(self, domain: Domain) -> Teacher | None:
+    def _teacher(self, domain: Domain, model: Model | None) -> Teacher | None:
         """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
-        if self._teacher_model is not None:
-            return ModelTeacher(self._teacher_model, chat=self._teacher_model.templated)
+        if model is not None:
+            return ModelTeacher(model, chat=model.templated)
         return OracleTeacher(sealed(domain.oracle)) if self._trial.spec.teacher == ORACLE else None
 
     def _rows(self, context: RunContext, settings: Settings) -> tuple[list[Row], Settings]:

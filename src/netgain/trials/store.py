@@ -7,6 +7,7 @@
     setup.json              example questions, hardware, date, versions: what the page shows and nothing depends on
     units/<task>/journal    every charge, those of attempts that were cut off included
     units/<task>/rows.jsonl written in one go when the task is finished; unit.json beside it says of what work
+    units/<task>/kept/      results of paid operations, until the task is finished: an attempt goes on from there
     units/<task>/failed.txt why the last attempt ended, until one succeeds
     history                 a journal of all launches: what was asked, which tasks were begun and finished
     samples.jsonl           the rows of all finished tasks, in the trial's order
@@ -168,6 +169,10 @@ class Store:
     def journal(self, task: Task) -> Path:
         """Its journal."""
         return self.of(task) / "journal"
+
+    def kept(self, task: Task) -> Path:
+        """Where results of its paid operations are kept until it is finished (:mod:`netgain.model.replay`)."""
+        return self.of(task) / "kept"
 
     def attempts(self, task: Task) -> int:
         """How many processes have begun it."""
