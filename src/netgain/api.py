@@ -77,13 +77,15 @@ def register(
     options: Sequence[str] = (),
     limit: int | None = None,
     device: str = "auto",
+    trust_remote_code: bool = False,
 ) -> dict[str, str]:
     """Write down a trial before any of it runs, in the folder where it will run: ``at`` (ISO, UTC) and ``hash``.
 
     What is written there is the resolved trial with its comparison, its root seed and the digests of model, data and
-    problems; a run in that folder of anything else is refused. Raises InputError where the trial was begun there.
+    problems; a run in that folder of anything else is refused. ``trust_remote_code`` lets models run code that they
+    bring. Raises InputError where the trial was begun there.
     """
-    resolved = with_data(resolve(trial, methods, options, limit))
+    resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
     return register_trial(resolved, folder, device=device)
 
@@ -97,15 +99,17 @@ def run(
     limit: int | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    trust_remote_code: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> Run:
     """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
 
     Records go to ``out`` (``runs/NAME``). ``jobs`` processes work side by side: one a core unless stated, one on a GPU;
-    with more than one a script needs its ``if __name__ == "__main__":``. ``show`` is given the progress as it changes.
+    with more than one a script needs its ``if __name__ == "__main__":``. ``trust_remote_code`` lets the trial's models
+    run code that they bring. ``show`` is given the progress as it changes.
     Raises InputError where the trial is wrong or another one was begun in that folder.
     """
-    resolved = with_data(resolve(trial, methods, options, limit))
+    resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
     result = run_trial(resolved, folder, device=device, jobs=suited(resolved, device, jobs)[0], show=show)
     return Run(result.folder, result.failed)

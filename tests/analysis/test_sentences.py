@@ -11,6 +11,9 @@ import netgain
 from netgain.analysis.details import DetailKind, details
 from netgain.analysis.rows import (
     BreakEvenRow,
+    CoverageKind,
+    CoveragePoint,
+    CoverageRow,
     DeploymentsPoint,
     DomainRow,
     GradeRow,
@@ -303,6 +306,20 @@ TRIAL: dict[str, Any] = {"arms": [*ARMS, arm("reads", "in_context")], "terms": t
 
 OTHER = {"setting": "plain", "primary": False}
 
+
+def covers(kind: CoverageKind, first: float | None = None, last: float | None = None, **more: Any) -> CoverageRow:
+    """Coverage of OURS at k = 1 and 16, with its lead over the frozen model in points."""
+    points = [
+        CoveragePoint(k=1, passed=around(45, 5), over_frozen=None if first is None else around(first, 5)),
+        CoveragePoint(k=16, passed=around(50, 5), over_frozen=None if last is None else around(last, 10)),
+    ]
+    ends = {"overtaken": None, "surely_overtaken": None, **more}
+    frozen = None if first is None else "frozen"
+    return CoverageRow(
+        setting="", arm="ours", frozen=frozen, samples=16, temperature=1.0, points=points, kind=kind, **ends
+    )
+
+
 DETAILS: list[tuple[DetailKind, str, Verdict]] = [
     (
         "another domain",
@@ -441,6 +458,24 @@ DETAILS: list[tuple[DetailKind, str, Verdict]] = [
         "OURS broke 18 of 1,152 answers to control questions that the frozen model had right, over all runs (change in "
         "accuracy, in points: reading and copying −0.2 [−0.5, +0.1]).",
         verdict(**TRIAL, stability=[broke("ours", 18, 1152, kind="skill", change=around(-0.2, 0.3))]),
+    ),
+    (
+        "coverage",
+        "OURS has one right answer of 1 in 45.0%, of 16 in 50.0% (+25.0 [+20.0, +30.0] and −40.0 [−50.0, −30.0] points "
+        "over the frozen model): it is sharper, and not more able; the frozen model passes more from k = 4 on (with an "
+        "interval that excludes zero from 6).",
+        verdict(**TRIAL, coverage=[covers("sharper", 25, -40, overtaken=4, surely_overtaken=6)]),
+    ),
+    (
+        "coverage",
+        "OURS has one right answer of 1 in 45.0%, of 16 in 50.0% (+25.0 [+20.0, +30.0] and +4.0 [−6.0, +14.0] points "
+        "over the frozen model): it is sharper; whether it is more able cannot be told with 16 tries.",
+        verdict(**TRIAL, coverage=[covers("sharper at most", 25, 4)]),
+    ),
+    (
+        "coverage",
+        "OURS has one right answer of 1 in 45.0%, of 16 in 50.0%.",
+        verdict(**TRIAL, coverage=[covers("cannot tell")]),
     ),
     (
         "retention",

@@ -1,20 +1,22 @@
 """What was paid for is found again: an attempt that begins anew runs only what the one before it had not got."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from netgain.engine.jobs import InnerLoopJob
-from netgain.errors import NetgainError
+from netgain.engine.jobs import Failure, InnerLoopJob
+from netgain.errors import FaultError
 from netgain.metering.account import Account, Book
 from netgain.metering.verification import verify
 from netgain.model.metered import Model
 from netgain.model.replay import RESULTS, Replay
-from netgain.model.requests import Answered, Generate, Result, Score, Trained
+from netgain.model.requests import Answered, Done, Generate, Result, Score, Trained, UnmeteredModel
 from netgain.model.requests import Train as TrainRequest
-from netgain.model.scripted import scripted_model
+from netgain.model.scripted import UnitPrices, _Scripted, scripted_model
 from netgain.records.cost import Cost, Purpose
 from netgain.records.samples import Row, read_rows
 from netgain.trials.store import SAMPLES
@@ -145,6 +147,33 @@ def test_what_failed_for_a_reason_that_may_pass_is_tried_again(tmp_path: Path) -
     assert second.get().text == "a 1"
 
 
+class Shaky:
+    """A backend that fails at the first try of everything, as a busy server does, and answers at the second."""
+
+    def __init__(self) -> None:
+        self._inner: Any = _Scripted(lambda request: str(request.prompt), lambda _: 0.0, "shaky", None)
+        self.tries = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def run(self, requests: Sequence[Generate], attempt: int) -> Iterator[Done]:
+        self.tries += 1
+        for done in self._inner.run(requests, attempt):
+            busy = replace(done, product=None, failure=Failure("server", "busy", attempt), again=True)
+            yield busy if attempt == 1 else done
+
+
+def test_what_a_server_gave_at_the_second_try_is_found_at_the_first(tmp_path: Path) -> None:
+    def work(model: Model, account: Account) -> list[str]:
+        return [*ask(model, account, "a"), *ask(model, account, "a")]
+
+    said = attempt(tmp_path, 1, work, Model(cast(UnmeteredModel, Shaky()), UnitPrices(), attempts=2))
+    backend = Shaky()
+    assert attempt(tmp_path, 2, work, Model(cast(UnmeteredModel, backend), UnitPrices(), attempts=2)) == said
+    assert backend.tries == 0
+
+
 def job(key: str, **changes: object) -> InnerLoopJob:
     fields = {"epochs": 2, "learning_rate": 1e-2, "seed": 7, "rank": 4, "alpha": 8.0, "resumable": True}
     sequences = [[1, *(byte + 4 for byte in text.encode())] for text in (f"the {key}", "a river")]
@@ -190,7 +219,7 @@ def test_an_adapter_that_was_let_go_of_cannot_be_used_by_an_attempt_that_asks_fo
 
     attempt(tmp_path, 1, work, load_model(llama, device="cpu"))
     assert not list((tmp_path / "kept").glob("*.safetensors"))
-    with pytest.raises(NetgainError, match="asked for something else than this one"):
+    with pytest.raises(FaultError, match="asked for something else than this one"):
         attempt(tmp_path, 2, other, load_model(llama, device="cpu"))
     attempt(tmp_path, 3, other, load_model(llama, device="cpu"))  # it begins afresh
 

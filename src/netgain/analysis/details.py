@@ -7,7 +7,7 @@ nothing to say.
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from netgain.analysis.rows import GradeRow, ReadingRow
+from netgain.analysis.rows import CoveragePoint, CoverageRow, GradeRow, ReadingRow
 from netgain.analysis.sentences import (
     GRADES,
     UNITS,
@@ -44,6 +44,7 @@ DetailKind = Literal[
     "reward",
     "fixed and broken",
     "controls",
+    "coverage",
     "retention",
     "judge",
     "judge: silent",
@@ -57,7 +58,9 @@ def details(verdict: Verdict) -> list[Detail]:
     labels = {row.name: row.label for row in verdict.arms}
     found = _of_trial(verdict, arm, labels) if verdict.terms else _of_claim(verdict, arm, labels)
     told: list[Detail] = [("another domain", text) for text in other_domains(verdict.domains)]
-    return [*told, *found, *_reward(verdict, arm), *_broken(verdict, arm), *_retained(verdict), *_judging(verdict)]
+    told += [*found, *_reward(verdict, arm), *_broken(verdict, arm)]
+    told += [("coverage", coverage_sentence(row, labels)) for row in verdict.coverage if arm and row.arm == arm.name]
+    return [*told, *_retained(verdict), *_judging(verdict)]
 
 
 def _of_trial(verdict: Verdict, arm: ArmRow | None, labels: dict[str, str]) -> Iterator[Detail]:
@@ -294,6 +297,29 @@ def _controls(verdict: Verdict, arm: ArmRow) -> Iterator[Detail]:
     changes = "; ".join(f"{kind_name(row.kind)} {interval(row.change)}" for row in mine if row.change)
     wrong = f"{broken:,} of {before:,} answers to control questions that the frozen model had right, over all runs"
     yield "controls", f"{verdict.arm(first).label} broke {wrong} (change in accuracy, in points: {changes})."
+
+
+def coverage_sentence(row: CoverageRow, labels: dict[str, str]) -> str:
+    """Whether an arm is more able than the frozen model or draws more surely what that one knew."""
+    name, first, last = labels.get(row.arm, row.arm), row.points[0], row.points[-1]
+    told = f"{name} has one right answer of {first.k} in {_passed(first)}, of {last.k} in {_passed(last)}"
+    if first.over_frozen is None or last.over_frozen is None:
+        return f"{told}."
+    over = f"{interval(first.over_frozen)} and {interval(last.over_frozen)} points over the frozen model"
+    ends = {
+        "more able": "it is more able, not only sharper",
+        "sharper": "it is sharper, and not more able",
+        "sharper at most": f"it is sharper; whether it is more able cannot be told with {last.k} tries",
+        "less able": "it is less able",
+        "cannot tell": "which of the two is more able cannot be told",
+    }
+    met = f"; the frozen model passes more from k = {row.overtaken} on" if row.overtaken else ""
+    met += f" (with an interval that excludes zero from {row.surely_overtaken})" if row.surely_overtaken else ""
+    return f"{told} ({over}): {ends[row.kind]}{met}."
+
+
+def _passed(point: CoveragePoint) -> str:
+    return "an unknown share" if point.passed is None else f"{point.passed.value:.1%}"
 
 
 def _retained(verdict: Verdict) -> Iterator[Detail]:

@@ -4,6 +4,7 @@ from netgain import __version__
 from netgain.analysis import crossed, descriptive, findings, forgetting, reward, sentences
 from netgain.analysis.chosen import chosen_rows
 from netgain.analysis.comparisons import comparisons
+from netgain.analysis.coverage import coverage_rows
 from netgain.analysis.decomposition import deciding_row, decompositions
 from netgain.analysis.deployments import amortisations, break_even_rows
 from netgain.analysis.details import details
@@ -90,6 +91,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         domains=domains,
         grades=grades,
         answers=_answers(evidence, by_grade),
+        coverage=coverage_rows(evidence),
         break_even=break_even_rows(evidence, tested),
         regimes=descriptive.regime_rows(evidence, tested),
         spread=descriptive.spread_rows(evidence),

@@ -112,6 +112,39 @@ class AnswersRow(StrictModel):
     cut: float | None
 
 
+CoverageKind = Literal["more able", "sharper", "sharper at most", "less able", "cannot tell"]
+
+
+@final
+class CoveragePoint(StrictModel):
+    """The chance that one of ``k`` drawn answers is right (pass@k), and an arm's minus the frozen model's."""
+
+    k: int
+    passed: Interval | None
+    over_frozen: Interval | None
+
+
+@final
+class CoverageRow(StrictModel):
+    """How much of the questions an arm answers rightly when it may try several times, as it is compared.
+
+    ``overtaken`` is the smallest k up to ``samples`` at which the frozen model passes more, ``surely_overtaken`` that
+    from whose interval zero is excluded; None where there is none. ``kind``: an arm is ``more able`` that passes more
+    at the largest k asked for, ``sharper`` where it passes more at the smallest and less at the largest, ``sharper at
+    most`` where the largest says nothing; all by the intervals.
+    """
+
+    setting: str
+    arm: str
+    frozen: str | None
+    samples: int
+    temperature: float
+    points: list[CoveragePoint]
+    overtaken: int | None
+    surely_overtaken: int | None
+    kind: CoverageKind
+
+
 @final
 class DeploymentsPoint(StrictModel):
     """One number of deployments at which learners invested anew: ``arm``, the run of the arm under test that was made

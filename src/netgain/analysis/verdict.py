@@ -16,6 +16,7 @@ from netgain.analysis.rows import (
     CardRow,
     ChosenRow,
     ComputeRow,
+    CoverageRow,
     DomainRow,
     GradeRow,
     HeadlineKind,
@@ -356,6 +357,7 @@ class Verdict(StrictModel):
     domains: list[DomainRow] = Field(default_factory=list)
     grades: list[GradeRow] = Field(default_factory=list)
     answers: list[AnswersRow] = Field(default_factory=list)
+    coverage: list[CoverageRow] = Field(default_factory=list)
     break_even: list[BreakEvenRow] = Field(default_factory=list)
     regimes: list[RegimeRow] = Field(default_factory=list)
     spread: list[SpreadRow] = Field(default_factory=list)

@@ -6,9 +6,10 @@ from io import TextIOWrapper
 import typer
 from typer.exceptions import TyperException
 
-from netgain.cli.app import app
+from netgain.cli.app import app, complain
 from netgain.cli.ask_command import ask
 from netgain.cli.audit_command import AuditCommand, audit
+from netgain.cli.board_command import board
 from netgain.cli.doctor_command import doctor
 from netgain.cli.record_commands import export, pack, report, status, verify
 from netgain.cli.setup_commands import init, list_names, validate
@@ -19,7 +20,7 @@ INTERRUPTED = 130
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
-for command in (init, validate, ask, plan, register, run, status, report, export, pack, verify):
+for command in (init, validate, ask, plan, register, run, status, report, board, export, pack, verify):
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)
@@ -49,5 +50,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo("netgain: " + " ".join(message.split()), err=True)
+    complain(message)
     sys.exit(code)

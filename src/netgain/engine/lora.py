@@ -230,10 +230,13 @@ class AdapterBank:
         return Adapter(self.layout, row) if steps is None else Adapter(self.layout, row, (first, second), steps)
 
 
-def keep_whole(adapter: Adapter, file: Path) -> None:
-    """Write an adapter's row and its optimizer's moments as they are; PEFT's format has no place for these."""
+def keep_whole(adapter: Adapter, file: Path) -> dict[str, Any]:
+    """Write an adapter's row and its optimizer's moments as they are (PEFT's format has no place for these); what its
+    layout is made of, and its steps, as JSON values."""
     moments = {} if adapter.moments is None else dict(zip(MOMENTS, adapter.moments, strict=True))
     save_file({ROW: adapter.row, **moments}, file)
+    layout = adapter.layout
+    return {"names": layout.names, "rank": layout.rank, "alpha": layout.alpha, "steps": adapter.steps}
 
 
 def kept_whole(file: Path, layout: Layout, steps: int) -> Adapter:

@@ -23,12 +23,16 @@ from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Answered, Generate, Result
+from netgain.model.server import require_served
 from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency
+from netgain.records.measurements import Coverage
+from netgain.streams import stream
 
 VOTE_TEMPERATURE = 1.0
 MOST_VOTES = 1024  # for each question
 JUDGE = "judge"  # the account of its verdicts
+SAMPLES = "samples"  # the account of the answers that are drawn for coverage
 Given = tuple[str, bool]  # an answer, and whether it was cut
 
 
@@ -84,7 +88,8 @@ def sit(
     controls: Sequence[Question] = (),
     few_shot: FewShot | None = None,
 ) -> Steps[tuple[Marked, ...]]:
-    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay.
+    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay, ValueError
+    where the weights are no numbers any more: that is a failed adaptation, and no wrong answer.
 
     ``controls`` come after them. They are about the weights: what the answerer reads belongs to its own questions, so
     it is not shown with a control, and no votes are taken on one.
@@ -98,6 +103,9 @@ def sit(
     asked = [one for parts in put for views in parts for one in views]
     requests = [request for _, request in asked]
     results = yield from ask(answerer.model, requests)
+    diverged = next((one.failure for one in results if one.failure and one.failure.kind == "not_finite"), None)
+    if diverged is not None:
+        raise ValueError(f"the adapted model gives no numbers any more ({diverged.detail})")
     given: list[list[Given]] = [[_answer(result, prompts)] for result in results]
     if answerer.voter is not None and questions:
         none: list[Given] = []  # on controls
@@ -107,6 +115,43 @@ def sit(
     return tuple(
         _mark(question, [[next(replies) for _ in views] for views in parts], grade, few_shot)
         for question, parts in zip((*questions, *controls), put, strict=True)
+    )
+
+
+def sampled(
+    answerer: Answerer,
+    questions: Sequence[Question],
+    prompts: Prompts,
+    account: Account,
+    grade: Grader,
+    coverage: Coverage,
+    seed: int,
+) -> Steps[tuple[int, ...]]:
+    """How many of ``coverage.samples`` drawn answers to each of these questions are right, charged below ``account``.
+
+    What pass@k is estimated from (Chen et al. 2021, arXiv 2107.03374). A question is put as it stands, in no other
+    view, and is not voted on; one of several parts is answered rightly where all of them are. An answer that the model
+    failed to give is wrong. Where a judge decides, exact match counts: it is not asked about samples. Equal seeds draw
+    by the same random numbers, whoever answers.
+    """
+    paid = account.child(SAMPLES)
+    requests = [
+        replace(
+            _request(answerer, part, prompts, paid),
+            temperature=coverage.temperature,
+            seed=int(stream(seed, "coverage", question.text, str(turn), str(index)).integers(2**31)),
+        )
+        for question in questions
+        for turn in range(coverage.samples)
+        for index, part in enumerate(question.asked)
+    ]
+    results = iter((yield from ask(answerer.model, requests)))
+    return tuple(
+        sum(
+            _all_right([grade(part, _answer(next(results), prompts)[0]) for part in question.asked]).correct
+            for _ in range(coverage.samples)
+        )
+        for question in questions
     )
 
 
@@ -265,12 +310,15 @@ class Judge:
 
 
 def judged(judge: Judge, marked: Sequence[Marked], account: Account) -> Steps[tuple[Marked, ...]]:
-    """The same answers with the judge's verdicts, charged below ``account``. Raises what the model's door raises."""
+    """The same answers with the judge's verdicts, charged below ``account``. Raises what the model's door raises, and
+    FaultError where a judge that decides is at a server that fails: nobody else's grade stands in for its verdict."""
     indices = [index for index, mark in enumerate(marked) if obvious(mark.answer) is None]
     if not indices:
         return tuple(marked)
     paid = account.child(JUDGE)
     results = yield from ask(judge.model, [_judging(marked[index], paid) for index in indices])
+    if judge.decides:
+        require_served(judge.model.name, [one for one in results if one.failure and one.failure.kind != "refused"])
     verdicts = list(marked)
     for index, result in zip(indices, results, strict=True):
         verdicts[index] = _decided(verdicts[index], read_verdict(_text(result)), decides=judge.decides)

@@ -18,7 +18,7 @@ from netgain.errors import BudgetExceeded, OverrunError
 from netgain.metering.account import Account, Book, Reservation
 from netgain.metering.budget import overruns
 from netgain.metering.shape import ModelShape
-from netgain.model.replay import KeptResult, Replay
+from netgain.model.replay import Known, Replay
 from netgain.model.requests import (
     Adapter,
     Answered,
@@ -56,9 +56,10 @@ class Model:
     """A language model that is paid for.
 
     ``attempts`` is how often a request is tried in all where the backend says that another attempt may succeed;
-    ``pause`` waits between them (its argument is the number of attempts so far). ``clock`` is monotonic, in seconds.
-    ``check`` holds the prices against the profiler, before anything is charged. With ``replay`` what an earlier attempt
-    paid for is found again; ``lineage`` names the model there, see :meth:`resuming`.
+    ``pause`` waits between them (its arguments: the number of attempts so far, and the seconds that the backend asks
+    for at least). ``clock`` is monotonic, in seconds. ``check`` holds the prices against the profiler, before anything
+    is charged. With ``replay`` what an earlier attempt paid for is found again; ``lineage`` names the model there, see
+    :meth:`resuming`.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Model:
         prices: Prices,
         *,
         attempts: int = 1,
-        pause: Callable[[int], None] = lambda _: None,
+        pause: Callable[[int, float], None] = lambda attempts, asked: None,
         clock: Callable[[], float] = time.perf_counter,
         check: "Callable[[], PriceCheck] | None" = None,
         replay: Replay | None = None,
@@ -81,16 +82,13 @@ class Model:
 
     def resuming(self, replay: Replay) -> "Model":
         """This very model for a task whose paid operations are kept: those that ended before are not run again."""
-        return Model(
-            self.__backend,
-            self.__prices,
-            attempts=self._attempts,
-            pause=self._pause,
-            clock=self._clock,
-            check=self._check,
-            replay=replay,
-            lineage=self.digest,
-        )
+        return self._made(self.__backend, replay, self.digest, self._check)
+
+    def _made(
+        self, backend: UnmeteredModel, replay: Replay | None, lineage: str, check: "Callable[[], PriceCheck] | None"
+    ) -> "Model":
+        how: dict[str, Any] = {"attempts": self._attempts, "pause": self._pause, "clock": self._clock}
+        return Model(backend, self.__prices, **how, check=check, replay=replay, lineage=lineage)
 
     @property
     def origin(self) -> "Model":
@@ -260,30 +258,34 @@ class Model:
             if not isinstance(request, kind):
                 raise TypeError(f"{operation} takes {kind.__name__} requests, not {type(request).__name__}")
         results: dict[int, Result[Any]] = {}
-        waiting = list(range(len(requests)))
+        waiting, wait = list(range(len(requests))), 0.0
+        names = [""] * len(requests) if self.__replay is None else self.__replay.names(self._lineage, requests)
         for attempt in range(1, self._attempts + 1):
             if not waiting:
                 break
             if attempt > 1:
-                self._pause(attempt - 1)
+                self._pause(attempt - 1, wait)
             chosen = [requests[place] for place in waiting]
-            known = _Known(self.__replay, self._lineage, chosen)
+            known = Known(self.__replay, [names[place] for place in waiting], chosen)
             try:
                 reservations = self._reserve(operation, chosen, known)
             except BudgetExceeded:
                 if attempt == 1:
                     raise
                 break  # what was tried before stands
-            again = []
+            if attempt == 1 and self.__replay is not None:
+                self.__replay.count(names)
+            again, wait = [], 0.0
             for done, reservation, cost in self._run(chosen, reservations, attempt, known):
                 place = waiting[done.request]
-                results[place] = self._result(done, reservation, cost, results.get(place), known.names[done.request])
+                results[place] = self._result(done, reservation, cost, results.get(place), names[place])
                 if done.again:
                     again.append(place)
+                    wait = max(wait, done.wait)
             waiting = sorted(again)
         return [results[place] for place in range(len(requests))]
 
-    def _reserve(self, operation: str, requests: Sequence[Request], known: "_Known") -> list[Reservation]:
+    def _reserve(self, operation: str, requests: Sequence[Request], known: Known) -> list[Reservation]:
         """All of the batch, or nothing; what was paid for before as it was quoted then."""
         held: list[Reservation] = []
         quotes = dict(zip(known.rest, self.quote([requests[place] for place in known.rest]), strict=True))
@@ -298,7 +300,6 @@ class Model:
             _flush(held)
             raise
         _flush(held)
-        known.asked()
         return held
 
     def _introduce(self, book: Book) -> None:
@@ -310,7 +311,7 @@ class Model:
             self._introduced.add(book)
 
     def _run(
-        self, requests: Sequence[Request], reservations: Sequence[Reservation], attempt: int, known: "_Known"
+        self, requests: Sequence[Request], reservations: Sequence[Reservation], attempt: int, known: Known
     ) -> Iterator[tuple[Done, Reservation, Cost]]:
         """Run reserved requests; each is booked as soon as its end is reported. Those known from before do not run."""
         # Whatever ends this loop, each reservation is booked exactly once: those whose end nobody told at their quotes.
@@ -359,15 +360,7 @@ class Model:
             return product
         model = None
         if product.backend is not None:
-            model = Model(
-                product.backend,
-                self.__prices,
-                attempts=self._attempts,
-                pause=self._pause,
-                clock=self._clock,
-                replay=self.__replay,
-                lineage=lineage,
-            )
+            model = self._made(product.backend, self.__replay, lineage, None)
             model.__origin = self.__origin
         return Tuned(product.key, model, product.losses)
 
@@ -420,41 +413,6 @@ def _require_all_ended(name: str, left: int) -> None:
 
 def _cut(request: Train | TrainFull, steps: int) -> Train | TrainFull:
     return replace(request, job=replace(request.job, max_steps=steps))
-
-
-@final
-class _Known:
-    """What of a batch an earlier attempt has paid for, by place, and the places of the ``rest``, which are to run."""
-
-    def __init__(self, replay: Replay | None, lineage: str, requests: Sequence[Request]) -> None:
-        self._replay = replay
-        self.names = [""] * len(requests) if replay is None else replay.names(lineage, requests)
-        found = {place: replay.found(name) for place, name in enumerate(self.names)} if replay else {}
-        self.kept: dict[int, KeptResult] = {place: kept for place, kept in found.items() if kept is not None}
-        self.rest = [place for place in range(len(requests)) if place not in self.kept]
-        if replay is not None:
-            replay.require_whole([requests[place] for place in self.rest])
-
-    def asked(self) -> None:
-        """They are promised: what is asked in the same words again is something else."""
-        if self._replay is not None:
-            self._replay.count(self.names)
-
-    def done(self, place: int, backend: UnmeteredModel) -> Done:
-        """What was reported then."""
-        if self._replay is None:
-            raise ValueError("nothing is known from before")
-        return self._replay.done(place, self.names[place], self.kept[place], backend)
-
-    def keep(self, done: Done, reservation: Reservation, cost: Cost, backend: UnmeteredModel) -> None:
-        """Have it found again, if this attempt is cut off too."""
-        if self._replay is not None:
-            self._replay.keep(self.names[done.request], reservation, cost, done, backend)
-
-    def note(self) -> None:
-        """Have the journal stand for all that was kept."""
-        if self._replay is not None:
-            self._replay.note()
 
 
 @final

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from netgain.engine.jobs import Failure
-from netgain.errors import NetgainError
+from netgain.errors import FaultError
 from netgain.metering.account import Account, Book, Reservation
 from netgain.model.requests import (
     Adapter,
@@ -48,7 +48,7 @@ from netgain.model.requests import (
 )
 from netgain.records.cost import Cost
 
-RESULTS, NOTE = "results.jsonl", "results kept"
+KEPT, RESULTS, NOTE = "kept", "results.jsonl", "results kept"
 # Failures that another attempt would end in as well; memory, servers and devices may do better the next time.
 CERTAIN = frozenset({"empty", "bad_prompt", "too_long", "bad_token", "no_labels", "not_finite"})
 
@@ -173,15 +173,16 @@ class Replay:
         return Done(place, product, None, kept.failure, kept.estimated)
 
     def require_whole(self, requests: Sequence[Request]) -> None:
-        """Raise NetgainError where one of these, which are to run, needs an adapter that is no longer there.
+        """Raise FaultError where one of these, which are to run, needs an adapter that is no longer there.
 
         It was thrown away after its last use; that it is used again means that the attempts do not ask for the same.
         """
         if any(id(_start(request)) in self._hollow for request in requests):
             self.remove()
-            raise NetgainError(
-                "an attempt that was cut off asked for something else than this one, so its results are no use: does "
-                "the method draw from a clock, or from streams of its own? Run it again: it begins afresh"
+            raise FaultError(
+                str(self._folder),
+                "an attempt that was cut off asked for something else than this one, so its results are no use",
+                "run it again, and it begins afresh; a method draws by its desk, not by a clock or streams of its own",
             )
 
     def keep(self, name: str, reservation: Reservation, cost: Cost, done: Done, backend: UnmeteredModel) -> None:
@@ -248,6 +249,35 @@ class Replay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@final
+class Known:
+    """What of a batch an earlier attempt has paid for, by place, and the places of the ``rest``, which are to run."""
+
+    def __init__(self, replay: Replay | None, names: Sequence[str], requests: Sequence[Request]) -> None:
+        self._replay, self._names = replay, names
+        found = {place: replay.found(name) for place, name in enumerate(names)} if replay else {}
+        self.kept: dict[int, KeptResult] = {place: kept for place, kept in found.items() if kept is not None}
+        self.rest = [place for place in range(len(requests)) if place not in self.kept]
+        if replay is not None:
+            replay.require_whole([requests[place] for place in self.rest])
+
+    def done(self, place: int, backend: UnmeteredModel) -> Done:
+        """What was reported then."""
+        if self._replay is None:
+            raise ValueError("nothing is known from before")
+        return self._replay.done(place, self._names[place], self.kept[place], backend)
+
+    def keep(self, done: Done, reservation: Reservation, cost: Cost, backend: UnmeteredModel) -> None:
+        """Have it found again, if this attempt is cut off too."""
+        if self._replay is not None:
+            self._replay.keep(self._names[done.request], reservation, cost, done, backend)
+
+    def note(self) -> None:
+        """Have the journal stand for all that was kept."""
+        if self._replay is not None:
+            self._replay.note()
 
 
 def _start(request: Request) -> Adapter | None:

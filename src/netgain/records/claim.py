@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, field_serializer, field_validator, model
 from netgain.records.choices import ChosenTraining, ShownAnswer
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
-from netgain.records.measurements import Ability, Curve, Finite
+from netgain.records.measurements import Ability, Coverage, Curve, Finite
 from netgain.records.measurements import Continual as Continual
 from netgain.records.measurements import Fraction as Fraction
 from netgain.records.policy_run import PolicyRun
@@ -113,13 +113,15 @@ class SeedRun(StrictModel):
 
     A failed adaptation counts as wrong in the problem's own questions; ``failed`` counts them. ``grades`` holds the
     scores of the same answers by each grade in the same shape, None where there is no answer; empty for a record that
-    is older than they. ``correct`` is by the grade that decides (F1: from one half on).
+    is older than they. ``correct`` is by the grade that decides (F1: from one half on). ``right`` counts, in the same
+    shape, the right ones among the answers that were drawn for coverage (``Terms.coverage``); empty where none were.
     """
 
     seed: int
     correct: tuple[Verdicts, ...]
     failed: Count = 0
     grades: dict[GradeName, tuple[tuple[Fraction | None, ...], ...]] = Field(default_factory=dict)
+    right: tuple[tuple[Count | None, ...], ...] = ()
 
 
 @final
@@ -171,7 +173,7 @@ class Terms(StrictModel):
     verdict rests on; ``controls`` are the kinds of questions that no problem owns. ``oracle``: the teacher is the
     world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain, ``passages`` how many
     problems are adapted to at once. ``curve`` are further numbers of deployments, at each of which arms that learn
-    invested anew. ``grade`` is what an answer counts by.
+    invested anew. ``grade`` is what an answer counts by, ``coverage`` what was drawn of answers beside.
     """
 
     currency: Currency
@@ -195,6 +197,7 @@ class Terms(StrictModel):
     runs_done: Count
     device: str = ""
     grade: GradeName = "exact"
+    coverage: Coverage | None = None
 
 
 @final
@@ -412,3 +415,5 @@ def _check_arm(arm: Arm, exams: dict[str, Exam]) -> None:
         for name, scores in run.grades.items():
             if [len(row) for row in scores] != lengths:
                 raise ValueError(f"arm {arm.name!r}: seed {run.seed} has no {name} for each question of {exam.name!r}")
+        if run.right and [len(row) for row in run.right] != lengths:
+            raise ValueError(f"arm {arm.name!r}: seed {run.seed} has no count for each question of {exam.name!r}")

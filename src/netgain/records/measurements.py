@@ -32,6 +32,24 @@ class Ability(StrictModel):
 
 
 @final
+class Coverage(StrictModel):
+    """How often an answer is right among several: ``samples`` answers to every question are drawn at this
+    ``temperature``, and for each ``k`` it is estimated whether one of k is right (pass@k)."""
+
+    k: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)] = (1, 4, 16)
+    temperature: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
+    samples: Annotated[int, Field(ge=1, le=1024)] = 16
+
+    @model_validator(mode="after")
+    def _can_be_estimated(self) -> Self:
+        if sorted(set(self.k)) != list(self.k):
+            raise ValueError(f"k {list(self.k)}: the numbers must rise, each once")
+        if self.k[-1] > self.samples:
+            raise ValueError(f"samples = {self.samples}: pass@{self.k[-1]} needs {self.k[-1]} or more")
+        return self
+
+
+@final
 class CurvePoint(StrictModel):
     """One measurement on the way of a training run: after how many optimizer steps and, where known, seconds."""
 

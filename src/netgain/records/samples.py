@@ -33,7 +33,8 @@ class GradedAnswer(StrictModel):
     asked (no judge, or an empty answer) or could not be understood. ``contains``: an accepted answer stands in the
     text; ``cut``: it was as long as an answer may be. None where the record is older than either, or nothing was asked.
     ``attempts`` are all the answers to a question of examples that were graded, for each part of it the best first;
-    ``text`` then holds the first of each part.
+    ``text`` then holds the first of each part. Of ``drawn`` further answers, sampled for the exam's coverage, ``right``
+    were right; None where none were asked for.
     """
 
     question: str
@@ -47,6 +48,8 @@ class GradedAnswer(StrictModel):
     contains: bool | None = None
     cut: bool | None = None
     attempts: tuple[tuple[str, ...], ...] = ()
+    drawn: Count | None = None
+    right: Count | None = None
 
 
 @final
@@ -62,13 +65,14 @@ class Adaptation(StrictModel):
     """One arm adapted to one problem at one budget level (``rung``), and examined.
 
     ``deployments`` is over how many problems the investment of an arm that learns is spread; None for others.
-    ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected and
-    failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated`` the exam's
-    own work, outside the budget, and ``judging`` the part of that which a judge took. ``exposed`` lists exam questions
-    (hashes) that the method trained on, or on their answers beside the title, although nothing it was given or had
-    written contains them; ``unmetered`` that it took more processor time of its own than its charges explain.
-    ``divergence`` (from the base model, nats a token) and ``abilities`` were measured beside the questions. ``chosen``
-    is what it was trained with where that is chosen for each problem, the first what was trained.
+    ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected
+    and failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated``
+    the exam's own work, outside the budget, of which a judge took ``judging`` and its coverage ``sampling``.
+    ``exposed`` lists exam questions (hashes) that the method trained on, or on their answers beside the title,
+    although nothing it was given or had written contains them; ``unmetered`` that it took more processor time of
+    its own than its charges explain. ``divergence`` (from the base model, nats a token) and ``abilities`` were
+    measured beside the questions. ``chosen`` is what it was trained with where that is chosen for each problem, the
+    first what was trained.
     """
 
     row: Literal["adaptation"] = "adaptation"
@@ -85,6 +89,7 @@ class Adaptation(StrictModel):
     rejected: Amounts = Field(default_factory=dict)
     evaluated: Amounts = Field(default_factory=dict)
     judging: Amounts = Field(default_factory=dict)
+    sampling: Amounts = Field(default_factory=dict)
     answers: tuple[GradedAnswer, ...] = ()
     edits: tuple[WrittenText, ...] = ()
     exposed: tuple[str, ...] = ()

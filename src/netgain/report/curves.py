@@ -7,7 +7,7 @@ from typing import final
 
 from markupsafe import Markup
 
-from netgain.analysis.rows import BreakEvenRow, DeploymentsPoint, WorstCase
+from netgain.analysis.rows import BreakEvenRow, CoverageRow, DeploymentsPoint, WorstCase
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import AmortisationRow, ArmRow
 from netgain.records.policy_run import PolicyRun, PolicyStep
@@ -240,6 +240,35 @@ def _flag(x: svg.Axis, n: int, name: str, turn: int) -> Markup:
             x(n) + (-5 if left else 5), TOP + 12 + 14 * turn, f"{name} {n:,}", "label", "end" if left else "start"
         ),
     )
+
+
+def coverage(rows: Sequence[CoverageRow], arms: Sequence[ArmRow]) -> Markup | None:
+    """The chance of one right answer among k against k (logarithmic), an arm a line, whiskers its intervals; None where
+    there is none. Arms stand beside each other at every k, so that no whisker hides another."""
+    named = {arm.name: arm for arm in arms}
+    known = [(row, [(p.k, p.passed) for p in row.points if p.passed is not None]) for row in rows]
+    known = [(row, curve) for row, curve in known if curve]
+    if not known:
+        return None
+    ks = sorted({k for _, curve in known for k, _ in curve})
+    highest = max(passed.high for _, curve in known for _, passed in curve)
+    x = svg.Axis(ks[0] / 1.3, ks[-1] * 1.3, EDGE, WIDTH - RIGHT, log=True)
+    y = svg.Axis(0.0, min(1.0, highest + 0.02), LOW - BOTTOM, TOP)
+    parts = [svg.plane(x, y, "answers tried (k)", "one of k is right", lambda t: f"{100 * t:.0f} %", ks)]
+    labels = svg.spread([y(curve[-1][1].value) for _, curve in known], 15, TOP + 6, LOW - BOTTOM - 4)
+    for index, ((row, curve), label) in enumerate(zip(known, labels, strict=True)):
+        arm, aside = named[row.arm], 3.0 * (index - (len(known) - 1) / 2)
+        places = [(x(k) + aside, y(passed.value)) for k, passed in curve]
+        joined = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
+        parts.append(svg.el("polyline", points=joined, class_=f"rungs role-{arm.role}"))
+        for (k, passed), (px, py) in zip(curve, places, strict=True):
+            tip = f"{arm.label}: pass@{k} {numbers.percent(passed.value)}, {numbers.between(passed.low, passed.high)}"
+            whisker = svg.line(px, y(passed.low), px, y(passed.high), f"whisker role-{arm.role}")
+            parts.append(svg.mark(tip, whisker, svg.point(px, py, arm.role, 4.5)))
+        style = "label strong" if arm.headline else "label"
+        parts.append(svg.line(*places[-1], x.end + 8, label, "leader"))
+        parts.append(svg.text(x.end + 12, label + 4, svg.short(arm.label, 31), style))
+    return svg.drawing(WIDTH, LOW, "One right answer among k, by k", *parts)
 
 
 def policy(runs: Sequence[PolicyRun], label: str) -> Markup | None:

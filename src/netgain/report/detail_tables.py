@@ -7,6 +7,7 @@ from netgain.analysis.rows import (
     AnswersRow,
     BreakEvenRow,
     CardRow,
+    CoverageRow,
     DeploymentsPoint,
     ReadingRow,
     RivalRow,
@@ -363,6 +364,36 @@ def answers(verdict: Verdict) -> Listing:
         group=lambda row: row.setting,
         strong=lambda row: verdict.arm(row.arm).headline,
         notes=(f"The kind of verdict by each grade: {'; '.join(kinds)}.",) if kinds else (),
+    )
+
+
+def coverage(verdict: Verdict) -> Listing:
+    """The chance of one right answer among k, beside the frozen model's."""
+    ks = [point.k for point in verdict.coverage[0].points]
+
+    def passed(row: CoverageRow, index: int) -> Cell | None:
+        found, over = row.points[index].passed, row.points[index].over_frozen
+        under = f"over frozen {estimate(over)}" if over else ""
+        return None if found is None else Cell(percent(found.value), under, found.value)
+
+    def met(row: CoverageRow) -> Cell | None:
+        if row.frozen is None:
+            return None
+        surely = f"surely from {row.surely_overtaken}" if row.surely_overtaken else ""
+        return Cell(f"k = {row.overtaken}" if row.overtaken else f"not up to {row.samples}", surely, row.overtaken)
+
+    drawn = verdict.coverage[0]
+    return listing(
+        f"Coverage: {drawn.samples} answers to every question at temperature {drawn.temperature:g}",
+        verdict.coverage,
+        [
+            ("arm", lambda row: Cell(label_of(verdict, row.arm))),
+            *((f"pass@{k}", lambda row, index=index: passed(row, index)) for index, k in enumerate(ks)),
+            ("the frozen model passes more from", met),
+            ("so it is", lambda row: None if row.frozen is None else Cell(row.kind)),
+        ],
+        group=lambda row: row.setting,
+        strong=lambda row: verdict.arm(row.arm).headline,
     )
 
 

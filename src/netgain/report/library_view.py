@@ -80,9 +80,9 @@ def library_table(rows: Sequence[LibraryRow]) -> Table:
     return table
 
 
-def library_page(rows: Sequence[LibraryRow], summary: LibrarySummary) -> str:
-    """The page as one self-contained HTML file. Same rows, same bytes."""
-    return fill("library.html.j2", listing=library_listing(rows), summary=summary.lines)
+def library_page(rows: Sequence[LibraryRow], summary: LibrarySummary, back: str = "") -> str:
+    """The page as one self-contained HTML file. Same rows, same bytes. ``back`` is the page of all comparisons."""
+    return fill("library.html.j2", back=back, listing=library_listing(rows), summary=summary.lines)
 
 
 def library_markdown(rows: Sequence[LibraryRow], summary: LibrarySummary) -> str:

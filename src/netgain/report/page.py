@@ -34,17 +34,23 @@ UNPUBLISHED = "single evaluations not published: cannot be measured again"
 Figures = list[tuple[str, dict[str, Markup]]]
 
 
-def render(verdict: Verdict) -> str:
-    """The whole page as text. Same verdict, same bytes."""
-    return fill("page.html.j2", v=verdict, tables=listings, drawn=drawn, more=detail_tables, **_parts(verdict))
+def render(verdict: Verdict, back: str = "") -> str:
+    """The whole page as text. Same verdict, same bytes. ``back`` is the page of all comparisons, where it has one."""
+    parts = _parts(verdict)
+    return fill("page.html.j2", v=verdict, back=back, tables=listings, drawn=drawn, more=detail_tables, **parts)
 
 
-def fill(template: str, **parts: Any) -> str:
-    """A template of ours as a page: with the one style sheet and script, and the policy that allows nothing else."""
+def fill(template: str, extra: str = "", **parts: Any) -> str:
+    """A template of ours as a page: with the one style sheet and script, and the policy that allows nothing else.
+
+    ``extra`` names a sheet and a script of the template's own, which follow the common ones.
+    """
     folder = files("netgain.report") / "templates"
-    style, script, text, macros = (
-        (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", template, "macros.html.j2")
+    style, script = (
+        "".join((folder / f"{name}.{kind}").read_text(encoding="utf-8") for name in ("page", extra) if name)
+        for kind in ("css", "js")
     )
+    text, macros = ((folder / name).read_text(encoding="utf-8") for name in (template, "macros.html.j2"))
     environment = Environment(
         loader=DictLoader({"page": _whole(text), "macros": _whole(macros)}),
         autoescape=True,
@@ -104,6 +110,11 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "abilities": stability_tables.abilities(verdict) if verdict.abilities else None,
         "retained": _retained(verdict),
         "policies": _policies(verdict, labels),
+        "covered": [
+            (setting, figure)
+            for setting in settings
+            if (figure := curves.coverage([r for r in verdict.coverage if r.setting == setting], verdict.arms))
+        ],
         "chosen": drawn.chosen_figures(verdict),
         "noise": bars.reward_noise(list(summary.rewards(verdict)), NOT_AGAIN if verdict.terms else UNPUBLISHED),
         **_figures(verdict, labels, tested, settings),

@@ -12,9 +12,9 @@ from typing import Any, final
 from netgain.domains.domain import Domain
 from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
-from netgain.errors import InputError
+from netgain.errors import InputError, is_fault
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
-from netgain.exam.exam import Answerer, Judge, Marked, judged, sit, untouched
+from netgain.exam.exam import Answerer, Judge, Marked, judged, sampled, sit, untouched
 from netgain.exam.harness import Harness
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
@@ -25,8 +25,9 @@ from netgain.model.program import Steps
 from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
-from netgain.records.measurements import Ability
+from netgain.records.measurements import Ability, Coverage
 from netgain.records.samples import Amounts
+from netgain.streams import stream as random_stream
 from netgain.trials.guard import Guard, sealed
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task, adapt_limit, deployments
@@ -158,13 +159,18 @@ class RunContext:
         more |= {"account": account, "exam_account": exam_account, "first": number == 0}
         return Evaluation(level=level, problems=problems, **more)
 
+    def sampling_seed(self, evaluation: "Evaluation") -> int:
+        """The seed of what is drawn at an exam: the same for every arm, so that they differ by what they learned."""
+        names = (self.task.domain, *(problem.id for problem in evaluation.problems))
+        return int(random_stream(self.seed, "exam", *names).integers(2**31))
+
     def beside(self, level: float, continuations: tuple[BaseContinuation, ...]) -> dict[str, Any]:
         """What is examined beside the problems' own questions at a level: what adapting did to the weights."""
         exam = self.spec.exam
         if level not in exam.at:
             return {}
         controls = self.domain.controls(exam.controls, self.spec.seed) if exam.controls else ()
-        further = {"text": self.text, "harness": self.harness}
+        further = {"text": self.text, "harness": self.harness, "coverage": exam.coverage}
         return {"controls": tuple(controls), "continuations": continuations, **further}
 
 
@@ -174,10 +180,11 @@ class Evaluation:
     """One adaptation and its exam: problems that are adapted to at once, at a budget level, and what came of it.
 
     ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions, and so are
-    ``text`` and the tasks of ``harness``; ``first`` marks the one in which an arm with the untouched model's weights is
-    asked them, whose answers are the same ever after.
-    From ``guard`` on the fields are results: ``error`` says why the method failed (all its answers then count as
-    wrong), ``exposed`` are the questions that it trained on. Without a guard it was not run.
+    ``text`` and the tasks of ``harness``; ``first`` marks the one in which an arm with the untouched model's
+    weights is asked them, whose answers are the same ever after. ``coverage`` says what is drawn of answers to its
+    own questions. From ``guard`` on the fields are results: ``error`` says why the method failed (all its answers
+    then count as wrong), ``right`` how many of the drawn answers to each of its own questions are right,
+    ``exposed`` are the questions that it trained on. Without a guard it was not run.
     """
 
     level: float
@@ -188,9 +195,11 @@ class Evaluation:
     continuations: tuple[BaseContinuation, ...] = ()
     text: tuple[str, ...] = ()
     harness: Harness | None = None
+    coverage: Coverage | None = None
     first: bool = True
     guard: Guard | None = None
     marked: tuple[Marked, ...] = ()
+    right: tuple[int, ...] = ()
     error: str = ""
     divergence: float | None = None
     abilities: tuple[Ability, ...] = ()
@@ -221,7 +230,8 @@ class Evaluation:
 def evaluate(
     context: RunContext, method: Method, learned: Any, given: Sequence[str], evaluation: Evaluation
 ) -> Steps[Evaluation]:
-    """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only.
+    """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only; a fault of the machine
+    or of a server is raised, for nothing of it may count as an answer.
 
     A judge is asked afterwards, and in tuning only where its verdicts decide. What it raises is no method's
     failure: it leaves this program.
@@ -242,6 +252,10 @@ def evaluate(
         evaluation.marked = yield from sit(
             answerer, evaluation.own, desk.prompts, account, context.grader, controls, context.domain.few_shot
         )
+        if evaluation.coverage is not None:
+            own, seed = evaluation.own, context.sampling_seed(evaluation)
+            asking = (desk.prompts, account, context.grader, evaluation.coverage)
+            evaluation.right = yield from sampled(answerer, own, *asking, seed)
         if evaluation.continuations:
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
         further = _measured(context, method, answerer, evaluation)
@@ -249,7 +263,9 @@ def evaluate(
             found = yield from text_ability(answerer, evaluation.text, account)
             evaluation.abilities = () if found is None else (found,)
     except Exception as error:
-        evaluation.marked, evaluation.error = (), describe(error)
+        if is_fault(error):
+            raise
+        evaluation.marked, evaluation.right, evaluation.error = (), (), describe(error)
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
     judge = context.judge
     if judge is not None and (judge.decides or context.task.stage == "run"):

@@ -31,9 +31,10 @@ from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
-from netgain.model.replay import Replay
+from netgain.model.replay import KEPT, Replay
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
+from netgain.tokens import ExactTokens
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
@@ -73,7 +74,9 @@ def load_model(trial: Trial, device: str) -> Model:
     """The trial's model. Raises InputError where there is none."""
     check_model(trial)
     spec = trial.spec
-    model: Model = door.load_model(trial.model, device=device, dtype=spec.dtype, attention=spec.attention)
+    trusted = trial.trust_remote_code
+    how: dict[str, Any] = {"dtype": spec.dtype, "attention": spec.attention, "trust_remote_code": trusted}
+    model: Model = door.load_model(trial.model, device=device, **how)
     if model.templated != trial.chat and spec.chat != "base":  # only its name was to be had before
         has = "a" if model.templated else "no"
         problem = f"chat = {spec.chat}: {spec.model} has {has} chat template, as only its loading could tell"
@@ -93,8 +96,8 @@ def load_teacher(trial: Trial, device: str) -> Model | None:
 
 
 def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model | None:
-    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well); None
-    where none is named."""
+    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well, and
+    ``tokenizer``, a folder, to count what it does not); None where none is named."""
     check_other(trial, name, fields)
     if not isinstance(fields, Mapping):
         return None
@@ -102,10 +105,12 @@ def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model |
     source, url = rest.pop("model"), rest.pop("url", None)
     try:
         if url is None:
+            rest["trust_remote_code"] = trial.trust_remote_code
             local: Model = door.load_model(trial.located(source), device=device, **rest)
             return local
         prices = TokenPrices(**rest.pop("prices", {}))
-        remote: Model = door.remote_model(source, base_url=url, prices=prices, **rest)
+        counter = ExactTokens(Path(trial.located(rest.pop("tokenizer")))) if "tokenizer" in rest else None
+        remote: Model = door.remote_model(source, base_url=url, prices=prices, counter=counter, **rest)
     except TypeError as problem:
         raise InputError(name, f"has a field that is not known ({problem})") from None
     else:
@@ -198,7 +203,7 @@ class LocalExecutor:
         store, currency = self._store, self._trial.spec.budget.currency
         attempt = store.attempts(task) + 1
         software = f"netgain {netgain.__version__}"
-        with Book.open(store.journal(task), software=software) as book, Replay(store.kept(task), book) as replay:
+        with Book.open(store.journal(task), software=software) as book, Replay(store.of(task) / KEPT, book) as replay:
             context = self._context(task, book, replay, attempt, report)
             context.discard_earlier()
             made, chosen = self._rows(context, settings)

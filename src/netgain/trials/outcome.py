@@ -99,10 +99,12 @@ def charges(outcome: Outcome) -> Iterator[Charge]:
         name = arm_name(cell, spec)
         yield from _by_purpose(name, "adaptations", [row.spent for row in adaptations.values()])
         examined = [row for row in adaptations.values() if row.evaluated or row.answers]
-        exams = [{Purpose.EVALUATE: _without(row.evaluated, row.judging)} for row in examined]
+        exams = [{Purpose.EVALUATE: _without(row.evaluated, row.judging, row.sampling)} for row in examined]
         yield from _by_purpose(name, "exams", exams) if exams else ()
         judging = [{Purpose.EVALUATE: row.judging} for row in examined if row.judging]
         yield from _by_purpose(name, "judging", judging) if judging else ()
+        sampling = [{Purpose.EVALUATE: row.sampling} for row in examined if row.sampling]
+        yield from _by_purpose(name, "coverage", sampling) if sampling else ()
     for cell, investments in outcome.investments.items():
         rows = [row.spent for row in investments.values()]
         yield from _by_purpose(investment_name(cell, spec), "investments", rows)
@@ -140,11 +142,11 @@ def summed(amounts: Iterable[Amounts]) -> dict[str, float]:
     return {name: sum(row[name] for row in rows) for name in CURRENCIES if rows and all(name in row for row in rows)}
 
 
-def _without(whole: Amounts, part: Amounts) -> Amounts:
-    """What is left of an amount without a part of it; unknown where the part is."""
-    if not part:
-        return whole
-    return {name: max(0.0, value - part[name]) for name, value in whole.items() if name in part}
+def _without(whole: Amounts, *parts: Amounts) -> Amounts:
+    """What is left of an amount without parts of it; unknown where a part is."""
+    for part in filter(None, parts):
+        whole = {name: max(0.0, value - part[name]) for name, value in whole.items() if name in part}
+    return whole
 
 
 def most_spent(rows: Iterable[Adaptation], currency: Currency) -> float | None:

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, final
 
 from netgain.errors import InputError
-from netgain.exam.exam import JUDGE
+from netgain.exam.exam import JUDGE, SAMPLES
 from netgain.metering.budget import Booking, Standing
 from netgain.metering.verification import Verification, verify_reading
 from netgain.records.events import Began, Closed, Noted
@@ -149,7 +149,7 @@ class _Amounts:
     def __init__(self, spec: TrialSpec, task: Task, standing: Standing, root: int) -> None:
         self._spec, self._task, self._currency = spec, task, spec.budget.currency
         self._named: dict[str, list[Booking]] = {}
-        self._judged: dict[str, list[Booking]] = {}
+        self._beside: dict[tuple[str, str], list[Booking]] = {}  # by exam, and by which part of it
         for opened in standing.accounts.values():
             if opened.parent == root:
                 self._named[opened.name] = []
@@ -157,8 +157,8 @@ class _Amounts:
             path = [standing.accounts[row] for row in standing.path(charge.account)]
             if path[-1] is standing.accounts[root] and len(path) > 1:
                 self._named[path[-2].name].append(charge)
-                if len(path) > 2 and path[-3].name == JUDGE:
-                    self._judged.setdefault(path[-2].name, []).append(charge)
+                if len(path) > 2:
+                    self._beside.setdefault((path[-2].name, path[-3].name), []).append(charge)
 
     def wrong(self, rows: Iterable[Row]) -> Iterator[str]:
         """The rows that name other amounts, in words."""
@@ -186,11 +186,12 @@ class _Amounts:
                 group = of_level[first : first + size]
                 name = group[0].problem + (f" and {len(group) - 1} more" if len(group) > 1 else "") + f" x{level:g}"
                 share, exam = 1.0 / len(group), f"exam of {name}"
-                judged = self._judged.get(exam, [])
+                judged, drawn = (self._beside.get((exam, part), []) for part in (JUDGE, SAMPLES))
                 expected = {
                     **spent_and_rejected(self._of(name), self._currency, share),
                     "evaluated": amounts(self._of(exam), self._currency, share),
-                    "judging": amounts(judged, self._currency, share) if self._spec.judge else {},
+                    "judging": amounts(judged, self._currency, share) if judged else {},
+                    "sampling": amounts(drawn, self._currency, share) if drawn else {},
                 }
                 for row in group:
                     there = name in self._named and exam in self._named

@@ -55,11 +55,12 @@ class Trial:
     arms: Mapping[str, ResolvedArm]
     kinds: Mapping[str, tuple[type[Domain], DomainSettings]]
     notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
     _read: dict[str, Domain] = field(default_factory=dict)
     _templates: dict[str, bool] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return resolve_spec, (self.spec, self.lines, self.find_method, self.find_domain)
+        return resolve_spec, (self.spec, self.lines, self.find_method, self.find_domain, self.trust_remote_code)
 
     @property
     def conventional(self) -> tuple[str, ...]:
@@ -149,13 +150,15 @@ def resolve(
     *,
     find_method: FindMethod = find_method,
     find_domain: FindDomain = find_domain,
+    trust_remote_code: bool = False,
 ) -> Trial:
     """The trial in a YAML file or in plain fields (paths in these are relative to where we are); None is the demo.
 
     Each of ``methods`` (``file.py:Class``, relative to where we are) is an arm more, named after its class, before
     anything is checked: the trial may say ``compare: {arm: mine}``. ``options`` (``a.b=value``) stand in place of a
-    file's fields; at most ``limit`` test problems are examined. Raises InputError with the line of the first thing that
-    is wrong; no data is read yet.
+    file's fields; at most ``limit`` test problems are examined. ``trust_remote_code`` is the consent of whoever runs
+    the trial to run code that its models bring; no field of a trial can give it. Raises InputError with the line of the
+    first thing that is wrong; no data is read yet.
     """
     if isinstance(source, Mapping):
         lines = SourceLines("trial")
@@ -166,7 +169,8 @@ def resolve(
             raise InputError(str(path), "there is no such file", "give the YAML file of a trial")
         add = partial(_with_methods, methods=methods, folder=path.parent, find_method=find_method)
         spec, lines = read_yaml(path, TrialSpec, options, add)
-    return resolve_spec(spec if limit is None else spec.limited(limit), lines, find_method, find_domain)
+    spec = spec if limit is None else spec.limited(limit)
+    return resolve_spec(spec, lines, find_method, find_domain, trust_remote_code)
 
 
 def demo_file(domain: str = "people") -> Path:
@@ -200,13 +204,19 @@ def _with_methods(
     return fields | {"arms": {**arms, **added}}
 
 
-def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, find_domain: FindDomain) -> Trial:
+def resolve_spec(
+    spec: TrialSpec,
+    lines: SourceLines,
+    find_method: FindMethod,
+    find_domain: FindDomain,
+    trust_remote_code: bool = False,
+) -> Trial:
     """Every word and setting of a spec checked. Raises InputError with the line of the first that means nothing."""
     arms = tuned_alike(
         spec, {name: resolve_arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}, lines
     )
     kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
-    trial = Trial(spec, lines, find_method, find_domain, arms, kinds)
+    trial = Trial(spec, lines, find_method, find_domain, arms, kinds, trust_remote_code=trust_remote_code)
     _check_names(spec, lines)
     _check_comparison(trial)
     _check_curve(trial)

@@ -10,7 +10,7 @@ problems, not of the arm: arms that are alike try the same settings, see the sam
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
-from netgain.exam.exam import JUDGE, Answerer, Marked
+from netgain.exam.exam import JUDGE, SAMPLES, Answerer, Marked
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
@@ -226,10 +226,12 @@ def _rows(
 ) -> Iterator[Adaptation]:
     paid = [account for one in evaluations for account in one.accounts]
     judges = [one.exam_account.child(JUDGE) for one in evaluations] if context.judge is not None else []
-    charges = ChargesBelow(context.book, [*paid, *judges])
+    drawing = [one.exam_account.child(SAMPLES) for one in evaluations if one.coverage is not None]
+    charges = ChargesBelow(context.book, [*paid, *judges, *drawing])
     for index, evaluation in enumerate(evaluations):
-        judging = charges.of(judges[index]) if judges else []
-        yield from _rows_of(context, method, evaluation, charges, learning, judging)
+        beside = {"judging": charges.of(judges[index])} if judges else {}
+        beside |= {"sampling": charges.of(drawing[index])} if drawing else {}
+        yield from _rows_of(context, method, evaluation, charges, learning, beside)
 
 
 def _rows_of(
@@ -238,9 +240,9 @@ def _rows_of(
     evaluation: Evaluation,
     charges: ChargesBelow,
     learning: LearnResult,
-    judging: Sequence[Booking],
+    beside: Mapping[str, Sequence[Booking]],
 ) -> Iterator[Adaptation]:
-    """A row for each problem of the evaluation, which share alike in what it spent."""
+    """A row for each problem of the evaluation, which share alike in what it spent; ``beside`` is parts of its exam."""
     share, currency = 1.0 / len(evaluation.problems), context.spec.budget.currency
     paid, guard = charges.of(evaluation.account), evaluation.guard
     budget = evaluation.account.opened.limit.amount(currency)
@@ -258,7 +260,7 @@ def _rows_of(
             error=error,
             budget=None if budget is None else budget * share,
             evaluated=amounts(charges.of(evaluation.exam_account), currency, share),
-            judging=amounts(judging, currency, share) if judging else {},
+            **{name: amounts(part, currency, share) for name, part in beside.items() if part},
             answers=answers[index],
             edits=tuple(guard.edits) if guard and index == 0 else (),
             exposed=tuple(dict.fromkeys(exposed)),
@@ -276,6 +278,11 @@ def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
     Where an adaptation failed, its own questions count as wrong, and the controls were not asked.
     """
     marked = {id(mark.question): mark for mark in evaluation.marked}
+    drawn: dict[int, dict[str, int]] = {}
+    if evaluation.coverage is not None:
+        right = evaluation.right or (0,) * len(evaluation.own)
+        pairs = zip(evaluation.own, right, strict=True)
+        drawn = {id(question): {"drawn": evaluation.coverage.samples, "right": count} for question, count in pairs}
     answers = []
     for index, problem in enumerate(evaluation.problems):
         graded = []
@@ -286,6 +293,7 @@ def _answers(evaluation: Evaluation) -> list[tuple[GradedAnswer, ...]]:
                     question=hashed(question.text),
                     kind=question.kind,
                     **(_graded(mark) if mark else {"text": "", "correct": False, "f1": 0.0}),
+                    **drawn.get(id(question), {}),
                 )
             )
         answers.append(tuple(graded))

@@ -18,6 +18,7 @@ from netgain.exam.harness import Harness
 from netgain.records.claim import BEST_CONVENTIONAL, GradeName
 from netgain.records.cost import Currency
 from netgain.records.identity import identity
+from netgain.records.measurements import Coverage
 from netgain.strict_yaml import SourceLines
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
@@ -25,6 +26,13 @@ Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
 MATCHED = 1.0  # the budget level at which arms are compared
 PROSE = Path(netgain.__file__).parent / "shipped" / "prose.txt"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
+
+
+# What lets files of other people run code, and where it is said instead.
+CONSENTS = {
+    "trust_remote_code": "a model's own code is run only where the command line says so, with --trust-remote-code",
+    "allow_pickle": "pickled weights can run code and are read in no trial; convert them to safetensors",
+}
 
 
 class _Spec(BaseModel):
@@ -180,7 +188,8 @@ class ExamSpec(_Spec):
     ``controls`` questions of each kind of control are asked after each adaptation at the levels ``at``; ``drift``
     prompts measure the divergence from the base there. ``text`` is a file of unrelated text (``prose``: the one that
     ships) whose likelihood is measured there, in paragraphs with empty lines between them; ``lm_eval`` names tasks of
-    lm-eval. ``stream`` problems are adapted to one after another (0: none).
+    lm-eval. ``stream`` problems are adapted to one after another (0: none). ``coverage`` draws several answers to the
+    problems' own questions at the levels ``at`` (pass@k).
     """
 
     controls: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -189,6 +198,7 @@ class ExamSpec(_Spec):
     text: Path | None = None
     lm_eval: HarnessSpec | None = None
     stream: Annotated[int, Field(ge=0, le=1000)] = 0
+    coverage: Coverage | None = None
 
     def files(self, folder: Path) -> dict[str, Path]:
         """What it reads, by the name of the field, relative to the folder: the text, and tasks of one's own."""
@@ -287,6 +297,17 @@ class TrialSpec(_Spec):
         problems = self.problems.model_copy(update={"test": most})
         whole = self.limited_from or self.problems.test
         return self.model_copy(update={"problems": problems, "limited_from": whole})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _consent_is_no_field(cls, fields: Any) -> Any:
+        """A file that is passed on must not run code on the machine of whoever tries it."""
+        others = {name: fields.get(name) for name in ("teacher", "judge")} if isinstance(fields, dict) else {}
+        for name, inner in {"the trial": fields, **others}.items():
+            for word in CONSENTS if isinstance(inner, dict) else ():
+                if word in inner:
+                    raise ValueError(f"{name} sets {word}: {CONSENTS[word]}")
+        return fields
 
     @field_validator("judge")
     @classmethod

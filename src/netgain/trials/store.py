@@ -170,10 +170,6 @@ class Store:
         """Its journal."""
         return self.of(task) / "journal"
 
-    def kept(self, task: Task) -> Path:
-        """Where results of its paid operations are kept until it is finished (:mod:`netgain.model.replay`)."""
-        return self.of(task) / "kept"
-
     def attempts(self, task: Task) -> int:
         """How many processes have begun it."""
         path = self.journal(task)

@@ -219,7 +219,8 @@ class _Estimate:
         if method.learns:
             costs[Purpose.LEARN] = total(self._invested(chosen, level) for level in at)
         exams = spec.problems.test * len(at) * self._exam(chosen)
-        costs[Purpose.EVALUATE] = exams + (self._beside(chosen) if task.deployments is None else Cost.zero())
+        beside = self._beside(chosen) + self._drawn(chosen) if task.deployments is None else Cost.zero()
+        costs[Purpose.EVALUATE] = exams + beside
         return costs
 
     def _adapted(self, settings: Settings, level: float) -> Cost:
@@ -268,9 +269,22 @@ class _Estimate:
 
     def _exam(self, settings: Settings) -> Cost:
         """The questions of one problem."""
+        return self.lengths.asked * self._answered(self._prompt, settings)
+
+    @property
+    def _prompt(self) -> float:
+        """How long the prompt of a question is for this arm."""
         reads = self.trial.arms[self.task.arm].method.role is Role.IN_CONTEXT
-        prompt = self.lengths.reading if reads else self.lengths.question
-        return self.lengths.asked * self._answered(prompt, settings)
+        return self.lengths.reading if reads else self.lengths.question
+
+    def _drawn(self, settings: Settings) -> Cost:
+        """The answers that are drawn for coverage, at the levels where they are."""
+        spec = self.trial.spec
+        if spec.exam.coverage is None:
+            return Cost.zero()
+        examined = spec.problems.test * sum(level in spec.budget.ladder for level in spec.exam.at)
+        answers = examined * spec.exam.coverage.samples * self.lengths.questions
+        return answers * self._answered(self._prompt, settings)
 
     def _beside(self, settings: Settings) -> Cost:
         """Controls, drift and text after each adaptation at the levels where they are asked, and the stream's exams."""

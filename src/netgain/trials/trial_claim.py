@@ -234,7 +234,8 @@ def _at(cell: Cell, spec: TrialSpec) -> str:
 def _run(
     exam: Exam, seed: int, rows: dict[tuple[int, str], Adaptation], controls: tuple[str, ...], *, judged: bool
 ) -> SeedRun:
-    verdicts, failed = [], 0
+    verdicts, failed, right = [], 0, list[tuple[int | None, ...]]()
+    drawn = any(answer.right is not None for row in rows.values() for answer in row.answers)
     grades: dict[GradeName, list[tuple[float | None, ...]]] = {"exact": [], "contains": [], "f1": []}
     grades |= {"judge": []} if judged else {}
     known = all(row.status == "failed" or _graded(row) for (s, _), row in rows.items() if s == seed)
@@ -245,6 +246,7 @@ def _run(
             verdicts.append("-" * len(problem.questions))
             for scores in grades.values():
                 scores.append((None,) * len(problem.questions))
+            right.append((None,) * len(problem.questions))
             continue
         given = {answer.question: answer for answer in row.answers}
         lost = row.status == "failed" and not given
@@ -252,10 +254,12 @@ def _run(
         nothing = [0.0 if lost and kind not in controls else None for kind in problem.kinds]
         asked = list(zip((given.get(q) for q in problem.questions), nothing, strict=True))
         verdicts.append("".join(_bit(none if answer is None else answer.correct) for answer, none in asked))
+        right.append(tuple((None if none is None else 0) if answer is None else answer.right for answer, none in asked))
         for name, scores in grades.items():
             scores.append(tuple(none if answer is None else _score(answer, name) for answer, none in asked))
     shown = {name: tuple(scores) for name, scores in grades.items()} if known else {}
-    return SeedRun(seed=seed, correct=tuple(verdicts), failed=failed, grades=shown)
+    counts = tuple(right) if drawn else ()
+    return SeedRun(seed=seed, correct=tuple(verdicts), failed=failed, grades=shown, right=counts)
 
 
 def _graded(row: Adaptation) -> bool:
@@ -358,6 +362,7 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
         runs_done=sum(_done(outcome, roles[task.arm], task) for task in tasks(spec) if task.stage == "run"),
         device=device,
         grade=spec.grade,
+        coverage=spec.exam.coverage,
     )
 
 
