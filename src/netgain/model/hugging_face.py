@@ -14,7 +14,7 @@ from typing import Any, Literal, final
 from netgain.domains.problem import Prompt
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
-from netgain.engine.hooks import HooksBackend, longest_pass, together
+from netgain.engine.hooks import HooksBackend, longest_pass, rectangles, together
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import CONFIG, Layout, keep_whole, kept_whole, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
@@ -431,13 +431,6 @@ def _no_room(error: RuntimeError | MemoryError) -> Failure:
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:
     return None if wanted is None else next(i for i, adapter in enumerate(adapters) if adapter is wanted)
-
-
-def rectangles(widths: Mapping[int, int]) -> Work:
-    """What a model without shortcuts runs: so many rows of each width, logits everywhere, the full square."""
-    rows = [float(width) * count for width, count in widths.items()]
-    squares = sum(width * row for width, row in zip(widths, rows, strict=True))
-    return Work(positions=sum(rows), context=squares, head_positions=sum(rows))
 
 
 def learnt(times: Mapping[Size, int]) -> Work:

@@ -305,6 +305,9 @@ def owner_name(setting: str, method: str, stage: Literal["tuning", "stream"]) ->
 Severity = Literal["high", "medium", "low", "note"]
 
 
+NOT_VERIFIED = "not-verified"  # the check of the finding that a trial's records do not follow from what was done
+
+
 @final
 class Finding(StrictModel):
     """Something a reader of the comparison should know, with the evidence for it."""

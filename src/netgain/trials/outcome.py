@@ -284,6 +284,12 @@ def _above(
     yield from _finding("above-budget", "high", message, over)
 
 
+def not_verified(doubts: Sequence[str]) -> Iterator[Finding]:
+    """That the records do not follow from what was done; what is wrong with them, the first thing first."""
+    message = "these records do not verify: the verdict does not follow from what was done"
+    yield from _finding("not-verified", "high", message, list(doubts))
+
+
 def _finding(check: str, severity: Severity, message: str, evidence: list[str]) -> Iterator[Finding]:
     """The finding; none without evidence."""
     if evidence:
