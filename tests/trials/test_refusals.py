@@ -41,6 +41,15 @@ CASES = [
     ("model: shipped", "model: ../nowhere/at/all", "there is no such folder"),
     ("compare:", "teacher: somebody\ncompare:", "write oracle, or a mapping with model"),
     ("compare:", "teacher: {folder: x}\ncompare:", "names no model"),
+    ("rounds: 1", "rounds: 1, reward: rubric", "a judge rates the edits, and this trial has none"),
+    ("arms:", "tuning: {trials: 2, knobs: {reward: [exam, rubric]}}\narms:", "a judge rates the edits"),
+    (
+        "rounds: 1}",
+        "rounds: 1, reward: rubric}\njudge: {url: 'http://127.0.0.1:1/v1', model: m}",
+        "nobody says what this server's takes in FLOPs",
+    ),
+    ("rounds: 1", "rounds: 1, reward: own-questions, asking: rewrite", "cut into questions with answers"),
+    ("rounds: 1", "rounds: 1, reward: own-questions, asking: riddles", "cut into questions with answers"),
 ]
 
 TRUST = "a model's own code is run only where the command line says so, with --trust-remote-code"

@@ -26,6 +26,7 @@ from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
 from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
+from netgain.isolation.confinement import hideable
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
@@ -45,6 +46,7 @@ from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 10.0  # seconds that a process has to end
+SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it
 Load = Callable[[Trial, str], Model]
 LoadJudge = Callable[[Trial, str], Model | None]
 Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and what its arm was tuned to
@@ -198,16 +200,14 @@ class LocalExecutor:
         try:
             problems = self._require_asked(task)
             attempt = store.attempts(task) + 1
-            software = f"netgain {netgain.__version__}"
             with (
-                Book.open(store.journal(task), software=software) as book,
+                Book.open(store.journal(task), software=SOFTWARE) as book,
                 Replay(store.of(task) / KEPT, book) as replay,
             ):
                 head = book.journal.head
                 send(TaskUpdate(task, head=head))
-                context = self._context(
-                    task, book, replay, attempt, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
-                )
+                report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
+                context = self._context(task, book, replay, attempt, report)
                 try:
                     rows, result = self._execute(context, named, settings, problems)
                 finally:
@@ -280,6 +280,7 @@ class LocalExecutor:
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
+            hidden=hideable([self._store.folder, *self._trial.files(task.domain)]),
             report=report,
         )
 

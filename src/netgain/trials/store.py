@@ -38,7 +38,7 @@ from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup
 from netgain.trials.resolve import Trial, paths_in
-from netgain.trials.spec import TrialSpec, primary_hash
+from netgain.trials.spec import IsolationSpec, TrialSpec, primary_hash
 from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
@@ -236,7 +236,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     ``data`` are the digests of files that domains read or, in a user's own file, are written in.
     """
     spec = trial.spec.model_dump(mode="json")
-    usual = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0, "cut": None}
+    usual: dict[str, Any] = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0}
+    usual |= {"cut": None, "isolation": IsolationSpec().model_dump(mode="json")}
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen
@@ -375,7 +376,7 @@ def task_identity(task: Task, settings: Mapping[str, Any], locked: Mapping[str, 
     """The identity of a task's work: of all that decides its rows, and of nothing else."""
     spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
-    parts |= {"attention": spec["attention"]} if "attention" in spec else {}
+    parts |= {name: spec[name] for name in ("attention", "isolation") if name in spec}
     parts |= {"prompts": locked["prompts"][task.domain]} if "prompts" in locked else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
