@@ -199,11 +199,8 @@ class LocalExecutor:
         settings, store, head = self._trial.arms[task.arm].given(tuned), self._store, ""
         try:
             problems = self._require_asked(task)
-            attempt = store.attempts(task) + 1
-            with (
-                Book.open(store.journal(task), software=SOFTWARE) as book,
-                Replay(store.of(task) / KEPT, book) as replay,
-            ):
+            attempt, journal = store.attempts(task) + 1, store.journal(task)
+            with Book.open(journal, software=SOFTWARE) as book, Replay(journal.with_name(KEPT), book) as replay:
                 head = book.journal.head
                 send(TaskUpdate(task, head=head))
                 report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
