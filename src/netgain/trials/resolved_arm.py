@@ -36,6 +36,10 @@ class ResolvedArm:
     fixed: tuple[str, ...] = ()
     source: str = ""
 
+    def given(self, tuned: Mapping[str, Any] | None) -> Settings:
+        """The settings that a task starts from: those that the arm was tuned to, or those that it was given."""
+        return self.settings if tuned is None else type(self.settings).model_validate(tuned)
+
 
 def validated(fields: Mapping[str, Any], shape: type[S], lines: SourceLines, at: FieldPath = ()) -> S:
     """These fields, which stand below ``at``, as a model. Raises InputError with the line of the first problem."""

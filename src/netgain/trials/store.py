@@ -7,6 +7,7 @@
     setup.json              example questions, hardware, date, versions: what the page shows and nothing depends on
     units/<task>/journal    every charge, those of attempts that were cut off included
     units/<task>/rows.jsonl written in one go when the task is finished; unit.json beside it says of what work
+    units/<task>/kept/      results of paid operations, until the task is finished: an attempt goes on from there
     units/<task>/failed.txt why the last attempt ended, until one succeeds
     history                 a journal of all launches: what was asked, which tasks were begun and finished
     samples.jsonl           the rows of all finished tasks, in the trial's order
