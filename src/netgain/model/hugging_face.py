@@ -375,9 +375,8 @@ class _HuggingFace:
 
     def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
         """Token ids, of any length."""
-        if isinstance(text, str):
-            return self._texts.tokens(text + answer, special=special)
-        return self._texts.prompt(text, answer)
+        own = self._texts
+        return own.tokens(text + answer, special=special) if isinstance(text, str) else own.prompt(text, answer)
 
     def shown(self, prompt: Prompt) -> str:
         """The prompt's tokens as text, special ones with them."""

@@ -163,8 +163,7 @@ class Model:
         take the sum rounded, as they do in PEFT: a slight adapter is then partly lost. Raises as :meth:`generate` does,
         and ValueError where memory does not suffice.
         """
-        (result,) = self.merge([Merge(account=account, adapter=adapter)])
-        return result.get()
+        return self.merge([Merge(account=account, adapter=adapter)])[0].get()
 
     def merge(self, requests: Sequence[Merge]) -> "list[Result[Model]]":
         """:meth:`merged` for several requests, each with its charges; what fails is a failure in its result."""
