@@ -37,6 +37,7 @@ from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup, SampleQuestion
+from netgain.strict_json import parse_json
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.shown_tasks import shown_tasks
 from netgain.trials.spec import TrialSpec, primary_hash
@@ -181,7 +182,7 @@ class Store:
         """
         folder = self.of(task)
         try:
-            result = TaskResult(**json.loads((folder / "unit.json").read_text(encoding="utf-8")))
+            result = TaskResult(**parse_json((folder / "unit.json").read_text(encoding="utf-8")))
             rows = (folder / "rows.jsonl").read_bytes()
         except (OSError, ValueError, TypeError):
             return None
