@@ -18,7 +18,7 @@ from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import CONFIG, Layout, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
-from netgain.engine.packs import Extent, is_out_of_memory
+from netgain.engine.packs import Extent, is_out_of_memory, lacking
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError
@@ -414,7 +414,7 @@ def _no_room(error: RuntimeError | MemoryError) -> Failure:
     """Raises the error again where it is about anything but memory."""
     if not is_out_of_memory(error):
         raise error
-    return Failure("out_of_memory", "another copy of the model does not fit into memory", 0)
+    return Failure("out_of_memory", f"another copy of the model does not fit into memory ({lacking(error)})", 0)
 
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any, final
 from netgain.domains.domain import Domain
 from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
-from netgain.errors import InputError
+from netgain.errors import InputError, is_fault
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
 from netgain.exam.exam import Answerer, Judge, Marked, judged, sampled, sit, untouched
 from netgain.exam.harness import Harness
@@ -228,7 +228,8 @@ class Evaluation:
 def evaluate(
     context: RunContext, method: Method, learned: Any, given: Sequence[str], evaluation: Evaluation
 ) -> Steps[Evaluation]:
-    """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only.
+    """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only; a fault of the machine
+    or of a server is raised, for nothing of it may count as an answer.
 
     A judge is asked afterwards, and in tuning only where its verdicts decide. What it raises is no method's
     failure: it leaves this program.
@@ -260,6 +261,8 @@ def evaluate(
             found = yield from text_ability(answerer, evaluation.text, account)
             evaluation.abilities = () if found is None else (found,)
     except Exception as error:
+        if is_fault(error):
+            raise
         evaluation.marked, evaluation.right, evaluation.error = (), (), describe(error)
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
     judge = context.judge

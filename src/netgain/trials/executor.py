@@ -33,6 +33,7 @@ from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
+from netgain.tokens import ExactTokens
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
@@ -94,8 +95,8 @@ def load_teacher(trial: Trial, device: str) -> Model | None:
 
 
 def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model | None:
-    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well); None
-    where none is named."""
+    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well, and
+    ``tokenizer``, a folder, to count what it does not); None where none is named."""
     check_other(trial, name, fields)
     if not isinstance(fields, Mapping):
         return None
@@ -107,7 +108,8 @@ def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model |
             local: Model = door.load_model(trial.located(source), device=device, **rest)
             return local
         prices = TokenPrices(**rest.pop("prices", {}))
-        remote: Model = door.remote_model(source, base_url=url, prices=prices, **rest)
+        counter = ExactTokens(Path(trial.located(rest.pop("tokenizer")))) if "tokenizer" in rest else None
+        remote: Model = door.remote_model(source, base_url=url, prices=prices, counter=counter, **rest)
     except TypeError as problem:
         raise InputError(name, f"has a field that is not known ({problem})") from None
     else:
