@@ -17,8 +17,10 @@ from netgain.errors import InputError, nearest, shown
 
 LARGEST = 1024 * 1024
 MOST_ALIASES = 50
-MOST_VALUES = 100_000  # that stand in a text, or that its aliases stand for
+MOST_VALUES = 20_000  # that stand in a file, or that its aliases stand for
+MOST_READ = 200_000  # in one that no person wrote
 DEEPEST = 60
+LONGEST_OPTION = 200  # characters of it that an error repeats
 LONGEST_NUMBER = 300  # digits; the largest number that a float holds has 309
 
 M = TypeVar("M", bound=BaseModel)
@@ -118,7 +120,7 @@ def read_fields(
     said: dict[FieldPath, str] = {}
     for option in options:
         dotted, equals, value = option.partition("=")
-        where = f"--set {option}"
+        where = f"--set {option}" if len(option) <= LONGEST_OPTION else f"--set {option[:LONGEST_OPTION]}..."
         if not equals or not dotted:
             raise InputError(where, "is not PATH=VALUE", "for example --set seeds=1 or --set arms.seal.rounds=2")
         said[_put(data, dotted.split("."), _value(value, where), shape, where)] = where
@@ -182,6 +184,14 @@ def _text(path: Path) -> str:
 class _Loader(yaml.SafeLoader):
     """The safe loader, with duplicate keys an error, and so are keys and numbers that it reads as something else."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.named: dict[yaml.Node, str] = {}  # the fields that values stand in
+
+    def field(self, node: yaml.Node) -> str:
+        """The field that a value stands in, as an error begins."""
+        return f"{shown(self.named[node])[1:-1]} = " if node in self.named else ""
+
 
 @final
 class _Misread(yaml.MarkedYAMLError):
@@ -200,15 +210,16 @@ _OCTAL, _SEXAGESIMAL = re.compile(r"[-+]?0[0-7_]+"), re.compile(r"[-+]?[0-9][0-9
 
 def _text_of(loader: _Loader, node: yaml.ScalarNode) -> str:
     if "\0" in node.value or any("\ud800" <= character <= "\udfff" for character in node.value):
-        problem = f"{shown(node.value)} holds NUL, or half of a surrogate pair, which is no character"
-        raise _Misread(node, problem, "leave it out, or write the character itself")
+        problem = "holds NUL, or half of a surrogate pair, which is no character"
+        raise _Misread(node, f"{loader.field(node)}{shown(node.value)} {problem}", "write the character itself")
     return str(node.value)
 
 
 def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
     written = node.value
     if len(written) > LONGEST_NUMBER:
-        raise _Misread(node, f"{shown(written)} is a number of {len(written)} digits", "quote it, if it is a text")
+        problem = f"{loader.field(node)}{shown(written)} is a number of {len(written)} digits"
+        raise _Misread(node, problem, "quote it, if it is a text")
     if _SEXAGESIMAL.fullmatch(written):
         raise _Misread(node, f"YAML reads {written} as a number to the base of 60", f"quote it: '{written}'")
     if node.tag == NUMBER and _OCTAL.fullmatch(written):
@@ -218,7 +229,8 @@ def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
             raise _Misread(node, f"YAML reads {written} as an octal number, {value}", remedy)
     found = loader.construct_yaml_int(node) if node.tag == NUMBER else loader.construct_yaml_float(node)
     if isinstance(found, float) and math.isinf(found) and "inf" not in written.lower():
-        raise _Misread(node, f"{written} is larger than any number that can be held", "write .inf for no bound")
+        problem = f"{loader.field(node)}{written} is larger than any number that can be held"
+        raise _Misread(node, problem, "write .inf for no bound")
     return found
 
 
@@ -234,6 +246,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
         key = loader.construct_object(key_node, deep=True)
         if key in result:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is used twice", key_node.start_mark)
+        loader.named[value_node] = str(key)
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
@@ -245,16 +258,16 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
 def plain_yaml(text: str) -> Any:
-    """What a text of YAML holds that someone else wrote, of bounded size and depth. Raises yaml.YAMLError or ValueError."""
-    _measure(text, yaml.SafeLoader)
+    """What a text of YAML holds, of bounded size and depth, read as anyone reads it. Raises YAMLError or ValueError."""
+    _measure(text, yaml.SafeLoader, MOST_READ)
     return yaml.safe_load(text)
 
 
-def _measure(text: str, loader: type[yaml.SafeLoader]) -> None:
+def _measure(text: str, loader: type[yaml.SafeLoader], most: int = MOST_VALUES) -> None:
     """Go through a text without making anything of it: 529 bytes of aliases of aliases stand for gigabytes."""
     sizes: dict[str, int] = {}  # of what an anchor stands for
     opened: list[tuple[str | None, int]] = []  # the anchors that we are in, and how much there was before
-    values = 0
+    values = aliases = 0
     for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, before = opened.pop()
@@ -263,14 +276,16 @@ def _measure(text: str, loader: type[yaml.SafeLoader]) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, values))
         if isinstance(event, yaml.AliasEvent):
-            values += sizes.get(event.anchor, 0)
+            values, aliases = values + sizes.get(event.anchor, 0), aliases + 1
         elif isinstance(event, yaml.NodeEvent):
             values += 1
             if isinstance(event, yaml.ScalarEvent) and event.anchor:
                 sizes[event.anchor] = 1
-        if values > MOST_VALUES or len(opened) > DEEPEST:
+        if aliases > MOST_ALIASES and most == MOST_VALUES:
+            raise _Misread(event, f"uses more than {MOST_ALIASES} aliases", "write out what they stand for")
+        if values > most or len(opened) > DEEPEST:
             deep = f"is nested deeper than {DEEPEST}"
-            problem = f"holds more than {MOST_VALUES} values, aliases included" if values > MOST_VALUES else deep
+            problem = f"holds more than {most} values, aliases included" if values > most else deep
             raise _Misread(event, problem, "a card or trial is a small file")
 
 
@@ -320,9 +335,6 @@ def _merge(node: yaml.Node, done: set[yaml.Node]) -> None:
 
 def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
     try:
-        aliases = sum(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=_Loader))
-        if aliases > MOST_ALIASES:
-            raise InputError(str(path), f"uses {aliases} aliases", f"at most {MOST_ALIASES} are read")
         built, node = _built(text)
         return built, _lines(node)
     except _Misread as error:

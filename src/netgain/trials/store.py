@@ -38,6 +38,7 @@ from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup, SampleQuestion
 from netgain.strict_json import parse_json
+from netgain.strict_yaml import plain_yaml
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.shown_tasks import shown_tasks
 from netgain.trials.spec import TrialSpec, primary_hash
@@ -83,7 +84,7 @@ class Store:
         if not path.is_file():
             return None
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = plain_yaml(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as problem:
             raise InputError(str(path), f"cannot be read ({problem})", "give another folder with --out") from None
         if not isinstance(data, dict):
