@@ -50,7 +50,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (f"{BOMB}{TRIAL}", "t.yaml:7: holds more than 20000 values, aliases included"),
+        (f"{BOMB}{TRIAL}", "t.yaml:6: holds more than 20000 values, aliases included"),
         (f"{TRIAL}question: [{'*a, ' * 60}]\n", "alias"),
         (f"x: &a 1\n{TRIAL}question: [{'*a, ' * 60}]\n", "uses more than 50 aliases"),
         (f"{TRIAL}question: &a [*a]\n", "recursive"),
