@@ -197,7 +197,11 @@ def _load(kind: Kind, target: str, where: str) -> type[Any]:
 def _from_file(kind: Kind, name: str, folder: Path) -> type[Any]:
     file, _, wanted = name.rpartition(":")
     path = folder / file
-    if not path.is_file() or not wanted:
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise InputError(f"{kind} {shown(name)}", f"no file can be looked for: {error.strerror}") from None
+    if not there or not wanted:
         raise InputError(f"{kind} {name!r}", f"there is no file {path}", "write file.py:Class")
     # The name under which annotations and pickles look the module up: one for each file, however it is written.
     unique = f"netgain_user_{short_hash(str(path.resolve()))}_{path.stem}"
