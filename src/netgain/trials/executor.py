@@ -7,7 +7,6 @@ the next run finds nobody writing to it.
 import contextlib
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from typing import Any, final
 import netgain
 from netgain import model as door
 from netgain.domains.domain import Domain
-from netgain.errors import InputError, NetgainError
+from netgain.errors import InputError, NetgainError, Terminated
 from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
 from netgain.metering.account import Book
@@ -193,7 +192,9 @@ class LocalExecutor:
                 task, named, settings, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
             )
             return TaskUpdate(task, finished=result)
-        except Exception:
+        except NetgainError as problem:  # its own line comes last, where it is looked for
+            return TaskUpdate(task, error=f"{traceback.format_exc()}{problem}")
+        except (Exception, SystemExit, GeneratorExit):  # nothing in a task may end the run, and least of all well
             return TaskUpdate(task, error=traceback.format_exc())
 
     def _execute(self, task: Task, named: str, settings: Settings, report: Report) -> TaskResult:
@@ -295,10 +296,15 @@ class ProcessExecutor:
 
     def submit(self, request: Request) -> None:
         """Give a task to a worker that has none, or to a new one, which begins when it has loaded its model."""
-        worker = self._idle.pop() if self._idle else _Worker(self._start)
-        worker.task = request[0]
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.take(request):
+                self._active[worker.pipe] = worker
+                return
+            worker.bury()  # it died while it had nothing to do
+        worker = _Worker(self._start)
         self._active[worker.pipe] = worker
-        worker.pipe.send(request)
+        worker.take(request)  # one that is dead already says so when it is asked for news
 
     def wait(self, take: Callable[[TaskUpdate], None]) -> None:
         """Wait for news of any task, and pass it on."""
@@ -353,6 +359,20 @@ class _Worker:
         digests, price_check = message
         return digests, price_check
 
+    def take(self, request: Request) -> bool:
+        """Give it a task; whether it was there to take it."""
+        self.task = request[0]
+        try:
+            self.pipe.send(request)
+        except OSError:
+            return False
+        return True
+
+    def bury(self) -> None:
+        """Clear away a process that is dead or about to be."""
+        self.process.join(PATIENCE)
+        self.pipe.close()
+
     def news(self) -> TaskUpdate | None:
         """News of its task; None for a message about something else. A dead worker's task has failed."""
         if self.task is None:
@@ -372,7 +392,7 @@ def _serve(pipe: Connection, start: Callable[[], LocalExecutor]) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     # Ending by an exception lets libraries give back what they hold, such as the semaphores of progress bars.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         executor = start()
@@ -380,12 +400,18 @@ def _serve(pipe: Connection, start: Callable[[], LocalExecutor]) -> None:
     except Exception as problem:
         known = isinstance(problem, NetgainError)
         pipe.send(problem if known else NetgainError(f"{type(problem).__name__}: {problem}"))
+    except Terminated:
+        pass
     else:
-        with contextlib.suppress(EOFError):
+        with contextlib.suppress(EOFError, Terminated):
             while (request := pipe.recv()) is not None:
                 pipe.send(executor.perform(request, pipe.send))
     # It is ending already: an exception now would only be printed from the middle of somebody's clean-up.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def _end_with_parent() -> None:

@@ -5,6 +5,7 @@ is new, and which tasks it began, finished and saw fail, with the heads of their
 operating system keeps a second one out of the folder.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -68,11 +69,14 @@ class History:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is not None:
-            self._note(STOPPED, by=kind.__name__)
-        else:
-            self._note(DONE)
-        self._journal.close()
+        try:
+            if kind is None:
+                self._note(DONE)
+            else:
+                with contextlib.suppress(JournalError):  # the disk that ended it may take no word about that either
+                    self._note(STOPPED, by=kind.__name__)
+        finally:
+            self._journal.close()
 
 
 def notes(records: Iterable[JournalRow]) -> list[Noted]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 import netgain
+from netgain.trials.disk import check_folder, clean, gone_wrong, recording, why_unwritable
 from netgain.trials.executor import (
     Load,
     LoadJudge,
@@ -28,7 +29,7 @@ from netgain.trials.plan import check_before, planned_work, unknown_words
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.store import Store, TaskResult, describe_run, locked_form, spec_hash, task_identity
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]
@@ -65,11 +66,20 @@ def run_trial(
 ) -> TrialResult:
     """Do what is left of a trial and assemble its rows.
 
-    Raises InputError where another trial was begun in the folder or a run is going on there; KeyboardInterrupt passes
-    through, and what is done stays.
+    Raises InputError where another trial was begun in the folder, a run is going on there or it cannot hold records,
+    and FaultError where it no longer can; KeyboardInterrupt and Terminated pass through. What is done stays.
     """
     trial = with_data(trial)
     check_before(trial)
+    planned = tasks(trial.spec)
+    check_folder(folder, len(planned), sum(adaptations(trial, task) for task in planned))
+    with recording(folder):
+        return _launch(trial, folder, device, jobs, show, load, load_judge)
+
+
+def _launch(
+    trial: Trial, folder: Path, device: str, jobs: int, show: Show, load: Load, load_judge: LoadJudge
+) -> TrialResult:
     schedule = _Schedule(trial, Store(folder), show)
     before = schedule.store.locked()
     if before is not None:
@@ -83,6 +93,7 @@ def run_trial(
                 found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(describe_run(trial).model_copy(update=found))
             with History.open(folder) as history:
+                clean(folder)
                 schedule.write_history(history)
                 _run_all(schedule, executor)
         finally:
@@ -102,6 +113,7 @@ def register_trial(
     begun there, or another one registered.
     """
     trial = with_data(trial)
+    check_folder(folder)
     executor = open_executor(trial, folder, device, 1, load, load_judge)
     try:
         executor.price_check()
@@ -195,6 +207,8 @@ class _Schedule:
             self._progress.finish(update.task, self._matched(update.finished))
         elif update.error:
             self.failed[name] = update.error.strip().splitlines()[-1]
+            if why := why_unwritable(self.store.folder):  # whatever comes next would fail alike
+                raise gone_wrong(self.store.folder, why)
             if self._history is not None:
                 self._history.failed(name, self.failed[name])
             self.store.fail(update.task, update.error)
