@@ -117,6 +117,9 @@ def run(
     device: Device = "auto",
     trust_remote_code: Trust = False,
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where another process works in the folder, wait for it to end.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and progress on stderr.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -138,7 +141,8 @@ def run(
     live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
     try:
         with live:
-            done = run_trial(resolved, folder, device=device, jobs=workers, show=live.show)
+            turn = live.wait if wait else None
+            done = run_trial(resolved, folder, device=device, jobs=workers, show=live.show, wait=turn)
     except (KeyboardInterrupt, Terminated) as stop:
         how, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
         complain(f"{how}: {live.saved()}; the same command goes on from there")
@@ -157,7 +161,9 @@ def _tell_failures(verdict: Any) -> bool:
     failed = [finding for finding in verdict.findings if finding.check == "failed"]
     for finding in failed:
         complain(f"{finding.message}: {'; '.join(finding.evidence[:1])}")
-    return any(finding.severity == "high" for finding in failed)
+    for line in verdict.doubts[:1]:
+        complain(f"these records do not verify: {line}")
+    return bool(verdict.doubts) or any(finding.severity == "high" for finding in failed)
 
 
 def _resolve(
@@ -211,6 +217,11 @@ class Live:
 
             self._finished = progress.finished
             typer.echo(progress_line(progress, self._rate), err=self._to_stderr)
+
+    def wait(self, holder: str) -> None:
+        """Say who is waited for."""
+        if not self._quiet:
+            complain(f"waiting for {holder}, who works in {self._folder}")
 
     def saved(self) -> str:
         """What is safe on the disk, in words."""

@@ -25,11 +25,13 @@ from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError, Terminated
 from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
+from netgain.isolation.confinement import hideable
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
+from netgain.model.replay import KEPT, Replay
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
@@ -38,11 +40,12 @@ from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
 from netgain.trials.run import run_arm, tune_arm
-from netgain.trials.store import RESULT, Store, TaskResult, spec_hash
+from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
 from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 10.0  # seconds that a process has to end
+SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it
 Load = Callable[[Trial, str], Model]
 LoadJudge = Callable[[Trial, str], Model | None]
 Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and what its arm was tuned to
@@ -51,13 +54,18 @@ Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and w
 @final
 @dataclass(frozen=True, slots=True)
 class TaskUpdate:
-    """News of a task: how far it is, or that it is finished, or why it failed."""
+    """News of a task: how far it is, or that it is finished, or why it failed.
+
+    ``head`` names a row that its journal has for ever after: by itself, that an attempt has begun to write there; with
+    an error, the last one of the attempt.
+    """
 
     task: Task
     done: int = 0
     spent: float = 0.0
     finished: TaskResult | None = None
     error: str = ""
+    head: str = ""
 
     @property
     def ended(self) -> bool:
@@ -144,6 +152,7 @@ class LocalExecutor:
         self._text = paragraphs(exam.files(folder)["text"]) if exam.text else ()
         self._harness = exam.lm_eval and exam.lm_eval.harness(folder)
         self._request: Request | None = None
+        self._problems: dict[str, dict[str, str]] = {}
 
     def digests(self) -> dict[str, str]:
         """By content, which model it is and who teaches; where somebody judges, who."""
@@ -186,65 +195,97 @@ class LocalExecutor:
     def perform(self, request: Request, send: Callable[[TaskUpdate], None]) -> TaskUpdate:
         """Do one task; an error is how it ended, not the end of everything."""
         task, named, tuned = request
-        settings = settings_of(self._trial, task, tuned)
+        settings, store, head = self._trial.arms[task.arm].given(tuned), self._store, ""
         try:
-            result = self._execute(
-                task, named, settings, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
-            )
+            problems = self._require_asked(task)
+            attempt, journal = store.attempts(task) + 1, store.journal(task)
+            with Book.open(journal, software=SOFTWARE) as book, Replay(journal.with_name(KEPT), book) as replay:
+                head = book.journal.head
+                send(TaskUpdate(task, head=head))
+                report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
+                context = self._context(task, book, replay, attempt, report)
+                try:
+                    rows, result = self._execute(context, named, settings, problems)
+                finally:
+                    head = book.journal.head
+            store.finish(task, rows, result)
+            replay.remove()
             return TaskUpdate(task, finished=result)
         except NetgainError as problem:  # its own line comes last, where it is looked for
-            return TaskUpdate(task, error=f"{traceback.format_exc()}{problem}")
+            return TaskUpdate(task, error=f"{traceback.format_exc()}{problem}", head=head)
         except (Exception, SystemExit, GeneratorExit):  # nothing in a task may end the run, and least of all well
-            return TaskUpdate(task, error=traceback.format_exc())
+            return TaskUpdate(task, error=traceback.format_exc(), head=head)
 
-    def _execute(self, task: Task, named: str, settings: Settings, report: Report) -> TaskResult:
-        """Do a task and write down what came of it. What earlier attempts were charged stays in the journal as lost."""
-        store, currency = self._store, self._trial.spec.budget.currency
-        attempt = store.attempts(task) + 1
-        with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
-            context = self._context(task, book, attempt, report)
-            lost = context.discard_earlier()
-            made, chosen = self._rows(context, settings)
-            rows = write_rows(made)
-            whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
-            book.note(RESULT, {"identity": whole, "asked": spec_hash(store.locked() or {})})
-            book.flush()
-            charges = book.charges()
-            result = TaskResult(
-                identity=whole,
-                settings=chosen.recorded(),
-                attempts=attempt,
-                spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
-                seconds=seconds(charges),
-                lost=lost,
-                head=book.journal.head,
-            )
-        store.finish(task, rows, result)
-        return result
+    def _require_asked(self, task: Task) -> dict[str, str]:
+        """The digests of the problems of a task's domain, as this process has read them.
 
-    def _context(self, task: Task, book: Book, attempt: int, report: Report) -> RunContext:
+        Raises InputError where they, or the models, are others than those that the trial was begun with: a worker that
+        starts later reads the files anew.
+        """
+        locked = self._store.locked() or {}
+        if task.domain not in self._problems:
+            self._problems[task.domain] = problem_digests(self._trial, self._trial.domains[task.domain])
+        asked, found = locked.get("problems", {}).get(task.domain), self._problems[task.domain]
+        if asked is not None and asked != found:
+            problem = "the data were changed after the trial had begun: its problems are others than the lock names"
+            raise InputError(f"domain {task.domain}", problem, "bring the data back, or give another folder with --out")
+        changed = [name for name, digest in self.digests().items() if locked.get(name, digest) != digest]
+        if changed:
+            name = changed[0].removesuffix("_digest")
+            remedy = "bring it back, or give another folder with --out"
+            raise InputError(name, "was changed after the trial had begun: it is another than the lock names", remedy)
+        return found
+
+    def _execute(
+        self, context: RunContext, named: str, settings: Settings, problems: dict[str, str]
+    ) -> tuple[str, TaskResult]:
+        """Do a task: its rows as text, and what came of it. What earlier attempts were charged stays in the journal as
+        lost, but for what is found again."""
+        book, currency = context.book, self._trial.spec.budget.currency
+        context.discard_earlier()
+        made, chosen = self._rows(context, settings)
+        rows, recorded = write_rows(made), chosen.recorded()
+        whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
+        asked = spec_hash(self._store.locked() or {})
+        book.note(RESULT, {"identity": whole, "asked": asked, "settings": recorded, "problems": problems})
+        book.flush()
+        charges = book.charges()
+        result = TaskResult(
+            identity=whole,
+            settings=recorded,
+            attempts=context.attempt,
+            spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
+            seconds=seconds(charges),
+            lost=context.lost(),
+            head=book.journal.head,
+        )
+        return rows, result
+
+    def _context(self, task: Task, book: Book, replay: Replay, attempt: int, report: Report) -> RunContext:
         domain = self._trial.domains[task.domain]
+        teacher = None if self._teacher_model is None else self._teacher_model.resuming(replay)
         return RunContext(
             spec=self._trial.spec,
             task=task,
             domain=domain,
             prompts=self._trial.prompts(task.domain),
-            model=self._model,
+            model=self._model.resuming(replay),
             book=book,
             attempt=attempt,
-            teacher=self._teacher(domain),
-            models=() if self._teacher_model is None else (self._teacher_model,),
-            judge=self._judge,
+            teacher=self._teacher(domain, teacher),
+            models=() if teacher is None else (teacher,),
+            judge=None if self._judge is None else replace(self._judge, model=self._judge.model.resuming(replay)),
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
+            hidden=hideable([self._store.folder, *self._trial.files(task.domain)]),
             report=report,
         )
 
-    def _teacher(self, domain: Domain) -> Teacher | None:
+    def _teacher(self, domain: Domain, model: Model | None) -> Teacher | None:
         """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
-        if self._teacher_model is not None:
-            return ModelTeacher(self._teacher_model, chat=self._teacher_model.templated)
+        if model is not None:
+            return ModelTeacher(model, chat=model.templated)
         return OracleTeacher(sealed(domain.oracle)) if self._trial.spec.teacher == ORACLE else None
 
     def _rows(self, context: RunContext, settings: Settings) -> tuple[list[Row], Settings]:
@@ -253,12 +294,6 @@ class LocalExecutor:
             row, chosen = tune_arm(context, replace(arm, settings=settings))
             return [row], chosen
         return run_arm(context, arm.method(settings)), settings
-
-
-def settings_of(trial: Trial, task: Task, tuned: Mapping[str, Any] | None) -> Settings:
-    """The settings that a task starts from: those its arm was tuned to, or those it was given."""
-    given = trial.arms[task.arm].settings
-    return given if tuned is None else type(given).model_validate(tuned)
 
 
 # -- in several processes

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 import netgain
+from netgain.records.journal import WriterLock
 from netgain.trials.disk import check_folder, clean, gone_wrong, recording, why_unwritable
 from netgain.trials.executor import (
     Load,
@@ -22,13 +23,13 @@ from netgain.trials.executor import (
     load_judge,
     load_model,
     open_executor,
-    settings_of,
 )
-from netgain.trials.history import History
+from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
-from netgain.trials.store import Store, TaskResult, describe_run, locked_form, spec_hash, task_identity
+from netgain.trials.shown_tasks import describe_run, setup_hash
+from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
 from netgain.trials.tasks import Task, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
@@ -63,36 +64,44 @@ def run_trial(
     show: Show = lambda progress: None,
     load: Load = load_model,
     load_judge: LoadJudge = load_judge,
+    wait: Callable[[str], None] | None = None,
 ) -> TrialResult:
     """Do what is left of a trial and assemble its rows.
 
-    Raises InputError where another trial was begun in the folder, a run is going on there or it cannot hold records,
-    and FaultError where it no longer can; KeyboardInterrupt and Terminated pass through. What is done stays.
+    Raises InputError where another trial was begun in the folder, it cannot hold records or a run is going on there
+    (with ``wait`` it is waited for, as :func:`netgain.trials.history.hold` says), and FaultError where it no longer can
+    be written; KeyboardInterrupt and Terminated pass through. What is done stays.
     """
     trial = with_data(trial)
     check_before(trial)
     planned = tasks(trial.spec)
     check_folder(folder, len(planned), sum(adaptations(trial, task) for task in planned))
-    with recording(folder):
-        return _launch(trial, folder, device, jobs, show, load, load_judge)
+    lock = hold(folder, wait)
+    try:
+        with recording(folder):
+            schedule = _Schedule(trial, Store(folder), show)
+            return _run_held(schedule, lock, lambda: open_executor(trial, folder, device, jobs, load, load_judge))
+    finally:
+        lock.release()
 
 
-def _launch(
-    trial: Trial, folder: Path, device: str, jobs: int, show: Show, load: Load, load_judge: LoadJudge
+def _run_held(
+    schedule: "_Schedule", lock: WriterLock, start: Callable[[], LocalExecutor | ProcessExecutor]
 ) -> TrialResult:
-    schedule = _Schedule(trial, Store(folder), show)
+    """The same, by who may work in the folder."""
+    trial, folder = schedule.trial, schedule.store.folder
     before = schedule.store.locked()
     if before is not None:
         schedule.lock({name: str(value) for name, value in before.items() if name.endswith("_digest")})
     if before is None or schedule.left():
-        executor = open_executor(trial, folder, device, jobs, load, load_judge)
+        executor = start()
         try:
             versions, check = executor.price_check()
             schedule.lock(executor.digests())
             if schedule.store.setup() is None:
                 found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(describe_run(trial).model_copy(update=found))
-            with History.open(folder) as history:
+            with History.open(folder, lock) as history:
                 clean(folder)
                 schedule.write_history(history)
                 _run_all(schedule, executor)
@@ -168,6 +177,7 @@ class _Schedule:
         """From now on what happens is written there."""
         self._history = history
         history.asked(spec_hash(self._locked), self._locked)
+        history.circumstances(setup_hash(self.store.setup()))
 
     def left(self) -> bool:
         """Whether anything is not finished."""
@@ -205,12 +215,16 @@ class _Schedule:
             if self._history is not None:
                 self._history.finished(name, done.identity, done.attempts, done.head)
             self._progress.finish(update.task, self._matched(update.finished))
+        elif update.head and not update.error:
+            if self._history is not None:
+                self._history.opened(name, update.head)
+            return
         elif update.error:
             self.failed[name] = update.error.strip().splitlines()[-1]
             if why := why_unwritable(self.store.folder):  # whatever comes next would fail alike
                 raise gone_wrong(self.store.folder, why)
             if self._history is not None:
-                self._history.failed(name, self.failed[name])
+                self._history.failed(name, self.failed[name], update.head)
             self.store.fail(update.task, update.error)
             self._progress.fail(update.task, self.failed[name])
         else:
@@ -233,8 +247,8 @@ class _Schedule:
         return None if task.tuning is None else self.finished[task.tuning.name].settings
 
     def _identity(self, task: Task) -> str:
-        settings = settings_of(self.trial, task, self._tuned(task)).recorded()
-        return task_identity(self.trial, task, settings, self._locked)
+        settings = self.trial.arms[task.arm].given(self._tuned(task)).recorded()
+        return task_identity(task, settings, self._locked)
 
     def _matched(self, result: TaskResult) -> float:
         currency = self.trial.spec.budget.currency.value
