@@ -22,7 +22,8 @@ from netgain.model.scripted import scripted_model
 from netgain.records.samples import Adaptation, read_rows
 from netgain.trials import disk, executor, store
 from netgain.trials.disk import check_folder, clean
-from netgain.trials.executor import ProcessExecutor, TaskUpdate
+from netgain.trials.executor import TaskUpdate
+from netgain.trials.processes import ProcessExecutor
 from netgain.trials.resolve import Trial
 from netgain.trials.schedule import TrialResult
 from netgain.trials.store import LOCK, SAMPLES

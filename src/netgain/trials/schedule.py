@@ -17,15 +17,14 @@ from netgain.trials.executor import (
     Load,
     LoadJudge,
     LocalExecutor,
-    ProcessExecutor,
     Request,
     TaskUpdate,
     load_judge,
     load_model,
-    open_executor,
 )
 from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
+from netgain.trials.processes import ProcessExecutor, open_executor
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
