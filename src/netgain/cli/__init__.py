@@ -1,6 +1,7 @@
 """The command line: parse, call, print. One file for each group of commands; here they are named and listed."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from netgain.cli.trial_commands import plan, register, run
 from netgain.errors import NetgainError, Terminated
 
 INTERRUPTED, TERMINATED = 130, 143  # as shells count them: 128 and the number of the signal
+NAMED_WRONGLY = (errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EROFS)
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
@@ -50,6 +52,10 @@ def _run(arguments: list[str] | None) -> None:
         code = app(args=sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
     except NetgainError as error:
         _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a name that is too long, a folder without rights, wherever it was given
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2 if error.errno in NAMED_WRONGLY else 1)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
     except Terminated:
