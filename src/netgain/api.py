@@ -24,6 +24,7 @@ from netgain.records.provenance import RunSetup
 from netgain.records.samples import read_rows
 from netgain.report.page import render
 from netgain.trials.calibration import calibrate
+from netgain.trials.disk import recording
 from netgain.trials.kept import VERDICT, KeptRun, pack_run, require_finished
 from netgain.trials.outcome import not_verified
 from netgain.trials.plan import Plan, make_plan, suited
@@ -132,8 +133,9 @@ def judge_folder(folder: Path) -> Verdict:
     """
     run = KeptRun(folder)
     verdict = judged(run, recheck(run).doubts)
-    write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
-    write(folder / PAGE, render(verdict))
+    with recording(folder):
+        write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+        write(folder / PAGE, render(verdict))
     return verdict
 
 

@@ -44,6 +44,7 @@ from netgain.model.requests import (
 )
 from netgain.records.cost import Cost
 from netgain.records.identity import identity, short_hash
+from netgain.strict_json import parse_json
 
 Script = Mapping[str, str] | Callable[[Generate], str]
 Scores = Callable[[Score], float]
@@ -209,7 +210,7 @@ class _Scripted:
 
     def load_adapter(self, folder: Path) -> Adapter:
         try:
-            fields = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            fields = parse_json((folder / FILE).read_text(encoding="utf-8"))
             return ScriptedAdapter(fields["key"], tuple(tuple(one) for one in fields["sequences"]))
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise InputError(str(folder / FILE), f"is no scripted adapter ({problem})") from problem
