@@ -29,7 +29,8 @@ from netgain.records.cost import Currency, Purpose
 from netgain.records.measurements import Ability, Coverage
 from netgain.records.samples import Amounts
 from netgain.streams import stream as random_stream
-from netgain.trials.guard import Guard, sealed
+from netgain.trials.guard import Guard
+from netgain.trials.sealing import sealed
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task, adapt_limit, deployments
 
@@ -295,6 +296,7 @@ def evaluate(
             raise
         evaluation.marked, evaluation.right, evaluation.error = (), (), describe(error)
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
+    guard.note_own_work()
     judge = context.judge
     if judge is not None and (judge.decides or context.task.stage == "run"):
         evaluation.marked = yield from judged(judge, evaluation.marked, account)

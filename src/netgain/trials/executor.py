@@ -28,10 +28,10 @@ from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
-from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
 from netgain.trials.run import run_arm, tune_arm
+from netgain.trials.sealing import sealed
 from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
 from netgain.trials.tasks import Task
 
