@@ -143,7 +143,7 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
         raise InputError(str(run.folder), f"holds no {SAMPLES}", "give the folder of a run, or a packed record")
     spec, roles = run.store.asked()
     setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
-    claim = claim_of(spec, read_rows(run.samples), roles, setup=setup)
+    claim = claim_of(spec, read_rows(run.samples), roles, setup=setup, beyond=run.beyond_rows())
     found = (*not_verified(doubts), *claim.findings)
     return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
 

@@ -132,6 +132,11 @@ class Book:
             found = takewhile(lambda charge: charge.reservation >= since, reversed(self._standing.charges.values()))
             return tuple(found)[::-1]
 
+    @property
+    def standing(self) -> Standing:
+        """The state of all accounts, to be read."""
+        return self._standing
+
     def lineage(self, charge: Booking) -> tuple[int, ...]:
         """The rows of the accounts that a charge stands under, its own first."""
         with self._lock:

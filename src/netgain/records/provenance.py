@@ -69,6 +69,7 @@ class RunHistory(StrictModel):
     names, for each launch that asked something else than the one before it, what differs; ``repeated`` are tasks that
     were finished and done again, ``stopped`` the launches that ended before their time (by what), ``failed`` tasks with
     the error, ``cut_off`` how many attempts at which task did not end, and ``lost`` what these took, by currency.
+    ``deleted`` are attempts, by task, that were begun and of which no journal is left.
     """
 
     spec: str
@@ -80,6 +81,7 @@ class RunHistory(StrictModel):
     failed: tuple[str, ...] = ()
     cut_off: dict[str, int] = Field(default_factory=dict)
     lost: dict[str, float] = Field(default_factory=dict)
+    deleted: tuple[str, ...] = ()
 
 
 @final

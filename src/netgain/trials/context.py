@@ -84,8 +84,7 @@ class RunContext:
         root = self.root
         earlier = [charge for charge in self.book.charges() if charge.opened.run != root.opened.run]
         self.book.discard([c.reservation for c in earlier if c.outcome != "open" and not c.discarded], LOST)
-        spent = {purpose.value: part for purpose, part in by_purpose(earlier, self.spec.budget.currency).items()}
-        return {"charges": len(earlier), "spent": spent}
+        return {"charges": len(earlier), "spent": by_purpose_name(earlier, self.spec.budget.currency)}
 
     @property
     def grader(self) -> Grader:
@@ -333,6 +332,11 @@ def by_purpose(charges: Sequence[Booking], currency: Currency, share: float = 1.
     """The same by purpose, for those that there are."""
     parts = {purpose: [c for c in charges if c.purpose is purpose] for purpose in Purpose}
     return {purpose: amounts(part, currency, share) for purpose, part in parts.items() if part}
+
+
+def by_purpose_name(charges: Sequence[Booking], currency: Currency) -> dict[str, Amounts]:
+    """The same by the purposes' names, as plain JSON values."""
+    return {purpose.value: part for purpose, part in by_purpose(charges, currency).items()}
 
 
 def spent_and_rejected(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[str, Any]:

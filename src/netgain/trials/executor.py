@@ -34,13 +34,14 @@ from netgain.model.remote import TokenPrices
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
-from netgain.trials.context import Report, RunContext, by_purpose, seconds
+from netgain.trials.context import Report, RunContext, by_purpose_name, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
+from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
-from netgain.trials.tasks import Task
+from netgain.trials.tasks import Task, settings_of
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 10.0  # seconds that a process has to end
@@ -246,14 +247,16 @@ class LocalExecutor:
         book.note(RESULT, {"identity": whole, "asked": asked, "settings": recorded, "problems": problems})
         book.flush()
         charges = book.charges()
+        beside = RowAmounts(context.spec, context.task, book.standing, context.root.row).beside(made)
         result = TaskResult(
             identity=whole,
             settings=recorded,
             attempts=context.attempt,
-            spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
+            spent=by_purpose_name(charges, currency),
             seconds=seconds(charges),
             lost=lost,
             head=book.journal.head,
+            beside=by_purpose_name(beside, currency),
         )
         return rows, result
 
@@ -288,12 +291,6 @@ class LocalExecutor:
             row, chosen = tune_arm(context, replace(arm, settings=settings))
             return [row], chosen
         return run_arm(context, arm.method(settings)), settings
-
-
-def settings_of(trial: Trial, task: Task, tuned: Mapping[str, Any] | None) -> Settings:
-    """The settings that a task starts from: those its arm was tuned to, or those it was given."""
-    given = trial.arms[task.arm].settings
-    return given if tuned is None else type(given).model_validate(tuned)
 
 
 # -- in several processes

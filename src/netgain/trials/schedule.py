@@ -22,7 +22,6 @@ from netgain.trials.executor import (
     load_judge,
     load_model,
     open_executor,
-    settings_of,
 )
 from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
@@ -30,7 +29,7 @@ from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, settings_of, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]

@@ -52,6 +52,9 @@ SCHEMA = "netgain.trial/1"
 class TaskResult:
     """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took.
 
+    ``spent`` is all of that by purpose; ``lost`` the part of attempts that were cut off, and ``beside`` the part that
+    stands in none of its rows (None in records older than the field).
+
     ``identity`` is that of its work and, behind a ``#``, the SHA-256 of its rows; ``head`` is the hash of the journal's
     row that notes that identity, after everything else (only the closing may follow).
     """
@@ -63,6 +66,7 @@ class TaskResult:
     seconds: float
     lost: dict[str, Any]
     head: str
+    beside: dict[str, dict[str, float]] | None = None
 
 
 @final
