@@ -180,9 +180,13 @@ def check_run(folder: Path | str, show: Callable[[Verification], None] = lambda 
     wrong, page = list(checked.wrong), run.folder / PAGE
     try:
         verdicts = [judged(run, checked.doubts)]
+        written = (run.folder / VERDICT).read_text(encoding="utf-8")
         if not checked.journals:  # where the report was not made again since they were taken away
             verdicts.append(judged(run, checked.wrong))
-        written = (run.folder / VERDICT).read_text(encoding="utf-8")
+            card = Verdict.model_validate_json(
+                written
+            ).card  # the journals alone tell it
+            verdicts += [verdict.model_copy(update={"card": card}) for verdict in verdicts]
         if not any(_is_written(written, verdict) for verdict in verdicts):
             wrong.append(f"{VERDICT}: is not the verdict that the records give")
         if page.is_file() and page.read_text(encoding="utf-8") not in map(render, verdicts):

@@ -30,6 +30,11 @@ compare: {arm: seal}
 CASES = [
     ("per_problem: 8.0e+9", "per_problem: 1.0e+6", "does not pay for even one context of a round"),
     ("seal: {method: seal,", "seal: {method: teacher}\n  other: {method: seal,", "this trial has none"),
+    (
+        "budget: {per_problem: 8.0e+9, ladder: [1]}\narms:",
+        "budget: {per_problem: 1.0e+6, ladder: [1]}\narms:\n  rl: {method: rl-conventional}",
+        "does not pay for even one question of a step",
+    ),
     ("format: self-qa", "format: riddles", "is no edit format"),
     ("arms:", "tuning: {trials: 2, knobs: {format: [self-qa, riddles]}}\narms:", "is no edit format"),
     (
@@ -41,6 +46,15 @@ CASES = [
     ("model: shipped", "model: ../nowhere/at/all", "there is no such folder"),
     ("compare:", "teacher: somebody\ncompare:", "write oracle, or a mapping with model"),
     ("compare:", "teacher: {folder: x}\ncompare:", "names no model"),
+    ("rounds: 1", "rounds: 1, reward: rubric", "a judge rates the edits, and this trial has none"),
+    ("arms:", "tuning: {trials: 2, knobs: {reward: [exam, rubric]}}\narms:", "a judge rates the edits"),
+    (
+        "rounds: 1}",
+        "rounds: 1, reward: rubric}\njudge: {url: 'http://127.0.0.1:1/v1', model: m}",
+        "nobody says what this server's takes in FLOPs",
+    ),
+    ("rounds: 1", "rounds: 1, reward: own-questions, asking: rewrite", "cut into questions with answers"),
+    ("rounds: 1", "rounds: 1, reward: own-questions, asking: riddles", "cut into questions with answers"),
 ]
 
 TRUST = "a model's own code is run only where the command line says so, with --trust-remote-code"

@@ -51,7 +51,7 @@ FILE = "scripted_adapter.json"
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ScriptedAdapter:
     """What training yields here: the key of its job and the sequences it has seen."""
 
@@ -189,6 +189,14 @@ class _Scripted:
         folder.mkdir(parents=True, exist_ok=True)
         fields = {"key": adapter.key, "sequences": adapter.sequences}
         (folder / FILE).write_text(json.dumps(fields), encoding="utf-8")
+
+    def keep_adapter(self, adapter: Adapter, file: Path) -> dict[str, Any]:
+        if not isinstance(adapter, ScriptedAdapter):
+            raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")
+        return {"key": adapter.key, "sequences": adapter.sequences}
+
+    def kept_adapter(self, fields: Mapping[str, Any], file: Path) -> Adapter:
+        return ScriptedAdapter(fields["key"], tuple(tuple(one) for one in fields["sequences"]))
 
     def located(self) -> tuple[str, str]:
         return self.name, ""

@@ -26,11 +26,13 @@ from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
 from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
+from netgain.isolation.confinement import hideable
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
+from netgain.model.replay import KEPT, Replay
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
@@ -41,10 +43,11 @@ from netgain.trials.resolve import Trial
 from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
-from netgain.trials.tasks import Task, settings_of
+from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 10.0  # seconds that a process has to end
+SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it
 Load = Callable[[Trial, str], Model]
 LoadJudge = Callable[[Trial, str], Model | None]
 Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and what its arm was tuned to
@@ -194,21 +197,21 @@ class LocalExecutor:
     def perform(self, request: Request, send: Callable[[TaskUpdate], None]) -> TaskUpdate:
         """Do one task; an error is how it ended, not the end of everything."""
         task, named, tuned = request
-        settings, store, head = settings_of(self._trial, task, tuned), self._store, ""
+        settings, store, head = self._trial.arms[task.arm].given(tuned), self._store, ""
         try:
             problems = self._require_asked(task)
-            attempt = store.attempts(task) + 1
-            with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
+            attempt, journal = store.attempts(task) + 1, store.journal(task)
+            with Book.open(journal, software=SOFTWARE) as book, Replay(journal.with_name(KEPT), book) as replay:
                 head = book.journal.head
                 send(TaskUpdate(task, head=head))
-                context = self._context(
-                    task, book, attempt, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
-                )
+                report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
+                context = self._context(task, book, replay, attempt, report)
                 try:
                     rows, result = self._execute(context, named, settings, problems)
                 finally:
                     head = book.journal.head
             store.finish(task, rows, result)
+            replay.remove()
             return TaskUpdate(task, finished=result)
         except Exception:
             return TaskUpdate(task, error=traceback.format_exc(), head=head)
@@ -219,27 +222,18 @@ class LocalExecutor:
         Raises InputError where they, or the models, are others than those that the trial was begun with: a worker that
         starts later reads the files anew.
         """
-        locked = self._store.locked() or {}
         if task.domain not in self._problems:
             self._problems[task.domain] = problem_digests(self._trial, self._trial.domains[task.domain])
-        asked, found = locked.get("problems", {}).get(task.domain), self._problems[task.domain]
-        if asked is not None and asked != found:
-            problem = "the data were changed after the trial had begun: its problems are others than the lock names"
-            raise InputError(f"domain {task.domain}", problem, "bring the data back, or give another folder with --out")
-        changed = [name for name, digest in self.digests().items() if locked.get(name, digest) != digest]
-        if changed:
-            name = changed[0].removesuffix("_digest")
-            remedy = "bring it back, or give another folder with --out"
-            raise InputError(name, "was changed after the trial had begun: it is another than the lock names", remedy)
-        return found
+        self._store.require_asked(task.domain, self._problems[task.domain], self.digests())
+        return self._problems[task.domain]
 
     def _execute(
         self, context: RunContext, named: str, settings: Settings, problems: dict[str, str]
     ) -> tuple[str, TaskResult]:
         """Do a task: its rows as text, and what came of it. What earlier attempts were charged stays in the journal as
-        lost."""
+        lost, but for what is found again."""
         book, currency = context.book, self._trial.spec.budget.currency
-        lost = context.discard_earlier()
+        context.discard_earlier()
         made, chosen = self._rows(context, settings)
         rows, recorded = write_rows(made), chosen.recorded()
         whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
@@ -254,35 +248,37 @@ class LocalExecutor:
             attempts=context.attempt,
             spent=by_purpose_name(charges, currency),
             seconds=seconds(charges),
-            lost=lost,
+            lost=context.lost(),
             head=book.journal.head,
             beside=by_purpose_name(beside, currency),
         )
         return rows, result
 
-    def _context(self, task: Task, book: Book, attempt: int, report: Report) -> RunContext:
+    def _context(self, task: Task, book: Book, replay: Replay, attempt: int, report: Report) -> RunContext:
         domain = self._trial.domains[task.domain]
+        teacher = None if self._teacher_model is None else self._teacher_model.resuming(replay)
         return RunContext(
             spec=self._trial.spec,
             task=task,
             domain=domain,
             prompts=self._trial.prompts(task.domain),
-            model=self._model,
+            model=self._model.resuming(replay),
             book=book,
             attempt=attempt,
-            teacher=self._teacher(domain),
-            models=() if self._teacher_model is None else (self._teacher_model,),
-            judge=self._judge,
+            teacher=self._teacher(domain, teacher),
+            models=() if teacher is None else (teacher,),
+            judge=None if self._judge is None else replace(self._judge, model=self._judge.model.resuming(replay)),
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
+            hidden=hideable([self._store.folder, *self._trial.files(task.domain)]),
             report=report,
         )
 
-    def _teacher(self, domain: Domain) -> Teacher | None:
+    def _teacher(self, domain: Domain, model: Model | None) -> Teacher | None:
         """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
-        if self._teacher_model is not None:
-            return ModelTeacher(self._teacher_model, chat=self._teacher_model.templated)
+        if model is not None:
+            return ModelTeacher(model, chat=model.templated)
         return OracleTeacher(sealed(domain.oracle)) if self._trial.spec.teacher == ORACLE else None
 
     def _rows(self, context: RunContext, settings: Settings) -> tuple[list[Row], Settings]:

@@ -198,6 +198,7 @@ def _joined(name: str, runs: list[RewardRun]) -> RewardRun:
             "means": tuple(row for rows in means for row in rows) if len(means) == len(alike) else None,
             "deviations": tuple(row for rows in deviations for row in rows) if len(deviations) == len(alike) else None,
             "updates": fmean(updates) if updates else None,
+            "unread": sum(run.unread for run in alike),
             "chosen": tuple(one for run in alike for one in run.chosen),
         }
     )

@@ -19,7 +19,7 @@ from netgain.records.chain import Reading
 from netgain.records.events import Began, Closed, Noted
 from netgain.records.identity import identity
 from netgain.records.samples import rows_of
-from netgain.trials.context import by_purpose_name, seconds
+from netgain.trials.context import by_purpose_name, lost_work, seconds
 from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, notes
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.row_amounts import RowAmounts
@@ -39,7 +39,7 @@ from netgain.trials.store import (
 from netgain.trials.tasks import Task, tasks
 
 SHOWN = 3  # rows that are named of those that are wrong in one task
-WITHOUT_JOURNALS = "the records hold no journals: that the rows are all there are, and what they cost, is not told"
+WITHOUT_JOURNALS = "the records hold no journals: that the rows are all, what they cost, and the card, is not told"
 
 
 @final
@@ -290,9 +290,7 @@ def _of_amounts(spec: TrialSpec, task: Task, kept: KeptTask, standing: Standing)
     if len(mine) != 1 or (mine[0].name, mine[0].arm) != (task.domain, task.arm):
         yield f"journal: has no account of {run}: it is another task's"
         return
-    earlier = [charge for charge in charges if charge.opened.run != run]
-    lost = by_purpose_name(earlier, currency)
-    if result["lost"] != {"charges": len(earlier), "spent": lost}:
+    if result["lost"] != lost_work(charges, run, currency):
         yield "unit.json: what it says was lost is not what the journal's earlier attempts took"
     try:
         rows = rows_of(kept.rows, "rows")

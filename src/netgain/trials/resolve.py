@@ -19,7 +19,8 @@ from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError, NetgainError, nearest
-from netgain.extensions import find_domain, find_method, relative_to, said_by, source_digest, where_raised
+from netgain.extensions import find_domain, relative_to, said_by, source_digest, where_raised
+from netgain.isolation.user_method import find_arm_method
 from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.streams import stream
 from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
@@ -87,6 +88,10 @@ class Trial:
         except InputError as error:
             raise self.lines.error(("domains", name), f"{error.where}: {error.problem}", error.remedy) from None
 
+    def files(self, name: str) -> list[Path]:
+        """Where the data of a domain lie, as far as its settings name them."""
+        return [self.lines.folder / path for _, path in paths_in(self.kinds[name][1])]
+
     @property
     def chat(self) -> bool:
         """Whether the model is asked in conversations. Raises InputError where it has no template for them."""
@@ -148,7 +153,7 @@ def resolve(
     options: Sequence[str] = (),
     limit: int | None = None,
     *,
-    find_method: FindMethod = find_method,
+    find_method: FindMethod = find_arm_method,
     find_domain: FindDomain = find_domain,
     trust_remote_code: bool = False,
 ) -> Trial:
@@ -234,14 +239,14 @@ def all_problems(path: Path) -> list[InputError]:
     except ValidationError as error:
         return lines.all_invalid(error, TrialSpec)
     checks: list[Callable[[], object]] = [
-        *(partial(resolve_arm, name, arm, lines, find_method) for name, arm in spec.arms.items()),
+        *(partial(resolve_arm, name, arm, lines, find_arm_method) for name, arm in spec.arms.items()),
         *(partial(_kind, name, domain, lines, find_domain) for name, domain in spec.domains.items()),
         partial(_check_names, spec, lines),
     ]
     problems = [problem for check in checks if (problem := _problem_of(check))]
     if problems:
         return problems
-    problem = _problem_of(lambda: with_data(resolve_spec(spec, lines, find_method, find_domain)))
+    problem = _problem_of(lambda: with_data(resolve_spec(spec, lines, find_arm_method, find_domain)))
     return [problem] if problem else []
 
 

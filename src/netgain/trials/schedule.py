@@ -29,7 +29,7 @@ from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
-from netgain.trials.tasks import Task, settings_of, tasks
+from netgain.trials.tasks import Task, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]
@@ -238,7 +238,7 @@ class _Schedule:
         return None if task.tuning is None else self.finished[task.tuning.name].settings
 
     def _identity(self, task: Task) -> str:
-        settings = settings_of(self.trial, task, self._tuned(task)).recorded()
+        settings = self.trial.arms[task.arm].given(self._tuned(task)).recorded()
         return task_identity(task, settings, self._locked)
 
     def _matched(self, result: TaskResult) -> float:

@@ -224,6 +224,20 @@ class ExamSpec(_Spec):
 
 
 @final
+class IsolationSpec(_Spec):
+    """What a method of one's own may do in its own process (docs/security.md).
+
+    It may take ``step_seconds`` from one step to the next, or ten times the seconds that its budget takes, where that
+    is more. Work of its own, beside the model's, is exposed above ``own_seconds`` of processors for each adaptation
+    plus ``own_share`` of the seconds that its budget takes.
+    """
+
+    step_seconds: Annotated[float, Field(gt=0, le=10**7, allow_inf_nan=False)] = 60.0
+    own_seconds: Annotated[float, Field(ge=0, le=10**7, allow_inf_nan=False)] = 0.1
+    own_share: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.25
+
+
+@final
 class ComparisonSpec(_Spec):
     """The primary comparison, fixed before the run: ``arm`` against another, on one kind of question of one domain."""
 
@@ -283,6 +297,7 @@ class TrialSpec(_Spec):
     arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
     compare: ComparisonSpec
     exam: ExamSpec = ExamSpec()
+    isolation: IsolationSpec = IsolationSpec()
     limited_from: Annotated[int, Field(ge=1)] | None = None
 
     @property

@@ -7,6 +7,7 @@
     setup.json              example questions, hardware, date, versions: what the page shows and nothing depends on
     units/<task>/journal    every charge, those of attempts that were cut off included
     units/<task>/rows.jsonl written in one go when the task is finished; unit.json beside it says of what work
+    units/<task>/kept/      results of paid operations, until the task is finished: an attempt goes on from there
     units/<task>/failed.txt why the last attempt ended, until one succeeds
     history                 a journal of all launches: what was asked, which tasks were begun and finished
     samples.jsonl           the rows of all finished tasks, in the trial's order
@@ -37,7 +38,7 @@ from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup
 from netgain.trials.resolve import Trial, paths_in
-from netgain.trials.spec import TrialSpec, primary_hash
+from netgain.trials.spec import IsolationSpec, TrialSpec, primary_hash
 from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
@@ -150,6 +151,17 @@ class Store:
         except (KeyError, TypeError, ValueError) as problem:
             raise InputError(str(path), f"is no locked trial ({str(problem).splitlines()[0]})") from None
 
+    def require_asked(self, domain: str, problems: Mapping[str, str], models: Mapping[str, str]) -> None:
+        """Raise InputError where a domain's problems, or the models, have other digests than the lock names."""
+        locked, remedy = self.locked() or {}, "bring it back, or give another folder with --out"
+        if locked.get("problems", {}).get(domain, problems) != problems:
+            problem = "the data were changed after the trial had begun: its problems are others than the lock names"
+            raise InputError(f"domain {domain}", problem, remedy)
+        for name, found in models.items():
+            if locked.get(name, found) != found:
+                problem = "was changed after the trial had begun: it is another than the lock names"
+                raise InputError(name.removesuffix("_digest"), problem, remedy)
+
     def setup(self) -> RunSetup | None:
         """The circumstances of the run; None where they were not written down (or not so that they can be read)."""
         try:
@@ -239,7 +251,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     ``data`` are the digests of files that domains read or, in a user's own file, are written in.
     """
     spec = trial.spec.model_dump(mode="json")
-    usual = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0, "cut": None}
+    usual: dict[str, Any] = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0}
+    usual |= {"cut": None, "isolation": IsolationSpec().model_dump(mode="json")}
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen
@@ -378,7 +391,7 @@ def task_identity(task: Task, settings: Mapping[str, Any], locked: Mapping[str, 
     """The identity of a task's work: of all that decides its rows, and of nothing else."""
     spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
-    parts |= {"attention": spec["attention"]} if "attention" in spec else {}
+    parts |= {name: spec[name] for name in ("attention", "isolation") if name in spec}
     parts |= {"prompts": locked["prompts"][task.domain]} if "prompts" in locked else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:

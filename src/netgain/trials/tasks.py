@@ -141,12 +141,6 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     return type(settings).model_validate(settings.model_dump() | dict(changes))
 
 
-def settings_of(trial: Trial, task: Task, tuned: Mapping[str, Any] | None) -> Settings:
-    """The settings that a task starts from: those its arm was tuned to, or those it was given."""
-    given = trial.arms[task.arm].settings
-    return given if tuned is None else type(given).model_validate(tuned)
-
-
 def valid(settings: Settings, changes: Mapping[str, Any]) -> bool:
     """Whether the settings may be changed so."""
     try:
