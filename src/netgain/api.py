@@ -22,9 +22,13 @@ from netgain.metering.verification import Verification
 from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
 from netgain.records.samples import read_rows
+from netgain.report.answers_view import FOLDER, AnswerPages
 from netgain.report.page import render
+from netgain.report.site import write_site
 from netgain.trials.calibration import calibrate
+from netgain.trials.exam_text import read_exam
 from netgain.trials.kept import VERDICT, KeptRun, pack_run
+from netgain.trials.outcome import Outcome
 from netgain.trials.plan import Plan, make_plan, suited
 from netgain.trials.progress import Progress
 from netgain.trials.recheck import recheck
@@ -116,15 +120,30 @@ def default_folder(name: str, limited_to: int | None) -> Path:
     return Path("runs") / (name if limited_to is None else f"{name}-limit-{limited_to}")
 
 
-def judge_folder(folder: Path) -> Verdict:
-    """The verdict on a run, from its records alone; ``verdict.json`` and ``report.html`` are written beside them.
+def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
+    """The verdict on a run, from its records alone; ``verdict.json`` and ``report.html`` are written beside them, and
+    with ``answers`` a folder of pages with every answer.
 
     The folder is a run's, or a packed record. Raises InputError where it holds neither.
     """
-    verdict = judged(KeptRun(folder))
+    run = KeptRun(folder)
+    verdict = judged(run)
     write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
-    write(folder / PAGE, render(verdict))
+    write(folder / PAGE, page_of(run, verdict))
+    if answers:
+        write_site(folder / FOLDER, answer_pages(run, verdict).render())
     return verdict
+
+
+def page_of(run: KeptRun, verdict: Verdict) -> str:
+    """The page of a run, which leads to its answers."""
+    return render(verdict, examples=answer_pages(run, verdict).examples())
+
+
+def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
+    """The pages of every answer in kept records."""
+    spec, _ = run.store.asked()
+    return AnswerPages(Outcome.of(spec, read_rows(run.samples)), verdict, read_exam(run.folder, spec))
 
 
 def judged(run: KeptRun) -> Verdict:
@@ -141,7 +160,7 @@ def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Pa
 
     Raises InputError where a task is not finished, a journal does not verify, or another trial is registered there.
     """
-    judge_folder(Path(folder))
+    judge_folder(Path(folder), answers=False)
     return pack_run(Path(folder), Path(out), unfinished=unfinished)
 
 
@@ -158,7 +177,7 @@ def verify_run(folder: Path | str, show: Callable[[Verification], None] = lambda
         verdict = judged(run)
         if not _is_written((run.folder / VERDICT).read_text(encoding="utf-8"), verdict):
             found.append(f"{VERDICT}: is not the verdict that the records give")
-        if page.is_file() and page.read_text(encoding="utf-8") != render(verdict):
+        if page.is_file() and page.read_text(encoding="utf-8") != page_of(run, verdict):
             found.append(f"{PAGE}: is not the page of the verdict that the records give")
     except (OSError, ValueError, KeyError, NetgainError) as problem:
         found.append(f"{VERDICT}: cannot be judged again ({problem})")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 import netgain
+from netgain.trials.exam_text import write_exam
 from netgain.trials.executor import (
     Load,
     LoadJudge,
@@ -89,6 +90,8 @@ def run_trial(
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
     schedule.store.assemble(finished)
+    if not schedule.left():
+        write_exam(trial, schedule.store)
     schedule.show(ended=True)
     return TrialResult(folder, tuple(finished), schedule.failed, schedule.repeated)
 
