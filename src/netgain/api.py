@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -27,11 +27,11 @@ from netgain.report.page import render
 from netgain.report.site import write_site
 from netgain.trials.calibration import calibrate
 from netgain.trials.exam_text import read_exam
-from netgain.trials.kept import VERDICT, KeptRun, pack_run
-from netgain.trials.outcome import Outcome
+from netgain.trials.kept import VERDICT, KeptRun, pack_run, require_finished
+from netgain.trials.outcome import Outcome, not_verified
 from netgain.trials.plan import Plan, make_plan, suited
 from netgain.trials.progress import Progress
-from netgain.trials.recheck import recheck
+from netgain.trials.recheck import RunCheck, recheck
 from netgain.trials.resolve import resolve, with_data
 from netgain.trials.schedule import register_trial, run_trial
 from netgain.trials.store import SAMPLES, write
@@ -81,13 +81,15 @@ def register(
     options: Sequence[str] = (),
     limit: int | None = None,
     device: str = "auto",
+    trust_remote_code: bool = False,
 ) -> dict[str, str]:
     """Write down a trial before any of it runs, in the folder where it will run: ``at`` (ISO, UTC) and ``hash``.
 
     What is written there is the resolved trial with its comparison, its root seed and the digests of model, data and
-    problems; a run in that folder of anything else is refused. Raises InputError where the trial was begun there.
+    problems; a run in that folder of anything else is refused. ``trust_remote_code`` lets models run code that they
+    bring. Raises InputError where the trial was begun there.
     """
-    resolved = with_data(resolve(trial, methods, options, limit))
+    resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
     return register_trial(resolved, folder, device=device)
 
@@ -101,17 +103,21 @@ def run(
     limit: int | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    trust_remote_code: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
+    wait: Callable[[str], None] | None = None,
 ) -> Run:
     """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
 
     Records go to ``out`` (``runs/NAME``). ``jobs`` processes work side by side: one a core unless stated, one on a GPU;
-    with more than one a script needs its ``if __name__ == "__main__":``. ``show`` is given the progress as it changes.
-    Raises InputError where the trial is wrong or another one was begun in that folder.
+    with more than one a script needs its ``if __name__ == "__main__":``. ``trust_remote_code`` lets the trial's models
+    run code that they bring. ``show`` is given the progress as it changes.
+    Raises InputError where the trial is wrong, another one was begun in that folder, or another process is at work
+    there; with ``wait``, which is told who, it is waited for.
     """
-    resolved = with_data(resolve(trial, methods, options, limit))
+    resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
-    result = run_trial(resolved, folder, device=device, jobs=suited(resolved, device, jobs)[0], show=show)
+    result = run_trial(resolved, folder, device=device, jobs=suited(resolved, device, jobs)[0], show=show, wait=wait)
     return Run(result.folder, result.failed)
 
 
@@ -124,10 +130,12 @@ def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
     """The verdict on a run, from its records alone; ``verdict.json`` and ``report.html`` are written beside them, and
     with ``answers`` a folder of pages with every answer.
 
-    The folder is a run's, or a packed record. Raises InputError where it holds neither.
+    The records are checked first: where the verdict does not follow from what was done, it has the finding
+    ``not-verified``, and the page says so above everything else. The folder is a run's, or a packed record. Raises
+    InputError where it holds neither.
     """
     run = KeptRun(folder)
-    verdict = judged(run)
+    verdict = judged(run, recheck(run).doubts)
     write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
     write(folder / PAGE, page_of(run, verdict))
     if answers:
@@ -146,22 +154,31 @@ def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
     return AnswerPages(Outcome.of(spec, read_rows(run.samples)), verdict, read_exam(run.folder, spec))
 
 
-def judged(run: KeptRun) -> Verdict:
-    """The verdict on kept records; nothing is written. Raises InputError where there are none."""
+def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
+    """The verdict on kept records, with what is wrong with them; nothing is written. Raises InputError without any."""
     if not run.samples.is_file():
         raise InputError(str(run.folder), f"holds no {SAMPLES}", "give the folder of a run, or a packed record")
     spec, roles = run.store.asked()
     setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
-    return judge(claim_of(spec, read_rows(run.samples), roles, setup=setup), seed=spec.seed)
+    claim = claim_of(spec, read_rows(run.samples), roles, setup=setup)
+    found = (*not_verified(doubts), *claim.findings)
+    return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
 
 
 def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Path:
     """Write the records of a finished run to ``out``, small enough for a repository, journals included.
 
-    Raises InputError where a task is not finished, a journal does not verify, or another trial is registered there.
+    Raises InputError where a task is not finished, something does not verify, or another trial is registered there.
     """
-    judge_folder(Path(folder), answers=False)
+    require_finished(KeptRun(Path(folder)), unfinished=unfinished)
+    require_verified(judge_folder(Path(folder), answers=False), Path(folder))
     return pack_run(Path(folder), Path(out), unfinished=unfinished)
+
+
+def require_verified(verdict: Verdict, folder: Path) -> None:
+    """Raise InputError where a verdict does not follow from its records: it is not handed on."""
+    if doubts := verdict.doubts:
+        raise InputError(str(folder), f"does not verify: {doubts[0]}", "keep the folder as evidence")
 
 
 def verify_run(folder: Path | str, show: Callable[[Verification], None] = lambda found: None) -> list[str]:
@@ -170,18 +187,26 @@ def verify_run(folder: Path | str, show: Callable[[Verification], None] = lambda
 
     Raises InputError where the folder holds no run.
     """
+    return check_run(folder, show)[0].found
+
+
+def check_run(folder: Path | str, show: Callable[[Verification], None] = lambda found: None) -> tuple[RunCheck, str]:
+    """The same with how far the records tell, and the root: one hash over all of them."""
     run = KeptRun(Path(folder))
-    found = recheck(run, show)
-    page = run.folder / PAGE
+    checked = recheck(run, show)
+    wrong, page = list(checked.wrong), run.folder / PAGE
     try:
-        verdict = judged(run)
-        if not _is_written((run.folder / VERDICT).read_text(encoding="utf-8"), verdict):
-            found.append(f"{VERDICT}: is not the verdict that the records give")
-        if page.is_file() and page.read_text(encoding="utf-8") != page_of(run, verdict):
-            found.append(f"{PAGE}: is not the page of the verdict that the records give")
+        verdicts = [judged(run, checked.doubts)]
+        if not checked.journals:  # where the report was not made again since they were taken away
+            verdicts.append(judged(run, checked.wrong))
+        written = (run.folder / VERDICT).read_text(encoding="utf-8")
+        if not any(_is_written(written, verdict) for verdict in verdicts):
+            wrong.append(f"{VERDICT}: is not the verdict that the records give")
+        if page.is_file() and page.read_text(encoding="utf-8") not in (page_of(run, one) for one in verdicts):
+            wrong.append(f"{PAGE}: is not the page of the verdict that the records give")
     except (OSError, ValueError, KeyError, NetgainError) as problem:
-        found.append(f"{VERDICT}: cannot be judged again ({problem})")
-    return found
+        wrong.append(f"{VERDICT}: cannot be judged again ({problem})")
+    return replace(checked, wrong=tuple(wrong)), checked.root(run.content(VERDICT))
 
 
 def _is_written(text: str, verdict: Verdict) -> bool:

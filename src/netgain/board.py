@@ -16,6 +16,7 @@ from netgain.report.library_view import library_page
 from netgain.report.page import render
 from netgain.report.site import folder_name, require_own, write_site
 from netgain.trials.kept import KeptRun
+from netgain.trials.recheck import recheck
 from netgain.trials.store import LOCK
 
 FRONT, UP = "index.html", "../../index.html"
@@ -33,7 +34,7 @@ class _Board:
         self.taken: set[str] = set()
 
     def add_trial(self, run: KeptRun) -> None:
-        verdict = judged(run)
+        verdict = judged(run, recheck(run).doubts)
         place = folder_name("trials", run.folder.resolve().name or verdict.claim, self.taken)
         pages = answer_pages(run, verdict) if self.answers else None
         self.files[f"{place}/{PAGE}"] = render(verdict, UP, pages.examples() if pages else None)

@@ -5,6 +5,7 @@
     NetgainError                 exit code 1: something failed that is not the user's input
     ├── InputError               exit code 2: a file, argument or value breaks a rule; one line says what to do
     ├── MissingExtraError        exit code 2: a feature needs an optional dependency; the message holds the pip line
+    ├── FaultError               exit code 1: the machine or a server failed, no method; it is to be done again
     ├── JournalError             exit code 1: the record of what was spent cannot be written or trusted
     ├── BudgetExceeded           exit code 1: a reservation would spend more than a budget allows; nothing was run
     └── OverrunError             exit code 1: work cost more than was reserved for it; it is booked in full all the same
@@ -12,6 +13,7 @@
 Every error is a plain exception with positional arguments only, so that it survives pickling between processes.
 """
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import final
@@ -28,6 +30,28 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"valid: {shown}" if words else ""
 
 
+JOINERS = "\u200c\u200d"  # which words of some scripts, and some signs, cannot be written without
+
+
+def one_line(text: str) -> str:
+    """A text from outside as one line that a terminal only prints: what it would obey (escape sequences, NUL, marks
+    that turn the direction of writing) and what it cannot print (half of a surrogate pair) stand there as codes."""
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode("ascii") for c in line)
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value as an error shows it, in at most so many characters. Python prints no number above 4,300 digits."""
+    try:
+        text = one_line(repr(value))
+    except (ValueError, RecursionError):
+        many = f"a number of {value.bit_length()} bits" if isinstance(value, int) else "what is too large to show"
+        text = many if isinstance(value, int) else f"{many} (a {type(value).__name__})"
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 TRAINING_PACKAGES = ("torch", "transformers", "peft", "safetensors")  # what the extra ``train`` installs
 
 
@@ -37,7 +61,7 @@ class NetgainError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in self.args)
+        return one_line(" ".join(str(part) for part in self.args))
 
 
 @final
@@ -52,7 +76,7 @@ class InputError(NetgainError):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
-        return " ".join(line.split())
+        return one_line(line)
 
 
 @final
@@ -70,6 +94,22 @@ class MissingExtraError(NetgainError):
 
 
 @final
+class FaultError(NetgainError):
+    """The machine or a server failed, and no method is to blame: what was under way is to be done again.
+
+    ``where`` names what failed, ``problem`` how.
+    """
+
+    def __init__(self, where: str, problem: str, remedy: str = "run it again once that is mended") -> None:
+        super().__init__(where, problem, remedy)
+        self.where, self.problem, self.remedy = where, problem, remedy
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+        return " ".join(line.split())
+
+
+@final
 class JournalError(NetgainError):
     """A journal cannot be opened, written or trusted. ``where`` names the file (and row), ``problem`` what is wrong."""
 
@@ -79,7 +119,7 @@ class JournalError(NetgainError):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
-        return " ".join(line.split())
+        return one_line(line)
 
 
 @final
@@ -127,3 +167,28 @@ class OverrunError(NetgainError):
             f"{self.account}: {self.operation} took {self.actual:.6g} {self.currency}, above the {self.reserved:.6g} "
             "reserved for it; it is booked in full, and its quote must be corrected"
         )
+
+
+# Of the disk, of memory and of what a process may hold; a file that is not there is no fault of the machine.
+_OF_THE_MACHINE = {
+    errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM, errno.EAGAIN, errno.EMFILE,
+    errno.ENFILE, errno.ENODEV, errno.ENXIO, errno.ESTALE,
+}  # fmt: skip
+_OF_DEVICES = ("OutOfMemoryError", "AcceleratorError")  # of torch, known by name: this file imports nothing
+_IN_WORDS = ("can't allocate memory", "CUDA error", "out of memory", "can't start new thread", "cuDNN error")
+
+
+def is_fault(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from or beside, is the machine's or a server's: of memory, the disk,
+    a device, a journal. Such a one is nobody's answer and no method's failure."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, (FaultError, JournalError, MemoryError)) or type(error).__name__ in _OF_DEVICES:
+            return True
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            return True
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _IN_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

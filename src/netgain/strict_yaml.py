@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from netgain.errors import InputError, nearest
+from netgain.errors import InputError, nearest, shown
 
 LARGEST = 1024 * 1024
 MOST_ALIASES = 50
@@ -76,7 +76,7 @@ class SourceLines:
             remedy = nearest(str(loc[-1]), _fields(shape, loc[:-1]))
             return self.error((*place, *loc), f"unknown field {name!r}", remedy)
         rule = problem["msg"].removeprefix("Value error, ")
-        value = "" if problem["type"] in {"missing", "value_error"} else f" = {_shown(problem['input'])}"
+        value = "" if problem["type"] in {"missing", "value_error"} else f" = {shown(problem['input'])}"
         # A word such as on, or a date, that stands where a text is wanted: YAML had it read as something else.
         misread = problem["type"] in {"string_type", "literal_error"} and isinstance(
             problem["input"], bool | int | date
@@ -305,11 +305,6 @@ def _line(place: FieldPath, lines: Mapping[FieldPath, int]) -> int:
     while place and place not in lines:
         place = place[:-1]
     return lines.get(place, 1)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _fields(shape: type[BaseModel], place: FieldPath) -> list[str]:

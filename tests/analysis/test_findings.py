@@ -150,6 +150,18 @@ def test_what_the_analysis_finds_is_said(simulated: ModuleType, design: Any, row
     )
 
 
+def test_ratings_that_could_not_be_read_are_said(simulated: ModuleType, design: Any, rows: list[Row]) -> None:
+    claim = claimed(simulated, design, rows)
+    run = claim.reward_runs[0]
+    assert "rubric-unreadable" not in of_trial(claim)
+    whole = run.problems * run.edits
+    few = run.model_copy(update={"unread": whole // 20})
+    assert "rubric-unreadable" not in of_trial(claim.model_copy(update={"reward_runs": (few,)}))
+    many = of_trial(claim.model_copy(update={"reward_runs": (run.model_copy(update={"unread": whole}),)}))
+    assert many["rubric-unreadable"].severity == "medium"
+    assert many["rubric-unreadable"].evidence == (f"{run.name}: {whole:,} beside {whole:,} edits that were rated",)
+
+
 def test_fewer_than_three_seeds_are_said_to_allow_no_verdict(simulated: ModuleType, design: Any) -> None:
     once = replace(design, seeds=2)
     found = of_trial(claimed(simulated, once, simulated.rows_of(once)))
@@ -240,8 +252,9 @@ def test_an_arm_that_mostly_chose_nothing_it_could_be_trained_with_is_named(
 # in tests/trials (a limited run)
 ELSEWHERE = {"policy-collapse"}  # tests/analysis/test_policy_curves.py
 ELSEWHERE |= {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
-ELSEWHERE |= {"missing", "done-again", "trial-changed"}  # tests/trials/test_kept.py
+ELSEWHERE |= {"missing", "done-again", "trial-changed", "not-verified"}  # tests/trials/test_kept.py
 HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
+HERE |= {"rubric-unreadable"}
 HERE |= {"grade-changes-the-answer", "empty-or-cut", "nothing-chosen"}
 HERE |= {"small-differences-unseen", "single-seed", "tuned-to-the-edge", "fixed-where-others-tune"}
 

@@ -84,7 +84,7 @@ def test_what_an_arm_reads_is_not_shown_with_control_questions_nor_are_they_vote
 def test_a_failed_answer_counts_as_wrong_and_says_why(evaluation: Account) -> None:
     marked = sat(Answerer(model=scripted_model({"town?": "Rome"})), evaluation)
     assert [mark.grade.correct for mark in marked] == [True, False, False]
-    assert "malformed" in marked[1].failed
+    assert "refused" in marked[1].failed
     assert (marked[0].failed, marked[1].answer) == ("", "")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from netgain.domains.problem import Grade, Question
+from netgain.errors import FaultError
 from netgain.exam.exam import Judge, Marked, judged
 from netgain.metering.account import Account, Book
 from netgain.model.program import run
@@ -63,6 +64,17 @@ def test_where_it_decides_what_cannot_be_read_stays_on_exact_match(account: Acco
     assert [mark.grade.correct for mark in found] == [True, True, False, True, True, False]
     assert [mark.grade.exact for mark in found] == [True, False, False, True, True, False]
     assert {mark.grade.f1 for mark in found} == {0.5}
+
+
+def test_where_it_decides_and_its_server_fails_nobody_elses_grade_stands_in(account: Account) -> None:
+    def dead(request: Generate) -> str:
+        raise ConnectionError("HTTP 503")
+
+    with pytest.raises(FaultError, match=r"model scripted: gave no answer in 1 attempt \(server: HTTP 503\)"):
+        verdicts(dead, ANSWERS[:2], account, decides=True)
+    assert [charge.outcome for charge in account.book.charges()] == ["failed", "failed"]
+    beside = verdicts(dead, ANSWERS[:2], account, decides=False)
+    assert [(mark.grade.judged, mark.grade.correct) for mark in beside] == [(None, True), (None, False)]
 
 
 def test_every_question_is_paid_under_evaluate_and_empty_answers_are_not_asked(account: Account) -> None:

@@ -1,16 +1,18 @@
 """Programs in steps: side by side they give what they give alone, in as few batches as there are kinds of work."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from netgain.errors import BudgetExceeded
+from netgain.engine.jobs import Failure
+from netgain.errors import BudgetExceeded, FaultError
 from netgain.metering.account import Account, Book
 from netgain.model import Generate, InnerLoopJob, Model, Score, Train, scripted_model
 from netgain.model.program import ModelCall, ProgramEnd, Steps, ask, run, together
-from netgain.model.requests import Merge, Request, TrainFull
+from netgain.model.requests import Merge, Request, Result, TrainFull
 from netgain.records.cost import Cost, Currency, Purpose
 
 
@@ -251,3 +253,23 @@ def test_a_merge_keeps_its_charges(book: Book) -> None:
     assert (result.charges, result.cost) == ((booked.reservation,), booked.cost)
     book.discard(result.charges, "not kept")
     assert book.charges()[-1].discarded == "not kept"
+
+
+@pytest.mark.parametrize("raised", [MemoryError(), OSError(28, "No space left on device"), RuntimeError("CUDA error")])
+def test_a_fault_of_the_machine_is_no_programs_to_catch(book: Book, raised: Exception) -> None:
+    def broken(request: Generate) -> str:
+        raise raised
+
+    def swallows() -> Steps[str]:
+        with contextlib.suppress(Exception):
+            yield from ask(scripted_model(broken), [Generate(account=pays(book, "a"), prompt="?", max_new_tokens=1)])
+        return "an answer all the same"
+
+    with pytest.raises(type(raised)):
+        list(run({"": swallows()}))
+
+
+def test_what_does_not_fit_into_memory_even_alone_is_no_result(book: Book) -> None:
+    failure = Failure("out_of_memory", "a step of 9 rows does not fit", 0)
+    with pytest.raises(FaultError, match=r"memory: a step of 9 rows does not fit; .* MiB are free"):
+        Result(None, failure, (), Cost.zero()).get()

@@ -199,13 +199,14 @@ def test_attempts_end(proxy: Proxy, connect: Callable[..., Model], account: Acco
     assert (len(proxy.seen), len(result.charges)) == (3, 3)
 
 
+@pytest.mark.parametrize(("status", "kind"), [(400, "refused"), (401, "denied"), (403, "denied"), (404, "denied")])
 def test_a_request_that_the_server_does_not_take_is_not_tried_again(
-    proxy: Proxy, connect: Callable[..., Model], account: Account
+    proxy: Proxy, connect: Callable[..., Model], account: Account, status: int, kind: str
 ) -> None:
-    proxy.faults = ["status 401"]
+    proxy.faults = [f"status {status}"]
     (result,) = connect(proxy).generate(ask(account))
     assert result.failure is not None
-    assert (result.failure.kind, result.cost.dollars, len(proxy.seen)) == ("refused", 0, 1)
+    assert (result.failure.kind, result.cost.dollars, len(proxy.seen)) == (kind, 0, 1)
 
 
 def test_a_server_that_is_not_there_costs_nothing(account: Account) -> None:

@@ -67,8 +67,8 @@ def test_an_old_lock_still_fits_and_another_wording_is_another_trial(tmp_path: P
     store.lock(before)
     store.lock(form)
     task = Task("run", "towns", "edits", 0)
-    plain = task_identity(towns(), task, {}, before)
-    assert plain != task_identity(towns(), task, {}, form)
+    plain = task_identity(task, {}, before)
+    assert plain != task_identity(task, {}, form)
     named = Store(tmp_path / "new")
     named.lock(form)
     for changed in ({"shots": 1}, {"cut": "sentence"}, {"cut": ["Q:"]}):

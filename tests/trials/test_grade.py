@@ -53,7 +53,7 @@ def test_the_verdict_of_a_trial_tells_every_grade_and_verifies(by_f1: Path) -> N
     verdict = judge_folder(by_f1)
     assert [(row.grade, row.decides) for row in verdict.grades] == [("exact", False), ("contains", False), ("f1", True)]
     assert all(set(row.scores) == {"exact", "contains", "f1"} and row.cut == 0 for row in verdict.answers)
-    assert recheck(KeptRun(by_f1)) == []
+    assert recheck(KeptRun(by_f1)).found == []
 
 
 def test_another_grade_is_another_trial(by_f1: Path) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from netgain.api import answer_pages, judge_folder, pack, verify_run
+from netgain.api import PAGE, answer_pages, check_run, judge_folder, pack, verify_run
 from netgain.errors import InputError
 from netgain.records.chain import ROOT, chain, encode, read
-from netgain.records.events import Event, Noted, Settled
+from netgain.records.events import Began, Event, Noted, Settled
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.report.page import render
 from netgain.trials.history import HISTORY, History
@@ -183,6 +183,22 @@ EDITS: dict[str, tuple[Edit, str]] = {
         unit(lambda fields: fields.update(identity="sha256:0#0")),
         "its identity is not what",
     ),
+    "the settings that a task ran with": (
+        unit(lambda fields: fields["settings"].update(steps=2)),
+        "its settings are not those that the journal notes",
+    ),
+    "the settings that an arm was tuned to": (
+        unit(lambda fields: fields["settings"].update(steps=2), "tune-towns-edits"),
+        "its settings are not those that the journal notes",
+    ),
+    "a field of a task": (unit(lambda fields: fields.update(note="")), "unit.json: is missing or damaged"),
+    "the circumstances": (text("setup.json", "CPU", "GPU"), "setup.json: is not the one that the last launch wrote"),
+    "a row of samples.jsonl twice": (
+        lambda folder: (folder / SAMPLES).write_bytes(
+            (folder / SAMPLES).read_bytes() + (folder / SAMPLES).read_bytes().splitlines(keepends=True)[-1]
+        ),
+        "samples.jsonl: is not the rows",
+    ),
     "a journal deleted": (lambda folder: (folder / "units" / RUN / "journal").unlink(), "there is no journal"),
     "a journal emptied": (lambda folder: (folder / "units" / RUN / "journal").write_bytes(b""), "is not a journal"),
     "two journals swapped": (swapped, f"{RUN}: journal: its last row is not the one"),
@@ -194,7 +210,10 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "a journal and its head rewritten": (ended_well, "the totals on closing"),
     "a task's folder deleted": (lambda folder: shutil.rmtree(folder / "units" / RUN), f"{RUN}: is missing"),
     "a task's folder added": (extra, "run-towns-edits-7: is no task of the trial"),
-    "a task unfinished": (lambda folder: (folder / "units" / RUN / "unit.json").unlink(), f"{RUN}: is not finished"),
+    "a task unfinished": (
+        lambda folder: (folder / "units" / RUN / "unit.json").unlink(),
+        f"{RUN}: unit.json: is missing or damaged",
+    ),
     "the history deleted": (lambda folder: (folder / HISTORY).unlink(), "history: is missing"),
     "the registered trial": (
         lock(lambda fields: fields["trial"].update(seeds=2)),
@@ -203,6 +222,15 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "the trial, its hash made right": (
         lock(lambda fields: fields["arms"]["edits"].update(role="passage"), honest=True),
         "is not what the last launch was asked",
+    ),
+    "the seeds": (lock(lambda fields: fields["trial"].update(seeds=1, seed=1), honest=True), "trial.seed"),
+    "the deployments": (
+        lock(lambda fields: fields["trial"]["budget"].update(deployments=9), honest=True),
+        "trial.budget.deployments",
+    ),
+    "the day of the registration": (
+        lock(lambda fields: fields["registered"].update(at="2001-01-01T00:00:00Z")),
+        "says otherwise than the history when it was registered",
     ),
     "the comparison": (
         lock(lambda fields: fields["trial"]["compare"].update(exam="reasoning"), honest=True),
@@ -218,10 +246,13 @@ EDITS: dict[str, tuple[Edit, str]] = {
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_of_a_run_is_named(folder: Path, name: str) -> None:
     edit, said = EDITS[name]
+    assert "Not verified" not in (folder / PAGE).read_text()
     edit(folder)
-    found = recheck(KeptRun(folder))
+    found = judge_folder(folder).doubts
     assert any(said in line for line in found), found
     assert all("\n" not in line for line in found)
+    assert '<section id="not-verified"' in (folder / PAGE).read_text()
+    assert set(found) <= set(recheck(KeptRun(folder)).wrong) | {f"and {len(recheck(KeptRun(folder)).wrong) - 5} more"}
 
 
 def test_a_task_forged_with_all_its_hashes_is_named_by_its_rows_amounts(folder: Path) -> None:
@@ -245,7 +276,7 @@ def test_a_task_forged_with_all_its_hashes_is_named_by_its_rows_amounts(folder: 
         return event
 
     rewrite(folder / HISTORY, noted)
-    found = recheck(KeptRun(folder))
+    found = recheck(KeptRun(folder)).found
     assert any("rows: the adaptation to" in line and "not what the journal adds up to" in line for line in found)
     assert any("rows: the investment: spent is not" in line for line in found)
     assert any("unit.json: what it says was spent" in line for line in found)
@@ -260,6 +291,32 @@ def test_an_edit_of_verdict_page_or_circumstances_is_named(folder: Path, name: s
     found = verify_run(folder)
     assert found
     assert all("is not the" in line for line in found)
+
+
+def test_the_root_of_a_run_is_that_of_its_record_and_of_no_run_that_was_rewritten(
+    whole: Path, record: Path, folder: Path
+) -> None:
+    (checked, root), (_, kept) = check_run(whole), check_run(record)
+    assert (checked.found, checked.unknown, root) == ([], (), kept)
+    assert check_run(folder)[1] == root  # wherever it lies
+    (folder / LOCK).write_text(yaml.safe_dump(yaml.safe_load((folder / LOCK).read_text()), width=40))
+    assert check_run(folder)[1] == root  # what counts is content
+
+    def later(event: Event) -> Event:
+        return event.model_copy(update={"host": "elsewhere"}) if isinstance(event, Began) else event
+
+    rewrite(folder / HISTORY, later)
+    assert check_run(folder)[1] != root
+
+
+def test_a_record_without_its_journals_is_checked_as_far_as_it_tells(packed: Path) -> None:
+    (packed / JOURNALS).unlink()
+    checked, _ = check_run(packed)
+    assert (checked.found, checked.journals) == ([], False)
+    assert any("hold no journals" in line for line in checked.unknown)
+    assert any("hold no journals" in line for line in judge_folder(packed).doubts)
+    text(VERDICT, '"accuracy": 0', '"accuracy": 1')(packed)
+    assert verify_run(packed) == ["verdict.json: is not the verdict that the records give"]
 
 
 def repacked(folder: Path, change: Callable[[str, Any], Any]) -> None:
@@ -281,18 +338,18 @@ def test_an_edit_of_a_packed_record_is_named(packed: Path, record: Path) -> None
     samples = packed / f"{SAMPLES}.xz"
     rows = lzma.decompress(samples.read_bytes())
     samples.write_bytes(lzma.compress(rows.replace(b'"correct":false', b'"correct":true', 1)))
-    assert any("rows: are not those" in line for line in recheck(KeptRun(packed)))
+    assert any("rows: are not those" in line for line in recheck(KeptRun(packed)).found)
     samples.write_bytes(lzma.compress(rows[:2000]))
-    assert any("samples.jsonl.xz: is not" in line or "rows: are not" in line for line in recheck(KeptRun(packed)))
+    assert any("samples.jsonl.xz: is not" in line or "rows: are not" in line for line in recheck(KeptRun(packed)).found)
     restored()
     repacked(packed, lambda name, found: None if name == RUN else found)
-    assert any(f"{RUN}: is missing" in line for line in recheck(KeptRun(packed)))
+    assert any(f"{RUN}: is missing" in line for line in recheck(KeptRun(packed)).found)
     restored()
     text(VERDICT, '"accuracy": 0', '"accuracy": 1')(packed)
     assert verify_run(packed) == ["verdict.json: is not the verdict that the records give"]
     restored()
     lock(lambda fields: fields["trial"].update(seeds=2))(packed)
-    assert any("was edited after it was registered" in line for line in recheck(KeptRun(packed)))
+    assert any("was edited after it was registered" in line for line in recheck(KeptRun(packed)).found)
     restored()
     (packed / JOURNALS).write_bytes((packed / JOURNALS).read_bytes()[:-50])
     with pytest.raises(InputError, match="holds no packed journals"):
@@ -304,7 +361,7 @@ def test_a_row_changed_inside_packed_journals_breaks_their_chain(packed: Path) -
     place = next(index for index, line in enumerate(lines) if f'"name":"{RUN}"'.encode() in line)
     lines[place] = lines[place].replace(b'"train"', b'"score"', 1)
     (packed / JOURNALS).write_bytes(lzma.compress(b"".join(lines)))
-    assert any(f"{RUN}: journal: its rows do not give the hash" in line for line in recheck(KeptRun(packed)))
+    assert any(f"{RUN}: journal: its rows do not give the hash" in line for line in recheck(KeptRun(packed)).found)
 
 
 def test_only_a_finished_run_of_the_registered_trial_is_packed(folder: Path, tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 """What a run could only fail at is refused by plan and by run alike, in the same words, before anything is spent."""
 
+import contextlib
+import json
+import pickle
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from netgain.errors import InputError
+from netgain.trials.executor import load_model
 from netgain.trials.plan import check_before, make_plan
 from netgain.trials.resolve import SHIPPED_FOLDER, resolve, with_data
 
@@ -35,7 +41,24 @@ CASES = [
     ("model: shipped", "model: ../nowhere/at/all", "there is no such folder"),
     ("compare:", "teacher: somebody\ncompare:", "write oracle, or a mapping with model"),
     ("compare:", "teacher: {folder: x}\ncompare:", "names no model"),
+    ("rounds: 1", "rounds: 1, reward: rubric", "a judge rates the edits, and this trial has none"),
+    ("arms:", "tuning: {trials: 2, knobs: {reward: [exam, rubric]}}\narms:", "a judge rates the edits"),
+    (
+        "rounds: 1}",
+        "rounds: 1, reward: rubric}\njudge: {url: 'http://127.0.0.1:1/v1', model: m}",
+        "nobody says what this server's takes in FLOPs",
+    ),
+    ("rounds: 1", "rounds: 1, reward: own-questions, asking: rewrite", "cut into questions with answers"),
+    ("rounds: 1", "rounds: 1, reward: own-questions, asking: riddles", "cut into questions with answers"),
 ]
+
+TRUST = "a model's own code is run only where the command line says so, with --trust-remote-code"
+CODE = """\
+import pathlib
+from transformers import LlamaConfig as Config, LlamaForCausalLM as LM
+
+pathlib.Path({ran!r}).touch()
+"""
 
 pytestmark = pytest.mark.skipif(not SHIPPED_FOLDER.is_dir(), reason="needs the shipped model")
 
@@ -59,3 +82,40 @@ def test_a_trial_that_can_be_run_is_refused_by_neither(tmp_path: Path) -> None:
     file.write_text(TRIAL)
     check_before(with_data(resolve(file)))
     assert make_plan(resolve(file), "cpu").hours > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("trust_remote_code: true", f"the trial sets trust_remote_code: {TRUST}"),
+        ("teacher: {model: x, trust_remote_code: true}", f"teacher sets trust_remote_code: {TRUST}"),
+        ("judge: {model: x, trust_remote_code: false}", f"judge sets trust_remote_code: {TRUST}"),
+        ("teacher: {model: x, allow_pickle: true}", "teacher sets allow_pickle: pickled weights can run code"),
+    ],
+)
+def test_no_file_can_consent_to_a_models_own_code(tmp_path: Path, fields: str, said: str) -> None:
+    file = tmp_path / "trial.yaml"
+    file.write_text(f"{TRIAL}{fields}\n")
+    with pytest.raises(InputError, match=re.escape(said)):
+        resolve(file)
+
+
+def test_a_models_own_code_runs_with_the_consent_of_the_command_line_and_not_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    model, ran, file = tmp_path / "m", tmp_path / "ran", tmp_path / "trial.yaml"
+    shutil.copytree(SHIPPED_FOLDER, model)
+    config = json.loads((model / "config.json").read_text())
+    own = {"model_type": "homemade", "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.LM"}}
+    (model / "config.json").write_text(json.dumps(config | own))
+    (model / "own.py").write_text(CODE.format(ran=str(ran)))
+    file.write_text(TRIAL.replace("model: shipped", "model: m"))
+    with pytest.raises(InputError, match=r"own code, which is not run.*--trust-remote-code"):
+        load_model(resolve(file), "cpu")
+    assert not ran.exists()
+    trial = resolve(file, trust_remote_code=True)
+    with contextlib.suppress(InputError):  # what the code makes of the model is its own affair
+        load_model(pickle.loads(pickle.dumps(trial)), "cpu")  # noqa: S301 - as a worker gets it
+    assert ran.exists()

@@ -1,6 +1,9 @@
 """What was asked is written down before any of it runs, and the record and the page say whether it was."""
 
+import os
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +12,18 @@ import yaml
 
 from netgain.api import judge_folder
 from netgain.domains.domain import Domain
+from netgain.domains.problem import Problem, Split
 from netgain.errors import InputError
 from netgain.metering.verification import verify
+from netgain.model.metered import Model
 from netgain.records.chain import read
 from netgain.records.events import Noted
 from netgain.report.page import render
+from netgain.trials.executor import LocalExecutor
 from netgain.trials.history import History, notes
 from netgain.trials.schedule import register_trial, run_trial
-from netgain.trials.store import LOCK, SAMPLES, spec_hash
+from netgain.trials.store import LOCK, SAMPLES, Store, locked_form, spec_hash
+from netgain.trials.tasks import tasks
 from tests.trials import world
 
 SMALL: dict[str, Any] = {"arms": {"frozen": {"method": "frozen"}, "passage": {"method": "passage"}}, "seeds": 1} | {
@@ -136,9 +143,13 @@ def test_a_folder_has_a_history_of_what_was_asked_begun_and_finished(tmp_path: P
         (data,) = (data for text, data in noted(tmp_path) if (text, data.get("task")) == ("finished", name))
         journal = read(tmp_path / "units" / name / "journal").records
         assert journal[-2].hash == data["head"]
-        assert journal[-2].event == Noted(
-            text="result", data={"identity": data["identity"], "asked": noted(tmp_path)[0][1]["hash"]}
-        )
+        result = journal[-2].event
+        assert isinstance(result, Noted)
+        assert result.text == "result"
+        assert (result.data["identity"], result.data["asked"]) == (data["identity"], noted(tmp_path)[0][1]["hash"])
+        assert result.data["problems"] == (Store(tmp_path).locked() or {})["problems"]["towns"]
+        (opened,) = (d for text, d in noted(tmp_path) if (text, d.get("task")) == ("opened", name))
+        assert opened["head"] in {row.hash for row in journal}
     assert verify(tmp_path / "history").ok
 
 
@@ -156,3 +167,42 @@ def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     with History.open(tmp_path), pytest.raises(InputError, match=r"a run is going on here \(process \d+ on host"):
         run(tmp_path)
     run(tmp_path)
+
+
+def test_a_second_run_can_wait_for_the_first_and_is_told_who_it_is_and_since_when(tmp_path: Path) -> None:
+    first, told = History.open(tmp_path), list[str]()
+
+    def wait(holder: str) -> None:
+        told.append(holder)
+        first.__exit__(None, None, None)
+
+    assert world.run(tmp_path, world.spec(seeds=1), wait=wait).failed == {}
+    (holder,) = told
+    assert re.fullmatch(rf"process {os.getpid()} on host \S+ since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d", holder)
+
+
+def test_whoever_comes_second_is_sent_away_before_a_model_is_loaded(tmp_path: Path) -> None:
+    def load(*_: object) -> Model:
+        raise AssertionError("nothing is loaded")
+
+    with History.open(tmp_path), pytest.raises(InputError, match=r"a run is going on here .* since .*--wait"):
+        world.run(tmp_path, world.spec(seeds=1), load=load)
+
+
+def test_data_that_change_between_two_tasks_of_one_launch_fail_the_later_ones(tmp_path: Path) -> None:
+    """A worker that starts later reads the files anew."""
+    trial = world.resolved(world.spec(seeds=1))
+
+    class Changed(world.Towns):
+        def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+            found = super().problems(split, count, seed)
+            question = replace(found[0].questions[0], answers=("elsewhere",))
+            return (replace(found[0], questions=(question, *found[0].questions[1:])), *found[1:])
+
+    executor = LocalExecutor(trial, tmp_path, load=world.load)
+    Store(tmp_path).lock(locked_form(trial, "1", executor.digests()))
+    trial._read["towns"] = Changed(trial.kinds["towns"][1])
+    task = tasks(trial.spec)[0]
+    done = executor.perform((task, "sha256:0", None), lambda update: None)
+    assert "the data were changed after the trial had begun" in done.error
+    assert not Store(tmp_path).journal(task).exists()

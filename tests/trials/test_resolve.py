@@ -184,7 +184,7 @@ def form_of(folder: Path) -> tuple[dict[str, Any], str]:
     trial = with_data(resolve(folder / "mine.yaml"))
     form = locked_form(trial, "1", {"model_digest": "m", "teacher_digest": ""})
     task = Task("tune", "notes", "passage")
-    return form, task_identity(trial, task, trial.arms["passage"].settings.model_dump(mode="json"), form)
+    return form, task_identity(task, trial.arms["passage"].settings.model_dump(mode="json"), form)
 
 
 def test_what_counts_is_what_files_hold_and_not_where_they_lie(folder: Path, tmp_path: Path) -> None:

@@ -330,7 +330,7 @@ def test_a_trial_with_a_script_is_verified_like_any_other(tmp_path: Path, monkey
     rows = {row.arm: row for row in read_rows(tmp_path / "run" / "samples.jsonl") if isinstance(row, Adaptation)}
     assert rows["mine"].spent[Purpose.ADAPT]["flops"] == rows["mine"].budget == 4
     assert all(answer.correct for answer in rows["mine"].answers)
-    assert recheck(KeptRun(tmp_path / "run")) == []
+    assert recheck(KeptRun(tmp_path / "run")).found == []
 
 
 def test_a_rivals_rows_that_a_script_wrote_over_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

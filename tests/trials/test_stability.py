@@ -117,7 +117,7 @@ def test_a_text_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> 
         locked = locked_form(world.resolved(asked(text=str(path), lm_eval=None)), "1", {"model_digest": "m"})
         locked = {"netgain": "1", "model_digest": "m", "teacher_digest": "t", **locked}
         task = Task("run", "towns", "frozen", 0)
-        return task_identity(world.resolved(asked(lm_eval=None)), task, {}, locked), spec_hash(locked)
+        return task_identity(task, {}, locked), spec_hash(locked)
 
     first, second = identities(tmp_path / "a.txt"), identities(tmp_path / "b.txt")
     assert first[0] == second[0]

@@ -62,6 +62,7 @@ def of_trial(
             *_tuned_less(evidence),
             *(found for setting in evidence.settings for found in _domain_shows_nothing(evidence, setting)),
             *_judge_unreadable(evidence),
+            *_rubric_unreadable(evidence),
             *_grade_changes_the_answer(grades, domains, {arm.name: arm.label for arm in arms}),
             *_no_whole_answers(evidence),
             *_nothing_chosen(evidence),
@@ -138,6 +139,18 @@ def _judge_unreadable(evidence: Evidence) -> Iterator[Finding]:
         message = f"{found.unreadable:,} of {asked:,} verdicts of the judge could not be read"
         message += "; there exact match stands" if found.decides else ""
         yield finding("judge-unreadable", "high" if found.decides else "medium", message, [f"judge: {found.model}"])
+
+
+def _rubric_unreadable(evidence: Evidence) -> Iterator[Finding]:
+    """Outer loops whose judge often gave no rating: what was left out may be what it had trouble with."""
+    lines = [
+        f"{run.name}: {run.unread:,} beside {run.problems * run.edits:,} edits that were rated"
+        for run in evidence.claim.reward_runs
+        if run.unread > UNREADABLE * (run.unread + run.problems * run.edits)
+    ]
+    if lines:
+        message = "ratings of edits that could not be read were left out of the rewards"
+        yield finding("rubric-unreadable", "medium", message, lines)
 
 
 def _grade_changes_the_answer(

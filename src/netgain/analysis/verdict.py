@@ -26,7 +26,7 @@ from netgain.analysis.rows import (
     WorstCase,
 )
 from netgain.records.choices import ShownAnswer
-from netgain.records.claim import Finding, Terms
+from netgain.records.claim import NOT_VERIFIED, Finding, Terms
 from netgain.records.cost import Currency
 from netgain.records.policy_run import PolicyRun
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
@@ -373,6 +373,11 @@ class Verdict(StrictModel):
     def arm(self, name: str) -> ArmRow:
         """The row of this arm. Raises KeyError where there is none."""
         return {row.name: row for row in self.arms}[name]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What in a trial's records does not follow from what was done, the first thing first; mostly nothing."""
+        return tuple(line for finding in self.findings if finding.check == NOT_VERIFIED for line in finding.evidence)
 
 
 def primary_row(rows: Sequence[DecompositionRow], arm: str | None) -> DecompositionRow | None:

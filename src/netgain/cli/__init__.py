@@ -6,7 +6,7 @@ from io import TextIOWrapper
 import typer
 from typer.exceptions import TyperException
 
-from netgain.cli.app import app
+from netgain.cli.app import app, complain
 from netgain.cli.ask_command import ask
 from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.board_command import board
@@ -50,5 +50,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo("netgain: " + " ".join(message.split()), err=True)
+    complain(message)
     sys.exit(code)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from netgain import __version__
-from netgain.errors import InputError
+from netgain.errors import InputError, one_line
 
 app = typer.Typer(
     name="netgain",
@@ -65,6 +65,12 @@ Seed = Annotated[
     typer.Option(min=0, metavar="N", help="First seed, in place of the trial's `seed`.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code", help="Run the Python code that the trial's models bring along: read it before."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 
 
@@ -85,6 +91,11 @@ def console(*, stderr: bool = False) -> Any:
 
     stream = sys.stderr if stderr else sys.stdout
     return Console(highlight=False, stderr=stderr, width=None if stream.isatty() else 120)
+
+
+def complain(message: str) -> None:
+    """One line on stderr, of text that a terminal only prints."""
+    typer.echo(f"netgain: {one_line(message)}", err=True)
 
 
 def compact_json(data: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Device, Methods, Settings, TrialFile
+from netgain.cli.app import Device, Methods, Settings, TrialFile, Trust
 
 
 class ProblemSplit(StrEnum):
@@ -27,6 +27,7 @@ def ask(
     method: Methods = None,
     settings: Settings = None,
     device: Device = "auto",
+    trust_remote_code: Trust = False,
 ) -> None:
     """Show one problem as every arm sees it: each way of asking in full, the model's answers, gold answers, grades.
 
@@ -39,7 +40,8 @@ def ask(
 
     source = demo_file(domain) if trial is None and domain in DEMOS else trial
     name = domain if source is trial else None
-    preview = Preview(resolve(source, method or [], settings or []), problem, split.value, name)
+    resolved = resolve(source, method or [], settings or [], trust_remote_code=trust_remote_code)
+    preview = Preview(resolved, problem, split.value, name)
     spec, prompts = preview.trial.spec, preview.prompts
     way = "in a conversation, by the model's chat template" if prompts.chat else "by a text that it continues"
     typer.echo(

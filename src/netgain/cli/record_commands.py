@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Quiet, compact_json, judge_folder, save
+from netgain.cli.app import Quiet, compact_json, complain, judge_folder, save
 from netgain.errors import InputError
 
 
@@ -32,8 +32,13 @@ def report(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge a run again from its records, and write its page."""
-    judge_folder(folder, quiet=quiet, json=json)
+    """Check a run's records and judge it again from them, and write its page.
+
+    Ends with exit code 1 where the records do not verify; the page then says so above everything else.
+    """
+    for line in judge_folder(folder, quiet=quiet, json=json).doubts[:1]:
+        complain(f"{folder}: does not verify: {line} (netgain verify {folder} says all of it)")
+        raise typer.Exit(1)
 
 
 def pack(
@@ -62,6 +67,7 @@ def export(
     from netgain.report import exports
 
     verdict = api.judge_folder(folder)
+    api.require_verified(verdict, folder)
     (out / "every-eval-ever").mkdir(parents=True, exist_ok=True)
     records = exports.every_eval_ever(verdict)
     for number, record in enumerate(records.values(), start=1):
@@ -82,36 +88,63 @@ def verify(
         str | None,
         typer.Option(metavar="HASH", help="Hash of the last row as it was published before.", show_default=False),
     ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="HASH", help="Root of a run or a record as it was published before.", show_default=False),
+    ] = None,
+    without_journals: Annotated[
+        bool, typer.Option("--without-journals", help="Accept a record without its journals, as far as it tells.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Re-derive every hash, number and total of a journal or of a whole run, its verdict too, and name what lies.
 
-    Ends with exit code 1 where anything does.
+    Ends with exit code 1 where anything does. Of a run it prints the root, one hash over everything in it: publish it,
+    and with --root not even a folder that was rewritten whole passes.
     """
-    from netgain.metering.verification import verify as verify_journal
-
-    def show(found: Any) -> None:
-        typer.echo(compact_json(found.summary()) if json else str(found))
-
     if path.is_dir():
         if head is not None:
-            raise InputError("--head", "belongs to one journal", "give the journal itself")
-        from netgain.api import verify_run
-
-        lies = verify_run(path, show)
-        if json:
-            typer.echo(compact_json({"path": str(path), "ok": not lies, "findings": lies}))
-        else:
-            for lie in lies:
-                typer.echo(f"{path}: not verified: {lie}")
-            if not lies:
-                typer.echo(f"{path}: verified: journals, rows, verdict and what was asked agree")
-        raise typer.Exit(1 if lies else 0)
+            raise InputError("--head", "belongs to one journal", "give the journal itself, or --root")
+        _verify_folder(path, root, json=json, without_journals=without_journals)
+        return
+    if root is not None or without_journals:
+        name = "--without-journals" if root is None else "--root"
+        raise InputError(name, "belongs to a run", "give the folder of a run, or a packed record")
     if not path.is_file():
         raise InputError(str(path), "there is no such file", "give the journal of a run, or the folder of a run")
+    from netgain.metering.verification import verify as verify_journal
+
     try:
         found = verify_journal(path, head=head)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None
-    show(found)
+    typer.echo(compact_json(found.summary()) if json else str(found))
     raise typer.Exit(0 if found.ok else 1)
+
+
+def _verify_folder(path: Path, published: str | None, *, json: bool, without_journals: bool) -> None:
+    """The same for a run's folder or a packed record."""
+    from netgain.api import check_run
+
+    def show(found: Any) -> None:
+        typer.echo(compact_json(found.summary()) if json else str(found))
+
+    checked, root = check_run(path, show)
+    lies, unknown = checked.found, list(checked.unknown)
+    if published is not None and published.strip() != root:
+        lies.insert(0, f"the root is {root}, not the published {published}: something was changed since")
+    if not checked.journals and not without_journals:
+        lies.append(f"{unknown.pop()} (--without-journals accepts that)")
+    if json:
+        typer.echo(
+            compact_json({"path": str(path), "ok": not lies, "findings": lies, "unknown": unknown, "root": root})
+        )
+    else:
+        for lie in lies:
+            typer.echo(f"{path}: not verified: {lie}")
+        for line in unknown:
+            typer.echo(f"{path}: not told: {line}")
+        agree = "journals, rows, verdict and what was asked" if checked.journals else "rows, verdict and what was asked"
+        if not lies:
+            typer.echo(f"{path}: verified: {agree} agree; root {root}")
+    raise typer.Exit(1 if lies else 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, final
 import typer
 import yaml
 
-from netgain.cli.app import save
+from netgain.cli.app import complain, save
 from netgain.errors import InputError, NetgainError
 
 if TYPE_CHECKING:  # read when a command runs: the others answer faster without
@@ -180,9 +180,9 @@ def _passages(notes: Path) -> tuple["Passage", ...]:
 
     found = mistakes(notes)
     for error in found[:MOST_MISTAKES]:
-        typer.echo(f"netgain: {error}", err=True)
+        complain(str(error))
     if more := found[MOST_MISTAKES:]:
-        typer.echo(f"netgain: {notes}: and {len(more)} more files like these", err=True)
+        complain(f"{notes}: and {len(more)} more files like these")
     if found:
         raise typer.Exit(2)
     return read_passages(notes)
@@ -281,7 +281,7 @@ def validate(file: Annotated[Path, typer.Argument(help="The YAML file of a trial
         raise InputError(str(file), "there is no such file", "give the YAML file of a trial")
     problems = all_problems(file)
     for problem in problems:
-        typer.echo(f"netgain: {problem}", err=True)
+        complain(str(problem))
     if problems:
         raise typer.Exit(2)
     typer.echo(f"{file}: valid; netgain plan {file} says what it takes")

@@ -15,7 +15,9 @@ from netgain.cli.app import (
     Seed,
     Settings,
     TrialFile,
+    Trust,
     compact_json,
+    complain,
     console,
     judge_folder,
 )
@@ -77,6 +79,7 @@ def register(
     limit: Limit = None,
     seed: Seed = None,
     device: Device = "auto",
+    trust_remote_code: Trust = False,
 ) -> None:
     """Write a trial down, hashed, before any of it runs, to be committed or published: what it asks can't change then.
 
@@ -87,7 +90,7 @@ def register(
     from netgain.trials.schedule import register_trial
     from netgain.trials.store import LOCK
 
-    resolved = with_data(_resolve(trial, domain, method, settings, limit, seed))
+    resolved = with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
     folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
     stated = register_trial(resolved, folder, device=device)
     typer.echo(f"{resolved.spec.name}: registered {stated['at']}, hash {stated['hash']}")
@@ -112,7 +115,11 @@ def run(
     limit: Limit = None,
     seed: Seed = None,
     device: Device = "auto",
+    trust_remote_code: Trust = False,
     dollars_per_hour: Annotated[float, typer.Option(min=0, help="What an hour of the device costs you.")] = 0.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where another process works in the folder, wait for it to end.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and progress on stderr.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -125,20 +132,21 @@ def run(
     from netgain.trials.resolve import with_data
     from netgain.trials.schedule import run_trial
 
-    resolved = with_data(_resolve(trial, domain, method, settings, limit, seed))
+    resolved = with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
     workers, tight = suited(resolved, device, jobs)
     for warning in () if quiet else (*unknown_words(resolved), *tight):
-        typer.echo(f"netgain: warning: {warning}", err=True)
+        complain(f"warning: {warning}")
     folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
     live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
     try:
         with live:
-            done = run_trial(resolved, folder, device=device, jobs=workers, show=live.show)
+            turn = live.wait if wait else None
+            done = run_trial(resolved, folder, device=device, jobs=workers, show=live.show, wait=turn)
     except KeyboardInterrupt:
-        typer.echo(f"netgain: interrupted: {live.saved()}; the same command goes on from there", err=True)
+        complain(f"interrupted: {live.saved()}; the same command goes on from there")
         sys.exit(130)
     for name, error in done.failed.items():
-        typer.echo(f"netgain: task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})", err=True)
+        complain(f"task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})")
     broken = False
     if done.finished:
         broken = _tell_failures(judge_folder(folder, quiet=quiet, json=json))
@@ -150,8 +158,10 @@ def _tell_failures(verdict: Any) -> bool:
     """Say on stderr which arms failed and why; whether one failed so often that the run did not succeed."""
     failed = [finding for finding in verdict.findings if finding.check == "failed"]
     for finding in failed:
-        typer.echo(f"netgain: {finding.message}: {'; '.join(finding.evidence[:1])}", err=True)
-    return any(finding.severity == "high" for finding in failed)
+        complain(f"{finding.message}: {'; '.join(finding.evidence[:1])}")
+    for line in verdict.doubts[:1]:
+        complain(f"these records do not verify: {line}")
+    return bool(verdict.doubts) or any(finding.severity == "high" for finding in failed)
 
 
 def _resolve(
@@ -161,13 +171,15 @@ def _resolve(
     settings: list[str] | None,
     limit: int | None,
     seed: int | None,
+    trust_remote_code: bool = False,
 ) -> Any:
     from netgain.trials.resolve import demo_file, resolve
 
     if trial is not None and domain is not None:
         raise InputError(f"--domain {domain}", f"stands beside {trial}", "name a file, or the domain of a demo")
     options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
-    return resolve(trial if domain is None else demo_file(domain), methods or [], options, limit)
+    source = trial if domain is None else demo_file(domain)
+    return resolve(source, methods or [], options, limit, trust_remote_code=trust_remote_code)
 
 
 @final
@@ -203,6 +215,11 @@ class Live:
 
             self._finished = progress.finished
             typer.echo(progress_line(progress, self._rate), err=self._to_stderr)
+
+    def wait(self, holder: str) -> None:
+        """Say who is waited for."""
+        if not self._quiet:
+            complain(f"waiting for {holder}, who works in {self._folder}")
 
     def saved(self) -> str:
         """What is safe on the disk, in words."""

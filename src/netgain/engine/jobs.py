@@ -397,7 +397,7 @@ class Sampling:
 
 
 LocalKind = Literal["empty", "bad_prompt", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
-RemoteKind = Literal["unreachable", "server", "timeout", "malformed", "refused", "script"]
+RemoteKind = Literal["unreachable", "busy", "server", "timeout", "malformed", "denied", "refused", "script"]
 
 
 @final
@@ -405,8 +405,9 @@ RemoteKind = Literal["unreachable", "server", "timeout", "malformed", "refused",
 class Failure:
     """Why one job or request ended early, after ``step`` steps, tokens or attempts. The rest of its pack is unharmed.
 
-    The remote kinds are those of models behind a network: not reached, an error of the server, no answer in time, an
-    answer that makes no sense, a request that the server does not take; and a script's own process.
+    The remote kinds are those of models behind a network: not reached, not taken now, an error of the server, no answer
+    in time, an answer that makes no sense, nobody who may ask this, a request that is not taken; and a script's own
+    process.
     """
 
     kind: LocalKind | RemoteKind

@@ -199,6 +199,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def lacking(error: BaseException) -> str:
+    """What the allocator says that it was asked for and has, in one short line."""
+    told = " ".join(str(error).split())
+    return told[max(0, told.lower().find("tried to allocate")) :][:200] or type(error).__name__
+
+
 def run_in_halves(
     members: list[T],
     run: Callable[[list[T]], None],

@@ -14,7 +14,7 @@ from netgain.engine.hooks import label_losses, longest_sequence
 from netgain.engine.jobs import Failure, InnerLoopJob, Work, check
 from netgain.engine.lora import Adapter, AdapterBank, Layout
 from netgain.engine.ops import BETA1, BETA2, EPSILON, Factors
-from netgain.engine.packs import Resident, SlotStep, choose_members, is_out_of_memory, pack_steps
+from netgain.engine.packs import Resident, SlotStep, choose_members, is_out_of_memory, lacking, pack_steps
 from netgain.errors import InputError
 
 
@@ -115,7 +115,7 @@ class MultiLoraTrainer:
                 raise
             if len(members) == 1:
                 (member,) = members
-                detail = f"a step of {member.next.rows} rows does not fit"
+                detail = f"a step of {member.next.rows} rows does not fit ({lacking(error)})"
                 member.failure = Failure("out_of_memory", detail, member.done)
                 return
             # Nothing was updated yet, so each half starts from the weights that the whole started from.
@@ -188,7 +188,7 @@ def train_fully(model: nn.Module, job: InnerLoopJob) -> JobOutcome:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            failure = Failure("out_of_memory", f"a step of {step.rows} rows does not fit", done)
+            failure = Failure("out_of_memory", f"a step of {step.rows} rows does not fit ({lacking(error)})", done)
             break
         losses.append(float(loss.detach()))
         norm = float(nn.utils.clip_grad_norm_(weights, job.max_grad_norm))

@@ -23,6 +23,7 @@ from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Answered, Generate, Result
+from netgain.model.server import require_served
 from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency
 from netgain.records.measurements import Coverage
@@ -87,7 +88,8 @@ def sit(
     controls: Sequence[Question] = (),
     few_shot: FewShot | None = None,
 ) -> Steps[tuple[Marked, ...]]:
-    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay.
+    """Answer and grade these questions, in their order. Raises BudgetExceeded where the account cannot pay, ValueError
+    where the weights are no numbers any more: that is a failed adaptation, and no wrong answer.
 
     ``controls`` come after them. They are about the weights: what the answerer reads belongs to its own questions, so
     it is not shown with a control, and no votes are taken on one.
@@ -101,6 +103,9 @@ def sit(
     asked = [one for parts in put for views in parts for one in views]
     requests = [request for _, request in asked]
     results = yield from ask(answerer.model, requests)
+    diverged = next((one.failure for one in results if one.failure and one.failure.kind == "not_finite"), None)
+    if diverged is not None:
+        raise ValueError(f"the adapted model gives no numbers any more ({diverged.detail})")
     given: list[list[Given]] = [[_answer(result, prompts)] for result in results]
     if answerer.voter is not None and questions:
         none: list[Given] = []  # on controls
@@ -305,12 +310,15 @@ class Judge:
 
 
 def judged(judge: Judge, marked: Sequence[Marked], account: Account) -> Steps[tuple[Marked, ...]]:
-    """The same answers with the judge's verdicts, charged below ``account``. Raises what the model's door raises."""
+    """The same answers with the judge's verdicts, charged below ``account``. Raises what the model's door raises, and
+    FaultError where a judge that decides is at a server that fails: nobody else's grade stands in for its verdict."""
     indices = [index for index, mark in enumerate(marked) if obvious(mark.answer) is None]
     if not indices:
         return tuple(marked)
     paid = account.child(JUDGE)
     results = yield from ask(judge.model, [_judging(marked[index], paid) for index in indices])
+    if judge.decides:
+        require_served(judge.model.name, [one for one in results if one.failure and one.failure.kind != "refused"])
     verdicts = list(marked)
     for index, result in zip(indices, results, strict=True):
         verdicts[index] = _decided(verdicts[index], read_verdict(_text(result)), decides=judge.decides)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import Grader
 from netgain.domains.problem import Problem, Prompts
-from netgain.errors import NetgainError
+from netgain.errors import NetgainError, is_fault
 from netgain.exam.exam import Answerer, Judge, Marked, accuracy, judged, sit
 from netgain.metering.account import Account
 from netgain.model.metered import Model
@@ -34,7 +34,7 @@ def stream(
     """The matrix (row k: accuracy on every problem after k adaptations) and why it ended early, empty where it did not.
 
     ``adapt`` adapts a model to a problem, ``merge`` gives the model with the k-th adaptation in its weights.
-    A ``judge`` is asked where its verdicts are what counts.
+    A ``judge`` is asked where its verdicts are what counts. A fault of the machine or a server is raised.
     """
     kept: dict[str, Answerer] = {}
     judge = judge if judge is not None and judge.decides else None
@@ -44,6 +44,8 @@ def stream(
             answerer = yield from adapt(number, problem, model)
             model = merge(answerer, number)
         except (NetgainError, ValueError, TypeError) as error:
+            if is_fault(error):
+                raise
             return tuple(matrix), f"problem {problem.id}: {error}"
         kept[problem.id] = answerer
         matrix.append((yield from _ask_all(model, kept, problems, prompts, account, grade, judge, few_shot)))

@@ -13,8 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
-from netgain.errors import InputError, nearest
+from netgain.errors import InputError, nearest, shown
 
+MOST_LAYERS, LARGEST = 10_000, 2**48  # that any model has; and no dimension is larger than the second
 Layout = Literal["llama", "gpt2", "neox", "phi", "phi3", "glm", "opt", "starcoder2"]
 
 
@@ -55,7 +56,9 @@ class Config:
             if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(self.where, f"{key} = {value!r} is not a whole number above 0")
+                raise InputError(self.where, f"{key} = {shown(value)} is not a whole number above 0")
+            if value > (MOST_LAYERS if "layer" in key else LARGEST):
+                raise InputError(self.where, f"{key} = {shown(value)}: no model is of such a size")
             return value
         if default is not None:
             return default
@@ -65,7 +68,7 @@ class Config:
         """The truth value under this key."""
         value = self.fields.get(key, default)
         if not isinstance(value, bool):
-            raise InputError(self.where, f"{key} = {value!r} is neither true nor false")
+            raise InputError(self.where, f"{key} = {shown(value)} is neither true nor false")
         return value
 
 
@@ -82,7 +85,7 @@ def read_config(fields: Mapping[str, Any], where: str) -> Fields:
     if not isinstance(family, str) or family not in FAMILIES:
         measured = "`netgain doctor MODEL` says whether a model without one can be run and measured"
         raise InputError(
-            where, f"model_type {family!r} has no price formula", f"{nearest(str(family), FAMILIES)} {measured}"
+            where, f"model_type {shown(family)} has no price formula", f"{nearest(str(family), FAMILIES)} {measured}"
         )
     shape = FAMILIES[family](Config(fields, where))
     if shape["heads"] % shape["kv_heads"]:

@@ -8,7 +8,7 @@ the exam. Both are programs in steps (:mod:`netgain.model.program`): ``yield fro
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, final
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from netgain.domains.few_shot import FewShot
 from netgain.domains.grading import Grader
-from netgain.domains.problem import Material, Problem, Prompts
+from netgain.domains.problem import Material, Problem, Prompts, Question
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.model.metered import Model
@@ -43,6 +43,23 @@ class Teacher(ABC):
 
 
 @final
+@dataclass(slots=True, eq=False)
+class OwnWork:
+    """What a method's own process may do, and did (:mod:`netgain.isolation`); methods in this process have none.
+
+    It may take ``step_seconds`` from one step to the next, and reads nothing below what is ``hidden``. ``seconds`` of
+    processors is what it took beside the work that it asked for (None: not known); what of that is free is
+    ``free_seconds``, and ``free_share`` of the seconds that its budget takes.
+    """
+
+    step_seconds: float = 60.0
+    hidden: tuple[Path, ...] = ()
+    free_seconds: float = 0.1
+    free_share: float = 0.25
+    seconds: float | None = None
+
+
+@final
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Desk:
     """What a method works with: the model, the account that pays, the domain's prompts, and its own random streams.
@@ -52,6 +69,8 @@ class Desk:
     as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
     Files that settings name lie in ``folder``, that of the trial's file.
     ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
+    While a method learns it also has the trial's ``judge``, which it pays for, and ``controls``: questions that no
+    problem is about, none of them the exam's.
     """
 
     model: Model
@@ -64,6 +83,9 @@ class Desk:
     teacher: Teacher | None = None
     folder: Path = Path()
     few_shot: FewShot | None = None
+    judge: Model | None = None
+    controls: tuple[Question, ...] = ()
+    own: OwnWork = field(default_factory=OwnWork)
 
     def pay(self, purpose: Purpose) -> Account:
         """The account that pays for one kind of work. A purpose of the desk's own account (tuning) takes precedence."""

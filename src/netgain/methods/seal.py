@@ -28,7 +28,7 @@ from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import (
     Context,
-    RewardName,
+    Reward,
     context_quote,
     edit_round,
     evaluate,
@@ -36,7 +36,8 @@ from netgain.methods.edit_rewards import (
     reward_run,
 )
 from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe
-from netgain.methods.method import LATER, Desk, Learned, Method
+from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.named_rewards import UNREWARDED, RewardSettings, rewards_of, unrewarded
 from netgain.methods.policy import UNLIMITED, Imitation, Improvement, Keep, policy_bound
 from netgain.methods.selection import RELIABILITY, Rule, best, halving, uniform
 from netgain.methods.self_evaluation import discard, examine
@@ -54,14 +55,13 @@ SLACK = 1.02  # further repeats may change which edits are kept, and those may b
 # -- settings
 
 
-class LoopSettings(SyntheticSettings, Outer):
+class LoopSettings(SyntheticSettings, RewardSettings, Outer):
     """What every outer loop needs.
 
     ``contexts`` is how many training problems a round takes up; None takes up as many as the investment pays for. Each
     has ``candidates`` edits, each trained on for ``reward_epochs`` (with ``reward_learning_rate``; None: the learning
     rate of adaptation) and examined, ``repeats`` times. ``edits`` is how many are written at adaptation. The ``outer_``
-    settings are those of the fine-tuning on kept edits. ``reward`` is what an evaluation measures, by name
-    (``edit_rewards.py``).
+    settings are those of the fine-tuning on kept edits.
     """
 
     rounds: Count = 2
@@ -70,7 +70,6 @@ class LoopSettings(SyntheticSettings, Outer):
     repeats: Count = 3
     reward_epochs: Count = 10
     reward_learning_rate: Rate | None = None
-    reward: Annotated[RewardName, LATER] = "exam"
 
     def reward_training(self) -> Inner:
         """How an edit is trained on for its reward."""
@@ -117,7 +116,7 @@ class SealSettings(LoopSettings):
     def _rewarded(self) -> Self:
         if self.select == "unpaid" and self.keep == "positive":
             raise ValueError("select: unpaid measures no reward by which keep: positive could choose; write keep: best")
-        if self.keep == "positive" and self.reward not in ("exam", "gain", "random"):
+        if self.keep == "positive" and self.reward not in ("exam", "gain", "net", "random"):
             raise ValueError(
                 f"keep: positive compares accuracies, and reward: {self.reward} is none; write reward: exam"
             )
@@ -312,7 +311,7 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
     upcoming = chain([first], upcoming)
     sizes = (loop.candidates, loop.evaluations)
     price = max(
-        context_quote(desk, first[1], form, settings.longest(desk, first[1].material, form), *sizes)
+        context_quote(desk, first[1], form, settings.longest(desk, first[1].material, form), *sizes, settings.reward)
         + loop.improvement.bound(desk, first[1].material, form, loop.candidates)
         + (0.0 if loop.rule else loop.candidates * policy_bound(desk, first[1].material, form, outer))
         for form in settings.formats(desk)
@@ -335,7 +334,7 @@ def _gather(desk: Desk, loop: _Loop, upcoming: Iterator[Named], most: int | None
         if price <= 0 and most is None:
             break  # contexts that cost nothing would go on for ever
     if not contexts:
-        raise too_small()
+        raise unrewarded(settings.reward) if taken and settings.reward in UNREWARDED else too_small()
     return contexts
 
 
@@ -345,7 +344,8 @@ def too_small() -> InputError:
 
 
 def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> Steps[list[Context]]:
-    """Edits and rewards of these contexts. One without any evaluation is left out, and what it cost is discarded.
+    """Edits and rewards of these contexts. One without any evaluation is left out, and what it cost is discarded:
+    such as one that the model asks itself nothing about, where its own questions are the reward.
 
     Without a rule one without any edit is left out.
     """
@@ -360,6 +360,9 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
         for turn, (_, problem) in enumerate(chosen)  # each begins with another format, so that all of them have a turn
         for one in asks([problem.material], [*forms[turn % len(forms) :], *forms[: turn % len(forms)]], loop.candidates)
     ]
+    rewards = [Reward(settings.reward)] * len(chosen)
+    if loop.rule is not None:
+        rewards = yield from rewards_of(desk, chosen, settings, reserved)
     left = desk.left()
     share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left
     written = yield from write(
@@ -371,12 +374,12 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
         invalid=loop.improvement.invalid,
     )
     contexts = []
-    for index, ((name, problem), baseline) in enumerate(zip(chosen, baselines, strict=True)):
+    for index, ((name, problem), baseline, reward) in enumerate(zip(chosen, baselines, rewards, strict=True)):
         own = [edit for edit in written[index * loop.candidates : (index + 1) * loop.candidates] if edit is not None]
         edits = [edit for edit in own if edit.texts]
         recipes = [settings.recipe(desk, edit, settings.reward_training()) for edit in edits]
         invalid = [edit for edit in own if not edit.texts]
-        contexts.append(Context(name, problem, edits, recipes, baseline, invalid, settings.reward))
+        contexts.append(Context(name, problem, edits, recipes, baseline, invalid, reward))
     if loop.rule is None:
         return [context for context in contexts if context.edits]
     reserved += loop.improvement.held(desk, contexts)

@@ -14,6 +14,7 @@ from netgain.methods.method import LATER, Desk
 from netgain.methods.paraphrase import sentences
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Answered, Generate, Result
+from netgain.model.server import require_served
 from netgain.records.cost import Purpose
 
 SHORTEST = 8  # tokens; a text that has to be shorter is not worth its prompt
@@ -104,6 +105,9 @@ def write(
     Where ``invalid`` edits are wanted, those that would be rejected are kept: they have no texts to train on.
     Where ``share`` of what is left does not pay for everything, as many of the first asks are written as it does pay
     for, and the journal notes it. Where it does not pay for a single one, the first is written shorter.
+
+    Raises FaultError where a server failed for good in one of them, and ValueError where it refused them all: then
+    nobody has written what was to be trained on.
     """
     requests = affordable(
         desk,
@@ -122,6 +126,7 @@ def write(
         share,
     )
     results = yield from ask(desk.model, requests)
+    require_served(desk.model.name, results)
     edits = [_edit(desk, one, result, invalid) for one, result in zip(requested, results, strict=False)]
     rejected = [row for edit, result in zip(edits, results, strict=True) if edit is None for row in result.charges]
     desk.account.book.discard(rejected, REJECTED)

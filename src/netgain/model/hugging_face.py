@@ -18,13 +18,14 @@ from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import CONFIG, Layout, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
-from netgain.engine.packs import Extent, is_out_of_memory
+from netgain.engine.packs import Extent, is_out_of_memory, lacking
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError
 from netgain.metering.estimate import generate as decoding
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
+from netgain.model.checked_load import attempt
 from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, reweighted, tune
 from netgain.model.metered import Model
 from netgain.model.model_prices import MeasuredPrices, ShapePrices
@@ -85,7 +86,8 @@ def load_model(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    return wrap_model(loaded, chat=chat, engine=engine, resident=resident, rows=rows, positions=positions, shape=shape)
+    how: dict[str, Any] = {"resident": resident, "rows": rows, "positions": positions, "shape": shape}
+    return attempt(str(source), lambda: wrap_model(loaded, chat=chat, engine=engine, **how))
 
 
 def wrap_model(
@@ -412,7 +414,7 @@ def _no_room(error: RuntimeError | MemoryError) -> Failure:
     """Raises the error again where it is about anything but memory."""
     if not is_out_of_memory(error):
         raise error
-    return Failure("out_of_memory", "another copy of the model does not fit into memory", 0)
+    return Failure("out_of_memory", f"another copy of the model does not fit into memory ({lacking(error)})", 0)
 
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:

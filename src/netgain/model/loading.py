@@ -8,32 +8,30 @@ it is asked for by name.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache, partial
 from hashlib import file_digest, sha256
 from pathlib import Path
-from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeVar, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
-from transformers.utils import logging
 
 from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
-from netgain.errors import InputError, nearest
+from netgain.errors import InputError, nearest, one_line, shown
+from netgain.model.checked_load import attempt, check_finite, check_tokenizer, load_weights, quiet
 from netgain.model.gguf import SUFFIX, folder_of_gguf
+from netgain.model.model_folder import check_folder
 from netgain.model.requests import scheduled
 from netgain.records.identity import identity, short_hash
 
-T = TypeVar("T")
 Chat = Literal["auto", "template", "base"]
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DECISIVE = (
@@ -41,20 +39,6 @@ DECISIVE = (
     *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "*.tiktoken"),
     "chat_template*",
 )
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """No progress bars of transformers for what takes seconds; they would stand between the lines of a command."""
-    bars: Any = logging  # which has no types
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
 
 
 @final
@@ -79,7 +63,7 @@ class Loaded:
             return self._source
         if self._saved is None:
             self._saved = TemporaryDirectory(prefix="netgain-model-")
-            with _without_bars():
+            with quiet(whole=False):
                 self.model.save_pretrained(self._saved.name)
                 self.tokenizer.save_pretrained(self._saved.name)
         return self._saved.name
@@ -99,23 +83,25 @@ def load_parts(
     source = folder_of_gguf(source) if str(source).endswith(SUFFIX) else source
     place = Path(source)
     local = place.is_dir()
-    if local and not allow_pickle:
-        _refuse_pickles(place)
+    if local:
+        check_folder(place, allow_pickle=allow_pickle)
     where = str(place) if local else str(source)
     common: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = _attempt(where, lambda: AutoConfig.from_pretrained(source, **common))
+    config = attempt(where, lambda: AutoConfig.from_pretrained(source, **common))
     chosen = None if attention == "auto" else attention  # transformers then takes sdpa where the architecture has it
     weights = common | {"use_safetensors": None if allow_pickle else True, "attn_implementation": chosen}
-    with _without_bars() if local else nullcontext():  # a download shows how far it is
-        model: Any = _attempt(
-            where, lambda: AutoModelForCausalLM.from_pretrained(source, config=config, dtype=_dtype(dtype), **weights)
-        )
-    tokenizer = _attempt(where, lambda: AutoTokenizer.from_pretrained(source, **common))
+    found_dtype = _dtype(dtype)
+    model: Any = load_weights(where, source, config, local=local, dtype=found_dtype, **weights)
+    with quiet(whole=local):
+        tokenizer = attempt(where, lambda: AutoTokenizer.from_pretrained(source, **common))
+    model = model.to(_device(device)).eval()
+    check_finite(where, model)
+    check_tokenizer(where, model, tokenizer)
     name, commit = place.name if local else str(source), getattr(model.config, "_commit_hash", None)
     published = partial(_digest_published, name, commit) if commit else None
     digest = partial(digest_folder, place) if local else published
     found = str(place.resolve()) if local else str(source)
-    return Loaded(name, model.to(_device(device)).eval(), tokenizer, digest, found)
+    return Loaded(name, model, tokenizer, digest, found)
 
 
 def digest_folder(folder: Path) -> str:
@@ -138,34 +124,6 @@ def _digest_in_memory(model: Any) -> str:
         flat = weight.detach().cpu().contiguous().flatten().view(torch.uint8)
         hashes[name] = sha256(flat.numpy().tobytes()).hexdigest()
     return identity("model", {"weights": hashes, "config": json.loads(model.config.to_json_string(use_diff=False))})
-
-
-def _attempt(where: str, load: Callable[[], T]) -> T:
-    try:
-        return load()
-    except (OSError, ValueError, KeyError, ImportError, UnpicklingError) as problem:
-        text = str(problem)
-        if "trust_remote_code" in text:
-            problem_is = "it brings its own code, which is not run"
-            raise InputError(where, problem_is, "read that code, then pass trust_remote_code=True") from problem
-        if "safetensors" in text:
-            raise InputError(
-                where, "it has no weights as safetensors", "convert them, or pass allow_pickle=True"
-            ) from problem
-        remedy = "use attention eager, or auto" if "attn_implementation" in text else ""
-        raise InputError(where, f"it cannot be loaded as a causal language model ({text})", remedy) from problem
-
-
-def _refuse_pickles(folder: Path) -> None:
-    if any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-    if pickles:
-        raise InputError(
-            str(folder / pickles[0]),
-            "these weights are a pickle, which can run code when it is loaded",
-            "convert them to safetensors, or pass allow_pickle=True",
-        )
 
 
 def _dtype(name: str) -> torch.dtype | str:
@@ -276,7 +234,11 @@ class Texts:
         """Token ids, of any length. Raises InputError for a text that is none: half of a surrogate pair."""
         if _is_broken(text):
             raise InputError("text", "holds half of a surrogate pair, which is no character", "mend its encoding")
-        return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+        try:
+            return tuple(self._tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+        except Exception as error:  # the library raises bare Exception, for example without a token for what is unknown
+            problem = f"its tokenizer cannot write {shown(text)} ({one_line(str(error))})"
+            raise InputError(self._name, problem, "look into its tokenizer.json") from error
 
     def text(self, tokens: Sequence[int]) -> str:
         """Tokens as text, special ones left out."""
@@ -346,14 +308,16 @@ def reweighted(loaded: Loaded, folder: Path) -> Loaded:
     how: dict[str, Any] = {"config": base.config, "dtype": base.dtype, "use_safetensors": True}
     how |= {"attn_implementation": base.config._attn_implementation, "output_loading_info": True}
     how |= {"ignore_mismatched_sizes": True, "local_files_only": True}
-    with _without_bars():
-        model, told = _attempt(str(folder), lambda: type(base).from_pretrained(folder, **how))
+    with quiet(whole=True):
+        model, told = attempt(str(folder), lambda: type(base).from_pretrained(folder, **how))
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if told[what]:
             problem = f"its weights are not those of {loaded.name}: {what.replace('_', ' ')} such as {min(told[what])}"
             raise InputError(str(folder), problem, "save the model that the task names")
+    model = model.to(base.device).eval()
+    check_finite(str(folder), model)
     weights = {"weights": digest_folder(folder)}
-    return _named(loaded, model.to(base.device).eval(), "script", weights)
+    return _named(loaded, model, "script", weights)
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

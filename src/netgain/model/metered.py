@@ -55,7 +55,8 @@ class Model:
     """A language model that is paid for.
 
     ``attempts`` is how often a request is tried in all where the backend says that another attempt may succeed;
-    ``pause`` waits between them (its argument is the number of attempts so far). ``clock`` is monotonic, in seconds.
+    ``pause`` waits between them (its arguments: the number of attempts so far, and the seconds that the backend asks
+    for at least). ``clock`` is monotonic, in seconds.
     ``check`` holds the prices against the profiler, before anything is charged.
     """
 
@@ -65,7 +66,7 @@ class Model:
         prices: Prices,
         *,
         attempts: int = 1,
-        pause: Callable[[int], None] = lambda _: None,
+        pause: Callable[[int, float], None] = lambda attempts, asked: None,
         clock: Callable[[], float] = time.perf_counter,
         check: "Callable[[], PriceCheck] | None" = None,
     ) -> None:
@@ -243,12 +244,12 @@ class Model:
             if not isinstance(request, kind):
                 raise TypeError(f"{operation} takes {kind.__name__} requests, not {type(request).__name__}")
         results: dict[int, Result[Any]] = {}
-        waiting = list(range(len(requests)))
+        waiting, wait = list(range(len(requests))), 0.0
         for attempt in range(1, self._attempts + 1):
             if not waiting:
                 break
             if attempt > 1:
-                self._pause(attempt - 1)
+                self._pause(attempt - 1, wait)
             chosen = [requests[place] for place in waiting]
             try:
                 reservations = self._reserve(operation, chosen)
@@ -256,12 +257,13 @@ class Model:
                 if attempt == 1:
                     raise
                 break  # what was tried before stands
-            again = []
+            again, wait = [], 0.0
             for done, reservation, cost in self._run(chosen, reservations, attempt):
                 place = waiting[done.request]
                 results[place] = self._result(done, reservation, cost, results.get(place))
                 if done.again:
                     again.append(place)
+                    wait = max(wait, done.wait)
             waiting = sorted(again)
         return [results[place] for place in range(len(requests))]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
-from netgain.errors import NetgainError
+from netgain.errors import NetgainError, is_fault
 from netgain.model.metered import Model
 from netgain.model.requests import Asked, Generate, Merge, Result, RunScript, Score, Train, TrainFull
 
@@ -80,7 +80,9 @@ def run(
     """Drive these programs to their ends, up to ``width`` at a time (0: all), and yield each as it ends.
 
     ``between`` is called after every batch, so that work of minutes can show that it goes on.
-    Only an error that is no plain exception (an interrupt) leaves this function; programs left over are then closed.
+    Only an error that is no plain exception (an interrupt) leaves this function, and a fault of the machine or of a
+    server (:func:`~netgain.errors.is_fault`), be it in a result: no program can have it for an answer. Programs left
+    over are then closed.
     """
     queue = list(programs.items())
     active: dict[K, _Runner[T]] = {}
@@ -133,6 +135,8 @@ class _Runner(Generic[T]):
         except StopIteration as end:
             value, over = end.value, True
         except Exception as raised:
+            if is_fault(raised):
+                raise
             error, over = raised, True
         self._seconds += time.process_time() - started
         if over:
@@ -176,6 +180,8 @@ def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]
     try:
         results = _do(calls[0].model, [request for call in calls for request in call.requests])
     except (NetgainError, TypeError) as refused:  # of a batch that is refused nothing has run
+        if is_fault(refused):
+            raise
         if len(members) == 1:
             yield members[0], refused
             return
@@ -183,8 +189,13 @@ def _batch(members: Sequence[Member]) -> Iterator[tuple[Member, list[Result[Any]
             yield from _batch(half)
         return
     except Exception as broken:  # something has run, and is booked: it is not run again
+        if is_fault(broken):
+            raise
         yield from ((member, broken) for member in members)
         return
+    for fault in (result.fault for result in results):
+        if fault is not None:
+            raise fault
     for member, call in zip(members, calls, strict=True):
         yield member, results[: len(call.requests)]
         results = results[len(call.requests) :]

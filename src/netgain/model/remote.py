@@ -2,13 +2,16 @@
 
 Every attempt is reserved and booked on its own: the client's silent retries are off. What an attempt cost:
 
-- an answer with a usage count: those tokens
-- an answer without one (or with one that makes no sense): tokens estimated from the texts, marked as estimated
+- an answer with a usage count that can be: those tokens
+- an answer without one (or with one that cannot be): tokens counted from the texts, or estimated, marked as such
 - no connection, or a request that the server does not take (4xx): nothing
 - an error of the server (5xx), no answer in time, an answer that cannot be read: nobody says how much was done, so the
   whole quote. It bounds the prompt by its bytes (a token has at least one) and the answer by ``max_new_tokens``
 
-The key comes from an environment variable only. It is kept in the client, and taken out of every text that comes back.
+``RULES`` in :mod:`netgain.model.server` says what is tried again, with what pauses, and what it costs.
+
+The key comes from an environment variable only. It is kept in the client, and taken out of every text that comes back,
+in whatever case or escaping, and in parts.
 """
 
 import os
@@ -17,25 +20,39 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, final
 from urllib.parse import urlsplit
 
 from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, RemoteKind, Work
-from netgain.errors import InputError, MissingExtraError
+from netgain.errors import InputError, MissingExtraError, is_fault
 from netgain.metering.price import declared_flops
 from netgain.metering.rates import api_price
 from netgain.model.metered import Model
 from netgain.model.requests import Adapter, Answered, Done, Finish, Generate, Part, Request
+from netgain.model.server import (
+    LONGEST_PAUSE,
+    LONGEST_WAIT,
+    RULES,
+    BodyTooLarge,
+    BoundedTransport,
+    Secret,
+    check_key,
+    kind_of,
+    wait_asked,
+)
 from netgain.records.cost import Cost
 from netgain.records.identity import identity
 from netgain.streams import stream
 from netgain.tokens import EstimatedTokens, TokenCounter
 
 TURN = 16  # tokens that a server's template may add to a turn of a conversation
+TEMPLATE = 1024  # tokens that a server may put before a prompt of its own accord
+LONGEST_TOKEN = 64  # bytes of a text for each of its tokens, at most, on the average
 LONGEST_DETAIL = 500
-REDACTED = "[key]"
 HINT = "give the name of the variable, never the key itself"
 
 
@@ -100,20 +117,23 @@ def remote_model(
     prices: TokenPrices | None = None,
     api: Literal["chat", "completions"] = "chat",
     timeout: float = 60.0,
-    attempts: int = 3,
+    deadline: float | None = None,
+    attempts: int = 5,
     concurrency: int = 8,
     counter: TokenCounter | None = None,
-    backoff: float = 0.5,
+    backoff: float = 1.0,
 ) -> Model:
     """The model called ``model`` at the server ``base_url`` (such as ``http://127.0.0.1:8000/v1``), metered.
 
     ``api_key_env`` names the environment variable that holds the key (None: the server wants none). A request is tried
-    up to ``attempts`` times where another attempt may help, ``backoff`` seconds apart, doubling; each attempt may take
-    ``timeout`` seconds. Up to ``concurrency`` requests run at a time. ``prices`` gives dollars and, as a declaration,
-    FLOPs; both are unknown without it. ``counter`` counts tokens where the server does not (None: by estimate).
+    up to ``attempts`` times where another attempt may help, ``backoff`` seconds apart, doubling up to a minute, give or
+    take a quarter, and no sooner than the server asks for. An attempt ends after ``timeout`` seconds without a byte,
+    and after ``deadline`` seconds in all (None: twice that). Up to ``concurrency`` requests run at a time. ``prices``
+    gives dollars and, as a declaration, FLOPs; both are unknown without it. ``counter`` counts tokens where the server
+    does not, or tells what cannot be (None: by estimate).
 
     It generates; it neither scores nor trains. Raises MissingExtraError without the package, InputError for a variable
-    that is not set, an address that is none, or counts that make no sense.
+    that is not set or holds no key, an address that is none, or counts that make no sense.
     """
     try:
         import openai
@@ -121,11 +141,18 @@ def remote_model(
         raise MissingExtraError("a model behind an OpenAI-compatible server", "teacher") from missing
     if urlsplit(base_url).scheme not in ("http", "https") or urlsplit(base_url).username:
         raise InputError("base_url", "is no http(s) address without a name and password in it", HINT)
-    if attempts < 1 or concurrency < 1 or not timeout > 0:
-        raise InputError(f"attempts {attempts}, concurrency {concurrency}, timeout {timeout}", "all must be above 0")
+    deadline = 2 * timeout if deadline is None else deadline
+    if attempts < 1 or concurrency < 1 or not (isfinite(timeout) and timeout > 0 and isfinite(deadline)):
+        told = f"attempts {attempts}, concurrency {concurrency}, timeout {timeout}, deadline {deadline}"
+        raise InputError(told, "all must be above 0 and finite")
+    if deadline < timeout:
+        raise InputError(f"deadline {deadline:g}", f"is less than timeout {timeout:g}", "leave it out, or make it more")
     key = _key(api_key_env)
-    client = openai.OpenAI(base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout)
-    backend = _Remote(model, openai, client, key, api, attempts, concurrency, counter or EstimatedTokens())
+    http = import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+    transport = BoundedTransport(http, base_url, deadline)
+    sender = http.Client(transport=transport, follow_redirects=True, max_redirects=3)
+    client = openai.OpenAI(base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout, http_client=sender)
+    backend = _Remote(model, openai, client, Secret(key), api, attempts, concurrency, counter or EstimatedTokens())
     return Model(backend, prices or TokenPrices(), attempts=attempts, pause=_pause(backoff))
 
 
@@ -133,15 +160,16 @@ def _key(variable: str | None) -> str:
     if variable is None:
         return ""
     key = os.environ.get(variable, "")
+    shown = variable if variable.isidentifier() else "api_key_env"
     if not key:
-        shown = variable if variable.isidentifier() else "api_key_env"
         raise InputError(f"environment variable {shown}", "is not set", HINT)
-    return key
+    return check_key(key, shown)
 
 
-def _pause(backoff: float) -> Callable[[int], None]:
-    def pause(attempts: int) -> None:
-        time.sleep(backoff * 2 ** (attempts - 1) * (1 + random.random() / 4))  # noqa: S311 - no secret
+def _pause(backoff: float) -> Callable[[int, float], None]:
+    def pause(attempts: int, asked: float) -> None:
+        pause = min(LONGEST_PAUSE, backoff * 2 ** (attempts - 1)) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        time.sleep(max(pause, asked))
 
     return pause
 
@@ -164,14 +192,14 @@ class _Remote:
         model: str,
         library: Any,
         client: Any,
-        key: str,
+        secret: Secret,
         api: Literal["chat", "completions"],
         attempts: int,
         concurrency: int,
         counter: TokenCounter,
     ) -> None:
         self.name, self._library, self._client, self._api = model, library, client, api
-        self._hide: Callable[[str], str] = lambda text: text.replace(key, REDACTED) if key else text
+        self._hide = secret.hide
         self._attempts, self._concurrency, self._counter = attempts, concurrency, counter
 
     def __repr__(self) -> str:
@@ -208,24 +236,27 @@ class _Remote:
             said = self._ask(request)
         except library.APITimeoutError as error:
             if _never_connected(error):
-                return self._failed(place, attempt, "unreachable", "no connection in time", parts=(), again=True)
-            return self._failed(place, attempt, "timeout", "no answer in time", again=True)
+                return self._failed(place, attempt, "unreachable", "no connection in time")
+            return self._failed(place, attempt, "timeout", "no answer in time")
         except library.APIStatusError as error:
-            status, detail = error.status_code, f"HTTP {error.status_code}: {error.message}"
-            if status in (408, 409, 429):
-                return self._failed(place, attempt, "refused", detail, parts=(), again=True)
-            if status < 500:
-                return self._failed(place, attempt, "refused", detail, parts=())
-            return self._failed(place, attempt, "server", detail, again=True)
+            detail = f"HTTP {error.status_code}: {error.message}"
+            wait = wait_asked(error.response.headers)
+            return self._failed(place, attempt, kind_of(error.status_code), detail, wait=wait)
         except library.APIResponseValidationError as error:
-            return self._failed(place, attempt, "malformed", error.message, again=True)
+            return self._failed(place, attempt, "malformed", error.message)
+        except BodyTooLarge as error:
+            return self._failed(place, attempt, "malformed", str(error))
         except library.APIConnectionError as error:
+            if isinstance(error.__cause__, BodyTooLarge):  # as version 2 of the client has it
+                return self._failed(place, attempt, "malformed", str(error.__cause__))
             if _never_connected(error):
-                return self._failed(place, attempt, "unreachable", "the server cannot be reached", parts=(), again=True)
-            return self._failed(place, attempt, "server", "the connection broke", again=True)
+                return self._failed(place, attempt, "unreachable", "the server cannot be reached")
+            return self._failed(place, attempt, "server", "the connection broke")
         except Exception as error:  # whatever a body that is no JSON or no object makes the client raise
+            if is_fault(error):
+                raise
             detail = f"the answer cannot be read ({type(error).__name__}: {error})"
-            return self._failed(place, attempt, "malformed", detail, again=True)
+            return self._failed(place, attempt, "malformed", detail)
         return self._answered(place, request, said, attempt)
 
     def _failed(
@@ -235,13 +266,16 @@ class _Remote:
         kind: RemoteKind,
         detail: str,
         *,
-        parts: tuple[Part, ...] | None = None,
+        part: Part | None = None,
         estimated: str = "",
-        again: bool = False,
+        wait: float = 0.0,
     ) -> Done:
+        rule = RULES[kind]
         failure = Failure(kind, self._hide(detail)[:LONGEST_DETAIL], attempt)
+        parts = () if rule.costs == "nothing" else None if part is None else (part,)
         estimated = estimated or ("bounded by its quote" if parts is None else "")
-        return Done(place, None, parts, failure, estimated, again and attempt < self._attempts)
+        again = rule.again and attempt < self._attempts and wait <= LONGEST_WAIT
+        return Done(place, None, parts, failure, estimated, again, wait)
 
     def _ask(self, request: Generate) -> _Said:
         settings: dict[str, Any] = {
@@ -266,23 +300,32 @@ class _Remote:
 
     def _answered(self, place: int, request: Generate, said: _Said, attempt: int) -> Done:
         """A sound answer; tokens that nobody counted, or miscounted, are counted here."""
-        text = said.text if isinstance(said.text, str) else ""
-        part, estimated = self._usage(request, said, text)
         if not isinstance(said.text, str):
+            part, estimated = self._usage(request, said, "")
             detail = f"the answer has no text but {type(said.text).__name__}"
-            return self._failed(place, attempt, "malformed", detail, parts=(part,), estimated=estimated, again=True)
+            return self._failed(place, attempt, "malformed", detail, part=part, estimated=estimated)
+        text = self._hide(said.text)
+        most = LONGEST_TOKEN * (request.max_new_tokens + TURN)
+        if len(text) > most:
+            detail = f"the answer has {len(text):,} characters, although {request.max_new_tokens} tokens were asked for"
+            return self._failed(place, attempt, "malformed", detail)
+        part, estimated = self._usage(request, said, text)
         end = request.sampling.end(text)
-        text = self._hide(text[:end] if end >= 0 else text)
         finish: Finish = "stop" if end >= 0 else "length" if said.finish == "length" else "eos"
-        return Done(place, Answered(text, round(part.work.generated), finish), (part,), estimated=estimated)
+        answer = Answered(text[:end] if end >= 0 else text, round(part.work.generated), finish)
+        return Done(place, answer, (part,), estimated=estimated)
 
     def _usage(self, request: Generate, said: _Said, text: str) -> tuple[Part, str]:
-        tokens_in, tokens_out = said.tokens_in, said.tokens_out
-        if _is_count(tokens_in) and _is_count(tokens_out) and (tokens_out or not text):
-            return _part(int(str(tokens_in)), int(str(tokens_out))), ""
-        counted = self._counter.count([_text(request.prompt), text])
-        how = f"the server gave no usage: {self._counter.how}"
-        return _part(max(1.0, counted[0]), max(float(bool(text)), counted[1])), how
+        """The tokens that the server counted, where these texts can have so many; else as they are counted here."""
+        asked, written = _text(request.prompt), len(text.encode("utf-8", "replace"))
+        known = _is_count(said.tokens_in) and _is_count(said.tokens_out)
+        most_in, most_out = _bytes(request.prompt) + TEMPLATE, max(request.max_new_tokens, written) + TURN
+        if known and _can_be(said.tokens_in, len(asked), most_in) and _can_be(said.tokens_out, len(text), most_out):
+            return _part(int(str(said.tokens_in)), int(str(said.tokens_out))), ""
+        counted = self._counter.count([asked, text])
+        told = f"{said.tokens_in} tokens for {len(asked):,} characters, {said.tokens_out} for {len(text):,}"
+        how = f"the server's usage cannot be ({told})" if known else "the server gave no usage"
+        return _part(max(1.0, counted[0]), max(float(bool(text)), counted[1])), f"{how}: {self._counter.how}"
 
     @property
     def templated(self) -> bool:
@@ -348,11 +391,16 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
 
 
+def _can_be(tokens: object, characters: int, most: int) -> bool:
+    """Whether a text of so many characters can have so many tokens."""
+    return characters / LONGEST_TOKEN <= int(str(tokens)) <= most and (tokens != 0 or not characters)
+
+
 def _never_connected(error: BaseException) -> bool:
     """Whether not even a connection was made, so that the server cannot have worked."""
     cause: BaseException | None = error
     while cause is not None:
-        if type(cause).__name__ in ("ConnectError", "ConnectTimeout", "UnsupportedProtocol"):
+        if type(cause).__name__ in ("ConnectError", "ConnectTimeout", "LocalProtocolError", "UnsupportedProtocol"):
             return True
         cause = cause.__cause__
     return False

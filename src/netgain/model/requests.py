@@ -4,6 +4,8 @@ Every request carries the account that pays for it, so a batch may serve many pr
 Whatever goes wrong with one request is its own ``Failure`` (engine.jobs); the rest of the batch is unharmed.
 """
 
+import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
 from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, InnerLoopJob, Sampling, Work
-from netgain.errors import InputError
+from netgain.errors import FaultError, InputError
 from netgain.metering.account import Account
 from netgain.metering.price import Lora, Training
 from netgain.metering.shape import ModelShape
@@ -283,7 +285,7 @@ class Done:
 
     ``request`` is its place in the batch. ``parts`` None means that nobody knows how much was done: the whole quote is
     then charged. ``estimated`` says how counts in ``parts`` were estimated where nobody counted them. ``again`` says
-    that another attempt may succeed.
+    that another attempt may succeed, after ``wait`` seconds at least.
     """
 
     request: int
@@ -292,6 +294,7 @@ class Done:
     failure: Failure | None = None
     estimated: str = ""
     again: bool = False
+    wait: float = 0.0
 
 
 class Prices(Protocol):
@@ -377,9 +380,32 @@ class Result(Generic[P]):
     overrun: tuple[Currency, ...] = ()
     estimated: str = ""
 
+    @property
+    def fault(self) -> FaultError | None:
+        """What the machine lacked, where that is why it failed: nothing that a method could have done otherwise."""
+        if self.failure is None or self.failure.kind != "out_of_memory":
+            return None
+        remedy = "give it more, or ask for fewer jobs (--jobs), and run it again"
+        return FaultError("memory", f"{self.failure.detail}; {available_memory()}", remedy)
+
     def get(self) -> P:
-        """The product. Raises ValueError, with the reason, where the request failed."""
+        """The product. Raises ValueError, with the reason, where the request failed; FaultError for want of memory."""
+        if self.fault is not None:
+            raise self.fault
         if self.failure is not None or self.product is None:
             reason = "nothing came of it" if self.failure is None else f"{self.failure.kind}: {self.failure.detail}"
             raise ValueError(f"the request failed ({reason})")
         return self.product
+
+
+def available_memory() -> str:
+    """In words, what memory this machine has left, and whether the process may have it."""
+    told = []
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        told.append(f"{free / 2**20:,.0f} MiB are free")
+    with contextlib.suppress(OSError, ValueError):
+        limits = Path("/proc/self/limits").read_text(encoding="ascii").splitlines()
+        limit = next((line.split()[3] for line in limits if line.startswith("Max address space")), "unlimited")
+        told += [] if limit == "unlimited" else [f"this process may have {int(limit) / 2**20:,.0f} MiB in all"]
+    return ", ".join(told) or "what is free is not known"

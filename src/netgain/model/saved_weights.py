@@ -1,11 +1,10 @@
 """Which weights a script saved: by content, so that what it leaves is held to what its meter saw. No torch."""
 
-import json
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from netgain.errors import InputError
+from netgain.model.model_folder import read_header
 
 
 def hashed_weight(shape: Sequence[int], data: bytes | memoryview) -> str:
@@ -17,19 +16,10 @@ def hashed_weight(shape: Sequence[int], data: bytes | memoryview) -> str:
 
 
 def saved_weights(folder: Path) -> Iterator[tuple[str, str]]:
-    """The name and digest of every weight in a folder's safetensors files. Raises InputError for a damaged file.
-
-    The format: eight bytes with the length of a JSON header, the header, the data that it points into
-    (huggingface/safetensors, README, "Format").
-    """
+    """The name and digest of every weight in a folder's safetensors files. Raises InputError for a damaged file."""
     for path in sorted(folder.glob("*.safetensors")):
-        try:
-            data = memoryview(path.read_bytes())
-            length = int.from_bytes(data[:8], "little")
-            header, body = json.loads(bytes(data[8 : 8 + length])), data[8 + length :]
-            for name, entry in header.items():
-                if name != "__metadata__":
-                    first, last = entry["data_offsets"]
-                    yield name, hashed_weight(entry["shape"], body[first:last])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-            raise InputError(str(path), f"is no safetensors file that can be read ({problem})") from None
+        tensors, start = read_header(path)
+        with path.open("rb") as opened:
+            for name, (_, shape, first, last) in tensors.items():
+                opened.seek(start + first)
+                yield name, hashed_weight(shape, opened.read(last - first))

@@ -9,6 +9,9 @@ generate  1 generated token more
 train     1 update and 1 training token more; the loss is 0.5 in each of the job's steps
 ========  ==========================================================================================
 
+A script that raises ValueError takes that one request for none it can answer, ConnectionError is a server that fails;
+either call is paid. Whatever else it raises, MemoryError say, is the machine's and ends the batch.
+
 A model that is merged with an adapter, or trained as a whole, answers by the same script; the requests that the script
 sees then have that adapter, with what is merged, trained and asked with all in one.
 """
@@ -126,7 +129,9 @@ class _Scripted:
             try:
                 yield Done(place, self._answer(request), (_unit(request),))
             except ValueError as problem:
-                yield Done(place, None, (_unit(request),), Failure("malformed", str(problem), attempt))
+                yield Done(place, None, (_unit(request),), Failure("refused", str(problem), attempt))
+            except ConnectionError as problem:
+                yield Done(place, None, (_unit(request),), Failure("server", str(problem), attempt))
 
     def _answer(self, request: Request) -> Product:
         if isinstance(request, Merge):

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +39,9 @@ from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
 from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
+from netgain.model.checked_load import attempt
 from netgain.model.gguf import SUFFIX, folder_of_gguf
+from netgain.model.model_folder import check_config
 from netgain.model.model_prices import MeasuredPrices, ShapePrices
 from netgain.model.requests import Part
 from netgain.records.cost import Purpose
@@ -376,10 +378,9 @@ def model_facts(source: str) -> list[str]:
     Raises InputError for a model that is refused.
     """
     source = str(folder_of_gguf(source)) if source.endswith(SUFFIX) else source
-    try:
-        model = model_like(source)
-    except (OSError, ValueError, KeyError, ImportError) as problem:
-        raise InputError(source, f"it cannot be loaded as a causal language model ({problem})") from problem
+    if Path(source).is_dir():
+        check_config(Path(source))
+    model = attempt(source, partial(model_like, source))
     config, reason = model.config.to_dict(), why_not(model)
     backend = "planned" if reason is None else f"hooks ({reason})"
     shape = ModelShape.from_config(config, source) if ModelShape.has_formula(config) else None

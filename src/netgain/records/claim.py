@@ -263,7 +263,8 @@ class RewardRun(StrictModel):
     ``correct[problem][edit][repeat]`` counts right answers of ``questions[problem]`` (or sums their F1), where they
     were published; else ``means[problem][edit]`` and ``deviations`` (over repeats, one less in the denominator).
     ``model`` is the base model where that is another than the claim's. ``repeats`` is 0 where nothing was trained for
-    the reward (a rubric, say). ``chosen`` is what edits of settings chose, problem after problem.
+    the reward (a rubric, say); ``unread`` counts ratings that could not be read. ``chosen`` is what edits of settings
+    chose, problem after problem.
     """
 
     name: str
@@ -281,6 +282,7 @@ class RewardRun(StrictModel):
     training: Training | None = None
     updates: float | None = None
     verdicts_stored: Count | None = None
+    unread: Count = 0
     chosen: tuple[ChosenTraining, ...] = ()
     sources: tuple[Source, ...] = ()
 
@@ -303,6 +305,9 @@ def owner_name(setting: str, method: str, stage: Literal["tuning", "stream"]) ->
 
 
 Severity = Literal["high", "medium", "low", "note"]
+
+
+NOT_VERIFIED = "not-verified"  # the check of the finding that a trial's records do not follow from what was done
 
 
 @final

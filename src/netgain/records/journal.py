@@ -39,7 +39,7 @@ class WriterLock:
         try:
             self._take()
         except sqlite3.Error as problem:
-            holder = self._holder()
+            holder = _holder(self._connection)
             self._connection.close()
             if "locked" not in str(problem):
                 remedy = "if nobody writes to the journal, delete the lock file"
@@ -50,26 +50,32 @@ class WriterLock:
 
     def _take(self) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.execute("CREATE TABLE IF NOT EXISTS holder (pid INTEGER, host TEXT)")
-        self._connection.execute("DELETE FROM holder")
-        self._connection.execute("INSERT INTO holder VALUES (?, ?)", (os.getpid(), socket.gethostname()))
+        self._connection.execute("DROP TABLE IF EXISTS holder")  # an older one does not say since when
+        self._connection.execute("CREATE TABLE holder (pid INTEGER, host TEXT, since REAL)")
+        holder = (os.getpid(), socket.gethostname(), time.time())
+        self._connection.execute("INSERT INTO holder VALUES (?, ?, ?)", holder)
         self._connection.execute("COMMIT")
         self._connection.execute("BEGIN IMMEDIATE")
-
-    def _holder(self) -> str:
-        try:
-            row = self._connection.execute("SELECT pid, host FROM holder").fetchone()
-        except sqlite3.Error:
-            row = None
-        return "another process" if row is None else f"process {row[0]} on host {row[1]}"
 
     def release(self) -> None:
         """Let go of the lock. The file stays: removing it could take it from under the next holder."""
         self._connection.close()
 
 
+def _holder(connection: sqlite3.Connection) -> str:
+    """Who holds a lock that could not be taken, in words."""
+    try:
+        row = connection.execute("SELECT * FROM holder").fetchone()
+    except sqlite3.Error:
+        row = None
+    if row is None:
+        return "another process"
+    since = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(row[2]))}" if len(row) > 2 else ""
+    return f"process {row[0]} on host {row[1]}{since}"
+
+
 def writer_of(journal: Path) -> str | None:
-    """Who is writing to ``journal`` now (``process 12 on host h``), or None. Changes nothing."""
+    """Who is writing to ``journal`` now (``process 12 on host h since ...``), or None. Changes nothing."""
     path = journal.with_name(journal.name + ".lock")
     if not path.is_file():
         return None
@@ -82,8 +88,7 @@ def writer_of(journal: Path) -> str | None:
     except sqlite3.Error as problem:
         if "locked" not in str(problem):
             return None
-        row = connection.execute("SELECT pid, host FROM holder").fetchone()
-        return "another process" if row is None else f"process {row[0]} on host {row[1]}"
+        return _holder(connection)
     else:
         connection.execute("ROLLBACK")
         return None
@@ -98,7 +103,7 @@ class Journal:
     Safe to share between threads; a process made by ``fork`` must not use its parent's.
     """
 
-    def __init__(self, path: Path, lock: WriterLock, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, lock: WriterLock | None, clock: Callable[[], float]) -> None:
         self.path = path
         self._lock, self._clock, self._pid = lock, clock, os.getpid()
         self._threads = threading.Lock()
@@ -107,24 +112,31 @@ class Journal:
 
     @classmethod
     def open(
-        cls, path: Path | str, *, software: str = "netgain", clock: Callable[[], float] = time.time
+        cls,
+        path: Path | str,
+        *,
+        software: str = "netgain",
+        clock: Callable[[], float] = time.time,
+        lock: WriterLock | None = None,
     ) -> tuple[Self, tuple[JournalRow, ...]]:
         """The journal at ``path``, made where there is none, and the rows that it held before this writer began.
 
         Raises JournalError where another process writes to it, or where it does not verify: a file that lies is
-        not written on. ``clock`` gives seconds since 1970 and is only written down, never computed with.
+        not written on. ``clock`` gives seconds since 1970 and is only written down, never computed with. ``lock`` is
+        the journal's own where the caller holds it already, and goes on holding it.
         """
         path = Path(path).resolve()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = WriterLock(path)
+            own = WriterLock(path) if lock is None else None
         except (OSError, sqlite3.Error) as problem:
             raise JournalError(str(path), f"it cannot be opened for writing: {problem}") from problem
         existing = path.is_file() and path.stat().st_size > 0
         try:
-            journal = cls(path, lock, clock)
+            journal = cls(path, own, clock)
         except sqlite3.Error as problem:
-            lock.release()
+            if own is not None:
+                own.release()
             raise JournalError(str(path), f"it cannot be opened for writing: {problem}") from problem
         try:
             records = journal._prepare(existing)
@@ -249,7 +261,8 @@ class Journal:
             with contextlib.suppress(sqlite3.Error):  # a reader holds it: the log stays beside the file, as valid
                 self._connection.execute("PRAGMA journal_mode = DELETE")
             self._connection.close()
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
     def __enter__(self) -> Self:
         return self

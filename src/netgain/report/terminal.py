@@ -21,6 +21,8 @@ def show(verdict: Verdict, console: Console) -> None:
     console.print(
         Text(numbers.clean(f"netgain {'trial' if verdict.terms else 'audit'}: {verdict.title}"), style="bold")
     )
+    for line in verdict.doubts:
+        console.print(Text(numbers.clean(f"not verified: {line}"), style="bold red"))
     console.print(_tested(verdict), Text(""))
     console.print(laid_out(listings.accuracies(verdict), narrow=console.width < 100))
     if verdict.glossary:

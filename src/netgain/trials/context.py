@@ -5,21 +5,22 @@ bytes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 from netgain.domains.domain import Domain
 from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
-from netgain.errors import InputError
+from netgain.errors import InputError, is_fault
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
 from netgain.exam.exam import Answerer, Judge, Marked, judged, sampled, sit, untouched
 from netgain.exam.harness import Harness
+from netgain.isolation.crossing import MethodRaised
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
-from netgain.methods.method import Desk, Method, Teacher
+from netgain.methods.method import Desk, Method, OwnWork, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.choices import ChosenTraining
@@ -34,7 +35,9 @@ from netgain.trials.tasks import Task, adapt_limit, deployments
 
 Report = Callable[[int, float], None]  # adaptations done, and what is spent so far in the trial's currency
 CLOCKS = (Currency.SECONDS, Currency.JOULES)
+STEP_BUDGETS = 10  # times the seconds that a budget takes: how long a method may take for one step
 LOST = "the attempt was cut off"
+CONTROLS = 32  # of each kind, for methods that learn
 
 
 @final
@@ -45,7 +48,8 @@ class RunContext:
     ``attempt`` counts the processes that tried.
 
     ``models`` are what a method may ask beside the model: its teacher's. ``text`` and ``harness`` are what the exam
-    measures of the model beside its questions; ``folder`` is that of the trial's file.
+    measures of the model beside its questions; ``folder`` is that of the trial's file. A method of one's own reads
+    nothing of what is ``hidden``.
     """
 
     spec: TrialSpec
@@ -61,6 +65,7 @@ class RunContext:
     text: tuple[str, ...] = ()
     harness: Harness | None = None
     folder: Path = Path()
+    hidden: tuple[Path, ...] = ()
     report: Report = lambda done, spent: None
 
     @property
@@ -129,7 +134,30 @@ class RunContext:
 
     def guard(self, desk: Desk, given: Sequence[str]) -> Guard:
         """A guard for the method that works at this desk."""
-        return Guard(desk, given, (self.model, *self.models))
+        isolation, currency = self.spec.isolation, self.spec.budget.currency
+        limit = desk.account.opened.limit.amount(currency)
+        paid = [charge for charge in self.book.charges() if charge.outcome == "completed"]
+        whole = budget_seconds(paid, currency, limit)
+        own = OwnWork(
+            step_seconds=max(isolation.step_seconds, STEP_BUDGETS * whole),
+            hidden=self.hidden,
+            free_seconds=isolation.own_seconds,
+            free_share=isolation.own_share,
+        )
+        return Guard(desk, given, (self.model, *self.models, *([] if desk.judge is None else [desk.judge])), own)
+
+    def learning_desk(self, account: Account, *names: str) -> Desk:
+        """The desk of a method that learns, with what only learning is given."""
+        judge = None if self.judge is None else self.judge.model
+        return replace(self.desk(account, *names), judge=judge, controls=self.unexamined_controls())
+
+    def unexamined_controls(self) -> tuple[Question, ...]:
+        """Questions that no problem is about, drawn anew, without those that the exam or its drift asks."""
+        most = max(self.spec.exam.controls, self.spec.exam.drift)
+        examined = {question.text for question in self.domain.controls(most, self.spec.seed)} if most else set[str]()
+        seed = int(random_stream(self.spec.seed, "learn", "controls").integers(2**31))
+        found = {question.text: question for question in self.domain.controls(most + CONTROLS, seed)}
+        return tuple(question for text, question in found.items() if text not in examined)
 
     def evaluation(
         self,
@@ -228,7 +256,8 @@ class Evaluation:
 def evaluate(
     context: RunContext, method: Method, learned: Any, given: Sequence[str], evaluation: Evaluation
 ) -> Steps[Evaluation]:
-    """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only.
+    """Adapt under the budget, then examine. Whatever a method raises ends its adaptation only; a fault of the machine
+    or of a server is raised, for nothing of it may count as an answer.
 
     A judge is asked afterwards, and in tuning only where its verdicts decide. What it raises is no method's
     failure: it leaves this program.
@@ -260,6 +289,8 @@ def evaluate(
             found = yield from text_ability(answerer, evaluation.text, account)
             evaluation.abilities = () if found is None else (found,)
     except Exception as error:
+        if is_fault(error):
+            raise
         evaluation.marked, evaluation.right, evaluation.error = (), (), describe(error)
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
     judge = context.judge
@@ -295,6 +326,8 @@ def _exposed(guard: Guard, evaluation: Evaluation, given: int, desk: Desk) -> tu
 
 def describe(error: BaseException) -> str:
     """An error in one line, as rows keep it."""
+    if isinstance(error, MethodRaised):  # which says whose it is
+        return " ".join(str(error).split())[:500]
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
@@ -340,6 +373,12 @@ def spent_and_rejected(charges: Sequence[Booking], currency: Currency, share: fl
         "spent": by_purpose(matched, currency, share),
         "rejected": amounts(rejected, currency, share) if rejected else {},
     }
+
+
+def budget_seconds(charges: Sequence[Booking], currency: Currency, limit: float | None) -> float:
+    """How long a budget of ``limit`` takes at the speed of these charges; 0 where that is not known."""
+    spent = sum(charge.cost.amount(currency) or 0.0 for charge in charges)
+    return seconds(charges) * limit / spent if spent and limit else 0.0
 
 
 def seconds(charges: Iterable[Booking]) -> float:

@@ -26,6 +26,7 @@ from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
 from netgain.exam.drift import paragraphs
 from netgain.exam.exam import Judge
+from netgain.isolation.confinement import hideable
 from netgain.metering.account import Book
 from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
@@ -33,12 +34,13 @@ from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
+from netgain.tokens import ExactTokens
 from netgain.trials.context import Report, RunContext, by_purpose, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
 from netgain.trials.run import run_arm, tune_arm
-from netgain.trials.store import RESULT, Store, TaskResult, spec_hash
+from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
 from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -51,13 +53,18 @@ Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and w
 @final
 @dataclass(frozen=True, slots=True)
 class TaskUpdate:
-    """News of a task: how far it is, or that it is finished, or why it failed."""
+    """News of a task: how far it is, or that it is finished, or why it failed.
+
+    ``head`` names a row that its journal has for ever after: by itself, that an attempt has begun to write there; with
+    an error, the last one of the attempt.
+    """
 
     task: Task
     done: int = 0
     spent: float = 0.0
     finished: TaskResult | None = None
     error: str = ""
+    head: str = ""
 
     @property
     def ended(self) -> bool:
@@ -72,7 +79,9 @@ def load_model(trial: Trial, device: str) -> Model:
     """The trial's model. Raises InputError where there is none."""
     check_model(trial)
     spec = trial.spec
-    model: Model = door.load_model(trial.model, device=device, dtype=spec.dtype, attention=spec.attention)
+    trusted = trial.trust_remote_code
+    how: dict[str, Any] = {"dtype": spec.dtype, "attention": spec.attention, "trust_remote_code": trusted}
+    model: Model = door.load_model(trial.model, device=device, **how)
     if model.templated != trial.chat and spec.chat != "base":  # only its name was to be had before
         has = "a" if model.templated else "no"
         problem = f"chat = {spec.chat}: {spec.model} has {has} chat template, as only its loading could tell"
@@ -92,8 +101,8 @@ def load_teacher(trial: Trial, device: str) -> Model | None:
 
 
 def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model | None:
-    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well); None
-    where none is named."""
+    """A model beside the trial's own: in a folder or of a hub name (``model``), or at a server (``url`` as well, and
+    ``tokenizer``, a folder, to count what it does not); None where none is named."""
     check_other(trial, name, fields)
     if not isinstance(fields, Mapping):
         return None
@@ -101,10 +110,12 @@ def _load_other(trial: Trial, name: str, fields: object, device: str) -> Model |
     source, url = rest.pop("model"), rest.pop("url", None)
     try:
         if url is None:
+            rest["trust_remote_code"] = trial.trust_remote_code
             local: Model = door.load_model(trial.located(source), device=device, **rest)
             return local
         prices = TokenPrices(**rest.pop("prices", {}))
-        remote: Model = door.remote_model(source, base_url=url, prices=prices, **rest)
+        counter = ExactTokens(Path(trial.located(rest.pop("tokenizer")))) if "tokenizer" in rest else None
+        remote: Model = door.remote_model(source, base_url=url, prices=prices, counter=counter, **rest)
     except TypeError as problem:
         raise InputError(name, f"has a field that is not known ({problem})") from None
     else:
@@ -140,6 +151,7 @@ class LocalExecutor:
         self._text = paragraphs(exam.files(folder)["text"]) if exam.text else ()
         self._harness = exam.lm_eval and exam.lm_eval.harness(folder)
         self._request: Request | None = None
+        self._problems: dict[str, dict[str, str]] = {}
 
     def digests(self) -> dict[str, str]:
         """By content, which model it is and who teaches; where somebody judges, who."""
@@ -182,39 +194,68 @@ class LocalExecutor:
     def perform(self, request: Request, send: Callable[[TaskUpdate], None]) -> TaskUpdate:
         """Do one task; an error is how it ended, not the end of everything."""
         task, named, tuned = request
-        settings = settings_of(self._trial, task, tuned)
+        settings, store, head = settings_of(self._trial, task, tuned), self._store, ""
         try:
-            result = self._execute(
-                task, named, settings, lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))
-            )
+            problems = self._require_asked(task)
+            attempt = store.attempts(task) + 1
+            with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
+                head = book.journal.head
+                send(TaskUpdate(task, head=head))
+                report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
+                context = self._context(task, book, attempt, report)
+                try:
+                    rows, result = self._execute(context, named, settings, problems)
+                finally:
+                    head = book.journal.head
+            store.finish(task, rows, result)
             return TaskUpdate(task, finished=result)
         except Exception:
-            return TaskUpdate(task, error=traceback.format_exc())
+            return TaskUpdate(task, error=traceback.format_exc(), head=head)
 
-    def _execute(self, task: Task, named: str, settings: Settings, report: Report) -> TaskResult:
-        """Do a task and write down what came of it. What earlier attempts were charged stays in the journal as lost."""
-        store, currency = self._store, self._trial.spec.budget.currency
-        attempt = store.attempts(task) + 1
-        with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
-            context = self._context(task, book, attempt, report)
-            lost = context.discard_earlier()
-            made, chosen = self._rows(context, settings)
-            rows = write_rows(made)
-            whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
-            book.note(RESULT, {"identity": whole, "asked": spec_hash(store.locked() or {})})
-            book.flush()
-            charges = book.charges()
-            result = TaskResult(
-                identity=whole,
-                settings=chosen.recorded(),
-                attempts=attempt,
-                spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
-                seconds=seconds(charges),
-                lost=lost,
-                head=book.journal.head,
-            )
-        store.finish(task, rows, result)
-        return result
+    def _require_asked(self, task: Task) -> dict[str, str]:
+        """The digests of the problems of a task's domain, as this process has read them.
+
+        Raises InputError where they, or the models, are others than those that the trial was begun with: a worker that
+        starts later reads the files anew.
+        """
+        locked = self._store.locked() or {}
+        if task.domain not in self._problems:
+            self._problems[task.domain] = problem_digests(self._trial, self._trial.domains[task.domain])
+        asked, found = locked.get("problems", {}).get(task.domain), self._problems[task.domain]
+        if asked is not None and asked != found:
+            problem = "the data were changed after the trial had begun: its problems are others than the lock names"
+            raise InputError(f"domain {task.domain}", problem, "bring the data back, or give another folder with --out")
+        changed = [name for name, digest in self.digests().items() if locked.get(name, digest) != digest]
+        if changed:
+            name = changed[0].removesuffix("_digest")
+            remedy = "bring it back, or give another folder with --out"
+            raise InputError(name, "was changed after the trial had begun: it is another than the lock names", remedy)
+        return found
+
+    def _execute(
+        self, context: RunContext, named: str, settings: Settings, problems: dict[str, str]
+    ) -> tuple[str, TaskResult]:
+        """Do a task: its rows as text, and what came of it. What earlier attempts were charged stays in the journal as
+        lost."""
+        book, currency = context.book, self._trial.spec.budget.currency
+        lost = context.discard_earlier()
+        made, chosen = self._rows(context, settings)
+        rows, recorded = write_rows(made), chosen.recorded()
+        whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
+        asked = spec_hash(self._store.locked() or {})
+        book.note(RESULT, {"identity": whole, "asked": asked, "settings": recorded, "problems": problems})
+        book.flush()
+        charges = book.charges()
+        result = TaskResult(
+            identity=whole,
+            settings=recorded,
+            attempts=context.attempt,
+            spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
+            seconds=seconds(charges),
+            lost=lost,
+            head=book.journal.head,
+        )
+        return rows, result
 
     def _context(self, task: Task, book: Book, attempt: int, report: Report) -> RunContext:
         domain = self._trial.domains[task.domain]
@@ -232,6 +273,7 @@ class LocalExecutor:
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
+            hidden=hideable([self._store.folder, *self._trial.files(task.domain)]),
             report=report,
         )
 

@@ -24,7 +24,7 @@ from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.metering.budget import Booking
-from netgain.methods.method import Desk, Teacher
+from netgain.methods.method import Desk, OwnWork, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall, Steps
 from netgain.model.requests import Generate, RunScript, Train, TrainFull
@@ -50,13 +50,15 @@ FREE_SECONDS, FREE_SHARE = 2.0, 0.25
 class Guard:
     """Watches one program of a method, which works at ``desk``; ``models`` are all that it may ask."""
 
-    def __init__(self, desk: Desk, given: Sequence[str], models: Sequence[Model]) -> None:
+    def __init__(self, desk: Desk, given: Sequence[str], models: Sequence[Model], own: OwnWork | None = None) -> None:
         self._account, self._models = desk.account, tuple(models)
         self.texts = [*given]
         self._trained: dict[tuple[int, ...], None] = {}
         self._written: dict[tuple[int, ...], None] = {}  # by a script's model, told in tokens
         self.edits: list[WrittenText] = []
         self.seconds = 0.0  # processor time of its own, between calls
+        self.own = own or OwnWork()
+        desk = replace(desk, own=self.own)
         self.desk = desk if desk.teacher is None else _with_teacher(desk, desk.teacher, self)
         self._few_shot, self._taught = desk.few_shot, dict[tuple[Material, tuple[str, ...], int], None]()
         if desk.few_shot is not None:
@@ -174,8 +176,11 @@ class Guard:
             holding = [one for one in holding if not (prompt in one and answer in one and one.count(",") - 1 <= most)]
         return not holding
 
-    def unmetered(self, metered: float) -> bool:
-        """Whether it worked for itself for far longer than work of ``metered`` seconds explains."""
+    def unmetered(self, metered: float, whole: float = 0.0) -> bool:
+        """Whether it worked for itself for far longer than work of ``metered`` seconds explains; in a process of its
+        own, for longer than its allowance for a budget that takes ``whole`` seconds."""
+        if self.own.seconds is not None:
+            return self.own.seconds > self.own.free_seconds + self.own.free_share * max(metered, whole)
         return self.seconds > FREE_SECONDS and self.seconds > FREE_SHARE * metered
 
     def check_answerer(self, answerer: object, materials: Sequence[Material]) -> Answerer:

@@ -5,7 +5,9 @@ is new, and which tasks it began, finished and saw fail, with the heads of their
 operating system keeps a second one out of the folder.
 """
 
-from collections.abc import Iterable, Mapping
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -14,34 +16,35 @@ import netgain
 from netgain.errors import InputError, JournalError
 from netgain.records.chain import JournalRow
 from netgain.records.events import Noted
-from netgain.records.journal import Journal, writer_of
+from netgain.records.journal import Journal, WriterLock, writer_of
 
 HISTORY = "history"
 ASKED, BEGUN, FINISHED, FAILED, STOPPED, DONE = "asked", "begun", "finished", "failed", "stopped", "done"
+OPENED, CIRCUMSTANCES = "opened", "circumstances"
 
 
 @final
 class History:
     """The writing end of a folder's history, a context manager: leaving it by an exception is written down."""
 
-    def __init__(self, journal: Journal, last_asked: str) -> None:
-        self._journal, self._last_asked = journal, last_asked
+    def __init__(self, journal: Journal, last: Mapping[str, str], lock: WriterLock | None = None) -> None:
+        self._journal, self._lock = journal, lock
+        self._last_asked, self._last_setup = last.get(ASKED, ""), last.get(CIRCUMSTANCES, "")
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """The history of the run in ``folder``, begun where there is none. Raises InputError while a run goes on there,
-        JournalError where it does not verify."""
-        path = folder / HISTORY
+    def open(cls, folder: Path, lock: WriterLock | None = None) -> Self:
+        """The history of the run in ``folder``, begun where there is none; ``lock`` is :func:`hold`'s. Raises
+        InputError while a run goes on there, JournalError where it does not verify."""
+        held = hold(folder) if lock is None else None
         try:
-            journal, rows = Journal.open(path, software=f"netgain {netgain.__version__}")
-        except JournalError:
-            writer = writer_of(path)
-            if writer is None:
-                raise
-            remedy = "wait for it, stop it, or give another folder with --out"
-            raise InputError(str(folder), f"a run is going on here ({writer})", remedy) from None
-        asked = [note.data["hash"] for note in notes(rows) if note.text == ASKED]
-        return cls(journal, asked[-1] if asked else "")
+            software = f"netgain {netgain.__version__}"
+            journal, rows = Journal.open(folder / HISTORY, software=software, lock=held or lock)
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
+        last = {note.text: note.data["hash"] for note in notes(rows) if note.text in (ASKED, CIRCUMSTANCES)}
+        return cls(journal, last, held)
 
     def asked(self, spec: str, form: Mapping[str, Any]) -> None:
         """What is asked, whole, where this launch asks something else than the one before it; ``spec`` is its hash."""
@@ -53,13 +56,24 @@ class History:
         """A task was given to somebody."""
         self._note(BEGUN, task=task, identity=identity)
 
+    def circumstances(self, setup: str) -> None:
+        """The hash of what the launch works on, where it is another than the one before it named."""
+        if setup != self._last_setup:
+            self._note(CIRCUMSTANCES, hash=setup)
+            self._last_setup = setup
+
+    def opened(self, task: str, head: str) -> None:
+        """An attempt at a task has begun to write to its journal; ``head`` is the hash of its first row there, which
+        the journal has for ever after."""
+        self._note(OPENED, task=task, head=head)
+
     def finished(self, task: str, identity: str, attempts: int, head: str) -> None:
         """A task is finished; ``head`` is its journal's, and ``identity`` names its work and its rows."""
         self._note(FINISHED, task=task, identity=identity, attempts=attempts, head=head)
 
-    def failed(self, task: str, error: str) -> None:
-        """A task ended with an error."""
-        self._note(FAILED, task=task, error=error[:500])
+    def failed(self, task: str, error: str, head: str = "") -> None:
+        """A task ended with an error; ``head`` is its journal's, where that is known."""
+        self._note(FAILED, task=task, error=error[:500], **({"head": head} if head else {}))
 
     def _note(self, text: str, **data: Any) -> None:
         self._journal.append(Noted(text=text, data=data))
@@ -73,6 +87,38 @@ class History:
         else:
             self._note(DONE)
         self._journal.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def hold(folder: Path, wait: Callable[[str], None] | None = None) -> WriterLock:
+    """The right to work in a run's folder, which one process has at a time; a dead one's lapses.
+
+    ``wait``: where another has it, wait until it is free, after telling who holds it and since when. Without it,
+    InputError says so.
+    """
+    path, told = (folder / HISTORY).absolute(), False
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return WriterLock(path)
+        except JournalError:
+            holder = writer_of(path)
+            if holder is None and told:
+                continue
+            if holder is None:
+                raise
+            if wait is None:
+                remedy = "wait for it (--wait), stop it, or give another folder with --out"
+                raise InputError(str(folder), f"a run is going on here ({holder})", remedy) from None
+            if not told:
+                wait(holder)
+            told = True
+            time.sleep(1.0)
+        except (OSError, sqlite3.Error) as problem:
+            raise InputError(
+                str(folder), f"cannot be written to ({problem})", "give another folder with --out"
+            ) from None
 
 
 def notes(records: Iterable[JournalRow]) -> list[Noted]:

@@ -12,13 +12,16 @@ import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
+from io import BytesIO
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, final
 
 from netgain.errors import InputError
 from netgain.records.chain import Reading, read
 from netgain.records.events import Began
+from netgain.records.identity import identity
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
 from netgain.records.samples import read_samples
@@ -53,6 +56,38 @@ class KeptRun:
         """The file of all rows."""
         plain = self.folder / SAMPLES
         return plain if plain.is_file() else self.folder / f"{SAMPLES}.xz"
+
+    @property
+    def has_journals(self) -> bool:
+        """Whether there is any journal to hold the rows against."""
+        return self.packed or (self.folder / UNITS).is_dir() or (self.folder / HISTORY).is_file()
+
+    def open_samples(self) -> IO[bytes]:
+        """The rows as bytes, to be read and closed; nothing where there is no such file."""
+        path = self.samples
+        if not path.is_file():
+            return BytesIO()
+        return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
+
+    def contents(self) -> dict[str, str]:
+        """The hash of what each file of the record says, however it is written."""
+        samples = sha256()
+        with self.open_samples() as opened:
+            while piece := opened.read(1 << 20):
+                samples.update(piece)
+        locked = content_hash(self.store.locked())
+        return {"lock": locked, "setup": self.content(SETUP), "samples": samples.hexdigest()}
+
+    def content(self, name: str) -> str:
+        """The hash of what a JSON file says; empty where there is none."""
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError:
+            return ""
+        try:
+            return content_hash(json.loads(data))
+        except (ValueError, RecursionError):
+            return sha256(data).hexdigest()
 
     @cached_property
     def results(self) -> dict[str, dict[str, Any]]:
@@ -114,14 +149,17 @@ class KeptRun:
         if locked is None:
             return None
         stated = registration_of(locked)
+        spec, registered = spec_hash(locked), stated["at"] if stated else ""
+        if not self.has_journals:
+            return self._told().model_copy(update={"spec": spec, "registered": registered})
         reading = self.history_journal()
         noted = notes(reading.records) if reading else []
         again = [note.data["task"] for note in noted if note.text == FINISHED]
         results = self.results if self.packed or (self.folder / UNITS).is_dir() else {}
         cut = {name: found for name, found in results.items() if found.get("attempts", 1) > 1}
         return RunHistory(
-            spec=spec_hash(locked),
-            registered=stated["at"] if stated else "",
+            spec=spec,
+            registered=registered,
             launches=sum(isinstance(r.event, Began) for r in reading.records) if reading else 0,
             changed=tuple(_changes([note.data for note in noted if note.text == ASKED])),
             repeated=tuple(sorted({name for name in again if again.count(name) > 1})),
@@ -130,6 +168,18 @@ class KeptRun:
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
             lost=_lost(cut.values()),
         )
+
+    def _told(self) -> RunHistory:
+        """What the verdict says of the history, for a record whose journals are not there."""
+        try:
+            return RunHistory.model_validate(_json(self.folder / VERDICT)["setup"]["history"])
+        except (KeyError, TypeError, ValueError):
+            return RunHistory(spec="")
+
+
+def content_hash(value: Any) -> str:
+    """The identity of plain values. Raises ValueError for what has no canonical form."""
+    return identity("content", value)
 
 
 def _changes(asked: list[dict[str, Any]]) -> Iterator[str]:
@@ -155,6 +205,17 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def require_finished(run: KeptRun, *, unfinished: bool = False) -> None:
+    """Raise InputError where a folder is no run's, or where a task is not finished (unless that is said)."""
+    if run.store.locked() is None or run.packed:
+        raise InputError(str(run.folder), "is not the folder of a run", "give the folder that netgain run wrote")
+    spec, _ = run.store.asked()
+    missing = [task.name for task in tasks(spec) if task.name not in run.results]
+    if missing and not unfinished:
+        remedy = "run it again, or keep what there is with --unfinished"
+        raise InputError(str(run.folder), f"{missing[0]} is not finished ({len(missing)} tasks in all)", remedy)
+
+
 def pack_run(folder: Path, out: Path, *, unfinished: bool = False) -> Path:
     """Write the records of a finished run in ``folder`` to ``out``, small enough for a repository; the same run gives
     the same bytes.
@@ -164,14 +225,8 @@ def pack_run(folder: Path, out: Path, *, unfinished: bool = False) -> Path:
     journal does not verify.
     """
     run = KeptRun(folder)
-    locked = run.store.locked()
-    if locked is None or run.packed:
-        raise InputError(str(folder), "is not the folder of a run", "give the folder that netgain run wrote")
-    spec, _ = run.store.asked()
-    missing = [task.name for task in tasks(spec) if task.name not in run.results]
-    if missing and not unfinished:
-        remedy = "run it again, or keep what there is with --unfinished"
-        raise InputError(str(folder), f"{missing[0]} is not finished ({len(missing)} tasks in all)", remedy)
+    require_finished(run, unfinished=unfinished)
+    locked = run.store.locked() or {}
     there = Store(out).locked()
     if there is not None and there != locked:
         named = ", ".join(differences(there, locked)[:8])

@@ -188,6 +188,7 @@ def _joined(name: str, runs: list[RewardRun]) -> RewardRun:
             "means": tuple(row for rows in means for row in rows) if len(means) == len(alike) else None,
             "deviations": tuple(row for rows in deviations for row in rows) if len(deviations) == len(alike) else None,
             "updates": fmean(updates) if updates else None,
+            "unread": sum(run.unread for run in alike),
             "chosen": tuple(one for run in alike for one in run.chosen),
         }
     )
@@ -282,6 +283,12 @@ def _above(
             over.append(f"{where}: {spent:.6g} of {row.budget:.6g} {currency.value}")
     message = f"{name} spent more than its budget, in {len(over)} of {len(rows)} rows"
     yield from _finding("above-budget", "high", message, over)
+
+
+def not_verified(doubts: Sequence[str]) -> Iterator[Finding]:
+    """That the records do not follow from what was done; what is wrong with them, the first thing first."""
+    message = "these records do not verify: the verdict does not follow from what was done"
+    yield from _finding("not-verified", "high", message, list(doubts))
 
 
 def _finding(check: str, severity: Severity, message: str, evidence: list[str]) -> Iterator[Finding]:

@@ -7,7 +7,8 @@ the history too, is found out only by a copy that was published before.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby
 from typing import Any, final
@@ -16,61 +17,175 @@ from netgain.errors import InputError
 from netgain.exam.exam import JUDGE, SAMPLES
 from netgain.metering.budget import Booking, Standing
 from netgain.metering.verification import Verification, verify_reading
+from netgain.records.chain import ROOT, Reading
 from netgain.records.events import Began, Closed, Noted
-from netgain.records.identity import equal_but_for_rounding
-from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning, read_samples, rows_of
+from netgain.records.identity import equal_but_for_rounding, identity
+from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning, rows_of
 from netgain.trials.context import amounts, by_purpose, seconds, spent_and_rejected
-from netgain.trials.history import ASKED, FINISHED, HISTORY, notes
+from netgain.trials.history import ASKED, CIRCUMSTANCES, FAILED, FINISHED, HISTORY, OPENED, notes
 from netgain.trials.kept import KeptRun, KeptTask
+from netgain.trials.shown_tasks import setup_hash
 from netgain.trials.spec import TrialSpec, primary_hash
-from netgain.trials.store import LOCK, RESULT, registration_of, spec_hash
+from netgain.trials.store import (
+    LOCK,
+    REGISTERED,
+    RESULT,
+    SETUP,
+    TaskResult,
+    differences,
+    registration_of,
+    spec_hash,
+    task_identity,
+)
 from netgain.trials.tasks import Task, tasks
 
 SHOWN = 3  # rows that are named of those that are wrong in one task
+WITHOUT_JOURNALS = "the records hold no journals: that the rows are all there are, and what they cost, is not told"
 
 
-def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: None) -> list[str]:
-    """All that is wrong, in words; empty where everything agrees. ``show`` is given each journal's verification.
+@final
+@dataclass(frozen=True, slots=True)
+class RunCheck:
+    """What :func:`recheck` found: ``wrong`` does not follow from what was done, the first thing first; ``unfinished``
+    is only not there yet; ``unknown`` says what these records are too old, or too few, to tell.
+
+    ``parts`` are the hashes of all that the verdict is made from, by name.
+    """
+
+    wrong: tuple[str, ...]
+    unfinished: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    def root(self, verdict: str) -> str:
+        """One hash over everything, the content of the verdict (as a hash) included. Publish it: a folder that was
+        rewritten whole, with all hashes right, has another."""
+        return identity("run", {**self.parts, "verdict": verdict})
+
+    @property
+    def journals(self) -> bool:
+        """Whether there were any journals to hold the rows against."""
+        return WITHOUT_JOURNALS not in self.unknown
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why a verdict from these records is not to be believed: something is wrong, or there are no journals."""
+        return [*self.wrong, *(() if self.journals else (WITHOUT_JOURNALS,))]
+
+    @property
+    def found(self) -> list[str]:
+        """Everything that keeps the records from being whole and true."""
+        return [*self.wrong, *self.unfinished]
+
+
+def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: None) -> RunCheck:
+    """All that is wrong, in words. ``show`` is given each journal's verification.
 
     Raises InputError where the folder holds no run.
     """
     spec, _ = run.store.asked()
-    noted, found = _history(run, show)
-    found += _of_lock(run, noted)
-    asked = {task.name: task for task in tasks(spec)}
-    texts, seen, began = [], set[str](), list[float]()
+    if not run.has_journals:
+        return RunCheck((), unknown=(*_unknown_of_lock(run), WITHOUT_JOURNALS), parts=run.contents())
+    check = _Check(run, spec)
+    history = run.history_journal()
+    if history is None:
+        check.wrong.append(f"{HISTORY}: is missing: nothing says what was asked, and what was begun and finished")
+    else:
+        show(verify_reading(history, f"{run.folder}/{HISTORY}"))
+        check.take_history(history)
+    check.wrong += _of_lock(run, check.noted)
     for kept in run.journals():
-        seen.add(kept.name)
         show(verified := verify_reading(kept.reading, f"{run.folder}/{kept.name}"))
-        began += [record.at for record in kept.reading.records[:1]]
-        task = asked.get(kept.name)
+        check.take_task(kept, verified)
+    check.finish()
+    parts = {"history": history.head if history else "", **check.tasks, **run.contents()}
+    unknown = (*_unknown_of_lock(run), *check.unknown())
+    return RunCheck(tuple(check.wrong), tuple(check.unfinished), unknown, parts)
+
+
+@final
+class _Check:
+    """What has been found so far, journal by journal."""
+
+    def __init__(self, run: KeptRun, spec: TrialSpec) -> None:
+        self._run, self._spec = run, spec
+        self._asked = {task.name: task for task in tasks(spec)}
+        self._seen: set[str] = set()
+        self._began: list[float] = []
+        self._unpinned: list[str] = []
+        self._blocks: dict[bytes, tuple[int, bytes]] = {}  # by a task's first row: the length of the rest, and the hash
+        self.noted: list[dict[str, Any]] = []
+        self.tasks: dict[str, Any] = {}
+        self.wrong: list[str] = []
+        self.unfinished: list[str] = []
+
+    def take_history(self, reading: Reading) -> None:
+        """What the history notes, each with its ``text``; and what is wrong with it."""
+        self.noted = [{"text": note.text, **note.data} for note in notes(reading.records)]
+        self.wrong += [f"{HISTORY}: {damage}" for damage in reading.findings]
+
+    def take_task(self, kept: KeptTask, verified: Verification) -> None:
+        """Hold a task's records against each other and the history."""
+        name = kept.name
+        self._seen.add(name)
+        self.tasks[f"task {name}"] = [kept.reading.head, kept.result]
+        self._began += [record.at for record in kept.reading.records[:1]]
+        task = self._asked.get(name)
         if task is None:
-            found.append(f"{kept.name}: is no task of the trial")
-            continue
-        texts.append(kept.rows)
-        found += [f"{kept.name}: {problem}" for problem in _of_task(spec, task, kept, verified, noted)]
-    found += [f"{name}: is missing: the trial has this task, and the record has not" for name in asked.keys() - seen]
-    stated = registration_of(run.store.locked() or {})
-    if stated and began and _time(min(began)) < stated["at"]:
-        found.append(f"{LOCK}: says that it was registered {stated['at']}, but work began {_time(min(began))}")
-    rows = read_samples(run.samples) if run.samples.is_file() else b""
-    if rows != b"".join(sorted(texts, key=rows.find)):
-        found.append(f"{run.samples.name}: is not the rows of the tasks")
-    return found
+            self.wrong.append(f"{name}: is no task of the trial")
+            return
+        mine = [note for note in self.noted if note.get("task") == name]
+        if not kept.result and not (mine and mine[-1]["text"] == FINISHED):
+            empty = not kept.reading.records  # its process ended before it could write
+            found = [] if empty or verified.ok else [f"journal: {verified.first_lie}"]
+            found += _attempts(kept, mine)
+            self.unfinished.append(f"{name}: is not finished")
+        else:
+            first, _, _ = kept.rows.partition(b"\n")
+            self._blocks[first] = (len(kept.rows) - len(first), sha256(kept.rows).digest())
+            found = list(_of_task(self._spec, task, kept, verified, self.noted))
+            if verified.ok and kept.result:
+                found += _of_work(self._run, task, kept)
+            if not any("problems" in note.data for note in notes(kept.reading.records[-2:])):
+                self._unpinned.append(name)
+        self.wrong += [f"{name}: {problem}" for problem in found]
+
+    def finish(self) -> None:
+        """What is wrong with the whole, once every task was taken."""
+        for name in self._asked.keys() - self._seen:
+            there = [note["text"] for note in self.noted if note.get("task") == name]
+            if FINISHED in there or OPENED in there:
+                done = "finished" if FINISHED in there else "begun"
+                self.wrong.append(f"{name}: is missing, although the history notes that it was {done}")
+            else:
+                self.unfinished.append(f"{name}: is missing: the trial has this task, and the record has not")
+        stated = registration_of(self._run.store.locked() or {})
+        if stated and self._began and _time(min(self._began)) < stated["at"]:
+            begun = _time(min(self._began))
+            self.wrong.append(f"{LOCK}: says that it was registered {stated['at']}, but work began {begun}")
+        if not self._is_assembled():
+            self.wrong.append(f"{self._run.samples.name}: is not the rows of the tasks")
+
+    def _is_assembled(self) -> bool:
+        """Whether the rows are those of the tasks, one after another; read a task at a time."""
+        left = {first: block for first, block in self._blocks.items() if first}
+        with self._run.open_samples() as opened:
+            while line := opened.readline():
+                first = line.rstrip(b"\n")
+                rest, hashed = left.pop(first, (0, b""))
+                if sha256(line + opened.read(rest + len(first) - len(line))).digest() != hashed:
+                    return False
+        return not left
+
+    def unknown(self) -> Iterator[str]:
+        """What these records do not tell."""
+        if self._unpinned:
+            more = f" (and {len(self._unpinned) - 1} more)" if len(self._unpinned) > 1 else ""
+            yield f"journals of {self._unpinned[0]}{more}: do not note which problems the task worked on"
 
 
 def _time(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-
-
-def _history(run: KeptRun, show: Callable[[Verification], None]) -> tuple[list[dict[str, Any]], list[str]]:
-    """What the history notes, each with its ``text``; and what is wrong with it."""
-    reading = run.history_journal()
-    if reading is None:
-        return [], [f"{HISTORY}: is missing: nothing says what was asked, and what was begun and finished"]
-    show(verify_reading(reading, f"{run.folder}/{HISTORY}"))
-    noted = [{"text": note.text, **note.data} for note in notes(reading.records)]
-    return noted, [f"{HISTORY}: {damage}" for damage in reading.findings]
 
 
 def _of_lock(run: KeptRun, noted: list[dict[str, Any]]) -> Iterator[str]:
@@ -78,11 +193,35 @@ def _of_lock(run: KeptRun, noted: list[dict[str, Any]]) -> Iterator[str]:
     now, stated = spec_hash(locked), registration_of(locked)
     if stated and stated["hash"] != now:
         yield f"{LOCK}: was edited after it was registered: its hash is not {stated['hash']}"
-    last = [note["hash"] for note in noted if note["text"] == ASKED]
-    if last and last[-1] != now:
-        yield f"{LOCK}: is not what the last launch was asked: its hash is not {last[-1]}"
+    last = [note for note in noted if note["text"] == ASKED]
+    if last and last[-1]["hash"] != now:
+        changed = ", ".join(differences(_asked(last[-1]["form"]), _asked(locked))[:SHOWN])
+        yield f"{LOCK}: is not what the last launch was asked: its hash is not {last[-1]['hash']}; changed: {changed}"
+    if last and REGISTERED in last[-1]["form"] and last[-1]["form"][REGISTERED] != locked.get(REGISTERED):
+        yield f"{LOCK}: says otherwise than the history when it was registered"
     if locked.get("primary") != primary_hash(locked["trial"]):
         yield f"{LOCK}: its comparison and budget do not have the hash that stands there under primary"
+    setups = [note["hash"] for note in noted if note["text"] == CIRCUMSTANCES]
+    if setups and setups[-1] != setup_hash(run.store.setup()):
+        yield f"{SETUP}: is not the one that the last launch wrote"
+
+
+def _asked(form: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in form.items() if name != REGISTERED}
+
+
+def _unknown_of_lock(run: KeptRun) -> Iterator[str]:
+    if "problems" not in (run.store.locked() or {}):
+        yield f"{LOCK}: holds no digests of the problems and their answers: whether all tasks sat one exam is not told"
+
+
+def _attempts(kept: KeptTask, mine: list[dict[str, Any]]) -> Iterator[str]:
+    """Attempts that the history knows, and whose rows the journal does not have: its folder was deleted, or cut."""
+    hashes = {record.hash for record in kept.reading.records}
+    for note in mine:
+        if note["text"] in (OPENED, FAILED) and note.get("head", ROOT) not in hashes | {ROOT}:
+            verb = "began" if note["text"] == OPENED else "failed"
+            yield f"journal: lacks an attempt that {verb} by the history: it was deleted, and the task begun anew"
 
 
 def _of_task(
@@ -93,28 +232,53 @@ def _of_task(
         yield f"journal: {verified.first_lie}"
         return
     result, records = kept.result, kept.reading.records
-    if not result:
-        yield "is not finished"
+    if result.keys() != TaskResult.__dataclass_fields__.keys() - {"beside"} | ({"beside"} & result.keys()):
+        yield "unit.json: is missing or damaged, although the history notes that the task was finished"
         return
-    kept_of = {note["task"]: note for note in noted if note["text"] == FINISHED}.get(task.name)
+    mine = [note for note in noted if note.get("task") == task.name]
+    yield from _attempts(kept, mine)
+    kept_of = {note["task"]: note for note in mine if note["text"] == FINISHED}.get(task.name)
     for name in ("identity", "head", "attempts"):
         if kept_of is None or kept_of.get(name) != result.get(name):
             yield f"unit.json: its {name} is not what the history noted when the task was finished"
-    last = records[-2] if isinstance(records[-1].event, Closed) else records[-1]
+    last = records[-2] if len(records) > 1 and isinstance(records[-1].event, Closed) else records[-1]
     if last.hash != result["head"]:
         yield "journal: its last row is not the one whose hash was kept when the task was finished"
     if not isinstance(last.event, Noted) or last.event.text != RESULT:
         yield "journal: does not end with the note of its rows"
     elif last.event.data.get("identity") != result["identity"]:
         yield "unit.json: its identity is not the one that the journal notes"
+    elif last.event.data.get("settings", result["settings"]) != result["settings"]:
+        yield "unit.json: its settings are not those that the journal notes"
     asked = {note["hash"] for note in noted if note["text"] == ASKED}
     if isinstance(last.event, Noted) and last.event.data.get("asked") not in asked:
         yield "journal: was written for another trial than any that the history knows"
     if result["attempts"] != sum(isinstance(record.event, Began) for record in records):
         yield "unit.json: does not say truly how many processes have begun the task"
-    if result["identity"].partition("#")[2] != sha256(kept.rows).hexdigest():
+    if str(result["identity"]).partition("#")[2] != sha256(kept.rows).hexdigest():
         yield "rows: are not those whose hash was kept when the task was finished"
     yield from _of_amounts(spec, task, kept, verified.standing)
+
+
+def _of_work(run: KeptRun, task: Task, kept: KeptTask) -> Iterator[str]:
+    """What is wrong with the work that a task says it did: the settings that it began with, and the problems."""
+    locked, result = run.store.locked() or {}, kept.result
+    given = locked["arms"][task.arm]["settings"]
+    if task.tuning is not None:
+        tuned = run.results.get(task.tuning.name)
+        if tuned is None:
+            yield f"its tuning {task.tuning.name} is not there"
+            return
+        given = tuned.get("settings")
+    if task.stage == "run" and result["settings"] != given:
+        yield "unit.json: its settings are not those that its arm was tuned to"
+    elif result["identity"].partition("#")[0] != task_identity(task, given, locked):
+        yield "unit.json: its identity is not that of the work that the lock and the settings make it"
+    for note in notes(kept.reading.records[-2:]):
+        worked, asked = note.data.get("problems"), locked.get("problems", {}).get(task.domain)
+        if worked is not None and asked is not None and worked != asked:
+            splits = ", ".join(split for split in asked if worked.get(split) != asked[split])
+            yield f"journal: it worked on other problems ({splits}) than the lock names: the data changed on the way"
 
 
 def _of_amounts(spec: TrialSpec, task: Task, kept: KeptTask, standing: Standing) -> Iterator[str]:

@@ -11,22 +11,26 @@ from netgain.errors import InputError, nearest
 from netgain.metering.estimate import generation_estimate, training_estimate
 from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
+from netgain.methods.edit_rewards import voted_on
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Learning
+from netgain.methods.named_rewards import no_controls, no_questions
 from netgain.methods.rejection import RejectionSettings, SelfConsistencySettings
+from netgain.methods.rubric import no_judge
 from netgain.methods.script import PYTHON, ScriptSettings
 from netgain.methods.seal import LoopSettings, SealSettings, too_small
 from netgain.methods.synthetic import MIXED, SyntheticSettings
 from netgain.methods.taught import TaughtSettings, no_teacher
 from netgain.methods.trained_writers import SharpenedSettings
 from netgain.methods.writing import SHORTEST
-from netgain.records.cost import Cost
+from netgain.records.cost import Cost, Currency
 from netgain.trials.resolve import Trial
 from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.task_costs import Lengths, known_amount, training_of
 from netgain.trials.tasks import deployments, learn_limit, levels, tasks
 
 ORACLE = "oracle"
+OWN, PARAMETERS = "own-questions", "active_parameters"
 TEXT_ALONE = RejectionSettings | SelfConsistencySettings  # of methods that compare what is trained on
 
 
@@ -40,6 +44,7 @@ def check_trial(trial: Trial, shape: ModelShape | None, lengths: Mapping[str, Le
     for arm in trial.arms.values():
         _check_formats(trial, arm)
         _check_script(trial, arm)
+        _check_reward(trial, arm)
         if isinstance(arm.settings, TaughtSettings) and trial.spec.teacher is None:
             raise trial.lines.error(("arms", arm.name), *_words(no_teacher()))
         if shape is not None:
@@ -97,6 +102,32 @@ def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
             if known and known.splitting == "settings" and isinstance(settings, TEXT_ALONE):
                 problem = f"format {known.name!r}: chooses a training, and this method compares texts to train on"
                 raise trial.lines.error(("arms", arm.name), problem, "use synthetic, seal or settings-search")
+
+
+def _check_reward(trial: Trial, arm: ResolvedArm) -> None:
+    """What each reward that an arm takes, or that its tuning tries, needs is there."""
+    settings, judge = arm.settings, trial.spec.judge
+    if not isinstance(settings, LoopSettings):
+        return
+    wanted = {settings.reward, *arm.knobs.get("reward", ())}
+    found: InputError | None = None
+    if "rubric" in wanted and judge is None:
+        found = no_judge()
+    elif "rubric" in wanted and judge is not None and "url" in judge and not judge.get("prices", {}).get(PARAMETERS):
+        problem = "the judge is paid by the arm, and nobody says what this server's takes in FLOPs"
+        remedy = f"write prices: {{{PARAMETERS}: ...}} under judge"
+        found = InputError("reward 'rubric'", problem, remedy) if trial.spec.budget.currency is Currency.FLOPS else None
+    for domain in trial.domains.values():
+        forms = [domain.prompts.formats.get(name) for name in (settings.asking, *arm.knobs.get("asking", ()))]
+        few = domain.few_shot is not None
+        if "net" in wanted and not domain.controls(1, trial.spec.seed):
+            found = found or no_controls()
+        if OWN in wanted and (few or any(form is None or form.splitting != "questions" for form in forms)):
+            found = found or no_questions(settings.asking)
+        if "likelihood" in wanted and few:
+            found = found or voted_on()
+    if found is not None:
+        raise trial.lines.error(("arms", arm.name), *_words(found))
 
 
 def _check_script(trial: Trial, arm: ResolvedArm) -> None:

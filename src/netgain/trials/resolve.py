@@ -19,7 +19,8 @@ from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError, NetgainError, nearest
-from netgain.extensions import find_domain, find_method, relative_to, said_by, source_digest, where_raised
+from netgain.extensions import find_domain, relative_to, said_by, source_digest, where_raised
+from netgain.isolation.user_method import find_arm_method
 from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.streams import stream
 from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
@@ -55,11 +56,12 @@ class Trial:
     arms: Mapping[str, ResolvedArm]
     kinds: Mapping[str, tuple[type[Domain], DomainSettings]]
     notes: tuple[str, ...] = ()
+    trust_remote_code: bool = False
     _read: dict[str, Domain] = field(default_factory=dict)
     _templates: dict[str, bool] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return resolve_spec, (self.spec, self.lines, self.find_method, self.find_domain)
+        return resolve_spec, (self.spec, self.lines, self.find_method, self.find_domain, self.trust_remote_code)
 
     @property
     def conventional(self) -> tuple[str, ...]:
@@ -85,6 +87,10 @@ class Trial:
             return kind(located)
         except InputError as error:
             raise self.lines.error(("domains", name), f"{error.where}: {error.problem}", error.remedy) from None
+
+    def files(self, name: str) -> list[Path]:
+        """Where the data of a domain lie, as far as its settings name them."""
+        return [self.lines.folder / path for _, path in paths_in(self.kinds[name][1])]
 
     @property
     def chat(self) -> bool:
@@ -147,15 +153,17 @@ def resolve(
     options: Sequence[str] = (),
     limit: int | None = None,
     *,
-    find_method: FindMethod = find_method,
+    find_method: FindMethod = find_arm_method,
     find_domain: FindDomain = find_domain,
+    trust_remote_code: bool = False,
 ) -> Trial:
     """The trial in a YAML file or in plain fields (paths in these are relative to where we are); None is the demo.
 
     Each of ``methods`` (``file.py:Class``, relative to where we are) is an arm more, named after its class, before
     anything is checked: the trial may say ``compare: {arm: mine}``. ``options`` (``a.b=value``) stand in place of a
-    file's fields; at most ``limit`` test problems are examined. Raises InputError with the line of the first thing that
-    is wrong; no data is read yet.
+    file's fields; at most ``limit`` test problems are examined. ``trust_remote_code`` is the consent of whoever runs
+    the trial to run code that its models bring; no field of a trial can give it. Raises InputError with the line of the
+    first thing that is wrong; no data is read yet.
     """
     if isinstance(source, Mapping):
         lines = SourceLines("trial")
@@ -166,7 +174,8 @@ def resolve(
             raise InputError(str(path), "there is no such file", "give the YAML file of a trial")
         add = partial(_with_methods, methods=methods, folder=path.parent, find_method=find_method)
         spec, lines = read_yaml(path, TrialSpec, options, add)
-    return resolve_spec(spec if limit is None else spec.limited(limit), lines, find_method, find_domain)
+    spec = spec if limit is None else spec.limited(limit)
+    return resolve_spec(spec, lines, find_method, find_domain, trust_remote_code)
 
 
 def demo_file(domain: str = "people") -> Path:
@@ -200,13 +209,19 @@ def _with_methods(
     return fields | {"arms": {**arms, **added}}
 
 
-def resolve_spec(spec: TrialSpec, lines: SourceLines, find_method: FindMethod, find_domain: FindDomain) -> Trial:
+def resolve_spec(
+    spec: TrialSpec,
+    lines: SourceLines,
+    find_method: FindMethod,
+    find_domain: FindDomain,
+    trust_remote_code: bool = False,
+) -> Trial:
     """Every word and setting of a spec checked. Raises InputError with the line of the first that means nothing."""
     arms = tuned_alike(
         spec, {name: resolve_arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}, lines
     )
     kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
-    trial = Trial(spec, lines, find_method, find_domain, arms, kinds)
+    trial = Trial(spec, lines, find_method, find_domain, arms, kinds, trust_remote_code=trust_remote_code)
     _check_names(spec, lines)
     _check_comparison(trial)
     _check_curve(trial)
@@ -224,14 +239,14 @@ def all_problems(path: Path) -> list[InputError]:
     except ValidationError as error:
         return lines.all_invalid(error, TrialSpec)
     checks: list[Callable[[], object]] = [
-        *(partial(resolve_arm, name, arm, lines, find_method) for name, arm in spec.arms.items()),
+        *(partial(resolve_arm, name, arm, lines, find_arm_method) for name, arm in spec.arms.items()),
         *(partial(_kind, name, domain, lines, find_domain) for name, domain in spec.domains.items()),
         partial(_check_names, spec, lines),
     ]
     problems = [problem for check in checks if (problem := _problem_of(check))]
     if problems:
         return problems
-    problem = _problem_of(lambda: with_data(resolve_spec(spec, lines, find_method, find_domain)))
+    problem = _problem_of(lambda: with_data(resolve_spec(spec, lines, find_arm_method, find_domain)))
     return [problem] if problem else []
 
 

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from netgain.errors import InputError, nearest
 from netgain.extensions import files_digest, source_digest
+from netgain.isolation.user_method import UserMethod
 from netgain.methods.method import Method, Settings
+from netgain.records.identity import digest
 from netgain.strict_yaml import FieldPath, SourceLines
 from netgain.trials.spec import ArmSpec, TrialSpec
 
@@ -55,8 +57,15 @@ def resolve_arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindM
             problem = f"unknown field {'.'.join((*map(str, at), 'fixed', knob))!r}"
             raise lines.error((*at, "fixed"), problem, nearest(knob, method.Settings.model_fields))
     knobs = _knobs(spec, settings, lines, at)
-    source = source_digest(method) or files_digest([lines.folder / file for file in settings.files])
+    source = _source(method) or files_digest([lines.folder / file for file in settings.files])
     return ResolvedArm(name, spec.label or name, method, settings, knobs, spec.fixed, source)
+
+
+def _source(method: type[Method]) -> str:
+    """A digest of the user's file that a method is written in; empty for what ships."""
+    if issubclass(method, UserMethod):
+        return digest("method", method.source_file.read_bytes().decode("utf-8", "backslashreplace"))
+    return source_digest(method)
 
 
 def _settings(spec: ArmSpec, method: type[Method], lines: SourceLines, at: FieldPath) -> Settings:

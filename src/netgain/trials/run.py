@@ -41,6 +41,7 @@ from netgain.trials.context import (
     Evaluation,
     RunContext,
     amounts,
+    budget_seconds,
     by_purpose,
     closed_book,
     describe,
@@ -158,15 +159,17 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
         purpose=Purpose.TUNE if name else None,
         limit=learn_limit(spec, level, split, deployments),
     )
-    desk = context.desk(account, "learn", f"x{level:g}")
+    desk = context.learning_desk(account, "learn", f"x{level:g}")
     given = [text for problem in training for text in _texts(problem)]
     guard = context.guard(desk, given)
     program = guard.watch(lambda: method.learn(guard.desk, training))
     ((_, ended),) = run({"learn": program}, between=lambda: context.progress(0))
     charges = ChargesBelow(context.book, [account]).of(account)
     error = "" if ended.error is None else f"learn: {describe(ended.error)}"
-    if not error and guard.unmetered(seconds(charges)):
-        error = f"learn: it worked {guard.seconds:.0f} processor seconds of its own beside what it was charged for"
+    whole = budget_seconds(charges, spec.budget.currency, account.opened.limit.amount(spec.budget.currency))
+    if not error and guard.unmetered(seconds(charges), whole):
+        worked = guard.seconds if guard.own.seconds is None else guard.own.seconds
+        error = f"learn: it worked {worked:.1f} processor seconds of its own beside what it was charged for"
     texts = (*given, *guard.texts)
     if name:  # a tuning has no row for it: its journal, which only grows, is not read again after every trial
         return LearnResult(ended.value, given=texts, error=error, accounts=(account,))
@@ -266,7 +269,7 @@ def _rows_of(
             answers=answers[index],
             edits=tuple(guard.edits) if guard and index == 0 else (),
             exposed=tuple(dict.fromkeys(exposed)),
-            unmetered=guard.unmetered(seconds(paid)) if guard else False,
+            unmetered=guard.unmetered(seconds(paid), budget_seconds(paid, currency, budget)) if guard else False,
             divergence=evaluation.divergence,
             abilities=evaluation.abilities if index == 0 else (),
             chosen=evaluation.chosen if index == 0 else (),

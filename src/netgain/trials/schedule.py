@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 import netgain
+from netgain.records.journal import WriterLock
 from netgain.trials.exam_text import write_exam
 from netgain.trials.executor import (
     Load,
@@ -24,11 +25,12 @@ from netgain.trials.executor import (
     open_executor,
     settings_of,
 )
-from netgain.trials.history import History
+from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
-from netgain.trials.store import Store, TaskResult, describe_run, locked_form, spec_hash, task_identity
+from netgain.trials.shown_tasks import describe_run, setup_hash
+from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
 from netgain.trials.tasks import Task, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
@@ -63,35 +65,49 @@ def run_trial(
     show: Show = lambda progress: None,
     load: Load = load_model,
     load_judge: LoadJudge = load_judge,
+    wait: Callable[[str], None] | None = None,
 ) -> TrialResult:
     """Do what is left of a trial and assemble its rows.
 
-    Raises InputError where another trial was begun in the folder or a run is going on there; KeyboardInterrupt passes
-    through, and what is done stays.
+    Raises InputError where another trial was begun in the folder or a run is going on there (with ``wait`` it is
+    waited for, as :func:`netgain.trials.history.hold` says); KeyboardInterrupt passes through, and what is done stays.
     """
     trial = with_data(trial)
     check_before(trial)
-    schedule = _Schedule(trial, Store(folder), show)
+    lock = hold(folder, wait)
+    try:
+        schedule = _Schedule(trial, Store(folder), show)
+        return _run_held(schedule, lock, lambda: open_executor(trial, folder, device, jobs, load, load_judge))
+    finally:
+        lock.release()
+
+
+def _run_held(
+    schedule: "_Schedule", lock: WriterLock, start: Callable[[], LocalExecutor | ProcessExecutor]
+) -> TrialResult:
+    """The same, by who may work in the folder."""
+    trial, folder = schedule.trial, schedule.store.folder
     before = schedule.store.locked()
     if before is not None:
         schedule.lock({name: str(value) for name, value in before.items() if name.endswith("_digest")})
     if before is None or schedule.left():
-        executor = open_executor(trial, folder, device, jobs, load, load_judge)
+        executor = start()
         try:
             versions, check = executor.price_check()
             schedule.lock(executor.digests())
             if schedule.store.setup() is None:
                 found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(describe_run(trial).model_copy(update=found))
-            with History.open(folder) as history:
+            with History.open(folder, lock) as history:
                 schedule.write_history(history)
                 _run_all(schedule, executor)
+                if not schedule.left():
+                    write_exam(trial, schedule.store)
+                    history.circumstances(setup_hash(schedule.store.setup()))
         finally:
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
     schedule.store.assemble(finished)
-    if not schedule.left():
-        write_exam(trial, schedule.store)
     schedule.show(ended=True)
     return TrialResult(folder, tuple(finished), schedule.failed, schedule.repeated)
 
@@ -159,6 +175,7 @@ class _Schedule:
         """From now on what happens is written there."""
         self._history = history
         history.asked(spec_hash(self._locked), self._locked)
+        history.circumstances(setup_hash(self.store.setup()))
 
     def left(self) -> bool:
         """Whether anything is not finished."""
@@ -196,10 +213,14 @@ class _Schedule:
             if self._history is not None:
                 self._history.finished(name, done.identity, done.attempts, done.head)
             self._progress.finish(update.task, self._matched(update.finished))
+        elif update.head and not update.error:
+            if self._history is not None:
+                self._history.opened(name, update.head)
+            return
         elif update.error:
             self.failed[name] = update.error.strip().splitlines()[-1]
             if self._history is not None:
-                self._history.failed(name, self.failed[name])
+                self._history.failed(name, self.failed[name], update.head)
             self.store.fail(update.task, update.error)
             self._progress.fail(update.task, self.failed[name])
         else:
@@ -223,7 +244,7 @@ class _Schedule:
 
     def _identity(self, task: Task) -> str:
         settings = settings_of(self.trial, task, self._tuned(task)).recorded()
-        return task_identity(self.trial, task, settings, self._locked)
+        return task_identity(task, settings, self._locked)
 
     def _matched(self, result: TaskResult) -> float:
         currency = self.trial.spec.budget.currency.value

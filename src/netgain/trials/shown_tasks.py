@@ -1,10 +1,16 @@
-"""The tasks of a few examples that a record shows: what was asked and expected, and what the compared arms answered."""
+"""What a record shows of its circumstances: where and when it ran, an example question of each domain; and the tasks of
+a few examples: what was asked and expected, and what the compared arms answered."""
 
+import os
+import platform
+import time
 from collections.abc import Iterator, Sequence
 
+from netgain.domains.problem import Split, in_turns
 from netgain.records.choices import ShownAnswer
 from netgain.records.claim import Arm, Role
-from netgain.records.provenance import RunSetup, ShownTask
+from netgain.records.identity import identity
+from netgain.records.provenance import RunSetup, SampleQuestion, ShownTask
 from netgain.records.samples import Adaptation, GradedAnswer
 from netgain.trials.outcome import Outcome, arm_name
 from netgain.trials.resolve import Trial
@@ -62,3 +68,33 @@ def _answer(arm: str, task: ShownTask, row: Adaptation, answer: GradedAnswer) ->
         right=answer.correct,
         chosen=row.chosen[0] if row.chosen else None,
     )
+
+
+def describe_run(trial: Trial) -> RunSetup:
+    """The circumstances of a run that begins now; the questions shown are of problems that no exam holds."""
+    spec, shown = trial.spec, []
+    for name, domain in trial.domains.items():
+        split: Split = "development" if spec.problems.development else "train"
+        first = next(iter(domain.problems(split, spec.problems.development or spec.problems.train, spec.seed)), None)
+        questions = [] if first is None else sorted(first.questions, key=lambda one: one.kind != spec.compare.exam)
+        if first is not None and questions:
+            asked = questions[0].asked[0]
+            passage, answer = first.material.text, asked.answers[0]
+            prompts = trial.prompts(name)
+            question = prompts.bare(asked.text)
+            prompt, version = in_turns(prompts.ask(asked.text)), prompts.version
+            shown.append(
+                SampleQuestion(
+                    setting=name, question=question, answer=answer, passage=passage, prompt=prompt, version=version
+                )
+            )
+    hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
+    date = time.strftime("%Y-%m-%d")
+    return RunSetup(questions=tuple(shown), tasks=tuple(shown_tasks(trial)), hardware=hardware, date=date)
+
+
+def setup_hash(setup: RunSetup | None) -> str:
+    """The identity of a run's circumstances as its launch wrote them: without the note that may be added later."""
+    if setup is None:
+        return ""
+    return identity("setup", setup.model_dump(mode="json", exclude_defaults=True, exclude={"note", "history"}))

@@ -28,6 +28,13 @@ PROSE = Path(netgain.__file__).parent / "shipped" / "prose.txt"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
 
 
+# What lets files of other people run code, and where it is said instead.
+CONSENTS = {
+    "trust_remote_code": "a model's own code is run only where the command line says so, with --trust-remote-code",
+    "allow_pickle": "pickled weights can run code and are read in no trial; convert them to safetensors",
+}
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -217,6 +224,20 @@ class ExamSpec(_Spec):
 
 
 @final
+class IsolationSpec(_Spec):
+    """What a method of one's own may do in its own process (docs/security.md).
+
+    It may take ``step_seconds`` from one step to the next, or ten times the seconds that its budget takes, where that
+    is more. Work of its own, beside the model's, is exposed above ``own_seconds`` of processors for each adaptation
+    plus ``own_share`` of the seconds that its budget takes.
+    """
+
+    step_seconds: Annotated[float, Field(gt=0, le=10**7, allow_inf_nan=False)] = 60.0
+    own_seconds: Annotated[float, Field(ge=0, le=10**7, allow_inf_nan=False)] = 0.1
+    own_share: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.25
+
+
+@final
 class ComparisonSpec(_Spec):
     """The primary comparison, fixed before the run: ``arm`` against another, on one kind of question of one domain."""
 
@@ -276,6 +297,7 @@ class TrialSpec(_Spec):
     arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
     compare: ComparisonSpec
     exam: ExamSpec = ExamSpec()
+    isolation: IsolationSpec = IsolationSpec()
     limited_from: Annotated[int, Field(ge=1)] | None = None
 
     @property
@@ -290,6 +312,17 @@ class TrialSpec(_Spec):
         problems = self.problems.model_copy(update={"test": most})
         whole = self.limited_from or self.problems.test
         return self.model_copy(update={"problems": problems, "limited_from": whole})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _consent_is_no_field(cls, fields: Any) -> Any:
+        """A file that is passed on must not run code on the machine of whoever tries it."""
+        others = {name: fields.get(name) for name in ("teacher", "judge")} if isinstance(fields, dict) else {}
+        for name, inner in {"the trial": fields, **others}.items():
+            for word in CONSENTS if isinstance(inner, dict) else ():
+                if word in inner:
+                    raise ValueError(f"{name} sets {word}: {CONSENTS[word]}")
+        return fields
 
     @field_validator("judge")
     @classmethod

@@ -17,7 +17,6 @@ it, and is never done again. What counts is content: a folder that was moved, wi
 
 import json
 import os
-import platform
 import time
 from collections.abc import Mapping
 from copy import deepcopy
@@ -29,17 +28,16 @@ from typing import Any, final
 import yaml
 
 from netgain.domains.domain import Domain
-from netgain.domains.problem import Question, Split, in_turns
+from netgain.domains.problem import Question, Split
 from netgain.errors import InputError
 from netgain.extensions import source_digest
 from netgain.records.chain import read
 from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
-from netgain.records.provenance import RunSetup, SampleQuestion
+from netgain.records.provenance import RunSetup
 from netgain.trials.resolve import Trial, paths_in
-from netgain.trials.shown_tasks import shown_tasks
-from netgain.trials.spec import TrialSpec, primary_hash
+from netgain.trials.spec import IsolationSpec, TrialSpec, primary_hash
 from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
@@ -237,7 +235,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     ``data`` are the digests of files that domains read or, in a user's own file, are written in.
     """
     spec = trial.spec.model_dump(mode="json")
-    usual = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0, "cut": None}
+    usual: dict[str, Any] = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0}
+    usual |= {"cut": None, "isolation": IsolationSpec().model_dump(mode="json")}
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen
@@ -258,7 +257,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     data = {name: found for name in trial.kinds if (found := _data(trial, name))}
     if files := trial.spec.exam.files(trial.lines.folder):
         data[EXAM] = {name: _content(path) for name, path in files.items()}
-    problems = {name: _problems(trial, domain) for name, domain in trial.domains.items()}
+    problems = {name: problem_digests(trial, domain) for name, domain in trial.domains.items()}
     return {
         **header,
         **({"data": data} if data else {}),
@@ -283,7 +282,7 @@ def registration_of(locked: Mapping[str, Any]) -> dict[str, str] | None:
     return {name: str(stated[name]) for name in ("at", "hash")}
 
 
-def _problems(trial: Trial, domain: Domain) -> dict[str, str]:
+def problem_digests(trial: Trial, domain: Domain) -> dict[str, str]:
     """A digest of the problems of each split, with their questions and answers: who is examined on what.
 
     What a domain makes up from a seed stands in no file, and changes with the code that makes it up.
@@ -372,11 +371,11 @@ def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
     return fields
 
 
-def task_identity(trial: Trial, task: Task, settings: Mapping[str, Any], locked: Mapping[str, Any]) -> str:
+def task_identity(task: Task, settings: Mapping[str, Any], locked: Mapping[str, Any]) -> str:
     """The identity of a task's work: of all that decides its rows, and of nothing else."""
     spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
-    parts |= {"attention": spec["attention"]} if "attention" in spec else {}
+    parts |= {name: spec[name] for name in ("attention", "isolation") if name in spec}
     parts |= {"prompts": locked["prompts"][task.domain]} if "prompts" in locked else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
@@ -411,26 +410,3 @@ def differences(before: Any, after: Any, name: str = "") -> list[str]:
             path for key, old, new in pairs for path in differences(old, new, f"{name}.{key}" if name else str(key))
         ]
     return [] if before == after else [name]
-
-
-def describe_run(trial: Trial) -> RunSetup:
-    """The circumstances of a run that begins now; the questions shown are of problems that no exam holds."""
-    spec, shown = trial.spec, []
-    for name, domain in trial.domains.items():
-        split: Split = "development" if spec.problems.development else "train"
-        first = next(iter(domain.problems(split, spec.problems.development or spec.problems.train, spec.seed)), None)
-        questions = [] if first is None else sorted(first.questions, key=lambda one: one.kind != spec.compare.exam)
-        if first is not None and questions:
-            asked = questions[0].asked[0]
-            passage, answer = first.material.text, asked.answers[0]
-            prompts = trial.prompts(name)
-            question = prompts.bare(asked.text)
-            prompt, version = in_turns(prompts.ask(asked.text)), prompts.version
-            shown.append(
-                SampleQuestion(
-                    setting=name, question=question, answer=answer, passage=passage, prompt=prompt, version=version
-                )
-            )
-    hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
-    date = time.strftime("%Y-%m-%d")
-    return RunSetup(questions=tuple(shown), tasks=tuple(shown_tasks(trial)), hardware=hardware, date=date)
