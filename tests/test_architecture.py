@@ -18,9 +18,9 @@ ROOT = Path(netgain.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those before it.
 LAYERS = [
-    *("errors", "engine", "streams", "tokens", "strict_yaml", "records", "extensions", "metering", "domains", "model"),
-    *("exam", "methods", "isolation", "analysis", "trials", "audit", "report", "testing", "api", "board", "doctor"),
-    "cli",
+    *("errors", "engine", "streams", "strict_json", "tokens", "strict_yaml", "records", "extensions", "metering"),
+    *("domains", "model", "exam", "methods", "isolation", "analysis", "trials", "audit", "report", "testing", "api"),
+    *("board", "doctor", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}
 LAZY = {"tokens.py", "__init__.py", *(path.name for path in (ROOT / "cli").glob("*.py"))}
@@ -103,8 +103,8 @@ MOST_MODULES, MOST_CLASSES, MOST_PUBLIC_DATA_CLASSES, MOST_LINES, MOST_LINES_WIT
     262,
     560,
     255,
-    51_000,
-    47_000,
+    51_500,
+    47_500,
 )
 DATA_BASES = {"BaseModel", "NamedTuple", "Settings"}
 

@@ -5,7 +5,7 @@ import pytest
 from netgain.errors import BudgetExceeded
 from netgain.metering.budget import Standing, overruns
 from netgain.records.cost import Cost, Currency, Purpose
-from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Noted, Opened, Reserved, Settled
+from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Moved, Noted, Opened, Reserved, Settled
 
 
 def after(*events: Event) -> Standing:
@@ -138,3 +138,31 @@ def test_rounding_is_no_overrun_and_unknown_amounts_are_not_compared() -> None:
     quote = Cost(flops=1e15, updates=1)
     assert overruns(quote, Cost(flops=1e15 * (1 + 1e-12), seconds=5)) == ()
     assert overruns(quote, Cost(flops=1e15 * (1 + 1e-8), updates=2)) == (Currency.UPDATES, Currency.FLOPS)
+
+
+AGAIN = (
+    Opened(name="arm", run="second", limit=Cost(flops=100)),
+    Opened(name="adapt", parent=4, run="second", purpose=Purpose.ADAPT),
+)
+
+
+def test_work_that_is_found_again_is_charged_to_the_later_attempt_alone() -> None:
+    done = Cost(flops=10, updates=1)
+    events = (ROOT, LEAF, ASK, Settled(reservation=2, cost=done), *AGAIN)
+    later = Reserved(account=5, operation="train", quote=Cost(flops=60, updates=1))
+    standing = after(*events, later, Settled(reservation=6, cost=done), Moved(reservation=2, to=6))
+    assert standing.charges[2].outcome == "moved"
+    assert standing.charges[2].cost == Cost.zero()
+    assert standing.totals() == {"0": Cost.zero().known(), "4": done.known()}
+
+
+@pytest.mark.parametrize(
+    ("account", "operation", "cost"),
+    [(1, "train", Cost(flops=10)), (5, "score", Cost(flops=10)), (5, "train", Cost(flops=9))],
+)
+def test_work_cannot_be_moved_to_other_work(account: int, operation: str, cost: Cost) -> None:
+    asked = Reserved(account=account, operation=operation, quote=Cost(flops=20, updates=1))
+    standing = after(ROOT, LEAF, ASK, Settled(reservation=2, cost=Cost(flops=10)), *AGAIN, asked)
+    standing.apply(7, Settled(reservation=6, cost=cost))
+    with pytest.raises(ValueError, match="row 2 cannot be moved to row 6"):
+        standing.apply(8, Moved(reservation=2, to=6))

@@ -74,17 +74,39 @@ def test_it_then_adapts_as_fine_tuning_on_the_passage_does(make_desk: Make, book
     assert answerer.adapter.sequences == (tuple(b"Ada: Ada lives in Rome. She owns a cat."),)
 
 
-def test_the_shipped_model_learns_to_answer_within_its_investment(make_desk: Make, book: Book) -> None:
+@pytest.mark.parametrize(("asked", "rounds"), [("open", 2), ("both", 2), ("closed", 3)])
+def test_a_small_investment_is_used_up_and_no_step_draws_what_it_cannot_learn_from(
+    make_desk: Make, book: Book, asked: Any, rounds: int
+) -> None:
+    """A question below its passage takes many times what it takes without: each has its own price. What is left at the
+    end is no answer more."""
     load = pytest.importorskip("netgain.model.hugging_face").load_model
     model: Model = load(Path(netgain.__file__).parent / "shipped" / "people", device="cpu")
-    people = People()
-    desk = make_desk(model, 3e10, prompts=people.prompts, grade=people.grade)
-    settings = ConventionalRlSettings(rounds=2, candidates=4, asked="open", outer_rank=4, outer_learning_rate=1e-3)
+    people, budget = People(), 2e10
+    desk = make_desk(model, budget, prompts=people.prompts, grade=people.grade)
+    settings = ConventionalRlSettings(rounds=rounds, candidates=4, asked=asked, outer_rank=4, outer_learning_rate=1e-3)
     finish(ConventionalRl(settings).learn(desk, people.problems("train", 4, 0)))
     curve = steps_of(book)
-    assert [one.step for one in curve] == [1, 2]
-    assert all(one.texts >= 4 and one.updates for one in curve)
-    assert 0 <= desk.left() < 0.1 * 3e10
+    assert [one.step for one in curve] == list(range(1, rounds + 1))
+    assert all(one.texts >= 2 and one.updates for one in curve)
+    assert 0 <= desk.left() < 0.03 * budget
+
+
+def test_development_problems_are_checked_on_and_all_training_ones_learnt_from(make_desk: Make, book: Book) -> None:
+    apart = tuple(problem(number) for number in (7, 8, 9))
+    asked: set[str] = set()
+
+    def watch(request: Generate) -> str:
+        asked.add(str(request.prompt).rpartition("Q: ")[2].split()[0] + ("!" if request.temperature else ""))
+        return open_book(request)
+
+    desk = make_desk(scripted_model(watch), None, development=apart)
+    settings = ConventionalRlSettings(rounds=2, contexts=16, candidates=2, check_every=1, held_out=2)
+    finish(ConventionalRl(settings).learn(desk, PROBLEMS))
+    checked = {name for name in asked if not name.endswith("!")}
+    assert len(checked) == 2
+    assert checked < {"P7", "P8", "P9"}
+    assert asked - checked == {"P0!", "P1!", "P2!", "P3!"}  # by all of which it learns
 
 
 def test_an_investment_that_pays_for_nothing_is_refused(make_desk: Make) -> None:

@@ -28,7 +28,7 @@ def find(name: str, folder: Path | None = None) -> type[Method]:
 
 
 def test_every_step_is_in_the_rows_the_verdict_and_on_the_page(tmp_path: Path) -> None:
-    budget = {"per_problem": 400, "ladder": [1]}
+    budget = {"per_problem": 8, "ladder": [1], "currency": "updates"}
     asked = world.spec(ARMS, budget=budget, compare={"arm": "rl"}, tuning={"trials": 1}, seeds=1)
     trial = resolve_spec(asked, SourceLines("trial"), find, world.find_domain)
     assert run_trial(trial, tmp_path, load=world.load, device="cpu").failed == {}

@@ -30,6 +30,11 @@ compare: {arm: seal}
 CASES = [
     ("per_problem: 8.0e+9", "per_problem: 1.0e+6", "does not pay for even one context of a round"),
     ("seal: {method: seal,", "seal: {method: teacher}\n  other: {method: seal,", "this trial has none"),
+    (
+        "budget: {per_problem: 8.0e+9, ladder: [1]}\narms:",
+        "budget: {per_problem: 1.0e+6, ladder: [1]}\narms:\n  rl: {method: rl-conventional}",
+        "does not pay for even one question of a step",
+    ),
     ("format: self-qa", "format: riddles", "is no edit format"),
     ("arms:", "tuning: {trials: 2, knobs: {format: [self-qa, riddles]}}\narms:", "is no edit format"),
     (

@@ -1,5 +1,6 @@
 """The command line: parse, call, print. One file for each group of commands; here they are named and listed."""
 
+import errno
 import sys
 from io import TextIOWrapper
 
@@ -17,6 +18,7 @@ from netgain.cli.trial_commands import plan, register, run
 from netgain.errors import NetgainError
 
 INTERRUPTED = 130
+NAMED_WRONGLY = (errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EROFS)
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
@@ -35,6 +37,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = app(args=sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
     except NetgainError as error:
         _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a name that is too long, a folder without rights, wherever it was given
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2 if error.errno in NAMED_WRONGLY else 1)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
     except TyperException as error:

@@ -60,11 +60,14 @@ class Chooser:
         """One token from logits [vocabulary] by temperature and top-p."""
         # In float64: in float32 the cumulative sum over a large vocabulary misses top_p by more than some tokens have.
         p = (logits.to("cpu", torch.float64) / self._sampling.temperature).softmax(-1)
-        ranked, order = p.sort(descending=True, stable=True)
+        # Tokens below (1 - top_p) / vocabulary have at most 1 - top_p together, so those above are enough, and sorting
+        # only them saves most of a draw from 49,152 tokens. Half of it leaves room for rounding.
+        likely = (p > (1 - self._sampling.top_p) / (2 * len(p))).nonzero()[:, 0]
+        ranked, order = p[likely].sort(descending=True, stable=True)
         total = ranked.cumsum(-1)
         kept = int((total < self._sampling.top_p).sum()) + 1
         u = torch.rand((), generator=self._generator, dtype=torch.float64) * total[min(kept, len(total)) - 1]
-        return int(order[min(int(torch.searchsorted(total, u, right=True)), len(total) - 1)])
+        return int(likely[order[min(int(torch.searchsorted(total, u, right=True)), len(total) - 1)]])
 
 
 def choose(logits: Tensor, choosers: list[Chooser]) -> list[int]:

@@ -3,7 +3,7 @@
 Slow, general, the oracle.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, final
 
@@ -347,3 +347,10 @@ class HooksDecoder:
                 # The cache was turned by the other factors: read all of it again, as a text of this length would be.
                 tokens = torch.tensor([[*rows[0].request.prompt, *rows[0].tokens]], device=device)
                 cache, fed = DynamicCache(), width
+
+
+def rectangles(widths: Mapping[int, int]) -> Work:
+    """What a model without shortcuts runs: so many rows of each width, logits everywhere, the full square."""
+    rows = [float(width) * count for width, count in widths.items()]
+    squares = sum(width * row for width, row in zip(widths, rows, strict=True))
+    return Work(positions=sum(rows), context=squares, head_positions=sum(rows))

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from netgain.errors import InputError, nearest
 
 TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # projections that read the same input
+ROW, MOMENTS = "row", ("first", "second")  # of an adapter, in a file of its own
 ALIGNMENT = 16  # weights: a float32 row then starts on a cache line
 
 
@@ -100,7 +101,7 @@ class Layout:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Adapter:
     """One adapter's weights outside a bank: a row of the layout.
 
@@ -229,6 +230,23 @@ class AdapterBank:
         return Adapter(self.layout, row) if steps is None else Adapter(self.layout, row, (first, second), steps)
 
 
+def keep_whole(adapter: Adapter, file: Path) -> dict[str, Any]:
+    """Write an adapter's row and its optimizer's moments as they are (PEFT's format has no place for these); what its
+    layout is made of, and its steps, as JSON values."""
+    moments = {} if adapter.moments is None else dict(zip(MOMENTS, adapter.moments, strict=True))
+    save_file({ROW: adapter.row, **moments}, file)
+    layout = adapter.layout
+    return {"names": layout.names, "rank": layout.rank, "alpha": layout.alpha, "steps": adapter.steps}
+
+
+def kept_whole(file: Path, layout: Layout, steps: int) -> Adapter:
+    """What :func:`keep_whole` wrote, to the last bit; where the file is gone, an adapter without weights, by which work
+    can be quoted but not done."""
+    found = load_file(file) if file.is_file() else {ROW: torch.empty(0)}
+    first, second = (found.get(name) for name in MOMENTS)
+    return Adapter(layout, found[ROW], None if first is None or second is None else (first, second), steps)
+
+
 PREFIX = "base_model.model."
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -295,7 +313,7 @@ def read_config(folder: Path) -> tuple[int, float, tuple[str, ...]]:
             float(config["lora_alpha"]),
             config["target_modules"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(str(path), f"is no PEFT adapter configuration ({error})") from error
     odd = _refused(config) if kind == "LORA" else [f"peft_type = {kind!r}"]
     if not isinstance(names, list):

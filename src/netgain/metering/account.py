@@ -7,6 +7,7 @@ A :class:`Book` is one journal being written, with the state of its accounts. Wo
 - failed work is charged with the part that was done; where nobody says how much that was, with its whole quote
 - work that was cut off by the death of the process is charged with its whole quote when the journal is next opened
 - results that are thrown away stay paid; :meth:`Book.discard` only takes them out of what counts as useful
+- a result that a later attempt finds again is paid once: :meth:`Book.move` has its cost stand with that attempt
 
 A :class:`Book` may be shared between threads. Opening the same account again, also after a crash, gives the same
 account with everything that it has spent.
@@ -21,10 +22,22 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from netgain.errors import InputError, JournalError, OverrunError
-from netgain.metering.budget import Booking, Standing, fold, overruns
-from netgain.records.chain import encode
+from netgain.metering.budget import Booking, fold, overruns
+from netgain.records.chain import JournalRow, encode
 from netgain.records.cost import Cost, Currency, Purpose
-from netgain.records.events import Closed, Discarded, Event, Failed, Lost, Noted, Opened, Reserved, Setting, Settled
+from netgain.records.events import (
+    Closed,
+    Discarded,
+    Event,
+    Failed,
+    Lost,
+    Moved,
+    Noted,
+    Opened,
+    Reserved,
+    Setting,
+    Settled,
+)
 from netgain.records.journal import Journal
 
 LONGEST_ERROR = 2000
@@ -35,9 +48,10 @@ UNLIMITED = Cost()
 class Book:
     """One journal being written and the state of its accounts. Open it with :meth:`open`; close it or use ``with``."""
 
-    def __init__(self, journal: Journal, standing: Standing) -> None:
+    def __init__(self, journal: Journal, records: tuple[JournalRow, ...]) -> None:
         self.journal = journal
-        self._standing = standing
+        self._standing = fold(records)
+        self._noted = {record.event.text: record.event for record in records if isinstance(record.event, Noted)}
         self._lock = threading.RLock()
         self._pending: list[Event] = []
 
@@ -49,7 +63,7 @@ class Book:
         """
         journal, records = Journal.open(path, software=software)
         try:
-            book = cls(journal, fold(records))
+            book = cls(journal, records)
             book._charge_lost()
         except Exception as problem:
             journal.close()
@@ -104,6 +118,18 @@ class Book:
         rows = tuple(item.row if isinstance(item, Reservation) else item for item in reservations)
         if rows:
             self._record(Discarded(reservations=rows, reason=reason))
+
+    def move(self, reservation: int, to: "Reservation") -> None:
+        """Have what a charge of an earlier attempt paid for stand under ``to``, which has found its result again.
+
+        Written with the next rows. Raises ValueError where they are not the same work, ended alike, at the same cost.
+        """
+        self._record(Moved(reservation=reservation, to=to.row), later=True)
+
+    def noted(self, text: str) -> Mapping[str, Any] | None:
+        """The data of the last note with this text that stood here when the book was opened; None where none did."""
+        found = self._noted.get(text)
+        return None if found is None else found.data
 
     def note(self, text: str, data: Mapping[str, Any] | None = None) -> None:
         """Keep something beside the charges. ``data`` is plain JSON values and holds no secrets."""
@@ -209,6 +235,12 @@ class Account:
             limit=limit,
         )
         return self.book._open_account(wanted)
+
+    @property
+    def lineage(self) -> tuple[Opened, ...]:
+        """This account and those above it, as they were opened, its own first."""
+        with self.book._lock:
+            return tuple(self.book._standing.accounts[row] for row in self.book._standing.path(self.row))
 
     def holds(self, other: "Account | Booking") -> bool:
         """Whether an account or a charge is this one or stands below it, in the same book."""

@@ -6,6 +6,7 @@ is spent plus what is reserved plus what is asked stays within the limit, in eve
 - A settled or failed reservation counts with its actual cost; in a currency that the actual cost does not know, with
   its quote. A reservation that is still open, or whose writer died, counts with its whole quote.
 - Work under ``evaluate`` is recorded, but stands outside the budgets of the accounts above it.
+- What a later attempt found again costs nothing where it was first paid: its cost stands with the later reservation.
 - An actual cost may be above its quote by rounding (:data:`ROUNDING`, relative); beyond that it is an overrun.
 """
 
@@ -16,7 +17,19 @@ from typing import final
 from netgain.errors import BudgetExceeded
 from netgain.records.chain import JournalRow
 from netgain.records.cost import Cost, Currency, Purpose
-from netgain.records.events import FORMAT, Began, Closed, Discarded, Event, Failed, Lost, Opened, Reserved, Settled
+from netgain.records.events import (
+    FORMAT,
+    Began,
+    Closed,
+    Discarded,
+    Event,
+    Failed,
+    Lost,
+    Moved,
+    Opened,
+    Reserved,
+    Settled,
+)
 
 ROUNDING = 1e-9
 
@@ -24,7 +37,7 @@ ROUNDING = 1e-9
 @final
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What became of one reservation; ``outcome`` is ``open``, ``completed``, ``failed`` or ``lost``.
+    """What became of one reservation; ``outcome`` is ``open``, ``completed``, ``failed``, ``lost`` or ``moved``.
 
     ``cost`` is what it took (the whole quote while open and when lost); ``discarded`` says why its result was thrown
     away, ``error`` why it failed. It is useful if it completed and nobody threw its result away.
@@ -93,6 +106,8 @@ class Standing:
                 self._apply_lost(event.reservation, cost)
             case Discarded():
                 self._apply_discarded(event)
+            case Moved(reservation=reservation, to=to):
+                self._apply_moved(reservation, to)
             case Closed():
                 self._check_ended(event)
 
@@ -131,6 +146,22 @@ class Standing:
                 raise ValueError(f"row {reservation} is no finished work that could be discarded")
         for reservation in event.reservations:
             self.charges[reservation] = replace(self.charges[reservation], discarded=event.reason or "discarded")
+
+    def _apply_moved(self, reservation: int, to: int) -> None:
+        before, after = self.charges.get(reservation), self.charges.get(to)
+        ended = ("completed", "failed")
+        if before is None or after is None or before.outcome not in ended or after.outcome != before.outcome:
+            raise ValueError(f"row {reservation} cannot be moved to row {to}: they are no two ends of the same work")
+        if (before.operation, before.purpose, before.cost) != (after.operation, after.purpose, after.cost):
+            raise ValueError(f"row {reservation} cannot be moved to row {to}, which is other work or has another cost")
+        if self._root(before.account) == self._root(after.account):
+            raise ValueError(f"row {reservation} cannot be moved to row {to}: both are the same attempt's")
+        # The budget of the attempt that is over stays as it was: nobody spends from it any more.
+        self.charges[reservation] = replace(before, outcome="moved", cost=Cost.zero())
+
+    def _root(self, account: int) -> int:
+        *_, root = self.path(account)
+        return root
 
     def _check_ended(self, event: Closed) -> None:
         mine = self.totals()
@@ -226,8 +257,7 @@ class Standing:
         sums: dict[str, dict[str, float]] = {}
         for charge in self.charges.values():
             if charge.outcome != "open":
-                *_, root = self.path(charge.account)
-                mine = sums.setdefault(str(root), {})
+                mine = sums.setdefault(str(self._root(charge.account)), {})
                 for name, amount in charge.cost.known().items():
                     mine[name] = mine.get(name, 0.0) + amount
         return sums

@@ -5,9 +5,9 @@ model is trained to answer the training problems' questions, with the passage be
 book), and is rewarded by the grade of each answer. There is no self-edit and no inner loop.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field
@@ -19,7 +19,7 @@ from netgain.methods.finetune import PRESETS, FinetuneSettings, fit_passages
 from netgain.methods.fitting import Count
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED
-from netgain.methods.policy_gradient import GradientPolicy, GradientSettings, Group
+from netgain.methods.policy_gradient import GradientPolicy, GradientSettings, Group, apart
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask, together
 from netgain.model.requests import Generate
@@ -28,6 +28,7 @@ from netgain.records.cost import Purpose
 from netgain.streams import stream
 
 CAUTION = 1.05  # later answers may be longer
+LEAST = 2  # answers, without which there is nothing to compare
 CHECKED = 1.2  # a check costs about what the one before it cost
 Asked = tuple[Question, tuple[Material, ...]]  # with what is before it
 
@@ -66,11 +67,9 @@ class ConventionalRl(Method):
         if desk.few_shot is not None:
             problem = "draws answers to single questions, and this domain puts each in several views"
             raise InputError("rl-conventional", problem, "leave the arm out of this domain")
-        order = stream(desk.draw("held out"), "order").permutation(len(problems))
-        apart = min(settings.held_out, len(problems) - 1) if settings.check_every else 0
-        held_out = [one for index in order[:apart] for one in self._asked(problems[index])]
-        training = [one for index in order[apart:] for one in self._asked(problems[index])]
-        return (yield from self._steps(desk, training, held_out))
+        training, held_out = apart(desk, problems, settings)
+        asked = [[one for problem in own for one in self._asked(problem)] for own in (training, held_out)]
+        return (yield from self._steps(desk, *asked))
 
     def _asked(self, problem: Problem) -> list[Asked]:
         ways: list[tuple[Material, ...]] = []
@@ -80,7 +79,7 @@ class ConventionalRl(Method):
 
     def _steps(self, desk: Desk, training: Sequence[Asked], held_out: Sequence[Asked]) -> Steps[Model]:
         settings, policy, price = self.settings, GradientPolicy(self.settings), 0.0
-        upcoming = _endless(desk, training)
+        upcoming = _Upcoming(desk, training)
         if held_out:
             price, accuracy = yield from self._check(desk.at("step 0"), held_out)
             policy.report(desk.at("step 0"), desk.model, accuracy)
@@ -91,7 +90,7 @@ class ConventionalRl(Method):
             later = 0.0 if left == UNLIMITED else left - left / (settings.rounds - number + 1)
             groups = yield from self._gather(own, policy, upcoming, len(training), later + kept)
             if not groups and number == 1:
-                raise InputError("the investment", "does not pay for even one question of a step", "invest more")
+                raise no_question()
             model = yield from policy.step(own, groups, later + kept)
             desk = desk.at(model=model)
             accuracy = None
@@ -101,27 +100,58 @@ class ConventionalRl(Method):
         return policy.kept(desk, desk.model)
 
     def _gather(
-        self, desk: Desk, policy: GradientPolicy, upcoming: Iterator[Asked], whole: int, reserved: float
+        self, desk: Desk, policy: GradientPolicy, upcoming: "_Upcoming", whole: int, reserved: float
     ) -> Steps[list[Group]]:
-        """The groups of a step, wave after wave: the first by an upper bound, every other by the average so far."""
+        """The groups of a step, wave after wave, each question at its own price: by an upper bound at first, then by
+        what the bounds so far came to. What is left then pays for further groups, smaller ones if need be."""
         settings, start = self.settings, desk.left()
-        groups, updating = list[Group](), 0.0
+        groups, updating, bounded, ratio = list[Group](), 0.0, 0.0, 1.0
         most = settings.contexts or (whole if start == UNLIMITED else None)
-        first = next(upcoming)
-        price, waiting = self._bound(desk, policy, first), [first]
         while most is None or len(groups) < most:
-            money = desk.left() - reserved - updating
             room = 10**9 if most is None else most - len(groups)
-            width = room if money == UNLIMITED or price <= 0 else min(room, int(money // price))
-            if width < 1:
+            chosen, bound = self._affordable(desk, policy, upcoming, room, ratio, reserved + updating)
+            if not chosen:
                 break
-            chosen, waiting = [*waiting, *islice(upcoming, width - len(waiting))], []
-            groups += yield from self._draw(desk.at(f"question {len(groups)}"), chosen)
-            updating = policy.cost(desk, groups)
-            price = CAUTION * (start - desk.left() + updating) / len(groups) if start < UNLIMITED else 0.0
-            if price <= 0 and most is None:
+            groups += yield from self._draw(desk.at(f"question {len(groups)}"), chosen, settings.candidates)
+            updating, bounded = policy.cost(desk, groups), bounded + bound
+            if bounded <= 0 and most is None:
                 break  # questions that cost nothing would go on for ever
+            ratio = min(1.0, CAUTION * (start - desk.left() + updating) / bounded) if start < UNLIMITED else 1.0
+        while groups and desk.left() - reserved < policy.cost(desk, groups):
+            desk.note("answers that cannot be learnt from: they were longer than expected", {"groups": 1})
+            groups.pop()
+        while settings.contexts is None and start < UNLIMITED and (bounded > 0 or not groups):
+            size = self._fitting(desk, policy, groups, upcoming.first, reserved)
+            if size < LEAST:
+                break
+            groups += yield from self._draw(desk.at(f"question {len(groups)}", "more"), [upcoming.take()], size)
         return groups
+
+    def _affordable(
+        self, desk: Desk, policy: GradientPolicy, upcoming: "_Upcoming", room: int, ratio: float, reserved: float
+    ) -> tuple[list[Asked], float]:
+        """The next questions that can be paid for, and the sum of their bounds."""
+        money, chosen, total = desk.left() - reserved, list[Asked](), 0.0
+        if money == UNLIMITED:
+            return [upcoming.take() for _ in range(room)], 0.0
+        while len(chosen) < room:
+            bound = self._bound(desk, policy, upcoming.first)
+            if ratio * (total + bound) > money or (bound <= 0 and chosen):
+                break
+            chosen.append(upcoming.take())
+            total += bound
+        return chosen, total
+
+    def _fitting(self, desk: Desk, policy: GradientPolicy, groups: Sequence[Group], one: Asked, reserved: float) -> int:
+        """How many answers to one more question fit into a step with these groups, each as long as it may be."""
+        request = self._request(desk, one)
+        each = desk.model.quote([request])[0].amount(desk.currency) or 0.0
+        longest = desk.model.tokenize(request.prompt)[-1:] * request.max_new_tokens
+        for size in range(self.settings.candidates, LEAST - 1, -1):
+            more = Group(request.prompt, [longest] * size, [0.0] * size)
+            if size * each + policy.cost(desk, [*groups, more]) <= desk.left() - reserved:
+                return size
+        return 0
 
     def _request(self, desk: Desk, one: Asked, seed: int = 0) -> Generate:
         question, read = one
@@ -141,8 +171,7 @@ class ConventionalRl(Method):
         longest = desk.model.tokenize(request.prompt)[-1:] * request.max_new_tokens
         return drawn + policy.cost(desk, [Group(request.prompt, [longest] * size, [0.0] * size)])
 
-    def _draw(self, desk: Desk, chosen: Sequence[Asked]) -> Steps[list[Group]]:
-        size = self.settings.candidates
+    def _draw(self, desk: Desk, chosen: Sequence[Asked], size: int) -> Steps[list[Group]]:
         requests = [
             self._request(desk, one, desk.draw(str(number), str(turn)))
             for number, one in enumerate(chosen)
@@ -180,7 +209,21 @@ class ConventionalRl(Method):
         return (yield from fit_passages(desk.at(model=learned), materials, self.settings))
 
 
-def _endless(desk: Desk, training: Sequence[Asked]) -> Iterator[Asked]:
-    """The training questions in an order of the desk's own, again and again."""
-    order = stream(desk.draw("questions"), "order").permutation(len(training))
-    return (training[order[number % len(training)]] for number in count())
+def no_question() -> InputError:
+    """Said of an investment, before a trial or in the middle of it."""
+    return InputError("the investment", "does not pay for even one question of a step", "invest more")
+
+
+@final
+class _Upcoming:
+    """The training questions in an order of the desk's own, again and again; the first can be looked at."""
+
+    def __init__(self, desk: Desk, training: Sequence[Asked]) -> None:
+        order = stream(desk.draw("questions"), "order").permutation(len(training))
+        self._endless = (training[order[number % len(training)]] for number in count())
+        self.first = next(self._endless)
+
+    def take(self) -> Asked:
+        """The first, which the next one then is."""
+        taken, self.first = self.first, next(self._endless)
+        return taken

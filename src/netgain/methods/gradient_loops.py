@@ -16,7 +16,16 @@ from netgain.methods.edit_rewards import Context, context_quote, evaluate
 from netgain.methods.fitting import Count
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import Improvement, Kept
-from netgain.methods.policy_gradient import Advantage, GradientPolicy, GradientSettings, Group, Loss, Penalty, Ratio
+from netgain.methods.policy_gradient import (
+    Advantage,
+    GradientPolicy,
+    GradientSettings,
+    Group,
+    Loss,
+    Penalty,
+    Ratio,
+    apart,
+)
 from netgain.methods.seal import LoopSettings, outer_loop
 from netgain.methods.selection import uniform
 from netgain.methods.synthetic import PRESETS, write_and_fit
@@ -25,7 +34,6 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
 from netgain.records.cost import Purpose
-from netgain.streams import stream
 
 LEAST = float("-1e300")  # an edit that was never evaluated has minus infinity
 CHECKED = 1.2  # a check costs about what the one before it cost
@@ -135,11 +143,9 @@ class _EditGradientLoop(Method):
     def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[Learned]:
         """The model after all steps, or after the best of those that were checked."""
         settings = self.settings
-        order = stream(desk.draw("held out"), "order").permutation(len(problems))
-        apart = min(settings.held_out, len(problems) - 1) if settings.check_every else 0
-        training = [problems[index] for index in order[apart:]]
-        improvement = EditGradient(settings, [problems[index] for index in order[:apart]])
-        if apart > 0:
+        training, held_out = apart(desk, problems, settings)
+        improvement = EditGradient(settings, held_out)
+        if held_out:
             began = yield from improvement.check(desk.at("step 0"))
             improvement.policy.report(desk.at("step 0"), desk.model, began)
         loop = settings.model_copy(update={"temperature": 1.0, "top_p": 1.0})

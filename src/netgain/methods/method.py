@@ -70,7 +70,8 @@ class Desk:
     Files that settings name lie in ``folder``, that of the trial's file.
     ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
     While a method learns it also has the trial's ``judge``, which it pays for, and ``controls``: questions that no
-    problem is about, none of them the exam's.
+    problem is about, none of them the exam's. A policy gradient that is examined between its steps has the
+    ``development`` problems whole, by which it chooses among its states as tuning chooses among settings.
     """
 
     model: Model
@@ -85,6 +86,7 @@ class Desk:
     few_shot: FewShot | None = None
     judge: Model | None = None
     controls: tuple[Question, ...] = ()
+    development: tuple[Problem, ...] = ()
     own: OwnWork = field(default_factory=OwnWork)
 
     def pay(self, purpose: Purpose) -> Account:

@@ -26,7 +26,7 @@ from typing import Annotated, Literal, Self, final
 import numpy as np
 from pydantic import Field, model_validator
 
-from netgain.domains.problem import Prompt
+from netgain.domains.problem import Problem, Prompt
 from netgain.engine.jobs import InnerLoopJob, PolicyLoss
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import ROUNDING, Count, Inner, Outer, job_of, merge_quote, merged
@@ -37,6 +37,7 @@ from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Result, Score, Scored, Train, Trained
 from netgain.records.cost import Currency, Purpose
 from netgain.records.policy_run import PolicyStep
+from netgain.streams import stream
 
 FAR = 50.0  # a token that much likelier before: exp would not end
 FLAT = 1e-9  # rewards of a group that lie closer together say nothing
@@ -57,8 +58,9 @@ class GradientSettings(Outer):
     the loss's (``engine/jobs.py``, ``PolicyLoss``).
 
     Every ``check_every`` steps (0: never), and before the first and after the last, the policy is examined on
-    ``held_out`` of the training problems that it does not learn from, paid under ``tune``; ``checkpoint`` says which of
-    these states is kept: the ``end``, or the ``best`` on them.
+    ``held_out`` of the trial's development problems, paid under ``tune``; where it has none, on as many training
+    problems, which it then does not learn from. ``checkpoint`` says which of these states is kept: the ``end``, or the
+    ``best`` on them.
     """
 
     outer_rank: Count = 32
@@ -97,6 +99,21 @@ class Group:
     ids: list[tuple[int, ...]]
     rewards: list[float]
     invalid: int = 0
+
+
+def apart(desk: Desk, problems: Sequence[Problem], settings: GradientSettings) -> tuple[list[Problem], list[Problem]]:
+    """What is learned from, and what the policy is examined on between steps: nothing is in both."""
+    if not settings.check_every:
+        return [problems[index] for index in _order(desk, len(problems))], []
+    if desk.development:
+        chosen = sorted(_order(desk, len(desk.development))[: settings.held_out])
+        return list(problems), [desk.development[index] for index in chosen]
+    order, count = _order(desk, len(problems)), min(settings.held_out, len(problems) - 1)
+    return [problems[index] for index in order[count:]], [problems[index] for index in order[:count]]
+
+
+def _order(desk: Desk, count: int) -> list[int]:
+    return [int(index) for index in stream(desk.draw("held out"), "order").permutation(count)]
 
 
 def advantages_of(rewards: Sequence[float], way: Advantage) -> list[float]:

@@ -14,9 +14,9 @@ from typing import Any, Literal, final
 from netgain.domains.problem import Prompt
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
-from netgain.engine.hooks import HooksBackend, longest_pass, together
+from netgain.engine.hooks import HooksBackend, longest_pass, rectangles, together
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
-from netgain.engine.lora import CONFIG, Layout, load_adapter, read_config, save_adapter
+from netgain.engine.lora import CONFIG, Layout, keep_whole, kept_whole, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
 from netgain.engine.packs import Extent, is_out_of_memory, lacking
 from netgain.engine.scoring import Scorer, ScoreRequest
@@ -387,15 +387,27 @@ class _HuggingFace:
 
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         """In PEFT's format."""
+        save_adapter(self._one(adapter), folder, self.name)
+
+    def _one(self, adapter: Adapter) -> LoraAdapter:
         own = self._own(adapter)
         if own is None:
             raise InputError("adapter", "there is none to save")
-        save_adapter(own, folder, self.name)
+        return own
 
     def load_adapter(self, folder: Path) -> Adapter:
         """From PEFT's format."""
         rank, alpha, names = read_config(folder)
         return load_adapter(folder, self._engine.layout(names, rank, alpha), self._engine.bank_dtype)
+
+    def keep_adapter(self, adapter: Adapter, file: Path) -> dict[str, Any]:
+        """Its row and its optimizer's moments as they are; PEFT's format has no place for these."""
+        return keep_whole(self._one(adapter), file)
+
+    def kept_adapter(self, fields: Mapping[str, Any], file: Path) -> Adapter:
+        """As it was kept; without its file an adapter of the same layout that has no weights."""
+        layout = self._engine.layout(tuple(fields["names"]), fields["rank"], fields["alpha"])
+        return kept_whole(file, layout, fields["steps"])
 
     # -- for another process, and from it
 
@@ -419,13 +431,6 @@ def _no_room(error: RuntimeError | MemoryError) -> Failure:
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:
     return None if wanted is None else next(i for i, adapter in enumerate(adapters) if adapter is wanted)
-
-
-def rectangles(widths: Mapping[int, int]) -> Work:
-    """What a model without shortcuts runs: so many rows of each width, logits everywhere, the full square."""
-    rows = [float(width) * count for width, count in widths.items()]
-    squares = sum(width * row for width, row in zip(widths, rows, strict=True))
-    return Work(positions=sum(rows), context=squares, head_positions=sum(rows))
 
 
 def learnt(times: Mapping[Size, int]) -> Work:

@@ -18,6 +18,7 @@ from netgain.errors import BudgetExceeded, OverrunError
 from netgain.metering.account import Account, Book, Reservation
 from netgain.metering.budget import overruns
 from netgain.metering.shape import ModelShape
+from netgain.model.replay import Known, Replay
 from netgain.model.requests import (
     Adapter,
     Answered,
@@ -56,8 +57,9 @@ class Model:
 
     ``attempts`` is how often a request is tried in all where the backend says that another attempt may succeed;
     ``pause`` waits between them (its arguments: the number of attempts so far, and the seconds that the backend asks
-    for at least). ``clock`` is monotonic, in seconds.
-    ``check`` holds the prices against the profiler, before anything is charged.
+    for at least). ``clock`` is monotonic, in seconds. ``check`` holds the prices against the profiler, before anything
+    is charged. With ``replay`` what an earlier attempt paid for is found again; ``lineage`` names the model there, see
+    :meth:`resuming`.
     """
 
     def __init__(
@@ -69,12 +71,24 @@ class Model:
         pause: Callable[[int, float], None] = lambda attempts, asked: None,
         clock: Callable[[], float] = time.perf_counter,
         check: "Callable[[], PriceCheck] | None" = None,
+        replay: Replay | None = None,
+        lineage: str = "",
     ) -> None:
-        self._check = check
+        self._check, self.__replay, self._lineage = check, replay, lineage
         self.__backend, self.__prices = backend, prices
         self._attempts, self._pause, self._clock = attempts, pause, clock
         self._introduced: weakref.WeakSet[Book] = weakref.WeakSet()
         self.__origin: Model = self
+
+    def resuming(self, replay: Replay) -> "Model":
+        """This very model for a task whose paid operations are kept: those that ended before are not run again."""
+        return self._made(self.__backend, replay, self.digest, self._check)
+
+    def _made(
+        self, backend: UnmeteredModel, replay: Replay | None, lineage: str, check: "Callable[[], PriceCheck] | None"
+    ) -> "Model":
+        how: dict[str, Any] = {"attempts": self._attempts, "pause": self._pause, "clock": self._clock}
+        return Model(backend, self.__prices, **how, check=check, replay=replay, lineage=lineage)
 
     @property
     def origin(self) -> "Model":
@@ -175,7 +189,7 @@ class Model:
             run = run_script(request, source, dtype, self.__backend.with_output)
             failure = Failure("script", run.trouble, 0) if run.trouble else None
             derived = isinstance(run.product, Derived)
-            tuned = self._wrapped(run.product) if isinstance(run.product, Derived) else None
+            tuned = self._wrapped(run.product, "") if isinstance(run.product, Derived) else None
             model = tuned.model if isinstance(tuned, Tuned) and tuned.model else self
             product = Adapted(model, None if derived else run.product, run.trained, run.written)
             results.append(Result(product, failure, run.charges, run.cost))
@@ -245,35 +259,41 @@ class Model:
                 raise TypeError(f"{operation} takes {kind.__name__} requests, not {type(request).__name__}")
         results: dict[int, Result[Any]] = {}
         waiting, wait = list(range(len(requests))), 0.0
+        names = [""] * len(requests) if self.__replay is None else self.__replay.names(self._lineage, requests)
         for attempt in range(1, self._attempts + 1):
             if not waiting:
                 break
             if attempt > 1:
                 self._pause(attempt - 1, wait)
             chosen = [requests[place] for place in waiting]
+            known = Known(self.__replay, [names[place] for place in waiting], chosen)
             try:
-                reservations = self._reserve(operation, chosen)
+                reservations = self._reserve(operation, chosen, known)
             except BudgetExceeded:
                 if attempt == 1:
                     raise
                 break  # what was tried before stands
+            if attempt == 1 and self.__replay is not None:
+                self.__replay.count(names)
             again, wait = [], 0.0
-            for done, reservation, cost in self._run(chosen, reservations, attempt):
+            for done, reservation, cost in self._run(chosen, reservations, attempt, known):
                 place = waiting[done.request]
-                results[place] = self._result(done, reservation, cost, results.get(place))
+                results[place] = self._result(done, reservation, cost, results.get(place), names[place])
                 if done.again:
                     again.append(place)
                     wait = max(wait, done.wait)
             waiting = sorted(again)
         return [results[place] for place in range(len(requests))]
 
-    def _reserve(self, operation: str, requests: Sequence[Request]) -> list[Reservation]:
-        """All of the batch, or nothing."""
+    def _reserve(self, operation: str, requests: Sequence[Request], known: Known) -> list[Reservation]:
+        """All of the batch, or nothing; what was paid for before as it was quoted then."""
         held: list[Reservation] = []
+        quotes = dict(zip(known.rest, self.quote([requests[place] for place in known.rest]), strict=True))
+        quotes |= {place: kept.quote for place, kept in known.kept.items()}
         try:
-            for request, quote in zip(requests, self.quote(requests), strict=True):
+            for place, request in enumerate(requests):
                 self._introduce(request.account.book)
-                held.append(request.account.reserve(operation, quote, recorded(request), later=True))
+                held.append(request.account.reserve(operation, quotes[place], recorded(request), later=True))
         except BaseException:
             for reservation in held:
                 reservation.fail(NOT_RUN, Cost.zero(), later=True)
@@ -291,19 +311,30 @@ class Model:
             self._introduced.add(book)
 
     def _run(
-        self, requests: Sequence[Request], reservations: Sequence[Reservation], attempt: int
+        self, requests: Sequence[Request], reservations: Sequence[Reservation], attempt: int, known: Known
     ) -> Iterator[tuple[Done, Reservation, Cost]]:
-        """Run reserved requests; each is booked as soon as its end is reported."""
+        """Run reserved requests; each is booked as soon as its end is reported. Those known from before do not run."""
         # Whatever ends this loop, each reservation is booked exactly once: those whose end nobody told at their quotes.
         unended = dict(enumerate(reservations))
-        shares = _Shares([reservation.quote for reservation in reservations], self._clock)
         try:
-            for done in self.__backend.run(requests, attempt):
+            for place, kept in known.kept.items():
+                done, reservation = known.done(place, self.__backend), unended.pop(place)
+                known.keep(done, reservation, kept.cost, self.__backend)
+                self._book(done, reservation, kept.cost, later=True)
+                reservation.account.book.move(kept.row, reservation)
+                yield done, reservation, kept.cost
+            shares = _Shares([reservations[place].quote for place in known.rest], self._clock)
+            for ended in self.__backend.run([requests[place] for place in known.rest], attempt) if known.rest else ():
+                done = replace(ended, request=known.rest[ended.request])
                 reservation = unended.pop(done.request)
                 cost = reservation.quote if done.parts is None else self._cost(done.parts)
                 if self.__prices.timed:
-                    cost = replace(cost, seconds=shares.take(done.request))
-                self._book(done, reservation, cost)
+                    cost = replace(cost, seconds=shares.take(ended.request))
+                known.keep(done, reservation, cost, self.__backend)
+                later = reservation.operation in AT_ONCE
+                if not later:
+                    known.note()
+                self._book(done, reservation, cost, later=later)
                 yield done, reservation, cost
             _require_all_ended(self.name, len(unended))
         except BaseException as error:
@@ -312,10 +343,10 @@ class Model:
                     reservation.fail(error, later=True)
             raise
         finally:
+            known.note()
             _flush(reservations)
 
-    def _book(self, done: Done, reservation: Reservation, cost: Cost) -> None:
-        later = reservation.operation in AT_ONCE
+    def _book(self, done: Done, reservation: Reservation, cost: Cost, *, later: bool) -> None:
         with contextlib.suppress(OverrunError):  # the row is marked, and so is the result
             if done.failure is None:
                 reservation.settle(cost, later=later)
@@ -324,18 +355,20 @@ class Model:
         if done.estimated:
             reservation.account.book.note("tokens estimated", {"charge": reservation.row, "how": done.estimated})
 
-    def _wrapped(self, product: Product | None) -> "Answered | Scored | Trained | Tuned | None":
+    def _wrapped(self, product: Product | None, lineage: str) -> "Answered | Scored | Trained | Tuned | None":
         if not isinstance(product, Derived):
             return product
         model = None
         if product.backend is not None:
-            model = Model(product.backend, self.__prices, attempts=self._attempts, pause=self._pause, clock=self._clock)
+            model = self._made(product.backend, self.__replay, lineage, None)
             model.__origin = self.__origin
         return Tuned(product.key, model, product.losses)
 
-    def _result(self, done: Done, reservation: Reservation, cost: Cost, before: Result[P] | None) -> Result[Any]:
+    def _result(
+        self, done: Done, reservation: Reservation, cost: Cost, before: Result[P] | None, name: str
+    ) -> Result[Any]:
         return Result(
-            product=self._wrapped(done.product),
+            product=self._wrapped(done.product, name),
             failure=done.failure,
             charges=(*(before.charges if before else ()), reservation.row),
             cost=cost,

@@ -17,7 +17,7 @@ in whatever case or escaping, and in parts.
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import import_module
@@ -343,6 +343,14 @@ class _Remote:
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         """It has none."""
         raise InputError(f"model {self.name}", "a remote model has no adapters", "use a local model")
+
+    def keep_adapter(self, adapter: Adapter, file: Path) -> dict[str, Any]:
+        """There is none."""
+        raise InputError("adapter", f"{self.name} is a remote model and has none")
+
+    def kept_adapter(self, fields: Mapping[str, Any], file: Path) -> Adapter:
+        """There is none."""
+        raise InputError("adapter", f"{self.name} is a remote model and has none")
 
     def located(self) -> tuple[str, str]:
         """Nowhere here."""

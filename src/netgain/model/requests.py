@@ -356,6 +356,15 @@ class UnmeteredModel(Protocol):
     def load_adapter(self, folder: Path) -> Adapter:
         """Read an adapter in PEFT's format."""
 
+    def keep_adapter(self, adapter: Adapter, file: Path) -> dict[str, Any]:
+        """Write an adapter with all that its training goes on from to ``file`` (safetensors), where it has weights.
+
+        Plain JSON values from which :meth:`kept_adapter` makes it again, to the last bit.
+        """
+
+    def kept_adapter(self, fields: Mapping[str, Any], file: Path) -> Adapter:
+        """The adapter that was kept so; one that can be quoted for but not run with where the file is gone."""
+
     def located(self) -> tuple[str, str]:
         """The folder or hub name from which another process loads the very same model, and the dtype to load it in."""
 

@@ -44,6 +44,7 @@ from netgain.model.requests import (
 )
 from netgain.records.cost import Cost
 from netgain.records.identity import identity, short_hash
+from netgain.strict_json import parse_json
 
 Script = Mapping[str, str] | Callable[[Generate], str]
 Scores = Callable[[Score], float]
@@ -51,7 +52,7 @@ FILE = "scripted_adapter.json"
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ScriptedAdapter:
     """What training yields here: the key of its job and the sequences it has seen."""
 
@@ -190,6 +191,14 @@ class _Scripted:
         fields = {"key": adapter.key, "sequences": adapter.sequences}
         (folder / FILE).write_text(json.dumps(fields), encoding="utf-8")
 
+    def keep_adapter(self, adapter: Adapter, file: Path) -> dict[str, Any]:
+        if not isinstance(adapter, ScriptedAdapter):
+            raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")
+        return {"key": adapter.key, "sequences": adapter.sequences}
+
+    def kept_adapter(self, fields: Mapping[str, Any], file: Path) -> Adapter:
+        return ScriptedAdapter(fields["key"], tuple(tuple(one) for one in fields["sequences"]))
+
     def located(self) -> tuple[str, str]:
         return self.name, ""
 
@@ -198,7 +207,7 @@ class _Scripted:
 
     def load_adapter(self, folder: Path) -> Adapter:
         try:
-            fields = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            fields = parse_json((folder / FILE).read_text(encoding="utf-8"))
             return ScriptedAdapter(fields["key"], tuple(tuple(one) for one in fields["sequences"]))
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise InputError(str(folder / FILE), f"is no scripted adapter ({problem})") from problem

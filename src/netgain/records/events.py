@@ -127,6 +127,16 @@ class Discarded(StrictModel):
 
 
 @final
+class Moved(StrictModel):
+    """The result that ``reservation`` paid for was found again by a later attempt, which has reserved and settled
+    ``to`` for it: the cost stands there, and no longer here. Nothing ran twice."""
+
+    kind: Literal["moved"] = "moved"
+    reservation: Row
+    to: Row
+
+
+@final
 class Noted(StrictModel):
     """Anything worth keeping beside the charges: text and plain data."""
 
@@ -146,7 +156,7 @@ class Closed(StrictModel):
     spent: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
-Event = Began | Opened | Reserved | Settled | Failed | Lost | Discarded | Noted | Closed
+Event = Began | Opened | Reserved | Settled | Failed | Lost | Discarded | Moved | Noted | Closed
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 

@@ -20,6 +20,7 @@ from netgain.records.edit_rounds import EditRound
 from netgain.records.measurements import Ability, Finite
 from netgain.records.policy_run import PolicyStep
 from netgain.records.provenance import StrictModel
+from netgain.strict_json import parse_json
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
 Status = Literal["ok", "failed"]
@@ -201,10 +202,10 @@ def rows_of(data: bytes, path: str) -> list[Row]:
         if not line.strip():
             continue
         try:
-            rows.append(_ROW.validate_python(json.loads(line)))
+            rows.append(_ROW.validate_python(parse_json(line)))
         except ValidationError as error:
             raise InputError(f"{path}:{number}", _first(error)) from None
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             if number == len(lines):
                 break
             raise InputError(f"{path}:{number}", f"is not JSON that can be read: {error}") from None

@@ -84,13 +84,15 @@ class RunContext:
         """The fields that name a row of this run."""
         return {"domain": self.task.domain, "arm": self.task.arm, "seed": self.task.seed or 0}
 
-    def discard_earlier(self) -> dict[str, Any]:
-        """Mark the work of earlier attempts as thrown away; how many charges that is, and what they took by purpose."""
-        root = self.root
-        earlier = [charge for charge in self.book.charges() if charge.opened.run != root.opened.run]
-        self.book.discard([c.reservation for c in earlier if c.outcome != "open" and not c.discarded], LOST)
-        spent = {purpose.value: part for purpose, part in by_purpose(earlier, self.spec.budget.currency).items()}
-        return {"charges": len(earlier), "spent": spent}
+    def discard_earlier(self) -> None:
+        """Mark the work of earlier attempts as thrown away, until it is found again."""
+        run = self.root.opened.run
+        earlier = [charge for charge in self.book.charges() if charge.opened.run != run and charge.outcome != "open"]
+        self.book.discard([charge.reservation for charge in earlier if not charge.discarded], LOST)
+
+    def lost(self) -> dict[str, Any]:
+        """What earlier attempts did and this one has not found again."""
+        return lost_work(self.book.charges(), self.root.opened.run, self.spec.budget.currency)
 
     @property
     def grader(self) -> Grader:
@@ -363,6 +365,13 @@ def by_purpose(charges: Sequence[Booking], currency: Currency, share: float = 1.
     """The same by purpose, for those that there are."""
     parts = {purpose: [c for c in charges if c.purpose is purpose] for purpose in Purpose}
     return {purpose: amounts(part, currency, share) for purpose, part in parts.items() if part}
+
+
+def lost_work(charges: Iterable[Booking], run: str, currency: Currency) -> dict[str, Any]:
+    """How many charges of other attempts than ``run`` stand for work done in vain, and what it took by purpose."""
+    lost = [charge for charge in charges if charge.opened.run != run and charge.outcome != "moved"]
+    spent = {purpose.value: part for purpose, part in by_purpose(lost, currency).items()}
+    return {"charges": len(lost), "spent": spent}
 
 
 def spent_and_rejected(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from netgain.methods.method import Settings, Teacher
 from netgain.methods.taught import ModelTeacher, OracleTeacher
 from netgain.model.metered import Model
 from netgain.model.remote import TokenPrices
+from netgain.model.replay import KEPT, Replay
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
@@ -45,6 +46,7 @@ from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 10.0  # seconds that a process has to end
+SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it
 Load = Callable[[Trial, str], Model]
 LoadJudge = Callable[[Trial, str], Model | None]
 Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and what its arm was tuned to
@@ -194,20 +196,21 @@ class LocalExecutor:
     def perform(self, request: Request, send: Callable[[TaskUpdate], None]) -> TaskUpdate:
         """Do one task; an error is how it ended, not the end of everything."""
         task, named, tuned = request
-        settings, store, head = settings_of(self._trial, task, tuned), self._store, ""
+        settings, store, head = self._trial.arms[task.arm].given(tuned), self._store, ""
         try:
             problems = self._require_asked(task)
-            attempt = store.attempts(task) + 1
-            with Book.open(store.journal(task), software=f"netgain {netgain.__version__}") as book:
+            attempt, journal = store.attempts(task) + 1, store.journal(task)
+            with Book.open(journal, software=SOFTWARE) as book, Replay(journal.with_name(KEPT), book) as replay:
                 head = book.journal.head
                 send(TaskUpdate(task, head=head))
                 report: Report = lambda done, spent: send(TaskUpdate(task, done=done, spent=spent))  # noqa: E731
-                context = self._context(task, book, attempt, report)
+                context = self._context(task, book, replay, attempt, report)
                 try:
                     rows, result = self._execute(context, named, settings, problems)
                 finally:
                     head = book.journal.head
             store.finish(task, rows, result)
+            replay.remove()
             return TaskUpdate(task, finished=result)
         except Exception:
             return TaskUpdate(task, error=traceback.format_exc(), head=head)
@@ -236,9 +239,9 @@ class LocalExecutor:
         self, context: RunContext, named: str, settings: Settings, problems: dict[str, str]
     ) -> tuple[str, TaskResult]:
         """Do a task: its rows as text, and what came of it. What earlier attempts were charged stays in the journal as
-        lost."""
+        lost, but for what is found again."""
         book, currency = context.book, self._trial.spec.budget.currency
-        lost = context.discard_earlier()
+        context.discard_earlier()
         made, chosen = self._rows(context, settings)
         rows, recorded = write_rows(made), chosen.recorded()
         whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
@@ -252,24 +255,25 @@ class LocalExecutor:
             attempts=context.attempt,
             spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
             seconds=seconds(charges),
-            lost=lost,
+            lost=context.lost(),
             head=book.journal.head,
         )
         return rows, result
 
-    def _context(self, task: Task, book: Book, attempt: int, report: Report) -> RunContext:
+    def _context(self, task: Task, book: Book, replay: Replay, attempt: int, report: Report) -> RunContext:
         domain = self._trial.domains[task.domain]
+        teacher = None if self._teacher_model is None else self._teacher_model.resuming(replay)
         return RunContext(
             spec=self._trial.spec,
             task=task,
             domain=domain,
             prompts=self._trial.prompts(task.domain),
-            model=self._model,
+            model=self._model.resuming(replay),
             book=book,
             attempt=attempt,
-            teacher=self._teacher(domain),
-            models=() if self._teacher_model is None else (self._teacher_model,),
-            judge=self._judge,
+            teacher=self._teacher(domain, teacher),
+            models=() if teacher is None else (teacher,),
+            judge=None if self._judge is None else replace(self._judge, model=self._judge.model.resuming(replay)),
             text=self._text,
             harness=self._harness,
             folder=self._trial.lines.folder,
@@ -277,10 +281,10 @@ class LocalExecutor:
             report=report,
         )
 
-    def _teacher(self, domain: Domain) -> Teacher | None:
+    def _teacher(self, domain: Domain, model: Model | None) -> Teacher | None:
         """Whoever teaches in a domain; nothing that it holds leads to the domain's questions."""
-        if self._teacher_model is not None:
-            return ModelTeacher(self._teacher_model, chat=self._teacher_model.templated)
+        if model is not None:
+            return ModelTeacher(model, chat=model.templated)
         return OracleTeacher(sealed(domain.oracle)) if self._trial.spec.teacher == ORACLE else None
 
     def _rows(self, context: RunContext, settings: Settings) -> tuple[list[Row], Settings]:
@@ -289,12 +293,6 @@ class LocalExecutor:
             row, chosen = tune_arm(context, replace(arm, settings=settings))
             return [row], chosen
         return run_arm(context, arm.method(settings)), settings
-
-
-def settings_of(trial: Trial, task: Task, tuned: Mapping[str, Any] | None) -> Settings:
-    """The settings that a task starts from: those its arm was tuned to, or those it was given."""
-    given = trial.arms[task.arm].settings
-    return given if tuned is None else type(given).model_validate(tuned)
 
 
 # -- in several processes

@@ -12,6 +12,7 @@ from typing import Any, final
 
 from netgain.records.cost import Currency
 from netgain.records.journal import writer_of
+from netgain.strict_json import parse_json
 from netgain.trials.resolve import Trial
 from netgain.trials.store import Store, write
 from netgain.trials.tasks import Task, adaptations, budget, tasks
@@ -250,7 +251,7 @@ def _spent(store: Store, task: Task, currency: str) -> float:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found

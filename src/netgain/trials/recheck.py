@@ -21,7 +21,7 @@ from netgain.records.chain import ROOT, Reading
 from netgain.records.events import Began, Closed, Noted
 from netgain.records.identity import equal_but_for_rounding, identity
 from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning, rows_of
-from netgain.trials.context import amounts, by_purpose, seconds, spent_and_rejected
+from netgain.trials.context import amounts, by_purpose, lost_work, seconds, spent_and_rejected
 from netgain.trials.history import ASKED, CIRCUMSTANCES, FAILED, FINISHED, HISTORY, OPENED, notes
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.shown_tasks import setup_hash
@@ -293,9 +293,7 @@ def _of_amounts(spec: TrialSpec, task: Task, kept: KeptTask, standing: Standing)
     if len(mine) != 1 or (mine[0].name, mine[0].arm) != (task.domain, task.arm):
         yield f"journal: has no account of {run}: it is another task's"
         return
-    earlier = [charge for charge in charges if charge.opened.run != run]
-    lost = {purpose.value: part for purpose, part in by_purpose(earlier, currency).items()}
-    if result["lost"] != {"charges": len(earlier), "spent": lost}:
+    if result["lost"] != lost_work(charges, run, currency):
         yield "unit.json: what it says was lost is not what the journal's earlier attempts took"
     try:
         rows = rows_of(kept.rows, "rows")

@@ -11,6 +11,7 @@ from netgain.errors import InputError, nearest
 from netgain.metering.estimate import generation_estimate, training_estimate
 from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
+from netgain.methods.conventional_rl import LEAST, ConventionalRlSettings, no_question
 from netgain.methods.edit_rewards import voted_on
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Learning
@@ -159,16 +160,34 @@ def _check_targets(trial: Trial, arm: ResolvedArm, shape: ModelShape) -> None:
 def _check_investment(trial: Trial, arm: ResolvedArm, shape: ModelShape, lengths: Mapping[str, Lengths]) -> None:
     """The least that a round of an outer loop can do is paid for by its part of the investment, at every level."""
     settings = arm.settings
-    if not (isinstance(settings, LoopSettings | SharpenedSettings) and isinstance(settings, Learning)):
+    loops = LoopSettings | SharpenedSettings | ConventionalRlSettings
+    if not (isinstance(settings, loops) and isinstance(settings, Learning)):
         return
     currency = trial.spec.budget.currency
     for task in tasks(trial.spec):
         if task.arm == arm.name and task.stage == "run":
             level = min(levels(trial.spec, task))
             limit = learn_limit(trial.spec, level, settings.split, deployments(trial.spec, task))
-            least = known_amount(least_context(settings, shape, lengths[task.domain]), currency)
+            conventional = isinstance(settings, ConventionalRlSettings)
+            least = known_amount(
+                least_group(settings, shape, lengths[task.domain])
+                if isinstance(settings, ConventionalRlSettings)
+                else least_context(settings, shape, lengths[task.domain]),
+                currency,
+            )
             if known_amount(limit, currency) / settings.rounds < least:
-                raise trial.lines.error(("arms", arm.name), *_words(too_small()))
+                words = _words(no_question() if conventional else too_small())
+                raise trial.lines.error(("arms", arm.name), *words)
+
+
+def least_group(settings: ConventionalRlSettings, shape: ModelShape, lengths: Lengths) -> Cost:
+    """Less than which no step of reinforcement learning on questions takes: one question, asked the cheaper way, two
+    answers of a token each, and an update on them."""
+    prompt = round(lengths.reading if settings.asked == "open" else lengths.question)
+    drawn = generation_estimate(shape, prompt, 1, engine="planned")
+    lora = Lora(settings.outer_rank, settings.outer_modules)
+    texts = [prompt + 1] * LEAST
+    return LEAST * drawn + training_estimate(shape, texts, training=lora, batch_size=LEAST, engine="planned")
 
 
 def least_context(settings: LoopSettings | SharpenedSettings, shape: ModelShape, lengths: Lengths) -> Cost:

@@ -11,7 +11,7 @@ problems, not of the arm: arms that are alike try the same settings, see the sam
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar, final
@@ -25,7 +25,7 @@ from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.methods.method import Method, Settings
-from netgain.methods.policy_gradient import KEPT, NOTE
+from netgain.methods.policy_gradient import KEPT, NOTE, GradientSettings
 from netgain.model.metered import Model
 from netgain.model.program import Steps, run
 from netgain.records.chain import read
@@ -160,6 +160,8 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
         limit=learn_limit(spec, level, split, deployments),
     )
     desk = context.learning_desk(account, "learn", f"x{level:g}")
+    if isinstance(method.settings, GradientSettings) and method.settings.check_every and spec.problems.development:
+        desk = replace(desk, development=context.problems("development", spec.problems.development))
     given = [text for problem in training for text in _texts(problem)]
     guard = context.guard(desk, given)
     program = guard.watch(lambda: method.learn(guard.desk, training))

@@ -23,7 +23,6 @@ from netgain.trials.executor import (
     load_judge,
     load_model,
     open_executor,
-    settings_of,
 )
 from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
@@ -243,7 +242,7 @@ class _Schedule:
         return None if task.tuning is None else self.finished[task.tuning.name].settings
 
     def _identity(self, task: Task) -> str:
-        settings = settings_of(self.trial, task, self._tuned(task)).recorded()
+        settings = self.trial.arms[task.arm].given(self._tuned(task)).recorded()
         return task_identity(task, settings, self._locked)
 
     def _matched(self, result: TaskResult) -> float:
