@@ -26,6 +26,7 @@ from netgain.report.answers_view import FOLDER, AnswerPages
 from netgain.report.page import render
 from netgain.report.site import write_site
 from netgain.trials.calibration import calibrate
+from netgain.trials.disk import recording
 from netgain.trials.exam_text import read_exam
 from netgain.trials.kept import VERDICT, KeptRun, pack_run, require_finished
 from netgain.trials.outcome import Outcome, not_verified
@@ -136,10 +137,11 @@ def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
     """
     run = KeptRun(folder)
     verdict = judged(run, recheck(run).doubts)
-    write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
-    write(folder / PAGE, page_of(run, verdict))
-    if answers:
-        write_site(folder / FOLDER, answer_pages(run, verdict).render())
+    with recording(folder):
+        write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+        write(folder / PAGE, page_of(run, verdict))
+        if answers:
+            write_site(folder / FOLDER, answer_pages(run, verdict).render())
     return verdict
 
 
