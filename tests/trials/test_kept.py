@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from netgain.api import PAGE, check_run, judge_folder, pack, verify_run
+from netgain.api import PAGE, answer_pages, check_run, judge_folder, pack, verify_run
 from netgain.errors import InputError
 from netgain.records.chain import ROOT, chain, encode, read
 from netgain.records.events import Began, Event, Noted, Settled
@@ -69,7 +69,10 @@ def test_a_packed_record_has_all_that_verdict_and_page_need_and_the_same_bytes_e
     )
     verdict = judge_folder(packed)
     assert (packed / VERDICT).read_bytes() == (whole / VERDICT).read_bytes()
-    assert (packed / "report.html").read_bytes() == (whole / "report.html").read_bytes() == render(verdict).encode()
+    shown = answer_pages(KeptRun(packed), verdict).examples()
+    assert len(shown) == 1
+    page = render(verdict, examples=shown).encode()
+    assert (packed / "report.html").read_bytes() == (whole / "report.html").read_bytes() == page
     other = pack(whole, packed.parent / "again")
     assert all((other / path.name).read_bytes() == path.read_bytes() for path in record.iterdir())
 

@@ -7,7 +7,6 @@
     journals.xz                                 every journal, the history first, and what each task left (unit.json)
 """
 
-import json
 import lzma
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -29,6 +28,7 @@ from netgain.records.identity import identity
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
 from netgain.records.samples import Amounts, read_samples
+from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
 from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, OPENED, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
@@ -90,7 +90,7 @@ class KeptRun:
         except OSError:
             return ""
         try:
-            return content_hash(json.loads(data))
+            return content_hash(parse_json(data))
         except (ValueError, RecursionError):
             return sha256(data).hexdigest()
 
@@ -264,7 +264,7 @@ def _by_purpose(spent: Mapping[str, Amounts]) -> dict[Purpose, Amounts]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -15,6 +15,7 @@ from netgain.metering.verification import replay
 from netgain.records.chain import read
 from netgain.records.cost import Currency
 from netgain.records.journal import writer_of
+from netgain.strict_json import parse_json
 from netgain.trials.context import LOST
 from netgain.trials.history import HISTORY
 from netgain.trials.resolve import Trial
@@ -268,7 +269,7 @@ def _spent(store: Store, task: Task, currency: Currency) -> tuple[float, float]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found

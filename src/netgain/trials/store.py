@@ -37,6 +37,8 @@ from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup
+from netgain.strict_json import parse_json
+from netgain.strict_yaml import plain_yaml
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import IsolationSpec, TrialSpec, primary_hash
 from netgain.trials.tasks import Task
@@ -85,7 +87,7 @@ class Store:
         if not path.is_file():
             return None
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = plain_yaml(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as problem:
             raise InputError(str(path), f"cannot be read ({problem})", "give another folder with --out") from None
         if not isinstance(data, dict):
@@ -195,7 +197,7 @@ class Store:
         """
         folder = self.of(task)
         try:
-            result = TaskResult(**json.loads((folder / "unit.json").read_text(encoding="utf-8")))
+            result = TaskResult(**parse_json((folder / "unit.json").read_text(encoding="utf-8")))
             rows = (folder / "rows.jsonl").read_bytes()
         except (OSError, ValueError, TypeError):
             return None

@@ -370,6 +370,13 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
         device=device,
         grade=spec.grade,
         coverage=spec.exam.coverage,
+        missing=dict(
+            Counter(
+                task.domain
+                for task in tasks(spec)
+                if task.stage == "run" and task.deployments is None and not _done(outcome, roles[task.arm], task)
+            )
+        ),
     )
 
 
