@@ -57,7 +57,7 @@ def adapted(
 ) -> Evaluation:
     """What comes of an adaptation to one town, with a budget of eight calls."""
     group = context.problems("test", 1)
-    evaluation = context.evaluation(1.0, group, name=does, **more)
+    evaluation = context.evaluation(1.0, group, **({"name": does} | more))
     made = method(method.Settings.model_validate({"does": does, "at": str(at)})) if does else method()
     ((_, ended),) = run({"": evaluate(context, made, None, (), evaluation)})
     assert ended.value is not None
