@@ -12,7 +12,6 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
@@ -428,11 +427,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def open_executor(
-    trial: Trial, folder: Path, device: str, jobs: int, load: Load, load_judge: LoadJudge
-) -> LocalExecutor | ProcessExecutor:
-    """An executor of ``jobs`` processes; one is this process itself."""
-    start = partial(LocalExecutor, trial, folder, device, load, load_judge)
-    return start() if jobs <= 1 else ProcessExecutor(start, jobs)
