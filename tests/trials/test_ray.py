@@ -22,6 +22,7 @@ from netgain.trials.tasks import tasks  # noqa: E402
 from tests.trials import world  # noqa: E402
 
 PATIENT = {"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 20}  # with a busy machine
+pytestmark = pytest.mark.slow  # it starts three nodes, and needs pip install "netgain[ray]"
 SLOW = 0.02  # seconds an answer, so that a node dies in the middle of a task
 
 

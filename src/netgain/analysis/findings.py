@@ -88,6 +88,9 @@ def _unfinished(evidence: Evidence) -> Iterator[Finding]:
             for arm in evidence.claim.arms
             if evidence.trial(arm.name).own and arm.role not in UNTRAINED
         ]
+        setup = evidence.claim.setup
+        failed = dict(line.partition(": ")[::2] for line in setup.history.failed) if setup and setup.history else {}
+        lines += [f"{task} failed: {reason}" for task, reason in failed.items()]  # the latest of each
         yield finding("unfinished", "high", f"unfinished: {terms.runs_done} of {terms.runs_planned} runs", lines)
 
 

@@ -167,6 +167,9 @@ def _domain(
     runs, trained = sentences.runs_of(row), {contest.arm, row.rival if row else None} & training
     if trained and kind != "cannot tell" and (runs or 0) < crossed.FEWEST_RUNS:
         kind = "too few runs"
+    told = sentences.sentence(kind, row, contest.arm, labels, mine)
+    if lacking := terms.missing.get(contest.setting, 0):
+        kind, told = "cannot tell", sentences.survivors(lacking)
     return DomainRow(
         setting=contest.setting,
         primary=contest.setting == terms.setting,
@@ -174,7 +177,7 @@ def _domain(
         rival=contest.chosen,
         chosen_on=contest.chosen_on,
         frozen=contest.frozen,
-        sentence=sentences.sentence(kind, row, contest.arm, labels, mine),
+        sentence=told,
         kind=kind,
         p_equivalent=row.worst_case.p_equivalent if row and row.worst_case else None,
         n_problems=row.n_problems if row else None,

@@ -34,15 +34,12 @@ class RayExecutor:
     """
 
     def __init__(self, start: Start, folder: Path, address: str, device: str, jobs: int | None) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise MissingExtraError("netgain run --ray", "ray") from None
+        ray = _ray()
         self._ray, self._mine = ray, not ray.is_initialized()
         if self._mine:
             _connect(ray, address)
         self._start, self._folder = start, folder
-        has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        has: dict[str, float] = ray.cluster_resources()
         on_gpus = device != "cpu" and has.get("GPU", 0) >= 1
         self._jobs = jobs or max(1, int(has["GPU"] if on_gpus else has.get("CPU", 1)))
         self._needs = {"num_cpus": 1, "num_gpus": 1 if on_gpus else 0}
@@ -65,7 +62,7 @@ class RayExecutor:
 
     def _worker(self) -> Any:
         environment = {"env_vars": {name: os.environ.get(name, "1") for name in (*THREADS, "TQDM_DISABLE")}}
-        made = self._ray.remote(_Worker).options(**self._needs, runtime_env=environment, max_restarts=0)
+        made = self._ray.remote(_NodeWorker).options(**self._needs, runtime_env=environment, max_restarts=0)
         return made.remote(self._start, self._news)
 
     def digests(self) -> dict[str, str]:
@@ -130,6 +127,14 @@ class RayExecutor:
             self._ray.shutdown()
 
 
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("netgain run --ray", "ray") from None
+    return ray
+
+
 def _connect(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "include_dashboard": False} if address == LOCAL else {"log_to_driver": False}
     try:
@@ -160,7 +165,7 @@ class _News:
 
 
 @final
-class _Worker:
+class _NodeWorker:
     """One executor of tasks; it loads its models with its first call."""
 
     def __init__(self, start: Start, news: Any) -> None:
@@ -185,6 +190,4 @@ class _Worker:
 
     def perform(self, request: Request) -> TaskUpdate:
         """Do one task. What is told on the way has arrived before this ends."""
-        import ray
-
-        return self._loaded().perform(request, lambda update: ray.get(self._news.tell.remote(update)))
+        return self._loaded().perform(request, lambda update: _ray().get(self._news.tell.remote(update)))

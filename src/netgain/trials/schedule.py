@@ -13,11 +13,12 @@ from typing import Any, final
 
 import netgain
 from netgain.records.journal import WriterLock
+from netgain.trials.disk import check_folder, clean, gone_wrong, recording, why_unwritable
+from netgain.trials.exam_text import write_exam
 from netgain.trials.executor import (
     Load,
     LoadJudge,
     LocalExecutor,
-    ProcessExecutor,
     Request,
     TaskUpdate,
     load_judge,
@@ -25,12 +26,13 @@ from netgain.trials.executor import (
 )
 from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
+from netgain.trials.processes import ProcessExecutor
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]
@@ -68,26 +70,32 @@ def run_trial(
     load_judge: LoadJudge = load_judge,
     wait: Callable[[str], None] | None = None,
 ) -> TrialResult:
-    """Do what is left of a trial and assemble its rows, with ``ray`` on the machines of the cluster at that address.
+    """Do what is left of a trial and assemble its rows; with ``ray`` on the machines of the cluster at that address.
 
-    Raises InputError where another trial was begun in the folder or a run is going on there (with ``wait`` it is
-    waited for, as :func:`netgain.trials.history.hold` says); KeyboardInterrupt passes through, and what is done stays.
+    Raises InputError where another trial was begun in the folder, it cannot hold records or a run is going on there
+    (with ``wait`` it is waited for, as :func:`netgain.trials.history.hold` says), and FaultError where it no longer can
+    be written; KeyboardInterrupt and Terminated pass through. What is done stays.
     """
     trial = with_data(trial)
     check_before(trial)
+    planned = tasks(trial.spec)
+    check_folder(folder, len(planned), sum(adaptations(trial, task) for task in planned))
     lock = hold(folder, wait)
     try:
-        schedule = _Schedule(trial, Store(folder), show)
-        start = partial(LocalExecutor, trial, folder, device, load, load_judge)
-
-        def opened() -> Executor:
-            if ray is not None:
-                return RayExecutor(start, folder, ray, device, jobs)
-            return start() if jobs in (None, 1) else ProcessExecutor(start, jobs or 1)
-
-        return _run_held(schedule, lock, opened)
+        with recording(folder):
+            schedule = _Schedule(trial, Store(folder), show)
+            start = partial(LocalExecutor, trial, folder, device, load, load_judge)
+            return _run_held(schedule, lock, partial(_opened, start, folder, device, jobs, ray))
     finally:
         lock.release()
+
+
+def _opened(
+    start: Callable[[], LocalExecutor], folder: Path, device: str, jobs: int | None, ray: str | None
+) -> Executor:
+    if ray is not None:
+        return RayExecutor(start, folder, ray, device, jobs)
+    return start() if jobs is None or jobs <= 1 else ProcessExecutor(start, jobs)
 
 
 def _run_held(schedule: "_Schedule", lock: WriterLock, start: Callable[[], Executor]) -> TrialResult:
@@ -105,8 +113,12 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, start: Callable[[], Execu
                 found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(describe_run(trial).model_copy(update=found))
             with History.open(folder, lock) as history:
+                clean(folder)
                 schedule.write_history(history)
                 _run_all(schedule, executor)
+                if not schedule.left():
+                    write_exam(trial, schedule.store)
+                    history.circumstances(setup_hash(schedule.store.setup()))
         finally:
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
@@ -124,6 +136,7 @@ def register_trial(
     begun there, or another one registered.
     """
     trial = with_data(trial)
+    check_folder(folder)
     executor = LocalExecutor(trial, folder, device, load, load_judge)
     try:
         executor.price_check()
@@ -222,6 +235,8 @@ class _Schedule:
             return
         elif update.error:
             self.failed[name] = update.error.strip().splitlines()[-1]
+            if why := why_unwritable(self.store.folder):  # whatever comes next would fail alike
+                raise gone_wrong(self.store.folder, why)
             if self._history is not None:
                 self._history.failed(name, self.failed[name], update.head)
             self.store.fail(update.task, update.error)
