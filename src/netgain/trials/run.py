@@ -273,6 +273,7 @@ def _rows_of(
             divergence=evaluation.divergence,
             abilities=evaluation.abilities if index == 0 else (),
             chosen=evaluation.chosen if index == 0 else (),
+            judge_check=evaluation.judge_check if index == 0 else None,
             **spent_and_rejected(paid, currency, share),
         )
 
