@@ -184,6 +184,9 @@ class _Scripted:
     def shown(self, prompt: Prompt) -> str:
         return text_of(prompt)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        return bytes(token for token in tokens if 0 <= token < 256).decode("utf-8", "replace")
+
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         if not isinstance(adapter, ScriptedAdapter):
             raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")

@@ -9,6 +9,7 @@ Reading gives everything up to the first row that does not fit, and what is wron
 file contains: one that is cut off, edited, or no journal at all gives a :class:`Damage`.
 """
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -18,7 +19,6 @@ from typing import final
 
 from netgain.records.events import Event, from_fields, to_fields
 from netgain.records.identity import canonical, digest
-from netgain.strict_json import parse_json
 
 MAGIC = b"SQLite format 3\0"
 ROOT = "0" * 64
@@ -62,7 +62,7 @@ def decode(seq: int, previous: str, row: tuple[object, object, object]) -> Journ
     if chain(previous, text) != stored:
         raise ValueError("the hash does not belong to this row and the one before it")
     try:
-        if canonical(parse_json(text)) != text:
+        if canonical(json.loads(text)) != text:
             raise ValueError("the row is not canonical JSON")
     except (RecursionError, TypeError) as problem:
         raise ValueError(f"the row's text is not a record: {problem}") from problem
@@ -72,7 +72,7 @@ def decode(seq: int, previous: str, row: tuple[object, object, object]) -> Journ
 def parse(seq: int, text: str, stored: str) -> JournalRow:
     """The record in a text that is known to be canonical and to have the hash ``stored``; ValueError as above."""
     try:
-        fields = parse_json(text)
+        fields = json.loads(text)
         if set(fields) != {"seq", "at", "event"} or fields["seq"] != seq:
             raise ValueError("the row's text does not carry its number, time and event")
         return JournalRow(seq, float(fields["at"]), from_fields(fields["event"]), stored)

@@ -16,6 +16,7 @@ from netgain.errors import InputError
 from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
+from netgain.records.edit_rounds import EditRound
 from netgain.records.measurements import Ability, Finite
 from netgain.records.policy_run import PolicyStep
 from netgain.records.provenance import StrictModel
@@ -115,7 +116,8 @@ class Adaptation(StrictModel):
 @final
 class Investment(StrictModel):
     """What an arm's ``learn`` stage took, once a seed, at one budget level (``rung``) for so many ``deployments``, and
-    the rewards that it measured on the way; of a policy gradient its steps, and which of them was kept."""
+    the rewards that it measured on the way with the edits that they are of (older records lack these); of a policy
+    gradient its steps, and which of them was kept."""
 
     row: Literal["investment"] = "investment"
     domain: str
@@ -131,6 +133,7 @@ class Investment(StrictModel):
     rewards: tuple[RewardRun, ...] = ()
     policy: tuple[PolicyStep, ...] = ()
     policy_kept: Count | None = None
+    edits: tuple[EditRound, ...] = ()
 
 
 @final

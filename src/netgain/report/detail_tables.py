@@ -258,6 +258,12 @@ def regimes(verdict: Verdict) -> Listing:
     )
 
 
+BEYOND_ROWS = (
+    "Cut off: attempts that did not end, and tasks that are not finished; their work is lost. Other: what no exam and "
+    "no adaptation took, such as drawing the base model's continuations that drift is measured against."
+)
+
+
 def card(verdict: Verdict) -> Listing:
     """All compute of each method, by stage."""
     stages = list(dict.fromkeys(stage for row in verdict.card for stage in row.spent))
@@ -291,7 +297,10 @@ def card(verdict: Verdict) -> Listing:
             ("rejected or failed", rejected),
         ],
         group=lambda row: row.setting,
-        notes=(f"Not in the record, so unknown: {', '.join(unknown)}.",) if unknown else (),
+        notes=(
+            *([BEYOND_ROWS] if "cut off" in stages else []),
+            *([f"Not in the record, so unknown: {', '.join(unknown)}."] if unknown else []),
+        ),
     )
 
 

@@ -375,11 +375,15 @@ def by_purpose(charges: Sequence[Booking], currency: Currency, share: float = 1.
     return {purpose: amounts(part, currency, share) for purpose, part in parts.items() if part}
 
 
+def by_purpose_name(charges: Sequence[Booking], currency: Currency) -> dict[str, Amounts]:
+    """The same by the purposes' names, as plain JSON values."""
+    return {purpose.value: part for purpose, part in by_purpose(charges, currency).items()}
+
+
 def lost_work(charges: Iterable[Booking], run: str, currency: Currency) -> dict[str, Any]:
     """How many charges of other attempts than ``run`` stand for work done in vain, and what it took by purpose."""
     lost = [charge for charge in charges if charge.opened.run != run and charge.outcome != "moved"]
-    spent = {purpose.value: part for purpose, part in by_purpose(lost, currency).items()}
-    return {"charges": len(lost), "spent": spent}
+    return {"charges": len(lost), "spent": by_purpose_name(lost, currency)}
 
 
 def spent_and_rejected(charges: Sequence[Booking], currency: Currency, share: float = 1.0) -> dict[str, Any]:

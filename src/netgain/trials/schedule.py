@@ -13,6 +13,7 @@ from typing import Any, final
 import netgain
 from netgain.records.journal import WriterLock
 from netgain.trials.disk import check_folder, clean, gone_wrong, recording, why_unwritable
+from netgain.trials.exam_text import write_exam
 from netgain.trials.executor import (
     Load,
     LoadJudge,
@@ -104,6 +105,9 @@ def _run_held(
                 clean(folder)
                 schedule.write_history(history)
                 _run_all(schedule, executor)
+                if not schedule.left():
+                    write_exam(trial, schedule.store)
+                    history.circumstances(setup_hash(schedule.store.setup()))
         finally:
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
