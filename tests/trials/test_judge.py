@@ -278,7 +278,7 @@ def test_a_judge_that_knows_right_from_wrong_is_believed(tmp_path: Path) -> None
 
 
 def test_planted_answers_are_spread_over_the_questions_and_known_to_be_right_or_wrong() -> None:
-    questions = [Question(f"Which river, {n}?", (f"the river {n}", f"r{n}")) for n in range(30)]
+    questions = [Question(f"Which river, {n}?", (f"r{n}", f"the river {n}")) for n in range(30)]
     questions += [Question("When?", ("1990",), "year"), Question("And when?", ("12 May 1990",), "year")]
     asked = planted_answers(questions, grade)
     assert [right for _, _, right in asked] == [True, False] * PLANTED

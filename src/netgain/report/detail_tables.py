@@ -419,17 +419,13 @@ def judge(verdict: Verdict) -> Listing:
             ("only the judge finds right", lambda row: Cell(f"{row.lenient:,}")),
             ("only exact match does", lambda row: Cell(f"{row.strict:,}")),
             ("unreadable", lambda row: Cell(f"{row.unreadable:,}")),
-            ("planted wrong answers accepted", lambda row: _planted(row.accepted, row.planted_wrong)),
-            ("planted right answers rejected", lambda row: _planted(row.rejected, row.planted_right)),
+            ("planted wrong ones accepted", lambda row: Cell(f"{row.accepted:,} of {row.planted_wrong:,}")),
+            ("right ones rejected", lambda row: Cell(f"{row.rejected:,} of {row.planted_right:,}")),
             ("real tokens", lambda row: amount_cell(row.spent.get("tokens_real"))),
             ("tokens written", lambda row: amount_cell(row.spent.get("tokens_generated"))),
             ("FLOPs", lambda row: amount_cell(row.spent.get("flops"))),
         ],
     )
-
-
-def _planted(mistakes: int, asked: int) -> Cell | None:
-    return Cell(f"{mistakes:,} of {asked:,} ({percent(mistakes / asked)})") if asked else None
 
 
 def sources(verdict: Verdict) -> Listing:

@@ -256,6 +256,11 @@ class Evaluation:
         return tuple(question for problem in self.problems for question in problem.questions)
 
     @property
+    def of_all(self) -> dict[str, Any]:
+        """What was found once for all its problems, as the first one's row holds it."""
+        return {"abilities": self.abilities, "chosen": self.chosen, "judge_check": self.judge_check}
+
+    @property
     def questions(self) -> tuple[Question, ...]:
         """What the exam asks, the problems' own questions first."""
         return (*self.own, *self.controls)

@@ -273,9 +273,7 @@ def _rows_of(
             exposed=tuple(dict.fromkeys(exposed)),
             unmetered=guard.unmetered(seconds(paid), budget_seconds(paid, currency, budget)) if guard else False,
             divergence=evaluation.divergence,
-            abilities=evaluation.abilities if index == 0 else (),
-            chosen=evaluation.chosen if index == 0 else (),
-            judge_check=evaluation.judge_check if index == 0 else None,
+            **(evaluation.of_all if index == 0 else {}),
             **spent_and_rejected(paid, currency, share),
         )
 
