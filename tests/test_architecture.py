@@ -18,9 +18,9 @@ ROOT = Path(netgain.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those before it.
 LAYERS = [
-    *("errors", "engine", "streams", "tokens", "strict_yaml", "records", "extensions", "metering", "domains", "model"),
-    *("exam", "methods", "isolation", "analysis", "trials", "audit", "report", "testing", "api", "board", "doctor"),
-    "cli",
+    *("errors", "engine", "streams", "strict_json", "tokens", "strict_yaml", "records", "extensions", "metering"),
+    *("domains", "model", "exam", "methods", "isolation", "analysis", "trials", "audit", "report", "testing", "api"),
+    *("board", "doctor", "cli"),
 ]
 TORCH = {"torch", "transformers", "peft", "safetensors"}
 LAZY = {"tokens.py", "__init__.py", *(path.name for path in (ROOT / "cli").glob("*.py"))}
@@ -100,11 +100,11 @@ def test_no_two_folders_import_each_other() -> None:
 # What a newcomer has to hold in mind, as measured on 2026-11-27 (NOTEBOOK.md). Lower a limit when the house gets
 # smaller; raise one only with a feature that is worth it, in the same commit.
 MOST_MODULES, MOST_CLASSES, MOST_PUBLIC_DATA_CLASSES, MOST_LINES, MOST_LINES_WITHOUT_ENGINE = (
-    262,
-    560,
-    255,
-    51_000,
-    47_000,
+    276,
+    590,
+    270,
+    53_500,
+    49_500,
 )
 DATA_BASES = {"BaseModel", "NamedTuple", "Settings"}
 

@@ -22,10 +22,14 @@ from netgain.metering.verification import Verification
 from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
 from netgain.records.samples import read_rows
+from netgain.report.answers_view import FOLDER, AnswerPages
 from netgain.report.page import render
+from netgain.report.site import write_site
 from netgain.trials.calibration import calibrate
+from netgain.trials.disk import recording
+from netgain.trials.exam_text import read_exam
 from netgain.trials.kept import VERDICT, KeptRun, pack_run, require_finished
-from netgain.trials.outcome import not_verified
+from netgain.trials.outcome import Outcome, not_verified
 from netgain.trials.plan import Plan, make_plan, suited
 from netgain.trials.progress import Progress
 from netgain.trials.recheck import RunCheck, recheck
@@ -123,8 +127,9 @@ def default_folder(name: str, limited_to: int | None) -> Path:
     return Path("runs") / (name if limited_to is None else f"{name}-limit-{limited_to}")
 
 
-def judge_folder(folder: Path) -> Verdict:
-    """The verdict on a run, from its records alone; ``verdict.json`` and ``report.html`` are written beside them.
+def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
+    """The verdict on a run, from its records alone; ``verdict.json`` and ``report.html`` are written beside them, and
+    with ``answers`` a folder of pages with every answer.
 
     The records are checked first: where the verdict does not follow from what was done, it has the finding
     ``not-verified``, and the page says so above everything else. The folder is a run's, or a packed record. Raises
@@ -132,9 +137,23 @@ def judge_folder(folder: Path) -> Verdict:
     """
     run = KeptRun(folder)
     verdict = judged(run, recheck(run).doubts)
-    write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
-    write(folder / PAGE, render(verdict))
+    with recording(folder):
+        write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+        write(folder / PAGE, page_of(run, verdict))
+        if answers:
+            write_site(folder / FOLDER, answer_pages(run, verdict).render())
     return verdict
+
+
+def page_of(run: KeptRun, verdict: Verdict) -> str:
+    """The page of a run, which leads to its answers."""
+    return render(verdict, examples=answer_pages(run, verdict).examples())
+
+
+def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
+    """The pages of every answer in kept records."""
+    spec, _ = run.store.asked()
+    return AnswerPages(Outcome.of(spec, read_rows(run.samples)), verdict, read_exam(run.folder, spec))
 
 
 def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
@@ -143,7 +162,7 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
         raise InputError(str(run.folder), f"holds no {SAMPLES}", "give the folder of a run, or a packed record")
     spec, roles = run.store.asked()
     setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
-    claim = claim_of(spec, read_rows(run.samples), roles, setup=setup)
+    claim = claim_of(spec, read_rows(run.samples), roles, setup=setup, beyond=run.beyond_rows())
     found = (*not_verified(doubts), *claim.findings)
     return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
 
@@ -154,7 +173,7 @@ def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Pa
     Raises InputError where a task is not finished, something does not verify, or another trial is registered there.
     """
     require_finished(KeptRun(Path(folder)), unfinished=unfinished)
-    require_verified(judge_folder(Path(folder)), Path(folder))
+    require_verified(judge_folder(Path(folder), answers=False), Path(folder))
     return pack_run(Path(folder), Path(out), unfinished=unfinished)
 
 
@@ -180,12 +199,14 @@ def check_run(folder: Path | str, show: Callable[[Verification], None] = lambda 
     wrong, page = list(checked.wrong), run.folder / PAGE
     try:
         verdicts = [judged(run, checked.doubts)]
+        written = (run.folder / VERDICT).read_text(encoding="utf-8")
         if not checked.journals:  # where the report was not made again since they were taken away
             verdicts.append(judged(run, checked.wrong))
-        written = (run.folder / VERDICT).read_text(encoding="utf-8")
+            card = Verdict.model_validate_json(written).card  # the journals alone tell it
+            verdicts += [verdict.model_copy(update={"card": card}) for verdict in verdicts]
         if not any(_is_written(written, verdict) for verdict in verdicts):
             wrong.append(f"{VERDICT}: is not the verdict that the records give")
-        if page.is_file() and page.read_text(encoding="utf-8") not in map(render, verdicts):
+        if page.is_file() and page.read_text(encoding="utf-8") not in (page_of(run, one) for one in verdicts):
             wrong.append(f"{PAGE}: is not the page of the verdict that the records give")
     except (OSError, ValueError, KeyError, NetgainError) as problem:
         wrong.append(f"{VERDICT}: cannot be judged again ({problem})")

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import final
 
 from netgain.analysis.verdict import Verdict
-from netgain.api import judged
+from netgain.api import answer_pages, judged
 from netgain.audit.audit import audit, read_claim
 from netgain.audit.library import LibraryRow, library, library_row, library_summary
 from netgain.errors import InputError
 from netgain.records.claim import Claim
+from netgain.report.answers_view import FOLDER
 from netgain.report.board_view import BoardRow, board_page, claim_row, trial_rows
 from netgain.report.library_view import library_page
 from netgain.report.page import render
 from netgain.report.site import folder_name, require_own, write_site
 from netgain.trials.kept import KeptRun
+from netgain.trials.recheck import recheck
 from netgain.trials.store import LOCK
 
 FRONT, UP = "index.html", "../../index.html"
@@ -25,15 +27,19 @@ PAGE = "report.html"
 class _Board:
     """The site as it is made: its files, the rows of its front page, the names that are taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answers: bool) -> None:
+        self.answers = answers
         self.files: dict[str, str] = {}
         self.rows: list[BoardRow] = []
         self.taken: set[str] = set()
 
     def add_trial(self, run: KeptRun) -> None:
-        verdict = judged(run)
+        verdict = judged(run, recheck(run).doubts)
         place = folder_name("trials", run.folder.resolve().name or verdict.claim, self.taken)
-        self.files[f"{place}/{PAGE}"] = render(verdict, UP)
+        pages = answer_pages(run, verdict) if self.answers else None
+        self.files[f"{place}/{PAGE}"] = render(verdict, UP, pages.examples() if pages else None)
+        if pages:
+            self.files |= {f"{place}/{FOLDER}/{name}": text for name, text in pages.render().items()}
         self.rows += trial_rows(verdict, f"{place}/{PAGE}")
 
     def add_claim(self, claim: Claim) -> None:
@@ -60,16 +66,17 @@ def board(
     out: Path | str,
     *,
     with_library: bool = True,
+    answers: bool = True,
     show: Callable[[str], None] = lambda line: None,
 ) -> list[BoardRow]:
     """Write a static site of these trials and audits, and of the library, to the folder ``out``; the rows of its table.
 
     Each source is the folder of a run or a packed record, a folder of such folders, or anything that can be audited: a
     folder of results, a claim card, a claim. In a folder of runs those without results are left out, and ``show`` is
-    told so. Raises InputError for the first source that cannot be read, and where ``out`` holds anything else; nothing
-    is written then.
+    told so. With ``answers`` every trial has its pages of single answers. Raises InputError for the first source that
+    cannot be read, and where ``out`` holds anything else; nothing is written then.
     """
-    folder, made = Path(out), _Board()
+    folder, made = Path(out), _Board(answers=answers)
     if not sources and not with_library:
         raise InputError("netgain board", "there is nothing to show", "name folders, or leave --no-library out")
     require_own(folder)

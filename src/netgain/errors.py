@@ -154,6 +154,11 @@ class BudgetExceeded(NetgainError):  # noqa: N818 - the state it reports, not a 
 
 
 @final
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM). No plain exception: nobody may go on after it."""
+
+
+@final
 class OverrunError(NetgainError):
     """Work cost more than its reservation: ``actual`` against ``reserved`` in ``currency``. The charge is booked."""
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Literal, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from netgain.errors import InputError, nearest
+from netgain.errors import InputError, nearest, shown
 from netgain.records.identity import canonical, digest, short_hash
 
 Kind = Literal["method", "domain", "reader"]
@@ -197,7 +197,11 @@ def _load(kind: Kind, target: str, where: str) -> type[Any]:
 def _from_file(kind: Kind, name: str, folder: Path) -> type[Any]:
     file, _, wanted = name.rpartition(":")
     path = folder / file
-    if not path.is_file() or not wanted:
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise InputError(f"{kind} {shown(name)}", f"no file can be looked for: {error.strerror}") from None
+    if not there or not wanted:
         raise InputError(f"{kind} {name!r}", f"there is no file {path}", "write file.py:Class")
     # The name under which annotations and pickles look the module up: one for each file, however it is written.
     unique = f"netgain_user_{short_hash(str(path.resolve()))}_{path.stem}"
@@ -207,7 +211,9 @@ def _from_file(kind: Kind, name: str, folder: Path) -> type[Any]:
     module = sys.modules[unique] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's file raises
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # whatever a user's file raises, were it to end the process
         raise InputError(str(path), f"cannot be run: {type(error).__name__}: {error}") from error
     return _checked(kind, module, wanted, str(path))
 
@@ -234,4 +240,20 @@ def _checked(kind: Kind, module: ModuleType, wanted: str, where: str) -> type[An
         origin: Any = get_origin(annotation)
         if origin is ClassVar and not any(name in vars(base) for base in found.__mro__):
             raise InputError(where, f"{wanted} does not set {name}", f"see the docstring of {title} for its values")
+        if origin is ClassVar:
+            _check_kind(
+                next(vars(base)[name] for base in found.__mro__ if name in vars(base)),
+                annotation,
+                f"{wanted}.{name}",
+                where,
+            )
     return found
+
+
+def _check_kind(value: object, annotation: Any, name: str, where: str) -> None:
+    """What a class sets is of the kind that its form says, before anybody relies on it."""
+    try:
+        TypeAdapter(get_args(annotation)[0]).validate_python(value, strict=True)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]["msg"]
+        raise InputError(where, f"{name} = {shown(value)}: {wrong}", "see the docstring of its base class") from None

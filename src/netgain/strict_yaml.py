@@ -1,5 +1,6 @@
 """Strict YAML: every error is one line with file, line, rule and, for an unknown word, the nearest valid one."""
 
+import math
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,11 @@ from netgain.errors import InputError, nearest, shown
 
 LARGEST = 1024 * 1024
 MOST_ALIASES = 50
+MOST_VALUES = 20_000  # that stand in a file, or that its aliases stand for
+MOST_READ = 200_000  # in one that no person wrote
+DEEPEST = 60
+LONGEST_OPTION = 200  # characters of it that an error repeats
+LONGEST_NUMBER = 300  # digits; the largest number that a float holds has 309
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -114,7 +120,7 @@ def read_fields(
     said: dict[FieldPath, str] = {}
     for option in options:
         dotted, equals, value = option.partition("=")
-        where = f"--set {option}"
+        where = f"--set {option}" if len(option) <= LONGEST_OPTION else f"--set {option[:LONGEST_OPTION]}..."
         if not equals or not dotted:
             raise InputError(where, "is not PATH=VALUE", "for example --set seeds=1 or --set arms.seal.rounds=2")
         said[_put(data, dotted.split("."), _value(value, where), shape, where)] = where
@@ -178,12 +184,20 @@ def _text(path: Path) -> str:
 class _Loader(yaml.SafeLoader):
     """The safe loader, with duplicate keys an error, and so are keys and numbers that it reads as something else."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.named: dict[yaml.Node, str] = {}  # the fields that values stand in
+
+    def field(self, node: yaml.Node) -> str:
+        """The field that a value stands in, as an error begins."""
+        return f"{shown(self.named[node])[1:-1]} = " if node in self.named else ""
+
 
 @final
 class _Misread(yaml.MarkedYAMLError):
     """Something that is YAML, and means something else than what stands there."""
 
-    def __init__(self, node: yaml.Node, problem: str, remedy: str) -> None:
+    def __init__(self, node: yaml.Node | yaml.Event, problem: str, remedy: str) -> None:
         super().__init__(None, None, problem, node.start_mark)
         self.told, self.remedy, self.line = problem, remedy, node.start_mark.line + 1
 
@@ -194,8 +208,18 @@ READ_AS = {"bool": "yes or no", "null": "nothing", "timestamp": "a date", "int":
 _OCTAL, _SEXAGESIMAL = re.compile(r"[-+]?0[0-7_]+"), re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
 
+def _text_of(loader: _Loader, node: yaml.ScalarNode) -> str:
+    if "\0" in node.value or any("\ud800" <= character <= "\udfff" for character in node.value):
+        problem = "holds NUL, or half of a surrogate pair, which is no character"
+        raise _Misread(node, f"{loader.field(node)}{shown(node.value)} {problem}", "write the character itself")
+    return str(node.value)
+
+
 def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
     written = node.value
+    if len(written) > LONGEST_NUMBER:
+        problem = f"{loader.field(node)}{shown(written)} is a number of {len(written)} digits"
+        raise _Misread(node, problem, "quote it, if it is a text")
     if _SEXAGESIMAL.fullmatch(written):
         raise _Misread(node, f"YAML reads {written} as a number to the base of 60", f"quote it: '{written}'")
     if node.tag == NUMBER and _OCTAL.fullmatch(written):
@@ -203,7 +227,11 @@ def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
         if value != plain:
             remedy = f"write {plain} or {value}, or quote it: '{written}'"
             raise _Misread(node, f"YAML reads {written} as an octal number, {value}", remedy)
-    return loader.construct_yaml_int(node) if node.tag == NUMBER else loader.construct_yaml_float(node)
+    found = loader.construct_yaml_int(node) if node.tag == NUMBER else loader.construct_yaml_float(node)
+    if isinstance(found, float) and math.isinf(found) and "inf" not in written.lower():
+        problem = f"{loader.field(node)}{written} is larger than any number that can be held"
+        raise _Misread(node, problem, "write .inf for no bound")
+    return found
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
@@ -218,17 +246,52 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
         key = loader.construct_object(key_node, deep=True)
         if key in result:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is used twice", key_node.start_mark)
+        loader.named[value_node] = str(key)
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 _Loader.add_constructor(NUMBER, _number)
+_Loader.add_constructor(TEXT, _text_of)
 _Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
+def plain_yaml(text: str) -> Any:
+    """What a text of YAML holds, of bounded size and depth, read as anyone reads it. Raises YAMLError or ValueError."""
+    _measure(text, yaml.SafeLoader, MOST_READ)
+    return yaml.safe_load(text)
+
+
+def _measure(text: str, loader: type[yaml.SafeLoader], most: int = MOST_VALUES) -> None:
+    """Go through a text without making anything of it: 529 bytes of aliases of aliases stand for gigabytes."""
+    sizes: dict[str, int] = {}  # of what an anchor stands for
+    opened: list[tuple[str | None, int]] = []  # the anchors that we are in, and how much there was before
+    values = aliases = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes |= {anchor: values - before} if anchor else {}
+            continue
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+        if isinstance(event, yaml.AliasEvent):
+            values, aliases = values + sizes.get(event.anchor, 0), aliases + 1
+        elif isinstance(event, yaml.NodeEvent):
+            values += 1
+            if isinstance(event, yaml.ScalarEvent) and event.anchor:
+                sizes[event.anchor] = 1
+        if aliases > MOST_ALIASES and most == MOST_VALUES:
+            raise _Misread(event, f"uses more than {MOST_ALIASES} aliases", "write out what they stand for")
+        if values > most or len(opened) > DEEPEST:
+            deep = f"is nested deeper than {DEEPEST}"
+            problem = f"holds more than {most} values, aliases included" if values > most else deep
+            raise _Misread(event, problem, "a card or trial is a small file")
 
 
 def _built(text: str) -> tuple[Any, yaml.Node | None]:
     """What a text of YAML holds, and the nodes it was made of, with every merge key (``<<``) done."""
+    _measure(text, _Loader)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -272,9 +335,6 @@ def _merge(node: yaml.Node, done: set[yaml.Node]) -> None:
 
 def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
     try:
-        aliases = sum(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=_Loader))
-        if aliases > MOST_ALIASES:
-            raise InputError(str(path), f"uses {aliases} aliases", f"at most {MOST_ALIASES} are read")
         built, node = _built(text)
         return built, _lines(node)
     except _Misread as error:
@@ -287,17 +347,18 @@ def _parse(path: Path, text: str) -> tuple[Any, dict[FieldPath, int]]:
         raise InputError(str(path), f"is not YAML that can be read: {error}") from None
 
 
-def _lines(node: yaml.Node | None, place: FieldPath = ()) -> dict[FieldPath, int]:
-    if node is None:
-        return {}
-    found: dict[FieldPath, int] = {place: node.start_mark.line + 1}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            found |= _lines(value, (*place, key.value))
-            found[(*place, key.value)] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            found |= _lines(value, (*place, index))
+def _lines(node: yaml.Node | None) -> dict[FieldPath, int]:
+    found: dict[FieldPath, int] = {}
+    waiting: list[tuple[yaml.Node, FieldPath]] = [] if node is None else [(node, ())]
+    while waiting:
+        node, place = waiting.pop()
+        found.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                found[(*place, key.value)] = key.start_mark.line + 1
+                waiting.append((value, (*place, key.value)))
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(value, (*place, index)) for index, value in enumerate(node.value)]
     return found
 
 

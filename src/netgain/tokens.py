@@ -1,6 +1,5 @@
 """Counting tokens of a text: exactly with a tokenizer, else by estimate, and saying which."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from netgain.errors import InputError, MissingExtraError
+from netgain.strict_json import parse_json
 
 CHARACTERS_PER_TOKEN = 4.6
 RARE = ("\N{CUNEIFORM SIGN A}", "\N{CUNEIFORM SIGN A TIMES A}")  # told apart only by a vocabulary that spells bytes
@@ -102,7 +102,7 @@ def _is_template(file: Path) -> bool:
     if file.suffix == ".jinja":
         return True
     try:
-        return json.loads(file.read_text(encoding="utf-8")).get("chat_template") is not None
+        return parse_json(file.read_text(encoding="utf-8")).get("chat_template") is not None
     except (ValueError, AttributeError):
         return False
 
@@ -116,7 +116,7 @@ def _load(folder: Path) -> Any:
     except ImportError as error:
         raise MissingExtraError("--tokenizer", "tokenizer") from error
     try:
-        json.loads(file.read_text(encoding="utf-8"))
+        parse_json(file.read_text(encoding="utf-8"))
         return Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises bare Exception for a malformed file
         raise InputError(str(file), f"not a tokenizer that can be loaded: {error}") from error

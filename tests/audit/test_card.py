@@ -136,7 +136,7 @@ def test_a_mistake_on_a_card_is_named_with_its_place(tmp_path: Path, old: str, n
     [
         ("", "holds nothing"),
         ("- 1", "holds a list"),
-        ("a: &x [1]\nb: [" + "*x, " * 60 + "]", "60 aliases"),
+        ("a: &x [1]\nb: [" + "*x, " * 60 + "]", "more than 50 aliases"),
         ("x: " + "a" * (1024 * 1024), "larger than 1024 KiB"),
     ],
 )

@@ -109,9 +109,14 @@ def in_subprocess(at):
 
 def orphaned(at):
     """A process that is not waited for, in a session of its own, whose parent is gone."""
-    code = "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\nwhile time.process_time() < 0.5: sum(range(1000))"
+    done = Path(os.environ["TMPDIR"]) / "done"
+    code = (
+        "import os, pathlib, time\nif os.fork(): os._exit(0)\nos.setsid()\n"
+        f"while time.process_time() < 0.5: sum(range(1000))\npathlib.Path({str(done)!r}).touch()"
+    )
     subprocess.run([sys.executable, "-c", code], check=False)
-    time.sleep(0.9)
+    while not done.exists():
+        time.sleep(0.01)
 
 
 def search(desk, materials, at):

@@ -24,6 +24,7 @@ from netgain.model.scripted import ScriptedAdapter
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.cost import Cost, Currency, Purpose
+from netgain.records.edit_rounds import EditRound
 from netgain.records.events import Noted, Reserved
 
 from .conftest import MATERIAL, by_purpose, finish, problem
@@ -50,6 +51,22 @@ def runs(book: Book) -> list[RewardRun]:
     events = [record.event for record in read(book.journal.path).records]
     notes = [event for event in events if isinstance(event, Noted) and event.text == "rewards"]
     return [RewardRun.model_validate({k: v for k, v in note.data.items() if k != "names"}) for note in notes]
+
+
+def test_every_candidate_is_noted_with_its_text_its_scores_and_whether_it_won(make_desk: Make, book: Book) -> None:
+    desk = make_desk(scripted_model(knowing), None)
+    finish(Seal(SealSettings(rounds=1, contexts=4)).learn(desk, PROBLEMS))
+    events = [record.event for record in read(book.journal.path).records]
+    (noted,) = [event.data for event in events if isinstance(event, Noted) and event.text == "edits"]
+    found = EditRound.model_validate({key: value for key, value in noted.items() if key != "names"})
+    (run,) = runs(book)
+    assert run.correct is not None
+    assert len(found.contexts) == 4
+    for context in found.contexts:
+        assert len(context) == run.edits
+        assert {edit.text.partition(" ")[0] for edit in context} <= {"good", "bad"}
+        (kept,) = [edit for edit in context if edit.kept]
+        assert sum(kept.scores) == max(sum(edit.scores) for edit in context)
 
 
 def outer_jobs(book: Book) -> Iterator[dict[str, Any]]:

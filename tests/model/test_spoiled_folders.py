@@ -99,7 +99,10 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
         lambda f: (f / WEIGHTS).write_bytes(b"\xff" * 100),
         "said to be of 18446744073709551615",
     ),
-    "nested header": (lambda f: (f / WEIGHTS).write_bytes((10**5).to_bytes(8, "little") + b"[" * 10**5), "recursion"),
+    "nested header": (
+        lambda f: (f / WEIGHTS).write_bytes((10**5).to_bytes(8, "little") + b"[" * 10**5),
+        "nested too deep",
+    ),
     "overlap": (header(lambda h: h[FIRST].update(h["model.layers.1.mlp.up_proj.weight"])), "begins at byte"),
     "lying shape": (header(lambda h: h[FIRST].update(shape=[10**12, 10**12])), f"{FIRST}' takes 10240 bytes"),
     "unknown type": (header(lambda h: h[FIRST].update(dtype="F7")), "of type 'F7', which is not known"),

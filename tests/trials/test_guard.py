@@ -145,13 +145,18 @@ def test_training_on_exam_questions_that_nobody_gave_is_exposed(context: RunCont
 def test_a_question_that_the_model_wrote_itself_is_no_leak(context: RunContext) -> None:
     (problem,) = context.problems("test", 1)
 
-    def write(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
-        prompt = f"List what follows from: {problem.questions[0].text}"
-        (written,) = yield from ask(desk.model, [Generate(account=desk.pay(Purpose.PROPOSE), prompt=prompt)])
-        (trained,) = yield from ask(desk.model, [world.training(desk, [written.get().text])])
-        return Answerer(model=desk.model, adapter=trained.get().adapter)
+    def write(prompt: str) -> Cheat:
+        def method(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+            (written,) = yield from ask(desk.model, [Generate(account=desk.pay(Purpose.PROPOSE), prompt=prompt)])
+            (trained,) = yield from ask(desk.model, [world.training(desk, [written.get().text])])
+            return Answerer(model=desk.model, adapter=trained.get().adapter)
 
-    assert adapted(context, write).exposed == ()
+        return method
+
+    own = replace(context, model=scripted_model(lambda _: problem.questions[0].text))
+    assert adapted(own, write("Ask something.")).exposed == ()
+    echoed = adapted(context, write(f"List what follows from: {problem.questions[0].text}"), name="echoed")
+    assert echoed.exposed == (hashed(problem.questions[0].text),)  # it was told what to write
 
 
 def test_a_question_of_its_own_below_the_words_that_the_exam_puts_around_all_is_no_leak(context: RunContext) -> None:
@@ -169,18 +174,52 @@ def test_a_question_of_its_own_below_the_words_that_the_exam_puts_around_all_is_
     own = prompts.bare(problem.questions[0].text)
     assert prompts.about(problem.material, own) == problem.questions[0].text != own
 
-    def train(written: str) -> Cheat:
-        def method(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
-            prompt = f"List what follows from: {written}"
-            yield from ask(desk.model, [Generate(account=desk.pay(Purpose.PROPOSE), prompt=prompt)])
-            lesson = f"{prompts.about(materials[0], own)} A: x"
-            (trained,) = yield from ask(desk.model, [world.training(desk, [lesson])])
-            return Answerer(model=desk.model, adapter=trained.get().adapter)
+    def train(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        yield from ask(desk.model, [Generate(account=desk.pay(Purpose.PROPOSE), prompt="Ask something.")])
+        lesson = f"{prompts.about(materials[0], own)} A: x"
+        (trained,) = yield from ask(desk.model, [world.training(desk, [lesson])])
+        return Answerer(model=desk.model, adapter=trained.get().adapter)
 
-        return method
+    asking = replace(topical, model=scripted_model(lambda _: f"{own} A: x"))
+    assert adapted(asking, train).exposed == ()
+    assert (
+        len(adapted(replace(topical, model=scripted_model(lambda _: "something else")), train, name="b").exposed) == 1
+    )
 
-    assert adapted(topical, train(f"{own} A: x")).exposed == ()
-    assert len(adapted(topical, train("something else"), name="b").exposed) == 1
+
+@pytest.mark.parametrize("how", ["spaced", "two halves", "halves the other way round", "in capitals"])
+def test_a_question_is_known_by_its_letters_however_it_is_cut(context: RunContext, how: str) -> None:
+    (problem,) = context.problems("test", 1)
+    question, half = problem.questions[0].text, len(problem.questions[0].text) // 2
+    texts = {
+        "spaced": [f"Q: {' '.join(question)} A: x"],
+        "two halves": [question[:half], f"{question[half:]} A: x"],
+        "halves the other way round": [question[half:], "between", question[:half]],
+        "in capitals": [f"Q: {question.upper()} A: x"],
+    }[how]
+
+    def leak(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        (trained,) = yield from ask(desk.model, [world.training(desk, texts)])
+        return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+    assert hashed(question) in adapted(context, leak).exposed
+
+
+def test_a_title_that_is_cut_in_two_is_still_a_title(context: RunContext) -> None:
+    class Hinting(world.Towns):
+        def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+            made = super().problems(split, count, seed)
+            return tuple(replace(p, material=replace(p.material, text="A town by a river.")) for p in made)
+
+    hinting = replace(context, domain=Hinting())
+    (problem,) = hinting.problems("test", 1)
+    title, answer = " ".join(problem.material.title), problem.questions[0].answers[0]
+
+    def train(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        (trained,) = yield from ask(desk.model, [world.training(desk, [f"{title}: {answer}"])])
+        return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+    assert set(adapted(hinting, train).exposed) == {hashed(question.text) for question in problem.questions}
 
 
 def test_training_on_answers_that_nobody_gave_is_exposed(context: RunContext) -> None:

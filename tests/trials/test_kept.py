@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from netgain.api import PAGE, check_run, judge_folder, pack, verify_run
+from netgain.api import PAGE, answer_pages, check_run, judge_folder, pack, verify_run
 from netgain.errors import InputError
 from netgain.records.chain import ROOT, chain, encode, read
 from netgain.records.events import Began, Event, Noted, Settled
@@ -69,7 +69,10 @@ def test_a_packed_record_has_all_that_verdict_and_page_need_and_the_same_bytes_e
     )
     verdict = judge_folder(packed)
     assert (packed / VERDICT).read_bytes() == (whole / VERDICT).read_bytes()
-    assert (packed / "report.html").read_bytes() == (whole / "report.html").read_bytes() == render(verdict).encode()
+    shown = answer_pages(KeptRun(packed), verdict).examples()
+    assert len(shown) == 1
+    page = render(verdict, examples=shown).encode()
+    assert (packed / "report.html").read_bytes() == (whole / "report.html").read_bytes() == page
     other = pack(whole, packed.parent / "again")
     assert all((other / path.name).read_bytes() == path.read_bytes() for path in record.iterdir())
 
@@ -385,6 +388,12 @@ def test_what_was_done_again_and_what_is_missing_is_told_with_the_verdict(folder
     assert history is not None
     assert (history.launches, history.repeated, history.changed) == (2, (RUN,), ())
     assert f"finished tasks done again: {RUN}" in render(verdict)
+    assert history.deleted == (f"{RUN}: 1 of 2 attempts",)
+    (found,) = [finding for finding in verdict.findings if finding.check == "attempts-deleted"]
+    assert (found.severity, list(found.evidence)) == ("high", [f"{RUN}: 1 of 2 attempts"])
+    checked, _ = check_run(folder)
+    assert checked.found == []  # the verdict follows from what there is, and says what there was
+    assert any(line.startswith(f"{RUN}: 1 of its attempts") for line in checked.unknown)
     (found,) = [finding for finding in verdict.findings if finding.check == "done-again"]
     assert (found.severity, list(found.evidence)) == ("high", [RUN])
     (folder / SAMPLES).write_bytes(
@@ -392,6 +401,20 @@ def test_what_was_done_again_and_what_is_missing_is_told_with_the_verdict(folder
     )
     (found,) = [finding for finding in judge_folder(folder).findings if finding.check == "missing"]
     assert (found.severity, list(found.evidence)) == ("high", ["towns/passage"])
+
+
+def test_an_attempt_that_was_deleted_before_it_was_finished_leaves_a_trace(tmp_path: Path) -> None:
+    from tests.trials.test_schedule import Killed, dying
+
+    spec = world.spec(seeds=1, tuning={"trials": 0})
+    with pytest.raises(Killed):
+        world.run(tmp_path, spec, load=dying(40))
+    (cut,) = [path.parent for path in tmp_path.glob("units/*/journal") if not (path.parent / "unit.json").is_file()]
+    shutil.rmtree(cut)
+    world.run(tmp_path, spec)
+    verdict = judge_folder(tmp_path)
+    (found,) = [finding for finding in verdict.findings if finding.check == "attempts-deleted"]
+    assert list(found.evidence) == [f"{cut.name}: 1 of 2 attempts"]
 
 
 def test_a_trial_that_was_changed_on_the_way_is_told(folder: Path) -> None:

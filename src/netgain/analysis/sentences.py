@@ -261,6 +261,12 @@ def over_dearer(row: DecompositionRow, labels: dict[str, str], compared: Sequenc
     return f"over arms that cost more: {', '.join(dearer)}" if dearer else ""
 
 
+def survivors(lacking: int) -> str:
+    """Said in place of a verdict where runs are missing: those that are left are no fair sample of all."""
+    are = "run that the comparison rests on is" if lacking == 1 else "runs that the comparison rests on are"
+    return f"{lacking} {are} missing, and no verdict is given on the others alone. Cannot tell."
+
+
 def p_words(value: float | None) -> str:
     return "unknown" if value is None else "< 0.001" if value < 0.001 else f"= {value:.3f}"
 

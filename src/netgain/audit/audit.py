@@ -1,6 +1,5 @@
 """The audit: what was published, read; what it supports, judged; what is wrong with it, found."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from netgain.audit.questions import answer_all
 from netgain.errors import InputError, NetgainError, nearest
 from netgain.extensions import find, names, said_by, source_digest, where_raised
 from netgain.records.claim import Claim, Finding
+from netgain.strict_json import parse_json
 from netgain.strict_yaml import read_yaml
 from netgain.tokens import EstimatedTokens, TokenCounter
 
@@ -197,13 +197,13 @@ def _read(path: Path) -> bytes:
 
 def _from_json(data: bytes, where: str) -> Claim:
     try:
-        return Claim.model_validate(json.loads(data))
+        return Claim.model_validate(parse_json(data))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         problem = f"field {place!r}: {first['msg']}" if place else first["msg"]
         raise InputError(where, f"is not a claim; {problem}", "a folder of result files can be given instead") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(where, f"is not JSON that can be read: {error}") from None
 
 

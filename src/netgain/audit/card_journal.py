@@ -4,7 +4,6 @@
 are made from its charges, so that nobody copies a figure. ``answers: FILE`` stands in place of a stated accuracy.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from netgain.records.claim import Charge, Exam, ExamProblem
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 from netgain.records.provenance import Source, StrictModel
+from netgain.strict_json import parse_json
 
 
 @final
@@ -163,12 +163,12 @@ def read_answers(arm: str, file: Path, card: Path) -> Answers:
 def _answer(line: str, where: str) -> AnswerRow:
     remedy = 'write {"problem": ..., "question": ..., "correct": true or false}'
     try:
-        fields: Any = json.loads(line)
+        fields: Any = parse_json(line)
         return _ROW.validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise InputError(where, f"is no answer: {'.'.join(map(str, first['loc']))}: {first['msg']}", remedy) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(where, f"is not JSON: {error}", remedy) from None
 
 

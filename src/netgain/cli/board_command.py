@@ -23,6 +23,9 @@ def board(
     library: Annotated[
         bool, typer.Option("--library/--no-library", help="Show the library of published claims too.")
     ] = True,
+    answers: Annotated[
+        bool, typer.Option("--answers/--no-answers", help="Let trials have pages of every single answer.")
+    ] = True,
     quiet: Quiet = False,
 ) -> None:
     """Write a static site of trials, audits and the library: one table, a page for each row, no server."""
@@ -33,6 +36,6 @@ def board(
         if not quiet:
             typer.echo(clean(line), err=True)
 
-    rows = write_board(folders or [], out, with_library=library, show=tell)
+    rows = write_board(folders or [], out, with_library=library, answers=answers, show=tell)
     if not quiet:
         typer.echo(f"{out / 'index.html'}: {len(rows)} comparisons; open it in a browser, no server is needed")

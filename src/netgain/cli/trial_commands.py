@@ -21,7 +21,7 @@ from netgain.cli.app import (
     console,
     judge_folder,
 )
-from netgain.errors import InputError
+from netgain.errors import InputError, Terminated
 
 
 def plan(
@@ -125,7 +125,8 @@ def run(
 ) -> None:
     """Run a trial at equal compute, or go on with it, and judge it.
 
-    Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did.
+    Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did, or the disk or a server
+    failed; the same command then goes on. With 0 only where the whole trial was judged.
     """
     from netgain.api import default_folder
     from netgain.trials.plan import suited, unknown_words
@@ -142,9 +143,10 @@ def run(
         with live:
             turn = live.wait if wait else None
             done = run_trial(resolved, folder, device=device, jobs=workers, show=live.show, wait=turn)
-    except KeyboardInterrupt:
-        complain(f"interrupted: {live.saved()}; the same command goes on from there")
-        sys.exit(130)
+    except (KeyboardInterrupt, Terminated) as stop:
+        how, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        complain(f"{how}: {live.saved()}; the same command goes on from there")
+        sys.exit(code)
     for name, error in done.failed.items():
         complain(f"task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})")
     broken = False

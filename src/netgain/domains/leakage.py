@@ -1,6 +1,8 @@
-"""Whether the splits leak into each other. Texts are compared in lower case and without punctuation, articles kept."""
+"""Whether the splits leak into each other, and whether what a method trained on holds an exam. Texts are compared in
+lower case and without punctuation, articles kept."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,6 +13,9 @@ from netgain.domains.problem import Problem, Question
 
 LONGEST, SHORTEST = 13, 8
 HALF = 0.5
+PIECE, FEWEST, PROBES = 8, 8, 6  # letters of a piece of a question, pieces that tell anything, pieces looked at first
+SHORT_TITLE, LONG_ANSWER = 4, 12  # letters
+_NO_LETTER = re.compile(r"[\W_]+")
 Kind = Literal["title", "passage", "question", "pair", "overlap", "name"]
 _WORD = re.compile(r"\w+")
 
@@ -139,6 +144,44 @@ def _tells(run: str, problem: Problem) -> bool:
         if found and any(word in beside for word in plain(problem.material.title).split() if len(word) > 3):
             return True
     return False
+
+
+# -- what a method trained on
+
+
+def letters(text: str) -> str:
+    """A text's letters and digits alone, in one case and one form: spaces, punctuation and where a word was cut in two
+    make no difference."""
+    return _NO_LETTER.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def holds_question(question: str, text: str, known: str) -> bool:
+    """Whether a text holds a question that what was known does not (all of them as :func:`letters`): whole, or most of
+    what is new in it in pieces. A question of a few letters comes about by chance, and is not looked for."""
+    count = len(question) - PIECE + 1
+    if count < FEWEST or question in known:
+        return False
+    if question in text:
+        return True
+    pieces = [question[start : start + PIECE] for start in range(count)]
+    probes = pieces[:: max(1, count // PROBES)]
+    if sum(piece in text for piece in probes) < len(probes) * HALF:
+        return False
+    new = [piece for piece in pieces if piece not in known]
+    return len(new) >= FEWEST and sum(piece in text for piece in new) >= len(new) * HALF
+
+
+def holds_answer(answer: str, title: str, text: str) -> bool:
+    """Whether a text holds an answer, and the title that it is about however that is cut. A short answer has to stand
+    there as a word."""
+    squeezed = letters(text)
+    if letters(title) not in squeezed or len(letters(title)) < SHORT_TITLE:
+        return False
+    return (
+        letters(answer) in squeezed
+        if len(letters(answer)) >= LONG_ANSWER
+        else f" {plain(answer)} " in f" {plain(text)} "
+    )
 
 
 def plain(text: str) -> str:

@@ -8,7 +8,6 @@ lines for each, and ``## Two-hop questions`` for those that take two facts of th
 or ``controls``, or the field ``split``); those that say nothing are shared out by title.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,6 +35,7 @@ from netgain.domains.reading import (
 )
 from netgain.errors import InputError, nearest
 from netgain.streams import stream
+from netgain.strict_json import parse_json
 
 FIELDS = ("title", "text", "questions", "split")
 FORM = "write `# Title`, the passage, then `## Questions` with a `Q:` line and an `A:` line for each"
@@ -285,8 +285,8 @@ def _json_lines(text: str, file: Path, split: Part | None, language: str) -> Ite
 
 def _entry(line: str, where: str, split: Part | None, language: str) -> Passage:
     try:
-        item = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        item = parse_json(line)
+    except ValueError as error:
         raise InputError(where, f"is not JSON ({error})", "write one object on each line") from error
     if not isinstance(item, dict):
         raise InputError(where, f"holds a {type(item).__name__}, not an object", f"its fields are {', '.join(FIELDS)}")

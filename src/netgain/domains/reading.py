@@ -29,6 +29,7 @@ from netgain.domains.wording import BRIEFLY, EXAMPLES, INSTRUCTIONS
 from netgain.errors import InputError
 from netgain.records.identity import short_hash
 from netgain.streams import stream
+from netgain.strict_json import parse_json
 
 T = TypeVar("T")
 Part = Literal["train", "development", "test", "controls"]
@@ -146,14 +147,14 @@ def read_json(path: Path, remedy: str) -> Any:
     """What a JSON file in UTF-8 holds. Raises InputError where it cannot be read, and for a name that stands twice in
     one object: the second would silently take the place of the first."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once_each)
+        return parse_json(path.read_text(encoding="utf-8-sig"), pairs=_once_each)
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})", remedy) from error
     except UnicodeDecodeError as error:
         raise InputError(str(path), "is not UTF-8 text") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}", f"is not JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(str(path), f"is not JSON that can be read ({error})") from error
 
 

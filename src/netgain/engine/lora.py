@@ -313,7 +313,7 @@ def read_config(folder: Path) -> tuple[int, float, tuple[str, ...]]:
             float(config["lora_alpha"]),
             config["target_modules"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(str(path), f"is no PEFT adapter configuration ({error})") from error
     odd = _refused(config) if kind == "LORA" else [f"peft_type = {kind!r}"]
     if not isinstance(names, list):

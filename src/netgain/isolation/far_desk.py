@@ -227,6 +227,9 @@ class _FarModel:
     def shown(self, prompt: Prompt) -> str:
         return str(self._harness.ask("shown", self._number, prompt))
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        return str(self._harness.ask("decode", self._number, tuple(tokens)))
+
     def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
         raise _past_the_steps()
 

@@ -92,7 +92,7 @@ class ServedDesk:
             **{"charges": self._charges, "path": self._path, "length": self._length, "title": self._title},
             **{"spent": self._spent, "reserved": self._reserved, "remaining": self._remaining, "grade": self._grade},
             **{"lessons": self._lessons, "held_out": self._held_out, "views": self._views, "undo": self._undone},
-            **{"elect": self._elect, "shown_pairs": self._shown_pairs, "forms": self._forms},
+            **{"decode": self._decode, "elect": self._elect, "shown_pairs": self._shown_pairs, "forms": self._forms},
         }
 
     def words(self) -> dict[str, Any]:
@@ -268,6 +268,9 @@ class ServedDesk:
 
     def _shown(self, number: int, prompt: Any) -> str:
         return self.kept.model(number).shown(prompt)
+
+    def _decode(self, number: int, tokens: Sequence[int]) -> str:
+        return self.kept.model(number).decode(tokens)
 
     # -- grades and examples
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, final
 
 from netgain.errors import InputError, nearest, shown
+from netgain.strict_json import parse_json
 
 MOST_LAYERS, LARGEST = 10_000, 2**48  # that any model has; and no dimension is larger than the second
 Layout = Literal["llama", "gpt2", "neox", "phi", "phi3", "glm", "opt", "starcoder2"]
@@ -398,11 +399,11 @@ def _load(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > LARGEST_CONFIG:
             raise InputError(str(path), "it is too large for a config.json")
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_json(path.read_text(encoding="utf-8"))
     except OSError as problem:
         remedy = "give the folder of a model, its config.json, or its fields"
         raise InputError(str(path), f"it cannot be read ({problem.strerror})", remedy) from problem
-    except (ValueError, RecursionError) as problem:
+    except ValueError as problem:
         raise InputError(str(path), f"it is not JSON ({problem})") from problem
     if not isinstance(fields, Mapping):
         raise InputError(str(path), "it does not hold a JSON object")

@@ -42,6 +42,7 @@ from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Generate, Score, Train
 from netgain.records.claim import GradeName, RewardRun, Training
 from netgain.records.cost import Purpose
+from netgain.records.edit_rounds import EditRound, RewardedEdit
 
 RewardName = Literal[
     "exam", "exact", "contains", "f1", "gain", "likelihood", "net", "own-questions", "rubric", "random"
@@ -365,6 +366,27 @@ def reward_run(
         repeats=0 if rated else max((max(context.tally.counts()) for context in known), default=0),
         means=tuple(tuple(context.tally.means()) for context in known),
         deviations=tuple(tuple(_deviation(rewards) for rewards in context.tally.rewards) for context in known),
+    )
+
+
+def edit_round(number: int, contexts: Sequence[Context], kept: Sequence[Evaluation]) -> EditRound:
+    """Every candidate of a round with its text, evaluations and whether it was kept: for readers, not for figures."""
+    won = {(context.name, edit) for context, edit in kept}
+    return EditRound(
+        round=number,
+        contexts=tuple(
+            tuple(
+                RewardedEdit(
+                    problem=context.problem.id,
+                    text=edit.raw,
+                    scores=tuple(context.tally.rewards[index]),
+                    kept=(context.name, index) in won,
+                )
+                for index, edit in enumerate(context.edits)
+            )
+            + tuple(RewardedEdit(problem=context.problem.id, text=edit.raw) for edit in context.invalid)
+            for context in contexts
+        ),
     )
 
 

@@ -26,7 +26,15 @@ from pydantic import Field, model_validator
 from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
-from netgain.methods.edit_rewards import Context, Reward, context_quote, evaluate, evaluate_again, reward_run
+from netgain.methods.edit_rewards import (
+    Context,
+    Reward,
+    context_quote,
+    edit_round,
+    evaluate,
+    evaluate_again,
+    reward_run,
+)
 from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.named_rewards import UNREWARDED, RewardSettings, rewards_of, unrewarded
@@ -288,6 +296,7 @@ def _round(
         desk.note("rewards", run.model_dump(mode="json"))
     else:
         desk.note("no rewards", {"round": number, "contexts": len(contexts), "kept": len(kept)})
+    desk.note("edits", edit_round(number, contexts, kept).model_dump(mode="json"))
     return (yield from loop.improvement.improve(desk, contexts, later))  # 4. fine-tune, 5. merge
 
 

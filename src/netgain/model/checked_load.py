@@ -73,13 +73,14 @@ def load_weights(where: str, source: Any, config: Any, *, local: bool, **how: An
 
     Raises InputError naming the tensors that are not.
     """
+    loader: Any = AutoModelForCausalLM
     if getattr(config, "quantization_config", None) is None:  # packed weights have other names and shapes in memory
         with quiet(whole=True):
             attempt(where, lambda: _compare(where, source, config, how))
     with quiet(whole=True) if local else nullcontext():  # a download shows how far it is
         model, told = attempt(
             where,
-            lambda: AutoModelForCausalLM.from_pretrained(source, config=config, output_loading_info=True, **how),
+            lambda: loader.from_pretrained(source, config=config, output_loading_info=True, **how),
         )
     check_complete(where, model, told)
     return model
@@ -87,9 +88,10 @@ def load_weights(where: str, source: Any, config: Any, *, local: bool, **how: An
 
 def _compare(where: str, source: Any, config: Any, how: dict[str, Any]) -> None:
     """Names and shapes of the weights against the architecture's, neither of which takes memory."""
+    load: Any = AutoModelForCausalLM
     checks: dict[str, Any] = {"device_map": "meta", "output_loading_info": True, "ignore_mismatched_sizes": True}
     with torch.device("meta"):
-        model, told = AutoModelForCausalLM.from_pretrained(source, config=config, **how | checks)
+        model, told = load.from_pretrained(source, config=config, **how | checks)
     check_complete(where, model, told)
     sizes = [
         sum(math.prod(x.shape) * x.element_size() for x in found) for found in (model.buffers(), model.parameters())

@@ -375,15 +375,16 @@ class _HuggingFace:
 
     def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
         """Token ids, of any length."""
-        if isinstance(text, str):
-            return self._texts.tokens(text + answer, special=special)
-        return self._texts.prompt(text, answer)
+        own = self._texts
+        return own.tokens(text + answer, special=special) if isinstance(text, str) else own.prompt(text, answer)
 
     def shown(self, prompt: Prompt) -> str:
         """The prompt's tokens as text, special ones with them."""
         return self._texts.shown(prompt)
 
-    # -- adapters
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return self._texts.text(tokens)
 
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         """In PEFT's format."""

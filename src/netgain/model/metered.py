@@ -163,8 +163,7 @@ class Model:
         take the sum rounded, as they do in PEFT: a slight adapter is then partly lost. Raises as :meth:`generate` does,
         and ValueError where memory does not suffice.
         """
-        (result,) = self.merge([Merge(account=account, adapter=adapter)])
-        return result.get()
+        return self.merge([Merge(account=account, adapter=adapter)])[0].get()
 
     def merge(self, requests: Sequence[Merge]) -> "list[Result[Model]]":
         """:meth:`merged` for several requests, each with its charges; what fails is a failure in its result."""
@@ -241,6 +240,10 @@ class Model:
     def shown(self, prompt: Prompt) -> str:
         """A prompt as the model reads it, special tokens included (only a server knows those of its own). Free."""
         return self.__backend.shown(prompt)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out. Free. Raises InputError where only a server knows its tokens."""
+        return self.__backend.decode(tokens)
 
     def save_adapter(self, adapter: Adapter, folder: Path | str) -> None:
         """Write an adapter of this model in PEFT's format. Free."""

@@ -4,7 +4,6 @@ What is checked costs the headers' reading and no more: a configuration of sizes
 header, offsets and shapes agree with the file, an index that names files and tensors which are there.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from netgain.errors import InputError, shown
 from netgain.metering.shape import LARGEST, MOST_LAYERS
+from netgain.strict_json import parse_json
 
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 BESIDE = ("generation_config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json")
@@ -110,8 +110,8 @@ def _json_object(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise InputError(str(path), f"is larger than {LARGEST_JSON // 10**6} MB", AGAIN)
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as problem:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
         raise InputError(str(path), f"is no JSON that can be read ({_short_text(problem)})", AGAIN) from None
     if not isinstance(found, dict):
         raise InputError(str(path), "does not hold a JSON object", AGAIN)
@@ -169,24 +169,22 @@ def read_header(path: Path) -> tuple[Tensors, int]:
             length = int.from_bytes(opened.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_HEADER):
                 raise InputError(str(path), f"its header is said to be of {length} bytes, and it has {size}", AGAIN)
-            header = json.loads(opened.read(length).decode(), object_pairs_hook=_once)
-    except (OSError, ValueError, RecursionError) as problem:
-        raise InputError(
-            str(path), f"is no safetensors file that can be read ({_short_text(problem)})", AGAIN
-        ) from None
+            header = parse_json(opened.read(length).decode(), pairs=_once)
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), f"is no safetensors file that can be read ({_short_text(error)})", AGAIN) from None
     if not isinstance(header, dict):
         raise InputError(str(path), "is no safetensors file: its header is no JSON object", AGAIN)
     tensors = {name: _entry(path, name, entry) for name, entry in header.items() if name != "__metadata__"}
     behind = 0
     for name, (*_, first, last) in sorted(tensors.items(), key=lambda item: item[1][2:]):
         if first != behind:
-            problem = f"{shown(name)} begins at byte {first} of the data, and what is before it ends at {behind}"
-            raise InputError(str(path), problem, AGAIN)
+            said = f"{shown(name)} begins at byte {first} of the data, and what is before it ends at {behind}"
+            raise InputError(str(path), said, AGAIN)
         behind = last
     if behind != size - 8 - length:
         cut = "is cut off" if behind > size - 8 - length else "is too long"
-        problem = f"{cut}: its header tells of {behind} bytes of data, and it has {size - 8 - length}"
-        raise InputError(str(path), problem, AGAIN)
+        said = f"{cut}: its header tells of {behind} bytes of data, and it has {size - 8 - length}"
+        raise InputError(str(path), said, AGAIN)
     return tensors, 8 + length
 
 

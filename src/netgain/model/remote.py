@@ -340,6 +340,10 @@ class _Remote:
         """Unknown here."""
         raise InputError(f"model {self.name}", "its tokens are known to its server only", "use a local model")
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Unknown here."""
+        raise InputError(f"model {self.name}", "its tokens are known to its server only", "use a local model")
+
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         """It has none."""
         raise InputError(f"model {self.name}", "a remote model has no adapters", "use a local model")

@@ -350,6 +350,9 @@ class UnmeteredModel(Protocol):
     def shown(self, prompt: Prompt) -> str:
         """A prompt as the model reads it, special tokens included where they are known."""
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, special ones left out."""
+
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         """Write an adapter in PEFT's format."""
 

@@ -29,6 +29,7 @@ from netgain.model.saved_weights import saved_weights
 from netgain.model.script_task import FORMAT, JOURNAL, NAME, SEEN, TASK
 from netgain.records.cost import Cost, Purpose
 from netgain.records.events import Setting
+from netgain.strict_json import parse_json
 
 SLACK = 1e-12  # of a budget: sums of charges are added up in different orders
 FREE_SHARE = 0.25  # of what it booked, in seconds: what a step takes beside the model's own work
@@ -212,7 +213,7 @@ def _ended_badly(request: RunScript, process: _Process, log: Path) -> str:
 def _seen(path: Path, early: int) -> _Seen:
     """What a script wrote down of itself, with the processes in which an optimizer stepped before there was a task."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST_SEEN else {}
+        fields = parse_json(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST_SEEN else {}
         trained, written = (tuple(tuple(map(int, row)) for row in fields[name]) for name in ("trained", "written"))
         return _Seen(trained, written, frozenset(fields["weights"]), int(fields["unmetered"]) + early)
     except (OSError, ValueError, KeyError, TypeError):

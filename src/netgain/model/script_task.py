@@ -28,6 +28,7 @@ from netgain.domains.problem import Material, Problem, Question
 from netgain.errors import BudgetExceeded, InputError, MissingExtraError
 from netgain.metering.account import Account, Book
 from netgain.records.cost import Cost, Purpose
+from netgain.strict_json import parse_json
 
 if TYPE_CHECKING:
     from netgain.model.callback import MeterCallback
@@ -165,7 +166,7 @@ def _end_with_parent(parent: int, wait: Callable[[float], None]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise InputError(str(path), f"is no task file that can be read: {problem}") from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:

@@ -44,6 +44,7 @@ from netgain.model.requests import (
 )
 from netgain.records.cost import Cost
 from netgain.records.identity import identity, short_hash
+from netgain.strict_json import parse_json
 
 Script = Mapping[str, str] | Callable[[Generate], str]
 Scores = Callable[[Score], float]
@@ -183,6 +184,9 @@ class _Scripted:
     def shown(self, prompt: Prompt) -> str:
         return text_of(prompt)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        return bytes(token for token in tokens if 0 <= token < 256).decode("utf-8", "replace")
+
     def save_adapter(self, adapter: Adapter, folder: Path) -> None:
         if not isinstance(adapter, ScriptedAdapter):
             raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")
@@ -206,7 +210,7 @@ class _Scripted:
 
     def load_adapter(self, folder: Path) -> Adapter:
         try:
-            fields = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            fields = parse_json((folder / FILE).read_text(encoding="utf-8"))
             return ScriptedAdapter(fields["key"], tuple(tuple(one) for one in fields["sequences"]))
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise InputError(str(folder / FILE), f"is no scripted adapter ({problem})") from problem

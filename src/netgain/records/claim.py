@@ -173,7 +173,8 @@ class Terms(StrictModel):
     verdict rests on; ``controls`` are the kinds of questions that no problem owns. ``oracle``: the teacher is the
     world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain, ``passages`` how many
     problems are adapted to at once. ``curve`` are further numbers of deployments, at each of which arms that learn
-    invested anew. ``grade`` is what an answer counts by, ``coverage`` what was drawn of answers beside.
+    invested anew. ``grade`` is what an answer counts by, ``coverage`` what was drawn of answers beside. ``missing`` is
+    how many of the runs that are compared (those at further deployments aside) are not done, by domain.
     """
 
     currency: Currency
@@ -198,6 +199,7 @@ class Terms(StrictModel):
     device: str = ""
     grade: GradeName = "exact"
     coverage: Coverage | None = None
+    missing: dict[str, Count] = Field(default_factory=dict)
 
 
 @final
@@ -299,7 +301,10 @@ class RewardRun(StrictModel):
         return self
 
 
-def owner_name(setting: str, method: str, stage: Literal["tuning", "stream"]) -> str:
+BEYOND: tuple[Literal["cut off", "other"], ...] = ("cut off", "other")  # what a trial's tasks took that is in no row
+
+
+def owner_name(setting: str, method: str, stage: Literal["tuning", "stream", "cut off", "other"]) -> str:
     """The ``arm`` of charges that belong to no single rung of a trial's method."""
     return f"{setting}/{method} {stage}"
 

@@ -15,6 +15,7 @@ from typing import Any
 from netgain.errors import InputError
 from netgain.records.chain import ROOT, Damage, JournalRow, Reading, chain, encode, parse
 from netgain.records.identity import canonical, encoded
+from netgain.strict_json import parse_json
 
 FORMAT = "netgain.journals/1"
 MICRO = 1e6
@@ -42,12 +43,12 @@ def unpack_journals(path: Path) -> Iterator[tuple[str, Any]]:
     """
     try:
         with lzma.open(path, "rt", encoding="utf-8") as lines:
-            header = json.loads(next(lines))
+            header = parse_json(next(lines))
             if header["format"] != FORMAT:
                 raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")  # noqa: TRY301 - told below
             yield "", header
             for line in lines:
-                packed = json.loads(line)
+                packed = parse_json(line)
                 try:
                     reading = rechained(_texts(packed), packed["head"])
                 except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
@@ -95,7 +96,7 @@ def _columns(records: Iterable[JournalRow]) -> dict[str, Any]:
         order.append(index)
         times.append(micros - before)
         before = micros
-    return {"shapes": [json.loads(shape) for shape in shapes], "order": order, "times": times, "columns": columns}
+    return {"shapes": [parse_json(shape) for shape in shapes], "order": order, "times": times, "columns": columns}
 
 
 def _take(value: Any, leaves: list[Any], seq: int, name: str = "") -> Any:

@@ -16,9 +16,11 @@ from netgain.errors import InputError
 from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Count, Fraction, RewardRun
 from netgain.records.cost import Purpose
+from netgain.records.edit_rounds import EditRound
 from netgain.records.measurements import Ability, Finite
 from netgain.records.policy_run import PolicyStep
 from netgain.records.provenance import StrictModel
+from netgain.strict_json import parse_json
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
 Status = Literal["ok", "failed"]
@@ -61,6 +63,17 @@ class WrittenText(StrictModel):
 
 
 @final
+class JudgeCheck(StrictModel):
+    """What a judge said of planted answers: of ``right`` ones it ``rejected`` so many, of ``wrong`` ones it
+    ``accepted`` so many. A verdict that could not be read is neither."""
+
+    right: Count = 0
+    rejected: Count = 0
+    wrong: Count = 0
+    accepted: Count = 0
+
+
+@final
 class Adaptation(StrictModel):
     """One arm adapted to one problem at one budget level (``rung``), and examined.
 
@@ -97,12 +110,14 @@ class Adaptation(StrictModel):
     divergence: Finite | None = None
     abilities: tuple[Ability, ...] = ()
     chosen: tuple[ChosenTraining, ...] = ()
+    judge_check: JudgeCheck | None = None
 
 
 @final
 class Investment(StrictModel):
     """What an arm's ``learn`` stage took, once a seed, at one budget level (``rung``) for so many ``deployments``, and
-    the rewards that it measured on the way; of a policy gradient its steps, and which of them was kept."""
+    the rewards that it measured on the way with the edits that they are of (older records lack these); of a policy
+    gradient its steps, and which of them was kept."""
 
     row: Literal["investment"] = "investment"
     domain: str
@@ -118,6 +133,7 @@ class Investment(StrictModel):
     rewards: tuple[RewardRun, ...] = ()
     policy: tuple[PolicyStep, ...] = ()
     policy_kept: Count | None = None
+    edits: tuple[EditRound, ...] = ()
 
 
 @final
@@ -198,10 +214,10 @@ def rows_of(data: bytes, path: str) -> list[Row]:
         if not line.strip():
             continue
         try:
-            rows.append(_ROW.validate_python(json.loads(line)))
+            rows.append(_ROW.validate_python(parse_json(line)))
         except ValidationError as error:
             raise InputError(f"{path}:{number}", _first(error)) from None
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             if number == len(lines):
                 break
             raise InputError(f"{path}:{number}", f"is not JSON that can be read: {error}") from None

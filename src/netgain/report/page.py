@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -34,10 +34,14 @@ UNPUBLISHED = "single evaluations not published: cannot be measured again"
 Figures = list[tuple[str, dict[str, Markup]]]
 
 
-def render(verdict: Verdict, back: str = "") -> str:
-    """The whole page as text. Same verdict, same bytes. ``back`` is the page of all comparisons, where it has one."""
-    parts = _parts(verdict)
-    return fill("page.html.j2", v=verdict, back=back, tables=listings, drawn=drawn, more=detail_tables, **parts)
+def render(verdict: Verdict, back: str = "", examples: Sequence[Any] | None = None) -> str:
+    """The whole page as text. Same verdict, same bytes.
+
+    ``back`` is the page of all comparisons, where it has one; ``examples`` are single answers to show
+    (``answers_view.ExampleAnswers``), None where the pages of all answers do not stand beside it.
+    """
+    parts = _parts(verdict) | {"examples": examples, "back": back}
+    return fill("page.html.j2", v=verdict, tables=listings, drawn=drawn, more=detail_tables, **parts)
 
 
 def fill(template: str, extra: str = "", **parts: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netgain.errors import InputError
+from netgain.strict_json import parse_json
 
 MANIFEST = "site.json"
 SCHEMA = "netgain.site/1"
@@ -43,7 +44,7 @@ def require_own(folder: Path) -> None:
 
 def _written(folder: Path) -> set[str]:
     try:
-        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        listed = parse_json((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return set()
     if not isinstance(listed, dict) or listed.get("schema") != SCHEMA or not isinstance(listed.get("files"), list):

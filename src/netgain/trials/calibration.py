@@ -33,6 +33,7 @@ from netgain.metering.shape import ModelShape
 from netgain.model.requests import Generate, Train
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
+from netgain.strict_json import parse_json
 
 LIBRARIES = ("torch", "transformers", "numpy")
 PATIENCE = 600.0  # seconds for loading and measuring
@@ -151,7 +152,7 @@ def calibrate(
     key = short_hash(json.dumps([asked, _machine(machine), _content(model), _versions(), workers], sort_keys=True))
     place = _cache() / f"calibration-{key}.json"
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
+        found = parse_json(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = _measure(asked, workers) if measure else None
         if found is None:
@@ -196,7 +197,7 @@ def _measure(asked: Mapping[str, Any], workers: int) -> dict[str, Any] | None:
             return None
         for process in processes:
             _write(process, "go")
-        return _mean([json.loads(_read(process)) for process in processes])
+        return _mean([parse_json(_read(process)) for process in processes])
     except (OSError, ValueError):
         return None
     finally:
@@ -230,7 +231,7 @@ def _mean(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _serve() -> None:
     """Load what standard input names, say so, wait, measure, print."""
-    asked = json.loads(sys.stdin.readline())
+    asked = parse_json(sys.stdin.readline())
     sizes = Sizes(**{**asked["sizes"], "targets": tuple(asked["sizes"]["targets"])})
     meter = door.DeviceMeter(asked["device"])
     bare = meter.held()

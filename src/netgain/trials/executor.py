@@ -1,22 +1,13 @@
-"""Executors: where tasks are done, in this process or in several. One that dies takes only its own task with it.
+"""The executor of this process: it loads the models of a trial and does one task after another.
 
-A worker whose parent is gone ends at once, in the middle of whatever it does: its journal keeps what was charged, and
-the next run finds nobody writing to it.
+Those of several processes are in :mod:`netgain.trials.processes`.
 """
 
-import contextlib
 import os
-import signal
-import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
-from multiprocessing import connection, get_context, parent_process
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, final
 
@@ -36,16 +27,16 @@ from netgain.model.replay import KEPT, Replay
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
-from netgain.trials.context import Report, RunContext, by_purpose, seconds
+from netgain.trials.context import Report, RunContext, by_purpose_name, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
+from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
 from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-PATIENCE = 10.0  # seconds that a process has to end
 SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it
 Load = Callable[[Trial, str], Model]
 LoadJudge = Callable[[Trial, str], Model | None]
@@ -212,7 +203,9 @@ class LocalExecutor:
             store.finish(task, rows, result)
             replay.remove()
             return TaskUpdate(task, finished=result)
-        except Exception:
+        except NetgainError as problem:  # its own line comes last, where it is looked for
+            return TaskUpdate(task, error=f"{traceback.format_exc()}{problem}", head=head)
+        except (Exception, SystemExit, GeneratorExit):  # nothing in a task may end the run, and least of all well
             return TaskUpdate(task, error=traceback.format_exc(), head=head)
 
     def _require_asked(self, task: Task) -> dict[str, str]:
@@ -221,19 +214,10 @@ class LocalExecutor:
         Raises InputError where they, or the models, are others than those that the trial was begun with: a worker that
         starts later reads the files anew.
         """
-        locked = self._store.locked() or {}
         if task.domain not in self._problems:
             self._problems[task.domain] = problem_digests(self._trial, self._trial.domains[task.domain])
-        asked, found = locked.get("problems", {}).get(task.domain), self._problems[task.domain]
-        if asked is not None and asked != found:
-            problem = "the data were changed after the trial had begun: its problems are others than the lock names"
-            raise InputError(f"domain {task.domain}", problem, "bring the data back, or give another folder with --out")
-        changed = [name for name, digest in self.digests().items() if locked.get(name, digest) != digest]
-        if changed:
-            name = changed[0].removesuffix("_digest")
-            remedy = "bring it back, or give another folder with --out"
-            raise InputError(name, "was changed after the trial had begun: it is another than the lock names", remedy)
-        return found
+        self._store.require_asked(task.domain, self._problems[task.domain], self.digests())
+        return self._problems[task.domain]
 
     def _execute(
         self, context: RunContext, named: str, settings: Settings, problems: dict[str, str]
@@ -249,14 +233,16 @@ class LocalExecutor:
         book.note(RESULT, {"identity": whole, "asked": asked, "settings": recorded, "problems": problems})
         book.flush()
         charges = book.charges()
+        beside = RowAmounts(context.spec, context.task, book.standing, context.root.row).beside(made)
         result = TaskResult(
             identity=whole,
             settings=recorded,
             attempts=context.attempt,
-            spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
+            spent=by_purpose_name(charges, currency),
             seconds=seconds(charges),
             lost=context.lost(),
             head=book.journal.head,
+            beside=by_purpose_name(beside, currency),
         )
         return rows, result
 
@@ -293,146 +279,3 @@ class LocalExecutor:
             row, chosen = tune_arm(context, replace(arm, settings=settings))
             return [row], chosen
         return run_arm(context, arm.method(settings)), settings
-
-
-# -- in several processes
-
-
-@final
-class ProcessExecutor:
-    """Up to ``jobs`` processes, in each of which ``start`` makes an executor of its own."""
-
-    def __init__(self, start: Callable[[], LocalExecutor], jobs: int) -> None:
-        for name in THREADS:
-            os.environ.setdefault(name, "1")
-        self._start, self._jobs = start, jobs
-        self._idle: list[_Worker] = [_Worker(start)]
-        self._active: dict[Connection, _Worker] = {}
-        self._digests, self._price_check = self._idle[0].ready()
-
-    def digests(self) -> dict[str, str]:
-        """By content, the model, its teacher and its judge."""
-        return self._digests
-
-    def price_check(self) -> tuple[dict[str, str], str]:
-        """As :meth:`LocalExecutor.price_check`."""
-        return self._price_check
-
-    @property
-    def free(self) -> bool:
-        """Whether a task can be given."""
-        return len(self._active) < self._jobs
-
-    @property
-    def busy(self) -> bool:
-        """Whether any task is not done yet."""
-        return bool(self._active)
-
-    def submit(self, request: Request) -> None:
-        """Give a task to a worker that has none, or to a new one, which begins when it has loaded its model."""
-        worker = self._idle.pop() if self._idle else _Worker(self._start)
-        worker.task = request[0]
-        self._active[worker.pipe] = worker
-        worker.pipe.send(request)
-
-    def wait(self, take: Callable[[TaskUpdate], None]) -> None:
-        """Wait for news of any task, and pass it on."""
-        for pipe in connection.wait(list(self._active)):
-            worker = self._active[pipe]  # type: ignore[index]
-            update = worker.news()
-            if update is None:
-                continue
-            if update.ended:
-                del self._active[worker.pipe]
-                if worker.process.is_alive():
-                    self._idle.append(worker)
-            take(update)
-
-    def close(self) -> None:
-        """End all processes: those without a task on their own, the others in the middle of what they do."""
-        for worker in self._idle:
-            with contextlib.suppress(OSError):
-                worker.pipe.send(None)
-        for worker in self._active.values():
-            worker.process.terminate()
-        for worker in [*self._idle, *self._active.values()]:
-            worker.process.join(PATIENCE)
-            if worker.process.is_alive():  # deep in a computation that no signal interrupts
-                worker.process.kill()
-                worker.process.join()
-            worker.pipe.close()
-        self._idle, self._active = [], {}
-
-
-@final
-class _Worker:
-    """One process, the pipe to it, and the task it does."""
-
-    def __init__(self, start: Callable[[], LocalExecutor]) -> None:
-        context = get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, start), daemon=True)
-        self.process.start()
-        theirs.close()
-        self.task: Task | None = None
-
-    def ready(self) -> tuple[dict[str, str], tuple[dict[str, str], str]]:
-        """Digests and check of prices, once its models are loaded. Raises what kept them from loading."""
-        try:
-            message: Any = self.pipe.recv()
-        except EOFError:
-            self.process.join()
-            raise NetgainError(f"a worker died while it loaded the model (exit code {self.process.exitcode})") from None
-        if isinstance(message, Exception):
-            raise message
-        digests, price_check = message
-        return digests, price_check
-
-    def news(self) -> TaskUpdate | None:
-        """News of its task; None for a message about something else. A dead worker's task has failed."""
-        if self.task is None:
-            raise RuntimeError("a worker without a task has nothing to say")
-        try:
-            message: Any = self.pipe.recv()
-        except (EOFError, ConnectionError):
-            self.process.join(PATIENCE)
-            return TaskUpdate(self.task, error=f"its process died (exit code {self.process.exitcode})")
-        if isinstance(message, Exception):
-            self.process.join(PATIENCE)
-            return TaskUpdate(self.task, error=f"its process could not begin: {message}")
-        return message if isinstance(message, TaskUpdate) else None
-
-
-def _serve(pipe: Connection, start: Callable[[], LocalExecutor]) -> None:
-    """The life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    # Ending by an exception lets libraries give back what they hold, such as the semaphores of progress bars.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        executor = start()
-        pipe.send((executor.digests(), executor.price_check()))
-    except Exception as problem:
-        known = isinstance(problem, NetgainError)
-        pipe.send(problem if known else NetgainError(f"{type(problem).__name__}: {problem}"))
-    else:
-        with contextlib.suppress(EOFError):
-            while (request := pipe.recv()) is not None:
-                pipe.send(executor.perform(request, pipe.send))
-    # It is ending already: an exception now would only be printed from the middle of somebody's clean-up.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def open_executor(
-    trial: Trial, folder: Path, device: str, jobs: int, load: Load, load_judge: LoadJudge
-) -> LocalExecutor | ProcessExecutor:
-    """An executor of ``jobs`` processes; one is this process itself."""
-    start = partial(LocalExecutor, trial, folder, device, load, load_judge)
-    return start() if jobs <= 1 else ProcessExecutor(start, jobs)

@@ -19,7 +19,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast, final
 
 from netgain.domains.few_shot import FewShot, Lesson, View, Vote
-from netgain.domains.problem import Material, Problem, Question
+from netgain.domains.leakage import holds_answer, holds_question, letters
+from netgain.domains.problem import Material, Problem, Question, text_of
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
@@ -27,7 +28,7 @@ from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, OwnWork, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall, Steps
-from netgain.model.requests import Generate, RunScript, Train, TrainFull
+from netgain.model.requests import Generate, RunScript, Score, Train, TrainFull
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 from netgain.records.samples import WrittenText
@@ -41,6 +42,7 @@ OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
 LEAST_LETTERS = 3
+PROMPTED = 16  # letters of a question that nobody asks by chance
 BESIDE_LESSON = 4  # tokens: what ends an answer, and what stands between it and its question
 LEAST_ANSWER = 8  # tokens of an answer to examples: shorter ones come about by chance, when examples are transformed
 FREE_SECONDS, FREE_SHARE = 2.0, 0.25
@@ -55,6 +57,7 @@ class Guard:
         self.texts = [*given]
         self._trained: dict[tuple[int, ...], None] = {}
         self._written: dict[tuple[int, ...], None] = {}  # by a script's model, told in tokens
+        self._prompted: dict[str, int] = {}  # what the model was asked, in letters, and how many texts there were then
         self.edits: list[WrittenText] = []
         self.seconds = 0.0  # processor time of its own, between calls
         self.own = own or OwnWork()
@@ -103,6 +106,9 @@ class Guard:
         """
         trained = _joined(self._trained)
         asked = {part.text: question.text for question in questions for part in question.asked}
+        read = self._read(list(asked), desk)
+        if read:
+            return tuple(map(hashed, dict.fromkeys(asked[text] for text in read)))
         cores = {text: core for text in asked if (core := _core(text, desk.model)) in trained}
         if not cores:
             return ()
@@ -112,6 +118,25 @@ class Guard:
         new = {t: own for t, own in bare.items() if _plain(t) not in seen and _plain(own) not in seen}
         exposed = [asked[t] for t, own in new.items() if not self._told(_core(own, desk.model), desk.model)]
         return tuple(map(hashed, dict.fromkeys(exposed)))
+
+    def _read(self, asked: Sequence[str], desk: Desk) -> list[str]:
+        """The questions that stand in what was trained on, by the text of its tokens and however that is cut, or in
+        what a model was asked, although nothing given or written before holds them."""
+        if self._few_shot is not None:  # whose questions are mostly what was shown; see copied
+            return []
+        trained = letters("".join(map(self._decoded, [*self._trained])))
+        known = "\n".join(map(letters, (*self.texts, *desk.prompts.wording)))
+        bare = {text: letters(desk.prompts.bare(text)) for text in asked}
+        found = [text for text, own in bare.items() if holds_question(own, trained, known)]
+        everything = "\n".join(self._prompted)
+        for text, own in bare.items():
+            if len(own) >= PROMPTED and own in everything:
+                first = next(count for prompt, count in self._prompted.items() if own in prompt)
+                found += [text] if own not in "\n".join(map(letters, self.texts[:first])) else []
+        return found
+
+    def _decoded(self, sequence: tuple[int, ...]) -> str:
+        return self.desk.model.decode(sequence)
 
     def _told(self, core: str, model: Model) -> bool:
         """Whether a text given or written holds these tokens. The newest first: it is mostly what was written last."""
@@ -126,13 +151,17 @@ class Guard:
         sequences, written = (
             [f",{','.join(map(str, sequence))}," for sequence in kept] for kept in (self._trained, self._written)
         )
-        exposed = []
+        exposed, decoded = [], list(map(self._decoded, self._trained))
         for problem in problems:
             titled = [tokens for tokens in sequences if _holds(tokens, problem.material.title, desk.model)]
             for question in problem.questions:
                 unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
                 unknown = [a for a in unknown if not any(_holds(tokens, a, desk.model) for tokens in written)]
-                if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled):
+                title, known = problem.material.title, letters(seen)
+                new = [answer for answer in unknown if letters(answer) not in known]
+                if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled) or any(
+                    holds_answer(answer, title, text) for answer in new for text in decoded
+                ):
                     exposed.append(hashed(question.text))
         return tuple(dict.fromkeys(exposed))
 
@@ -240,6 +269,8 @@ class Guard:
     def _saw(self, calls: Sequence[ModelCall], results: Sequence[Sequence[Any]]) -> None:
         for call, given in zip(calls, results, strict=True):
             for request, result in zip(call.requests, given, strict=True):
+                if isinstance(request, Generate | Score):
+                    self._prompted.setdefault(letters(text_of(request.prompt)), len(self.texts))
                 if isinstance(request, Generate) and result.product is not None:
                     self.wrote([result.product.text], request.account.opened.purpose or Purpose.ADAPT)
                 elif isinstance(request, RunScript) and result.product is not None:

@@ -5,6 +5,7 @@ is new, and which tasks it began, finished and saw fail, with the heads of their
 operating system keeps a second one out of the folder.
 """
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -82,13 +83,16 @@ class History:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is not None:
-            self._note(STOPPED, by=kind.__name__)
-        else:
-            self._note(DONE)
-        self._journal.close()
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            if kind is None:
+                self._note(DONE)
+            else:
+                with contextlib.suppress(JournalError):  # the disk that ended it may take no word about that either
+                    self._note(STOPPED, by=kind.__name__)
+        finally:
+            self._journal.close()
+            if self._lock is not None:
+                self._lock.release()
 
 
 def hold(folder: Path, wait: Callable[[str], None] | None = None) -> WriterLock:

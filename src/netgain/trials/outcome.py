@@ -10,13 +10,13 @@ from statistics import fmean, pstdev
 from typing import Self, final
 
 from netgain.errors import InputError
-from netgain.records.claim import UNTRAINED, Charge, Finding, RewardRun, Role, Severity, owner_name
+from netgain.records.claim import BEYOND, UNTRAINED, Charge, Finding, RewardRun, Role, Severity, owner_name
 from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose, total
 from netgain.records.policy_run import PolicyRun, PolicyStep
 from netgain.records.provenance import Source
 from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Row, Tuning
 from netgain.trials.spec import MATCHED, TrialSpec
-from netgain.trials.tasks import deployments
+from netgain.trials.tasks import Task, deployments
 
 FILE = "samples.jsonl"
 ROUNDING = 1e-6
@@ -115,6 +115,16 @@ def charges(outcome: Outcome) -> Iterator[Charge]:
         known = [row for row in streams.values() if row.spent or row.evaluated]
         streamed = [{**row.spent, Purpose.EVALUATE: row.evaluated} for row in known]
         yield from _by_purpose(owner_name(*key, "stream"), "streams", streamed) if streamed else ()
+
+
+def charges_beyond(beyond: Mapping[Task, Mapping[str, Spent]]) -> Iterator[Charge]:
+    """What tasks took that stands in no row: one charge for each arm, stage and purpose."""
+    arms: dict[tuple[str, str], list[Mapping[str, Spent]]] = {}
+    for task, stages in beyond.items():
+        arms.setdefault((task.domain, task.arm), []).append(stages)
+    for (domain, arm), found in arms.items():
+        for stage in BEYOND:
+            yield from _by_purpose(owner_name(domain, arm, stage), stage, [stages.get(stage, {}) for stages in found])
 
 
 def _by_purpose(name: str, operation: str, spent: Sequence[Spent]) -> Iterator[Charge]:

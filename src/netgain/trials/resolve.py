@@ -18,7 +18,7 @@ from netgain import model as door
 from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.leakage import leaks
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
-from netgain.errors import InputError, NetgainError, nearest
+from netgain.errors import InputError, NetgainError, nearest, shown
 from netgain.extensions import find_domain, relative_to, said_by, source_digest, where_raised
 from netgain.isolation.user_method import find_arm_method
 from netgain.records.claim import BEST_CONVENTIONAL, Role
@@ -38,6 +38,7 @@ SHIPPED = {
     "shipped-grids": SHIPPED_FOLDER.with_name("grids"),
 }
 DEMOS = {"people": "demo.yaml", "grids": "grids.yaml"}  # by the domain
+NO_FOLDER = "name a model's folder, a GGUF file or a hub's OWNER/NAME"
 LEARNS_IN_CONTEXT = "the shown pairs stand in every question, so the frozen model learns in context"
 
 
@@ -87,6 +88,9 @@ class Trial:
             return kind(located)
         except InputError as error:
             raise self.lines.error(("domains", name), f"{error.where}: {error.problem}", error.remedy) from None
+        except OSError as error:
+            problem = f"{shown(error.filename)} cannot be read: {error.strerror}"
+            raise self.lines.error(("domains", name), problem, "look into its path") from None
 
     def files(self, name: str) -> list[Path]:
         """Where the data of a domain lie, as far as its settings name them."""
@@ -139,7 +143,10 @@ class Trial:
         folder = self.lines.folder / Path(name).expanduser()
         if name.endswith(".gguf"):
             return str(door.folder_of_gguf(folder))
-        return str(folder) if folder.exists() else name
+        try:
+            return str(folder) if folder.exists() else name
+        except OSError as error:  # a name that no folder can have
+            raise InputError(shown(name), f"no folder can be looked for: {error.strerror}", NO_FOLDER) from None
 
 
 def paths_in(settings: DomainSettings) -> list[tuple[str, Path]]:

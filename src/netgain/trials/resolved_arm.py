@@ -8,7 +8,7 @@ from typing import Any, TypeVar, final
 from pydantic import BaseModel, ValidationError
 
 from netgain.errors import InputError, nearest
-from netgain.extensions import files_digest, source_digest
+from netgain.extensions import files_digest, said_by, source_digest
 from netgain.isolation.user_method import UserMethod
 from netgain.methods.method import Method, Settings
 from netgain.records.identity import digest
@@ -47,6 +47,8 @@ def validated(fields: Mapping[str, Any], shape: type[S], lines: SourceLines, at:
         return shape.model_validate(dict(fields))
     except ValidationError as error:
         raise lines.invalid(error, shape, at) from None
+    except Exception as error:  # a validator of somebody's own
+        raise lines.error(at, f"{shape.__name__}: {said_by(error)}", "mend it, or what it is given") from error
 
 
 def resolve_arm(name: str, spec: ArmSpec, lines: SourceLines, find_method: FindMethod) -> ResolvedArm:

@@ -31,6 +31,7 @@ from netgain.model.program import Steps, run
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.cost import Purpose
+from netgain.records.edit_rounds import EditRound
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
 from netgain.records.policy_run import PolicyStep
@@ -56,7 +57,7 @@ from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")
 N = TypeVar("N", bound=BaseModel)
-REWARDS = "rewards"  # the word under which methods note their rewards in the journal
+REWARDS, EDITS = "rewards", "edits"  # the words under which methods note rewards, and what they are of, in the journal
 
 
 @final
@@ -185,6 +186,7 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
         rewards=tuple(_noted(context.book, context.root, f"x{level:g}", REWARDS, RewardRun)),
         policy=tuple(_noted(context.book, context.root, f"x{level:g}", NOTE, PolicyStep)),
         policy_kept=kept[-1].step if kept else None,
+        edits=tuple(_noted(context.book, context.root, f"x{level:g}", EDITS, EditRound)),
         **spent_and_rejected(charges, spec.budget.currency),
     )
     tests = context.problems("test", spec.problems.test)
@@ -271,8 +273,7 @@ def _rows_of(
             exposed=tuple(dict.fromkeys(exposed)),
             unmetered=guard.unmetered(seconds(paid), budget_seconds(paid, currency, budget)) if guard else False,
             divergence=evaluation.divergence,
-            abilities=evaluation.abilities if index == 0 else (),
-            chosen=evaluation.chosen if index == 0 else (),
+            **(evaluation.of_all if index == 0 else {}),
             **spent_and_rejected(paid, currency, share),
         )
 

@@ -12,24 +12,25 @@ from typing import Any, final
 
 import netgain
 from netgain.records.journal import WriterLock
+from netgain.trials.disk import check_folder, clean, gone_wrong, recording, why_unwritable
+from netgain.trials.exam_text import write_exam
 from netgain.trials.executor import (
     Load,
     LoadJudge,
     LocalExecutor,
-    ProcessExecutor,
     Request,
     TaskUpdate,
     load_judge,
     load_model,
-    open_executor,
 )
 from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
+from netgain.trials.processes import ProcessExecutor, open_executor
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]
@@ -67,15 +68,19 @@ def run_trial(
 ) -> TrialResult:
     """Do what is left of a trial and assemble its rows.
 
-    Raises InputError where another trial was begun in the folder or a run is going on there (with ``wait`` it is
-    waited for, as :func:`netgain.trials.history.hold` says); KeyboardInterrupt passes through, and what is done stays.
+    Raises InputError where another trial was begun in the folder, it cannot hold records or a run is going on there
+    (with ``wait`` it is waited for, as :func:`netgain.trials.history.hold` says), and FaultError where it no longer can
+    be written; KeyboardInterrupt and Terminated pass through. What is done stays.
     """
     trial = with_data(trial)
     check_before(trial)
+    planned = tasks(trial.spec)
+    check_folder(folder, len(planned), sum(adaptations(trial, task) for task in planned))
     lock = hold(folder, wait)
     try:
-        schedule = _Schedule(trial, Store(folder), show)
-        return _run_held(schedule, lock, lambda: open_executor(trial, folder, device, jobs, load, load_judge))
+        with recording(folder):
+            schedule = _Schedule(trial, Store(folder), show)
+            return _run_held(schedule, lock, lambda: open_executor(trial, folder, device, jobs, load, load_judge))
     finally:
         lock.release()
 
@@ -97,8 +102,12 @@ def _run_held(
                 found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(describe_run(trial).model_copy(update=found))
             with History.open(folder, lock) as history:
+                clean(folder)
                 schedule.write_history(history)
                 _run_all(schedule, executor)
+                if not schedule.left():
+                    write_exam(trial, schedule.store)
+                    history.circumstances(setup_hash(schedule.store.setup()))
         finally:
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
@@ -116,6 +125,7 @@ def register_trial(
     begun there, or another one registered.
     """
     trial = with_data(trial)
+    check_folder(folder)
     executor = open_executor(trial, folder, device, 1, load, load_judge)
     try:
         executor.price_check()
@@ -214,6 +224,8 @@ class _Schedule:
             return
         elif update.error:
             self.failed[name] = update.error.strip().splitlines()[-1]
+            if why := why_unwritable(self.store.folder):  # whatever comes next would fail alike
+                raise gone_wrong(self.store.folder, why)
             if self._history is not None:
                 self._history.failed(name, self.failed[name], update.head)
             self.store.fail(update.task, update.error)

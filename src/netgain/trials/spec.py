@@ -23,6 +23,7 @@ from netgain.strict_yaml import SourceLines
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Positive = Annotated[float, Field(gt=0, le=1e36, allow_inf_nan=False)]
+MOST_VALUES, MOST_TASKS = 1000, 20_000  # to try of one knob; of a trial, an arm under a seed each
 MATCHED = 1.0  # the budget level at which arms are compared
 PROSE = Path(netgain.__file__).parent / "shipped" / "prose.txt"
 KNOWN_AFTERWARDS = (Currency.SECONDS, Currency.JOULES, Currency.DOLLARS)
@@ -64,7 +65,7 @@ class ArmSpec(BaseModel):
     method: str
     preset: str | None = None
     label: str | None = None
-    tune: dict[str, list[Any]] | None = None
+    tune: dict[str, Annotated[list[Any], Field(max_length=MOST_VALUES)]] | None = None
     fixed: tuple[str, ...] = ()
 
     @property
@@ -159,7 +160,7 @@ class TuningSpec(_Spec):
 
     trials: Annotated[int, Field(ge=0, le=1000)] = 3
     widen: Annotated[int, Field(ge=0, le=100)] = 2
-    knobs: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    knobs: dict[str, Annotated[list[Any], Field(min_length=1, max_length=MOST_VALUES)]] = {}
 
 
 @final
@@ -288,13 +289,13 @@ class TrialSpec(_Spec):
     chat: Literal["auto", "template", "base"] = "auto"
     shots: Annotated[int, Field(ge=0, le=100)] = 0
     cut: Literal["line", "sentence", "whole"] | tuple[Annotated[str, Field(min_length=1)], ...] | None = None
-    domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1)]
+    domains: Annotated[dict[Identifier, DomainSpec], Field(min_length=1, max_length=100)]
     problems: ProblemCounts = ProblemCounts()
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     budget: BudgetSpec
     tuning: TuningSpec = TuningSpec()
-    arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1)]
+    arms: Annotated[dict[Identifier, ArmSpec], Field(min_length=1, max_length=200)]
     compare: ComparisonSpec
     exam: ExamSpec = ExamSpec()
     isolation: IsolationSpec = IsolationSpec()
@@ -340,6 +341,10 @@ class TrialSpec(_Spec):
     @model_validator(mode="after")
     def _require_folders(self) -> Self:
         """Every arm has a folder of its own in every domain, named by both."""
+        curve = self.budget.curve
+        asked = len(self.domains) * len(self.arms) * self.seeds * (1 + len(curve.deployments if curve else ()))
+        if asked > MOST_TASKS:  # counted before any is made
+            raise ValueError(f"the trial would be {asked} runs of an arm under a seed; at most {MOST_TASKS} are made")
         folders: dict[str, tuple[str, str]] = {}
         for pair in product(self.domains, self.arms):
             other = folders.setdefault("-".join(pair), pair)

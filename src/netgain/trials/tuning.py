@@ -26,6 +26,7 @@ class KnobSearch:
     best: int = 0
     widened: int = 0
     edges: tuple[str, ...] = ()
+    _known: set[str] = field(default_factory=set)
 
     @property
     def values(self) -> Values:
@@ -34,7 +35,12 @@ class KnobSearch:
 
     def seen(self, values: Values) -> bool:
         """Whether just these were tried."""
-        return any(canonical(values) == canonical(other) for other, _ in self.tried)
+        return canonical(values) in self._known
+
+    def add(self, values: Values, accuracy: float | None) -> None:
+        """That these were tried, and how well they did."""
+        self.tried.append((values, accuracy))
+        self._known.add(canonical(values))
 
 
 def search(
@@ -46,14 +52,14 @@ def search(
     is not ``valid`` is not tried.
     """
     done = KnobSearch()
-    done.tried.append((given, (yield given)))
+    done.add(given, (yield given))
     while len(done.tried) < trials:
         before = len(done.tried)
         for name, values in knobs.items():
             for value in values:
                 candidate = {**done.values, name: value}
                 if len(done.tried) < trials and valid(candidate) and not done.seen(candidate):
-                    done.tried.append((candidate, (yield candidate)))
+                    done.add(candidate, (yield candidate))
             _move(done)  # only now: all values of a knob are tried beside the same others
         if len(done.tried) == before:
             break  # every neighbour of the best is known
@@ -63,7 +69,7 @@ def search(
             if beyond is None:
                 break
             done.widened += 1
-            done.tried.append((beyond, (yield beyond)))
+            done.add(beyond, (yield beyond))
             _move(done)
     done.edges = tuple(name for name in knobs if _beyond(done, name, valid) is not None)
     return done

@@ -5,7 +5,6 @@ control characters. Nothing here unpickles anything.
 """
 
 import csv
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -14,6 +13,7 @@ from typing import Any, TypeVar, final
 
 from netgain.errors import InputError
 from netgain.records.claim import Finding
+from netgain.strict_json import parse_json
 
 LARGEST_FILE = 200 * 1024 * 1024
 MOST_FILES = 20_000  # of a folder; whoever points at a whole disk is answered in seconds
@@ -72,8 +72,8 @@ class Lenient:
     def parsed(self, path: Path, data: bytes | str, part: str = "") -> Any:
         """What JSON text of this file (or of a part of it) holds; None, with a finding, where it is none."""
         try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:
+            return parse_json(data)
+        except ValueError as error:
             self.refuse(path, f"{part + ': ' if part else ''}is not JSON: {error}")
             return None
 
@@ -84,8 +84,8 @@ class Lenient:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
+                row = parse_json(line)
+            except ValueError:
                 row = None
             if isinstance(row, dict):
                 yield row

@@ -16,6 +16,7 @@ from netgain.audit.runs.logged import Logged
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.tables import databases, opened
 from netgain.records.claim import Claim
+from netgain.strict_yaml import plain_yaml
 from netgain.tokens import TokenCounter
 
 TABLES = {"runs", "metrics", "params"}
@@ -81,7 +82,7 @@ def _from_database(files: Lenient, path: Path) -> Iterator[RunRecord]:
 def _from_folder(files: Lenient, home: Path) -> RunRecord | None:
     path = home / "meta.yaml"
     try:
-        meta = yaml.safe_load(files.text(path) or "")
+        meta = plain_yaml(files.text(path) or "")
     except (yaml.YAMLError, ValueError, RecursionError):
         meta = None
     if not isinstance(meta, dict):

@@ -4,7 +4,6 @@ A run that was restarted leaves a file for each start in one folder. Steps that 
 paid twice, and count twice.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -15,6 +14,7 @@ from netgain.audit.runs.logged import Logged, plain, step_of
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.wire import BYTES, message, tf_records
 from netgain.records.claim import Claim
+from netgain.strict_json import parse_json
 from netgain.tokens import TokenCounter
 
 EVENTS = "events.out.tfevents.*"
@@ -137,8 +137,8 @@ def _value(data: bytes, row: dict[str, Any], settings: dict[str, Any]) -> None:
 def _settings(tag: str, text: str, settings: dict[str, Any]) -> None:
     """The arguments of a Trainer as its callback writes them, JSON in a text; the model's own names only its path."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parse_json(text)
+    except ValueError:
         return
     if isinstance(found, dict):
         kept = found if tag in ARGUMENTS else {"_name_or_path": found.get("_name_or_path")}

@@ -3,7 +3,6 @@
 A Trainer hands it all of its arguments, the seed among them, and the model: no other log of Hugging Face says as much.
 """
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from netgain.audit.runs.logged import Logged
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.tables import SqliteTables, databases, opened
 from netgain.records.claim import Claim
+from netgain.strict_json import parse_json
 from netgain.tokens import TokenCounter
 
 
@@ -75,6 +75,6 @@ def _name(row: dict[str, Any]) -> str:
 
 def _json(value: object) -> Any:
     try:
-        return json.loads(value) if isinstance(value, str | bytes) else None
-    except (ValueError, RecursionError):
+        return parse_json(value) if isinstance(value, str | bytes) else None
+    except ValueError:
         return None

@@ -17,6 +17,7 @@ from netgain.audit.runs.lenient import Lenient, dig, number, objects, visible, w
 from netgain.audit.runs.logged import Logged, bullets
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.records.claim import Claim
+from netgain.strict_yaml import plain_yaml
 from netgain.tokens import TokenCounter
 
 STATE = "trainer_state.json"
@@ -110,7 +111,7 @@ def _front_matter(text: str) -> dict[str, Any]:
     """Base model and data of a model card's YAML head."""
     found = _FRONT.search(text[:20_000])
     try:
-        head = yaml.safe_load(found[1]) if found else None
+        head = plain_yaml(found[1]) if found else None
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     kept = {key: dig(head, key) for key in ("base_model", "datasets")}

@@ -4,7 +4,6 @@ An offline run is LevelDB's log of protobuf records; of some thirty kinds an aud
 the run's own. A history exported as Parquet is not read: export it as CSV.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -17,6 +16,8 @@ from netgain.audit.runs.logged import Logged, values_of
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.wire import BYTES, FIXED64, VARINT, level_records, message
 from netgain.records.claim import Claim
+from netgain.strict_json import parse_json
+from netgain.strict_yaml import plain_yaml
 from netgain.tokens import TokenCounter
 
 SUMMARY, CONFIG = "wandb-summary.json", "config.yaml"
@@ -88,7 +89,7 @@ def _run(files: Lenient, paths: list[Path], name: str) -> RunRecord | None:
 def _config(files: Lenient, path: Path) -> dict[str, Any]:
     text = files.text(path) if path.is_file() else None
     try:
-        return values_of(yaml.safe_load(text)) if text else {}
+        return values_of(plain_yaml(text)) if text else {}
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         files.refuse(path, "is not YAML")
         return {}
@@ -155,6 +156,6 @@ def _items(data: bytes) -> dict[str, Any]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return None

@@ -3,7 +3,6 @@
 Nothing here raises for a bad file: it becomes a finding that names the file and what is wrong with it.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any, TypeVar, final
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from netgain.records.claim import Finding
+from netgain.strict_json import parse_json
 
 HEAD = 16 * 1024
 MARKS = (
@@ -228,8 +228,8 @@ def _parse(path: Path, name: str, files: SealFiles) -> Any:
         if path.stat().st_size > LARGEST_FILE:
             files.findings.append(bad_file(name, f"larger than {LARGEST_FILE // 2**20} MB, left out"))
             return None
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         files.findings.append(bad_file(name, f"cannot be read: {error}"))
         return None
 
@@ -295,7 +295,7 @@ def _read_meta(path: Path, name: str, files: SealFiles) -> None:
         if path.stat().st_size > LARGEST_META:
             return
         text = path.read_text(encoding="utf-8-sig").strip()
-        data = json.loads(text.replace(",\n}", "\n}"))
+        data = parse_json(text.replace(",\n}", "\n}"))
     except (OSError, ValueError):
         files.findings.append(bad_file(name, "cannot be read as JSON"))
         return
