@@ -252,7 +252,7 @@ def test_an_arm_that_mostly_chose_nothing_it_could_be_trained_with_is_named(
 # in tests/trials (a limited run)
 ELSEWHERE = {"policy-collapse"}  # tests/analysis/test_policy_curves.py
 ELSEWHERE |= {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
-ELSEWHERE |= {"missing", "done-again", "trial-changed", "not-verified"}  # tests/trials/test_kept.py
+ELSEWHERE |= {"missing", "done-again", "trial-changed", "not-verified", "attempts-deleted"}  # tests/trials/test_kept.py
 HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
 HERE |= {"rubric-unreadable"}
 HERE |= {"grade-changes-the-answer", "empty-or-cut", "nothing-chosen"}

@@ -388,6 +388,12 @@ def test_what_was_done_again_and_what_is_missing_is_told_with_the_verdict(folder
     assert history is not None
     assert (history.launches, history.repeated, history.changed) == (2, (RUN,), ())
     assert f"finished tasks done again: {RUN}" in render(verdict)
+    assert history.deleted == (f"{RUN}: 1 of 2 attempts",)
+    (found,) = [finding for finding in verdict.findings if finding.check == "attempts-deleted"]
+    assert (found.severity, list(found.evidence)) == ("high", [f"{RUN}: 1 of 2 attempts"])
+    checked, _ = check_run(folder)
+    assert checked.found == []  # the verdict follows from what there is, and says what there was
+    assert any(line.startswith(f"{RUN}: 1 of its attempts") for line in checked.unknown)
     (found,) = [finding for finding in verdict.findings if finding.check == "done-again"]
     assert (found.severity, list(found.evidence)) == ("high", [RUN])
     (folder / SAMPLES).write_bytes(
@@ -395,6 +401,20 @@ def test_what_was_done_again_and_what_is_missing_is_told_with_the_verdict(folder
     )
     (found,) = [finding for finding in judge_folder(folder).findings if finding.check == "missing"]
     assert (found.severity, list(found.evidence)) == ("high", ["towns/passage"])
+
+
+def test_an_attempt_that_was_deleted_before_it_was_finished_leaves_a_trace(tmp_path: Path) -> None:
+    from tests.trials.test_schedule import Killed, dying
+
+    spec = world.spec(seeds=1, tuning={"trials": 0})
+    with pytest.raises(Killed):
+        world.run(tmp_path, spec, load=dying(40))
+    (cut,) = [path.parent for path in tmp_path.glob("units/*/journal") if not (path.parent / "unit.json").is_file()]
+    shutil.rmtree(cut)
+    world.run(tmp_path, spec)
+    verdict = judge_folder(tmp_path)
+    (found,) = [finding for finding in verdict.findings if finding.check == "attempts-deleted"]
+    assert list(found.evidence) == [f"{cut.name}: 1 of 2 attempts"]
 
 
 def test_a_trial_that_was_changed_on_the_way_is_told(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The descriptive rows of a verdict: arms, the luck of runs, where compute went, what is best under a restriction."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from netgain.analysis import crossed
 from netgain.analysis.evidence import Evidence
@@ -10,7 +10,7 @@ from netgain.analysis.matching import TOLERANCE, Contest, best_of, closed_book
 from netgain.analysis.rows import CardRow, ComputeRow, ReadingRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow
 from netgain.metering import ledger
-from netgain.records.claim import UNTRAINED, Arm, Purpose, Role, owner_name
+from netgain.records.claim import BEYOND, UNTRAINED, Arm, Charge, Purpose, Role, owner_name
 from netgain.records.cost import Currency
 
 
@@ -184,8 +184,36 @@ def _compute(evidence: Evidence, name: str) -> list[ComputeRow]:
 
 
 def card_rows(evidence: Evidence) -> list[CardRow]:
-    """What each method took in a whole trial."""
-    return [_card(evidence, setting, name) for setting in evidence.domains for name in evidence.own(setting)]
+    """What each method took in a whole trial, those included of which no run is finished."""
+    rows = [_card(evidence, setting, name) for setting in evidence.domains for name in evidence.own(setting)]
+    return [*rows, *_unfinished(evidence, {f"{row.setting}/{row.method}" for row in rows})]
+
+
+def _unfinished(evidence: Evidence, shown: set[str]) -> Iterator[CardRow]:
+    """What was spent on arms that have no row at the level that is compared."""
+    stages = {f" {stage}": stage for stage in (*BEYOND, "tuning")}
+    found: dict[str, dict[str, list[Charge]]] = {}
+    settings = evidence.claim.terms.worlds if evidence.claim.terms else {}
+    for charge in evidence.claim.charges:
+        for end, stage in stages.items():
+            name = charge.arm.removesuffix(end)
+            if charge.arm.endswith(end) and name not in shown and name.partition("/")[0] in settings:
+                found.setdefault(name, {}).setdefault(stage, []).append(charge)
+    for name, spent in found.items():
+        setting, _, method = name.partition("/")
+        whole = ledger.sum_up(charge for charges in spent.values() for charge in charges)
+        if any(whole.at_least.known().values()):
+            yield CardRow(
+                setting=setting,
+                method=method,
+                label=f"{method} (not finished)",
+                seeds=0,
+                adaptations=0,
+                spent={stage: ledger.sum_up(charges).spent.known() for stage, charges in spent.items()},
+                rejected=ledger.sum_up(spent.get("cut off", [])).spent.known(),
+                total={n: value for n, value in whole.at_least.known().items() if value},
+                incomplete=[currency.value for currency in whole.incomplete],
+            )
 
 
 def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
@@ -201,6 +229,9 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
         "streams": [charge for charge in charges if charge.arm == streams],
         "exams": [charge for name in ladder for charge in ledger.of(charges, name, Purpose.EVALUATE)],
     }
+    stages |= {
+        stage: [charge for charge in charges if charge.arm == owner_name(setting, method, stage)] for stage in BEYOND
+    }
     nothing = {"investments"} if not invested else set()
     # what no arm of the trial has was not asked for; what only this one lacks is unknown
     unknown = {stage for stage in _recorded(evidence) - nothing if not stages[stage]}
@@ -211,6 +242,7 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
     times = {charge.arm: charge.count or 1 for charge in stages["investments"]}
     thrown = {investment: trial.rejected_before for arm, trial in arms for investment in arm.invests}
     before = [{n: times.get(of, 0) * value for n, value in found.items()} for of, found in thrown.items()]
+    lost = [charge.cost.known() for charge in stages["cut off"] if any(charge.cost.known().values())]
     return CardRow(
         setting=setting,
         method=method,
@@ -218,7 +250,7 @@ def _card(evidence: Evidence, setting: str, own: str) -> CardRow:
         seeds=len({run.seed for _, trial in arms for run in trial.runs}),
         adaptations=sum(evidence.costs[name].problems or 0 for name in ladder),
         spent=spent,
-        rejected=_known_in_all([*(trial.rejected for _, trial in arms), *before]),
+        rejected=_known_in_all([*(trial.rejected for _, trial in arms), *before, *lost]),
         total={name: value for name, value in at_least.items() if value or name not in incomplete},
         incomplete=incomplete,
     )
@@ -228,6 +260,7 @@ def _recorded(evidence: Evidence) -> set[str]:
     """The stages of which the records of some arm hold what they took."""
     charges = evidence.claim.charges
     ends = {"investments": " investment", "tuning": " tuning", "streams": " stream"}
+    ends |= {stage: f" {stage}" for stage in BEYOND}
     found = {stage for stage, end in ends.items() if any(charge.arm.endswith(end) for charge in charges)}
     exams = any(charge.purpose is Purpose.EVALUATE for charge in charges if charge.arm in evidence.arms)
     return found | {"adaptations"} | ({"exams"} if exams else set())

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from netgain.errors import InputError, JournalError, OverrunError
-from netgain.metering.budget import Booking, fold, overruns
+from netgain.metering.budget import Booking, Standing, fold, overruns
 from netgain.records.chain import JournalRow, encode
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import (
@@ -157,6 +157,11 @@ class Book:
         with self._lock:
             found = takewhile(lambda charge: charge.reservation >= since, reversed(self._standing.charges.values()))
             return tuple(found)[::-1]
+
+    @property
+    def standing(self) -> Standing:
+        """The state of all accounts, to be read."""
+        return self._standing
 
     def lineage(self, charge: Booking) -> tuple[int, ...]:
         """The rows of the accounts that a charge stands under, its own first."""

@@ -98,7 +98,7 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
 
 def verify_reading(reading: Reading, path: str, *, head: str | None = None, writer: str | None = None) -> Verification:
     """The same for a journal that was read already, wherever its rows were kept; ``path`` is only what it is called."""
-    standing, contradiction = _replay(reading.records)
+    standing, contradiction = replay(reading.records)
     if contradiction is not None and contradiction.row is not None:
         rows = len(reading.records)
         kept = reading.records[: contradiction.row]
@@ -118,7 +118,7 @@ def verify_reading(reading: Reading, path: str, *, head: str | None = None, writ
     )
 
 
-def _replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
+def replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
     """The state after the rows that do not contradict those before them, and the first one that does."""
     standing = Standing()
     for record in records:

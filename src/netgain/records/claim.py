@@ -301,7 +301,10 @@ class RewardRun(StrictModel):
         return self
 
 
-def owner_name(setting: str, method: str, stage: Literal["tuning", "stream"]) -> str:
+BEYOND: tuple[Literal["cut off", "other"], ...] = ("cut off", "other")  # what a trial's tasks took that is in no row
+
+
+def owner_name(setting: str, method: str, stage: Literal["tuning", "stream", "cut off", "other"]) -> str:
     """The ``arm`` of charges that belong to no single rung of a trial's method."""
     return f"{setting}/{method} {stage}"
 

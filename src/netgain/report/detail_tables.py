@@ -258,6 +258,12 @@ def regimes(verdict: Verdict) -> Listing:
     )
 
 
+BEYOND_ROWS = (
+    "Cut off: attempts that did not end, and tasks that are not finished; their work is lost. Other: what no exam and "
+    "no adaptation took, such as drawing the base model's continuations that drift is measured against."
+)
+
+
 def card(verdict: Verdict) -> Listing:
     """All compute of each method, by stage."""
     stages = list(dict.fromkeys(stage for row in verdict.card for stage in row.spent))
@@ -291,7 +297,10 @@ def card(verdict: Verdict) -> Listing:
             ("rejected or failed", rejected),
         ],
         group=lambda row: row.setting,
-        notes=(f"Not in the record, so unknown: {', '.join(unknown)}.",) if unknown else (),
+        notes=(
+            *([BEYOND_ROWS] if "cut off" in stages else []),
+            *([f"Not in the record, so unknown: {', '.join(unknown)}."] if unknown else []),
+        ),
     )
 
 
@@ -410,6 +419,8 @@ def judge(verdict: Verdict) -> Listing:
             ("only the judge finds right", lambda row: Cell(f"{row.lenient:,}")),
             ("only exact match does", lambda row: Cell(f"{row.strict:,}")),
             ("unreadable", lambda row: Cell(f"{row.unreadable:,}")),
+            ("planted wrong ones accepted", lambda row: Cell(f"{row.accepted:,} of {row.planted_wrong:,}")),
+            ("right ones rejected", lambda row: Cell(f"{row.rejected:,} of {row.planted_right:,}")),
             ("real tokens", lambda row: amount_cell(row.spent.get("tokens_real"))),
             ("tokens written", lambda row: amount_cell(row.spent.get("tokens_generated"))),
             ("FLOPs", lambda row: amount_cell(row.spent.get("flops"))),

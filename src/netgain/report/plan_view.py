@@ -183,8 +183,10 @@ def status_text(status: RunStatus) -> str:
     counts += [f"{len(names)} {state}" for state, names in (*states, ("waiting", status.waiting)) if names]
     lines = [
         f"{status.name}: {', '.join(counts)}",
-        f"spent: {numbers.amount(status.spent)} {numbers.ALL_NAMES[status.currency]}",
+        f"spent: {numbers.amount(status.spent)} {numbers.ALL_NAMES[status.currency]}"
+        + (f", {numbers.amount(status.lost)} of it in attempts that were cut off" if status.lost else ""),
     ]
+    lines += [f"held by {status.holder}"] if status.holder else []
     if status.share is not None:
         left = "time left not known yet" if status.seconds_left is None else f"{about(status.seconds_left)} left"
         lines += [f"{status.share:.0%} of the work; {_clock(status.seconds_gone or 0.0)} gone, {left}"]

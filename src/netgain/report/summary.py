@@ -113,6 +113,7 @@ def _history(history: RunHistory | None, currency: str) -> list[str]:
         "launches stopped by": history.stopped,
         "tasks failed": history.failed,
         "finished tasks done again": history.repeated,
+        "attempts deleted": history.deleted,
         "changed after it had begun": history.changed,
     }
     lines += [f"{name}: {'; '.join(found)}" for name, found in told.items() if found]

@@ -27,10 +27,11 @@ from netgain.model.replay import KEPT, Replay
 from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
-from netgain.trials.context import Report, RunContext, by_purpose, seconds
+from netgain.trials.context import Report, RunContext, by_purpose_name, seconds
 from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
+from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
 from netgain.trials.tasks import Task
@@ -213,19 +214,10 @@ class LocalExecutor:
         Raises InputError where they, or the models, are others than those that the trial was begun with: a worker that
         starts later reads the files anew.
         """
-        locked = self._store.locked() or {}
         if task.domain not in self._problems:
             self._problems[task.domain] = problem_digests(self._trial, self._trial.domains[task.domain])
-        asked, found = locked.get("problems", {}).get(task.domain), self._problems[task.domain]
-        if asked is not None and asked != found:
-            problem = "the data were changed after the trial had begun: its problems are others than the lock names"
-            raise InputError(f"domain {task.domain}", problem, "bring the data back, or give another folder with --out")
-        changed = [name for name, digest in self.digests().items() if locked.get(name, digest) != digest]
-        if changed:
-            name = changed[0].removesuffix("_digest")
-            remedy = "bring it back, or give another folder with --out"
-            raise InputError(name, "was changed after the trial had begun: it is another than the lock names", remedy)
-        return found
+        self._store.require_asked(task.domain, self._problems[task.domain], self.digests())
+        return self._problems[task.domain]
 
     def _execute(
         self, context: RunContext, named: str, settings: Settings, problems: dict[str, str]
@@ -241,14 +233,16 @@ class LocalExecutor:
         book.note(RESULT, {"identity": whole, "asked": asked, "settings": recorded, "problems": problems})
         book.flush()
         charges = book.charges()
+        beside = RowAmounts(context.spec, context.task, book.standing, context.root.row).beside(made)
         result = TaskResult(
             identity=whole,
             settings=recorded,
             attempts=context.attempt,
-            spent={purpose.value: part for purpose, part in by_purpose(charges, currency).items()},
+            spent=by_purpose_name(charges, currency),
             seconds=seconds(charges),
             lost=context.lost(),
             head=book.journal.head,
+            beside=by_purpose_name(beside, currency),
         )
         return rows, result
 

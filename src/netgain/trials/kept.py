@@ -8,7 +8,8 @@
 """
 
 import lzma
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -18,16 +19,20 @@ from pathlib import Path
 from typing import IO, Any, final
 
 from netgain.errors import InputError
+from netgain.metering.budget import Booking
+from netgain.metering.verification import replay
 from netgain.records.chain import Reading, read
-from netgain.records.events import Began
+from netgain.records.cost import Purpose
+from netgain.records.events import Began, Noted
 from netgain.records.identity import identity
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
-from netgain.records.samples import read_samples
+from netgain.records.samples import Amounts, read_samples
 from netgain.strict_json import parse_json
-from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, STOPPED, notes
+from netgain.trials.context import by_purpose
+from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, OPENED, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
-from netgain.trials.tasks import tasks
+from netgain.trials.tasks import Task, tasks
 
 JOURNALS, VERDICT = "journals.xz", "verdict.json"
 
@@ -120,6 +125,10 @@ class KeptRun:
 
     def history_journal(self) -> Reading | None:
         """The journal of the folder as a whole; None where there is none."""
+        return self._history
+
+    @cached_property
+    def _history(self) -> Reading | None:
         if not self.packed:
             path = self.folder / HISTORY
             return read(path) if path.is_file() else None
@@ -142,6 +151,42 @@ class KeptRun:
             if name not in ("", HISTORY):
                 result = {key: value for key, value in self.results.get(name, {}).items() if key != "rows"}
                 yield KeptTask(name, reading, result, pieces.get(name, b""))
+
+    def beyond_rows(self) -> dict[Task, dict[str, dict[Purpose, Amounts]]]:
+        """By task, what it took that stands in no row, by stage: ``cut off`` (attempts that did not end, and all that a
+        task took which is not finished) and ``other`` (see :class:`TaskResult`).
+
+        Of records that are older than the history of attempts nothing is known here, and nothing is given.
+        """
+        reading = self.history_journal() if self.has_journals else None
+        if reading is None or not any(note.text == OPENED for note in notes(reading.records)):
+            return {}
+        spec, _ = self.store.asked()
+        asked, found = {task.name: task for task in tasks(spec)}, dict[Task, dict[str, dict[Purpose, Amounts]]]()
+        for name, result in self.results.items():
+            if name in asked and isinstance(result.get("beside"), dict):
+                parts = {"cut off": result["lost"]["spent"], "other": result["beside"]}
+                found[asked[name]] = {stage: _by_purpose(spent) for stage, spent in parts.items()}
+        for name, charges in self._unfinished():
+            if name in asked:
+                found[asked[name]] = {"cut off": by_purpose(charges, spec.budget.currency), "other": {}}
+        return found
+
+    def _unfinished(self) -> Iterator[tuple[str, list[Booking]]]:
+        """The charges of tasks that are not finished; of a journal that does not verify, up to what is wrong."""
+        names = [] if self.packed else [name for name in self._names() if name not in self.results]
+        readings = ((name, read(self._unit(name) / "journal")) for name in names)
+        for name, reading in self._packed_journals() if self.packed else readings:
+            if name not in self.results:
+                standing, _ = replay(reading.records)
+                yield name, list(standing.charges.values())
+
+    def _packed_journals(self) -> Iterator[tuple[str, Reading]]:
+        """The journals of tasks in a packed record; none are unpacked where every task is finished."""
+        spec, _ = self.store.asked()
+        if all(task.name in self.results for task in tasks(spec)):
+            return iter(())
+        return ((name, found) for name, found in unpack_journals(self.folder / JOURNALS) if name not in ("", HISTORY))
 
     def history(self) -> RunHistory | None:
         """What happened to the run, from its history and from what its tasks left; None where nothing was locked."""
@@ -167,7 +212,23 @@ class KeptRun:
             failed=tuple(f"{note.data['task']}: {note.data['error']}" for note in noted if note.text == FAILED),
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
             lost=_lost(cut.values()),
+            deleted=tuple(self._deleted(noted)),
         )
+
+    def _deleted(self, noted: list[Noted]) -> Iterator[str]:
+        """Attempts that the history knows, and no journal has: each is one that could be tried until it suited."""
+        opened = Counter(note.data["task"] for note in noted if note.text == OPENED)
+        for name, count in opened.items():
+            result = self.results.get(name)
+            if result is not None:
+                left = int(result.get("attempts", 0))
+            elif self.packed:
+                left = count  # of a task that was packed unfinished, verify tells
+            else:
+                path = self._unit(name) / "journal"
+                left = sum(isinstance(row.event, Began) for row in read(path).records) if path.is_file() else 0
+            if left < count:
+                yield f"{name}: {count - left} of {count} attempts"
 
     def _told(self) -> RunHistory:
         """What the verdict says of the history, for a record whose journals are not there."""
@@ -195,6 +256,10 @@ def _lost(results: Any) -> dict[str, float]:
             for name, amount in amounts.items():
                 lost[name] = lost.get(name, 0.0) + amount
     return lost
+
+
+def _by_purpose(spent: Mapping[str, Amounts]) -> dict[Purpose, Amounts]:
+    return {Purpose(name): amounts for name, amounts in spent.items()}
 
 
 def _json(path: Path) -> dict[str, Any]:

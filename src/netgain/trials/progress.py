@@ -10,9 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from netgain.metering.budget import Standing
+from netgain.metering.verification import replay
+from netgain.records.chain import read
 from netgain.records.cost import Currency
 from netgain.records.journal import writer_of
 from netgain.strict_json import parse_json
+from netgain.trials.context import LOST
+from netgain.trials.history import HISTORY
 from netgain.trials.resolve import Trial
 from netgain.trials.store import Store, write
 from netgain.trials.tasks import Task, adaptations, budget, tasks
@@ -163,8 +168,7 @@ def write_snapshot(store: Store, progress: Progress) -> None:
     """Put down what only the running process knows, for whoever asks in another one."""
     left = None if progress.ended else progress.seconds_left()
     fields = {"written": time.time(), "share": progress.share(), "gone": progress.seconds_gone(), "left": left}
-    spent = sum(arm.spent for arm in progress.arms())
-    write(store.folder / SNAPSHOT, json.dumps(fields | {"spent": spent}) + "\n")
+    write(store.folder / SNAPSHOT, json.dumps(fields) + "\n")
 
 
 @final
@@ -173,7 +177,8 @@ class RunStatus:
     """A run's tasks by what became of them. ``failed`` gives the reasons, ``running`` who is at it.
 
     ``share`` of the planned work, ``seconds_gone`` and ``seconds_left`` are those of the process that is running, as
-    far as it knows them; ``spent`` is in ``currency``, the exams' work included.
+    far as it knows them; ``spent`` is in ``currency``: all that the journals hold, exams included and ``lost``, which
+    attempts took that were cut off. ``holder`` is the process that has the folder.
     """
 
     name: str
@@ -185,6 +190,8 @@ class RunStatus:
     waiting: tuple[str, ...]
     currency: str
     spent: float
+    lost: float = 0.0
+    holder: str = ""
     share: float | None = None
     seconds_gone: float | None = None
     seconds_left: float | None = None
@@ -210,7 +217,8 @@ def status_of(folder: Path) -> RunStatus:
 
     currency = spec.budget.currency.value
     snapshot = _read(folder / SNAPSHOT) if those("running") else {}
-    finished = sum(_spent(store, task, currency) for task in tasks(spec))
+    spent = {task.name: _spent(store, task, spec.budget.currency) for task in tasks(spec)}
+    cut_off = those("cut off") | those("failed")
     age = max(0.0, time.time() - snapshot["written"]) if snapshot else 0.0
     left = snapshot.get("left")
     return RunStatus(
@@ -222,7 +230,9 @@ def status_of(folder: Path) -> RunStatus:
         cut_off=tuple(those("cut off")),
         waiting=tuple(those("waiting")),
         currency=currency,
-        spent=max(finished, snapshot.get("spent", 0.0)),
+        spent=sum(whole for whole, _ in spent.values()),
+        lost=sum(whole if name in cut_off else lost for name, (whole, lost) in spent.items()),
+        holder=writer_of(folder / HISTORY) or "",
         share=snapshot.get("share"),
         seconds_gone=snapshot["gone"] + age if snapshot else None,
         seconds_left=None if left is None else max(0.0, left - age),
@@ -244,9 +254,17 @@ def _state(store: Store, task: Task) -> tuple[str, str]:
     return "failed", lines[-1] if lines else "no reason given"
 
 
-def _spent(store: Store, task: Task, currency: str) -> float:
-    spent = _read(store.of(task) / "unit.json").get("spent", {})
-    return sum(float(amounts.get(currency, 0.0)) for amounts in spent.values())
+def _spent(store: Store, task: Task, currency: Currency) -> tuple[float, float]:
+    """What a task has taken so far, and what of it earlier attempts took that were cut off; by its journal where it is
+    not finished."""
+    result, path = _read(store.of(task) / "unit.json"), store.journal(task)
+    if isinstance(result.get("spent"), dict):
+        parts = (result["spent"], result.get("lost", {}).get("spent", {}))
+        whole, lost = (sum(float(amounts.get(currency.value, 0.0)) for amounts in part.values()) for part in parts)
+        return whole, lost
+    standing = replay(read(path).records)[0] if path.is_file() else Standing()
+    taken = [(c.counted().get(currency.value, 0.0), c.discarded) for c in standing.charges.values()]
+    return sum(amount for amount, _ in taken), sum(amount for amount, discarded in taken if discarded == LOST)
 
 
 def _read(path: Path) -> dict[str, Any]:

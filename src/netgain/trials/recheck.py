@@ -7,23 +7,22 @@ the history too, is found out only by a copy that was published before.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import groupby
 from typing import Any, final
 
 from netgain.errors import InputError
-from netgain.exam.exam import JUDGE, SAMPLES
-from netgain.metering.budget import Booking, Standing
+from netgain.metering.budget import Standing
 from netgain.metering.verification import Verification, verify_reading
-from netgain.records.chain import ROOT, Reading
+from netgain.records.chain import Reading
 from netgain.records.events import Began, Closed, Noted
-from netgain.records.identity import equal_but_for_rounding, identity
-from netgain.records.samples import Adaptation, AdaptationStream, Investment, Row, Tuning, rows_of
-from netgain.trials.context import amounts, by_purpose, lost_work, seconds, spent_and_rejected
-from netgain.trials.history import ASKED, CIRCUMSTANCES, FAILED, FINISHED, HISTORY, OPENED, notes
+from netgain.records.identity import identity
+from netgain.records.samples import rows_of
+from netgain.trials.context import by_purpose_name, lost_work, seconds
+from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, notes
 from netgain.trials.kept import KeptRun, KeptTask
+from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.shown_tasks import setup_hash
 from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.store import (
@@ -40,7 +39,7 @@ from netgain.trials.store import (
 from netgain.trials.tasks import Task, tasks
 
 SHOWN = 3  # rows that are named of those that are wrong in one task
-WITHOUT_JOURNALS = "the records hold no journals: that the rows are all there are, and what they cost, is not told"
+WITHOUT_JOURNALS = "the records hold no journals: that the rows are all, what they cost, and the card, is not told"
 
 
 @final
@@ -113,6 +112,7 @@ class _Check:
         self._seen: set[str] = set()
         self._began: list[float] = []
         self._unpinned: list[str] = []
+        self._deleted: list[str] = []
         self._blocks: dict[bytes, tuple[int, bytes]] = {}  # by a task's first row: the length of the rest, and the hash
         self.noted: list[dict[str, Any]] = []
         self.tasks: dict[str, Any] = {}
@@ -138,7 +138,6 @@ class _Check:
         if not kept.result and not (mine and mine[-1]["text"] == FINISHED):
             empty = not kept.reading.records  # its process ended before it could write
             found = [] if empty or verified.ok else [f"journal: {verified.first_lie}"]
-            found += _attempts(kept, mine)
             self.unfinished.append(f"{name}: is not finished")
         else:
             first, _, _ = kept.rows.partition(b"\n")
@@ -148,6 +147,8 @@ class _Check:
                 found += _of_work(self._run, task, kept)
             if not any("problems" in note.data for note in notes(kept.reading.records[-2:])):
                 self._unpinned.append(name)
+        if deleted := _deleted(kept, mine):
+            self._deleted.append(f"{name}: {deleted} of its attempts, which the history knows, were deleted")
         self.wrong += [f"{name}: {problem}" for problem in found]
 
     def finish(self) -> None:
@@ -179,6 +180,7 @@ class _Check:
 
     def unknown(self) -> Iterator[str]:
         """What these records do not tell."""
+        yield from (f"{line}: what came of them, and what they took" for line in self._deleted)
         if self._unpinned:
             more = f" (and {len(self._unpinned) - 1} more)" if len(self._unpinned) > 1 else ""
             yield f"journals of {self._unpinned[0]}{more}: do not note which problems the task worked on"
@@ -215,13 +217,10 @@ def _unknown_of_lock(run: KeptRun) -> Iterator[str]:
         yield f"{LOCK}: holds no digests of the problems and their answers: whether all tasks sat one exam is not told"
 
 
-def _attempts(kept: KeptTask, mine: list[dict[str, Any]]) -> Iterator[str]:
-    """Attempts that the history knows, and whose rows the journal does not have: its folder was deleted, or cut."""
+def _deleted(kept: KeptTask, mine: list[dict[str, Any]]) -> int:
+    """How many attempts the history knows, of which the journal has no row: they were deleted, or cut off its end."""
     hashes = {record.hash for record in kept.reading.records}
-    for note in mine:
-        if note["text"] in (OPENED, FAILED) and note.get("head", ROOT) not in hashes | {ROOT}:
-            verb = "began" if note["text"] == OPENED else "failed"
-            yield f"journal: lacks an attempt that {verb} by the history: it was deleted, and the task begun anew"
+    return sum(note["text"] == OPENED and note["head"] not in hashes for note in mine)
 
 
 def _of_task(
@@ -232,12 +231,10 @@ def _of_task(
         yield f"journal: {verified.first_lie}"
         return
     result, records = kept.result, kept.reading.records
-    if result.keys() != TaskResult.__dataclass_fields__.keys() - {"beside"} | ({"beside"} & result.keys()):
+    if result.keys() not in (fields := set(TaskResult.__dataclass_fields__), fields - {"beside"}):
         yield "unit.json: is missing or damaged, although the history notes that the task was finished"
         return
-    mine = [note for note in noted if note.get("task") == task.name]
-    yield from _attempts(kept, mine)
-    kept_of = {note["task"]: note for note in mine if note["text"] == FINISHED}.get(task.name)
+    kept_of = {note["task"]: note for note in noted if note["text"] == FINISHED}.get(task.name)
     for name in ("identity", "head", "attempts"):
         if kept_of is None or kept_of.get(name) != result.get(name):
             yield f"unit.json: its {name} is not what the history noted when the task was finished"
@@ -284,7 +281,7 @@ def _of_work(run: KeptRun, task: Task, kept: KeptTask) -> Iterator[str]:
 def _of_amounts(spec: TrialSpec, task: Task, kept: KeptTask, standing: Standing) -> Iterator[str]:
     currency, result = spec.budget.currency, kept.result
     charges = list(standing.charges.values())
-    spent = {purpose.value: part for purpose, part in by_purpose(charges, currency).items()}
+    spent = by_purpose_name(charges, currency)
     if (spent, seconds(charges)) != (result["spent"], result["seconds"]):
         yield "unit.json: what it says was spent is not what the journal's charges add up to"
     run = f"{task.name}#{result['attempts']}"
@@ -300,102 +297,11 @@ def _of_amounts(spec: TrialSpec, task: Task, kept: KeptTask, standing: Standing)
     except InputError as error:
         yield str(error)
         return
-    wrong = list(_Amounts(spec, task, standing, roots[0]).wrong(rows))
+    derived = RowAmounts(spec, task, standing, roots[0])
+    beside = by_purpose_name(derived.beside(rows), currency)
+    if result.get("beside", beside) != beside:
+        yield "unit.json: what it says was taken beside its rows is not what the journal adds up to"
+    wrong = list(derived.wrong(rows))
     yield from wrong[:SHOWN]
     if len(wrong) > SHOWN:
         yield f"and {len(wrong) - SHOWN} more rows whose amounts are not the journal's"
-
-
-@final
-class _Amounts:
-    """The amounts of one task's rows, derived from the charges under the accounts that their work is named after."""
-
-    def __init__(self, spec: TrialSpec, task: Task, standing: Standing, root: int) -> None:
-        self._spec, self._task, self._currency = spec, task, spec.budget.currency
-        self._named: dict[str, list[Booking]] = {}
-        self._beside: dict[tuple[str, str], list[Booking]] = {}  # by exam, and by which part of it
-        for opened in standing.accounts.values():
-            if opened.parent == root:
-                self._named[opened.name] = []
-        for charge in standing.charges.values():
-            path = [standing.accounts[row] for row in standing.path(charge.account)]
-            if path[-1] is standing.accounts[root] and len(path) > 1:
-                self._named[path[-2].name].append(charge)
-                if len(path) > 2:
-                    self._beside.setdefault((path[-2].name, path[-3].name), []).append(charge)
-
-    def wrong(self, rows: Iterable[Row]) -> Iterator[str]:
-        """The rows that name other amounts, in words."""
-        rows = list(rows)
-        for kind, found in groupby(rows, key=type):
-            if kind is Adaptation:
-                yield from self._adaptations([row for row in found if isinstance(row, Adaptation)])
-                continue
-            for row in found:
-                yield from self._compare(self._name(row), row, self._other(row))
-                if isinstance(row, Tuning):
-                    yield from self._attempts(row)
-        for row in rows:
-            seed = 0 if self._task.seed is None else self._task.seed
-            mine = isinstance(row, Tuning) or row.seed == seed
-            if not mine or (row.domain, row.arm) != (self._task.domain, self._task.arm):
-                yield f"rows: {self._name(row)}: is of another task"
-
-    def _adaptations(self, rows: list[Adaptation]) -> Iterator[str]:
-        """Problems that were adapted to at once share alike in what was spent."""
-        size = self._spec.problems.passages
-        for level, found in groupby(rows, key=lambda row: row.rung):
-            of_level = list(found)
-            for first in range(0, len(of_level), size):
-                group = of_level[first : first + size]
-                name = group[0].problem + (f" and {len(group) - 1} more" if len(group) > 1 else "") + f" x{level:g}"
-                share, exam = 1.0 / len(group), f"exam of {name}"
-                judged, drawn = (self._beside.get((exam, part), []) for part in (JUDGE, SAMPLES))
-                expected = {
-                    **spent_and_rejected(self._of(name), self._currency, share),
-                    "evaluated": amounts(self._of(exam), self._currency, share),
-                    "judging": amounts(judged, self._currency, share) if judged else {},
-                    "sampling": amounts(drawn, self._currency, share) if drawn else {},
-                }
-                for row in group:
-                    there = name in self._named and exam in self._named
-                    yield from self._compare(self._name(row), row, expected if there else None)
-
-    def _other(self, row: Row) -> dict[str, Any] | None:
-        if isinstance(row, Investment):
-            name = f"learn x{row.rung:g}"
-            return spent_and_rejected(self._of(name), self._currency) if name in self._named else None
-        if isinstance(row, AdaptationStream):
-            paid = [charge for name in self._named if name.startswith("stream ") for charge in self._named[name]]
-            exam = self._of("exam of the stream")
-            return {"spent": by_purpose(paid, self._currency), "evaluated": amounts(exam, self._currency)}
-        if isinstance(row, Tuning):
-            return {"spent": by_purpose([c for found in self._named.values() for c in found], self._currency)}
-        return None
-
-    def _attempts(self, row: Tuning) -> Iterator[str]:
-        for number, attempt in enumerate(row.attempts, start=1):
-            words = (f"trial {number}: ", f"exam of trial {number}: ")
-            paid = [charge for name, charges in self._named.items() if name.startswith(words) for charge in charges]
-            if not equal_but_for_rounding(attempt.spent, amounts(paid, self._currency)):
-                yield f"rows: {self._name(row)}: what trial {number} spent is not what the journal adds up to"
-
-    def _of(self, name: str) -> list[Booking]:
-        return self._named.get(name, [])
-
-    @staticmethod
-    def _name(row: Row) -> str:
-        if isinstance(row, Adaptation):
-            return f"the adaptation to {row.problem} at {row.rung:g}x"
-        return f"the {'stream' if isinstance(row, AdaptationStream) else row.row}"
-
-    @staticmethod
-    def _compare(name: str, row: Row, expected: dict[str, Any] | None) -> Iterator[str]:
-        if expected is None:
-            yield f"rows: {name}: the journal has no account of such work"
-            return
-        found = {field: dict(row)[field] for field in expected}
-        wrong = [field for field in expected if not equal_but_for_rounding(found[field], expected[field])]
-        if wrong:
-            verb = "is" if len(wrong) == 1 else "are"
-            yield f"rows: {name}: {', '.join(wrong)} {verb} not what the journal adds up to"

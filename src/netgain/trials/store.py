@@ -55,6 +55,9 @@ SCHEMA = "netgain.trial/1"
 class TaskResult:
     """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took.
 
+    ``spent`` is all of that by purpose; ``lost`` the part of attempts that were cut off, and ``beside`` the part that
+    stands in none of its rows (None in records older than the field).
+
     ``identity`` is that of its work and, behind a ``#``, the SHA-256 of its rows; ``head`` is the hash of the journal's
     row that notes that identity, after everything else (only the closing may follow).
     """
@@ -66,6 +69,7 @@ class TaskResult:
     seconds: float
     lost: dict[str, Any]
     head: str
+    beside: dict[str, dict[str, float]] | None = None
 
 
 @final
@@ -148,6 +152,17 @@ class Store:
             return spec, {arm.method: Role(data["arms"][name]["role"]) for name, arm in spec.arms.items()}
         except (KeyError, TypeError, ValueError) as problem:
             raise InputError(str(path), f"is no locked trial ({str(problem).splitlines()[0]})") from None
+
+    def require_asked(self, domain: str, problems: Mapping[str, str], models: Mapping[str, str]) -> None:
+        """Raise InputError where a domain's problems, or the models, have other digests than the lock names."""
+        locked, remedy = self.locked() or {}, "bring it back, or give another folder with --out"
+        if locked.get("problems", {}).get(domain, problems) != problems:
+            problem = "the data were changed after the trial had begun: its problems are others than the lock names"
+            raise InputError(f"domain {domain}", problem, remedy)
+        for name, found in models.items():
+            if locked.get(name, found) != found:
+                problem = "was changed after the trial had begun: it is another than the lock names"
+                raise InputError(name.removesuffix("_digest"), problem, remedy)
 
     def setup(self) -> RunSetup | None:
         """The circumstances of the run; None where they were not written down (or not so that they can be read)."""

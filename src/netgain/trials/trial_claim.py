@@ -34,8 +34,10 @@ from netgain.trials.outcome import (
     FILE,
     Cell,
     Outcome,
+    Spent,
     arm_name,
     charges,
+    charges_beyond,
     findings,
     investment_name,
     most_spent,
@@ -71,10 +73,12 @@ def claim_of(
     roles: Mapping[str, Role] | None = None,
     device: str = "",
     setup: RunSetup | None = None,
+    beyond: Mapping[Task, Mapping[str, Spent]] | None = None,
 ) -> Claim:
     """The claim that a trial's rows make. ``roles`` gives each method's role by its name in the spec (``Method.role``);
     what it does not name is guessed from the name. ``device`` says in words what the trial ran on,
-    ``setup`` what the run's folder says of its circumstances (``Store.setup``).
+    ``setup`` what the run's folder says of its circumstances (``Store.setup``), ``beyond`` what tasks took that stands
+    in no row, by stage (``KeptRun.beyond_rows``).
 
     Raises InputError where a row's amounts cannot be (negative, or in no known currency).
     """
@@ -96,7 +100,7 @@ def claim_of(
         reward_runs=reward_runs(outcome),
         policy_runs=policy_runs(outcome),
         continual=tuple(_continual(outcome)),
-        charges=tuple(charges(outcome)),
+        charges=(*charges(outcome), *charges_beyond(beyond or {})),
         tokens="as counted by the meter",
         findings=(*_warned(setup), *findings(outcome, role_of)),
         terms=_terms(outcome, role_of, controls, device),
@@ -118,6 +122,9 @@ def _warned(setup: RunSetup | None) -> Iterator[Finding]:
     if history is not None and history.repeated:
         message = f"finished tasks that were done again, and their first results replaced: {len(history.repeated)}"
         yield Finding(check="done-again", severity="high", message=message, evidence=history.repeated)
+    if history is not None and history.deleted:
+        message = "attempts that were begun and deleted since: what came of them, and what they took, is not known"
+        yield Finding(check="attempts-deleted", severity="high", message=message, evidence=history.deleted)
 
 
 def _exam(outcome: Outcome, domain: str) -> Exam:
@@ -395,6 +402,7 @@ def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
     put = [answer for row in examined for answer in row.answers if obvious(answer.text) is None]
     exact = [answer.correct if answer.exact is None else answer.exact for answer in put]
     found = agreement([answer.judged for answer in put], exact)
+    checks = [row.judge_check for row in examined if row.judge_check is not None]
     return Judging(
         model=str(spec.judge["model"]),
         decides=spec.grade == "judge",
@@ -405,4 +413,8 @@ def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
         lenient=found.lenient,
         strict=found.strict,
         spent=summed(row.judging for row in examined),
+        planted_right=sum(check.right for check in checks),
+        rejected=sum(check.rejected for check in checks),
+        planted_wrong=sum(check.wrong for check in checks),
+        accepted=sum(check.accepted for check in checks),
     )
