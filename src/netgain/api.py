@@ -104,6 +104,7 @@ def run(
     limit: int | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    ray: str | None = None,
     trust_remote_code: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
     wait: Callable[[str], None] | None = None,
@@ -111,14 +112,16 @@ def run(
     """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
 
     Records go to ``out`` (``runs/NAME``). ``jobs`` processes work side by side: one a core unless stated, one on a GPU;
-    with more than one a script needs its ``if __name__ == "__main__":``. ``trust_remote_code`` lets the trial's models
-    run code that they bring. ``show`` is given the progress as it changes.
+    with more than one a script needs its ``if __name__ == "__main__":``. ``ray`` is the address of a cluster to work
+    on, or ``local`` (docs/trials.md). ``trust_remote_code`` lets the trial's models run code that they bring. ``show``
+    is given the progress as it changes.
     Raises InputError where the trial is wrong, another one was begun in that folder, or another process is at work
     there; with ``wait``, which is told who, it is waited for.
     """
     resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
-    result = run_trial(resolved, folder, device=device, jobs=suited(resolved, device, jobs)[0], show=show, wait=wait)
+    workers = suited(resolved, device, jobs)[0] if ray is None else jobs
+    result = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=show, wait=wait)
     return Run(result.folder, result.failed)
 
 
