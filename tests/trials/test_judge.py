@@ -8,9 +8,11 @@ import pytest
 
 from netgain.analysis.judge import judge as verdict_of
 from netgain.analysis.verdict import Verdict
+from netgain.domains.grading import grade
 from netgain.domains.problem import Grade, Question
 from netgain.errors import InputError
-from netgain.exam.exam import Judge, Marked, judged
+from netgain.exam.exam import PLANTED, Judge, Marked, judged
+from netgain.exam.exam import planted as planted_answers
 from netgain.metering.account import Book
 from netgain.metering.verification import verify
 from netgain.model import program
@@ -62,6 +64,12 @@ def answers(rows: list[Any]) -> list[GradedAnswer]:
     return [answer for row in tested for answer in row.answers]
 
 
+def planted(rows: list[Any]) -> int:
+    """How many planted answers the judge was asked about."""
+    checks = [row.judge_check for row in rows if isinstance(row, Adaptation) and row.judge_check]
+    return sum(check.right + check.wrong for check in checks)
+
+
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("beside")
@@ -83,10 +91,11 @@ def test_beside_exact_match_a_judge_changes_nothing_but_what_is_evaluated(beside
         if not isinstance(alone, Adaptation) or not isinstance(beside_it, Adaptation):
             assert alone == beside_it
             continue
-        assert beside_it.judging["flops"] == len(beside_it.answers)
-        assert beside_it.evaluated["flops"] == alone.evaluated["flops"] + len(beside_it.answers)
+        asked = len(beside_it.answers) + planted([beside_it])
+        assert beside_it.judging["flops"] == asked
+        assert beside_it.evaluated["flops"] == alone.evaluated["flops"] + asked
         unjudged = [answer.model_copy(update={"judged": None}) for answer in beside_it.answers]
-        changes = {"judging": {}, "evaluated": alone.evaluated, "answers": tuple(unjudged)}
+        changes = {"judging": {}, "evaluated": alone.evaluated, "answers": tuple(unjudged), "judge_check": None}
         assert beside_it.model_copy(update=changes) == alone
 
 
@@ -97,7 +106,8 @@ def test_the_judge_is_paid_as_evaluation_in_every_journal(beside: Path) -> None:
         assert {charge.purpose for charge in mine} <= {"evaluate"}
         assert verify(path).ok
         asked += len(mine)
-    assert asked == len(answers(read_rows(beside / SAMPLES)))
+    rows = read_rows(beside / SAMPLES)
+    assert asked == len(answers(rows)) + planted(rows)
 
 
 def test_what_cannot_be_read_is_none(beside: Path) -> None:
@@ -117,7 +127,7 @@ def test_agreement_is_what_it_is_by_hand(beside: Path) -> None:
     assert found.raw == pytest.approx(120 / 144)
     chance = (120 / 144) * (96 / 144) + (24 / 144) * (48 / 144)
     assert found.kappa == pytest.approx((120 / 144 - chance) / (1 - chance))
-    assert found.spent["tokens_generated"] == 192
+    assert found.spent["tokens_generated"] == 192 + found.planted_right + found.planted_wrong
 
 
 def test_where_it_decides_grades_tuning_and_stream_are_its_own(deciding: Path) -> None:
@@ -219,3 +229,61 @@ def test_a_judge_without_a_model_and_a_grade_without_a_judge_are_refused() -> No
         world.spec(judge={"url": "http://127.0.0.1:1/v1"})
     with pytest.raises(ValueError, match="this trial has no judge"):
         world.spec(grade="judge")
+
+
+# -- what a judge is worth is seen before its verdicts are used
+
+
+def always(word: str) -> Any:
+    return lambda trial, device: scripted_model(lambda request: word, name="judge")
+
+
+def knows(request: Generate) -> str:
+    """A fair judge: the answer is one of the references."""
+    prompt = text_of(request.prompt)
+    references = prompt.partition("Reference answers:\n")[2].partition("\n\nAnswer")[0]
+    answer = prompt.rpartition("<<<\n")[2].partition("\n>>>")[0]
+    return "yes" if f"- {answer}" in references.splitlines() else "no"
+
+
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        (always("yes"), "it accepted 24 of 24 answers that are wrong and rejected 0 of 24 that are right"),
+        (always("no"), "it accepted 0 of 24 answers that are wrong and rejected 24 of 24 that are right"),
+    ],
+)
+def test_a_judge_that_says_the_same_to_everything_gives_no_verdict(tmp_path: Path, load: Any, told: str) -> None:
+    assert launch(tmp_path, load, grade="judge", seeds=1).failed == {}
+    found = verdict(tmp_path)
+    (finding,) = (finding for finding in found.findings if finding.check == "judge-mistaken")
+    assert (finding.severity, finding.message) == (
+        "high",
+        f"the judge cannot tell right from wrong: of planted answers {told}; no verdict is given by it",
+    )
+    assert found.headline.kind == "cannot tell"
+    assert told in found.headline.sentence
+    by_grade = {row.grade: row.kind for row in found.grades}
+    assert by_grade["judge"] == "cannot tell"
+    assert by_grade["exact"] != "cannot tell"
+
+
+def test_a_judge_that_knows_right_from_wrong_is_believed(tmp_path: Path) -> None:
+    assert launch(tmp_path, lambda t, d: scripted_model(knows, name="judge"), grade="judge", seeds=1).failed == {}
+    found = verdict(tmp_path)
+    assert found.judging is not None
+    assert (found.judging.planted_right, found.judging.planted_wrong, found.judging.mistaken) == (24, 24, 0.0)
+    assert "judge-mistaken" not in {finding.check for finding in found.findings}
+    assert found.headline.kind != "cannot tell"
+
+
+def test_planted_answers_are_spread_over_the_questions_and_known_to_be_right_or_wrong() -> None:
+    questions = [Question(f"Which river, {n}?", (f"r{n}", f"the river {n}")) for n in range(30)]
+    questions += [Question("When?", ("1990",), "year"), Question("And when?", ("12 May 1990",), "year")]
+    asked = planted_answers(questions, grade)
+    assert [right for _, _, right in asked] == [True, False] * PLANTED
+    assert all((answer in question.answers) == right for question, answer, right in asked)
+    assert len({question.text for question, _, _ in asked}) == PLANTED
+    years = planted_answers(questions[-2:], grade)
+    assert years == []  # of these each says the other, in part
+    assert planted_answers(questions[:1], grade) == []

@@ -19,6 +19,7 @@ from netgain.records.claim import UNTRAINED, Finding, Role, Severity, TrialArm
 
 CHANCE, READS = 0.2, 0.9
 UNREADABLE = 0.05  # of a judge's verdicts: more than that is told
+MISTAKEN = 0.2  # of the planted answers of either kind: a judge that is wrong about more is no judge
 UNFINISHED = 0.2  # of an arm's answers empty or cut, of its choices refused: more than that is told
 STANDS: dict[HeadlineKind, str] = {
     "method": "is ahead of every conventional arm",
@@ -62,6 +63,7 @@ def of_trial(
             *_tuned_less(evidence),
             *(found for setting in evidence.settings for found in _domain_shows_nothing(evidence, setting)),
             *_judge_unreadable(evidence),
+            *_judge_mistaken(evidence),
             *_rubric_unreadable(evidence),
             *_grade_changes_the_answer(grades, domains, {arm.name: arm.label for arm in arms}),
             *_no_whole_answers(evidence),
@@ -154,6 +156,23 @@ def _rubric_unreadable(evidence: Evidence) -> Iterator[Finding]:
     if lines:
         message = "ratings of edits that could not be read were left out of the rewards"
         yield finding("rubric-unreadable", "medium", message, lines)
+
+
+def unfit_judge(evidence: Evidence) -> str:
+    """Why no verdict rests on the judge's; empty where one may, or nothing is known of it."""
+    found = evidence.claim.judging
+    if found is None or found.mistaken <= MISTAKEN:
+        return ""
+    told = f"it accepted {found.accepted:,} of {found.planted_wrong:,} answers that are wrong"
+    return f"{told} and rejected {found.rejected:,} of {found.planted_right:,} that are right"
+
+
+def _judge_mistaken(evidence: Evidence) -> Iterator[Finding]:
+    found, told = evidence.claim.judging, unfit_judge(evidence)
+    if found is not None and told:
+        message = f"the judge cannot tell right from wrong: of planted answers {told}"
+        message += "; no verdict is given by it" if found.decides else ""
+        yield finding("judge-mistaken", "high" if found.decides else "medium", message, [f"judge: {found.model}"])
 
 
 def _grade_changes_the_answer(

@@ -10,6 +10,7 @@ from netgain.analysis.deployments import amortisations, break_even_rows
 from netgain.analysis.details import details
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
+from netgain.analysis.policy_curves import loop_rows
 from netgain.analysis.rows import AnswersRow, DomainRow, GradeRow
 from netgain.analysis.verdict import (
     Comparison,
@@ -53,7 +54,9 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     compared = comparisons(evidence, tested, asked or ())
     parts = decompositions(evidence, tested)
     training = {arm.name for arm in claim.arms if arm.role not in UNTRAINED}
-    domains = [_domain(contest, claim.terms, parts, compared, labels, training) for contest in tested if claim.terms]
+    unfit = findings.unfit_judge(evidence) if _decides(claim) == "judge" else ""
+    rows = (parts, compared, labels, training, unfit)
+    domains = [_domain(contest, claim.terms, *rows) for contest in tested if claim.terms]
     by_grade = {n: evidence if n == _decides(claim) else Evidence.of(claim, seed, n) for n in _grades(claim)}
     held = {n: tested if found is evidence else contests(found) for n, found in by_grade.items()}
     grades = [row for n, of in by_grade.items() for row in _by_grade(n, of, held[n], claim.terms, labels, training)]
@@ -77,6 +80,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         rewards=reward.reward_rows(evidence),
         outer_loop=reward.outer_loop_rows(evidence),
         policy=list(claim.policy_runs),
+        loops=loop_rows(evidence),
         stability=forgetting.stability_rows(evidence),
         abilities=forgetting.ability_rows(evidence),
         retention=_retention(retentions, claim),
@@ -130,10 +134,11 @@ def _by_grade(
     """The verdict on each domain by one grade, in the trial's own currency; the rival that was chosen stays it."""
     if terms is None:
         return []
-    rows = []
+    rows, unfit = [], findings.unfit_judge(evidence) if name == "judge" else ""
     for contest in tested:
         part = deciding_row(evidence, contest, terms.currency)
-        found = _domain(contest, terms, [part] if part.budget_per_problem else [], [], labels, training)
+        parts = [part] if part.budget_per_problem else []
+        found = _domain(contest, terms, parts, [], labels, training, unfit)
         difference = part.method_part if part.budget_per_problem else None
         told = {"kind": found.kind, "sentence": found.sentence, "difference": difference}
         rows.append(GradeRow(setting=contest.setting, grade=name, decides=name == terms.grade, **told))
@@ -158,9 +163,10 @@ def _domain(
     compared: list[Comparison],
     labels: dict[str, str],
     training: set[str],
+    unfit: str = "",
 ) -> DomainRow:
     """The verdict on one domain of a trial, in the trial's own currency. ``training``: the arms that are trained, whose
-    luck it takes several runs to see."""
+    luck it takes several runs to see. ``unfit``: why the judge whose verdicts are the grades is none."""
     row = primary_row([row for row in parts if row.currency == terms.currency], contest.arm)
     mine = [found for found in compared if found.exam == terms.exam]
     kind = sentences.judgement(row, fixed=terms.against != BEST_CONVENTIONAL)
@@ -168,6 +174,8 @@ def _domain(
     if trained and kind != "cannot tell" and (runs or 0) < crossed.FEWEST_RUNS:
         kind = "too few runs"
     told = sentences.sentence(kind, row, contest.arm, labels, mine)
+    if unfit:
+        kind, told = "cannot tell", f"The grades are a judge's that cannot tell right from wrong: {unfit}. Cannot tell."
     if lacking := terms.missing.get(contest.setting, 0):
         kind, told = "cannot tell", sentences.survivors(lacking)
     return DomainRow(

@@ -27,11 +27,14 @@ from netgain.model.server import require_served
 from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency
 from netgain.records.measurements import Coverage
+from netgain.records.samples import JudgeCheck
 from netgain.streams import stream
 
 VOTE_TEMPERATURE = 1.0
 MOST_VOTES = 1024  # for each question
 JUDGE = "judge"  # the account of its verdicts
+PLANTED = 12  # questions that a judge is asked about to see what it is worth, twice each
+ALIKE = 0.5  # F1 from which on an answer to another question is too near to this one to be surely wrong
 SAMPLES = "samples"  # the account of the answers that are drawn for coverage
 Given = tuple[str, bool]  # an answer, and whether it was cut
 
@@ -316,7 +319,7 @@ def judged(judge: Judge, marked: Sequence[Marked], account: Account) -> Steps[tu
     if not indices:
         return tuple(marked)
     paid = account.child(JUDGE)
-    results = yield from ask(judge.model, [_judging(marked[index], paid) for index in indices])
+    results = yield from ask(judge.model, [_judging(marked[i].question, marked[i].answer, paid) for i in indices])
     if judge.decides:
         require_served(judge.model.name, [one for one in results if one.failure and one.failure.kind != "refused"])
     verdicts = list(marked)
@@ -325,9 +328,39 @@ def judged(judge: Judge, marked: Sequence[Marked], account: Account) -> Steps[tu
     return tuple(verdicts)
 
 
-def _judging(mark: Marked, account: Account) -> Generate:
+def planted(questions: Sequence[Question], grade: Grader) -> list[tuple[Question, str, bool]]:
+    """Answers that are known to be right or wrong, to be put to a judge: of up to ``PLANTED`` questions, spread evenly,
+    an accepted answer and one that is accepted for another question of the same kind, and that ``grade`` finds wrong in
+    every way. A question of several parts, or for which there is no such answer, is left out."""
+    known = [question for question in questions if not question.parts and question.answers]
+    found = []
+    for index, question in enumerate(known):
+        others = (other.answers[0] for other in (*known[index + 1 :], *known[:index]) if other.kind == question.kind)
+        grades = ((answer, grade(question, answer)) for answer in others)
+        # nor may the accepted answer stand in it: "12 May 1990" is no wrong answer where "1990" is right
+        wrong = next((a for a, g in grades if not (g.exact or g.contains) and g.f1 < ALIKE), None)
+        if wrong is not None:
+            found.append([(question, question.answers[-1], True), (question, wrong, False)])
+    chosen = found if len(found) <= PLANTED else [found[i * len(found) // PLANTED] for i in range(PLANTED)]
+    return [one for both in chosen for one in both]
+
+
+def checked(judge: Judge, answers: Sequence[tuple[Question, str, bool]], account: Account) -> Steps[JudgeCheck]:
+    """What a judge says of answers of which it is known whether they are right; charged below ``account``."""
+    paid = account.child(JUDGE)
+    results = yield from ask(judge.model, [_judging(question, answer, paid) for question, answer, _ in answers])
+    said = [(right, read_verdict(_text(result))) for (_, _, right), result in zip(answers, results, strict=True)]
+    return JudgeCheck(
+        right=sum(right for right, _ in said),
+        rejected=sum(right and verdict is False for right, verdict in said),
+        wrong=sum(not right for right, _ in said),
+        accepted=sum(not right and verdict is True for right, verdict in said),
+    )
+
+
+def _judging(question: Question, answer: str, account: Account) -> Generate:
     """As a conversation: by the judge's own template where it has one, as plain text where it has none."""
-    prompt = (Message("user", judge_prompt(mark.question, mark.answer)),)
+    prompt = (Message("user", judge_prompt(question, answer)),)
     return Generate(account=account, prompt=prompt, max_new_tokens=MAX_NEW_TOKENS)
 
 

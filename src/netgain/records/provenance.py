@@ -137,6 +137,9 @@ class Judging(StrictModel):
     ``kappa`` Cohen's (None where nothing was read, or one side never varies); ``lenient`` counts answers that only the
     judge finds right, ``strict`` those that only exact match does. ``decides``: its verdicts were the grades, with
     exact match where one could not be read. ``spent`` is what the verdicts took by currency, outside every budget.
+
+    Of ``planted_right`` answers that are right it ``rejected`` so many, of ``planted_wrong`` ones it ``accepted`` so
+    many: it is asked about these in every run, before its verdicts are used.
     """
 
     model: str
@@ -148,3 +151,13 @@ class Judging(StrictModel):
     lenient: Count = 0
     strict: Count = 0
     spent: dict[str, float] = Field(default_factory=dict)
+    planted_right: Count = 0
+    rejected: Count = 0
+    planted_wrong: Count = 0
+    accepted: Count = 0
+
+    @property
+    def mistaken(self) -> float:
+        """The larger of its shares of mistakes: on planted answers that are right, and on those that are wrong."""
+        shares = ((self.rejected, self.planted_right), (self.accepted, self.planted_wrong))
+        return max((mistakes / asked for mistakes, asked in shares if asked), default=0.0)

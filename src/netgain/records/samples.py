@@ -63,6 +63,17 @@ class WrittenText(StrictModel):
 
 
 @final
+class JudgeCheck(StrictModel):
+    """What a judge said of planted answers: of ``right`` ones it ``rejected`` so many, of ``wrong`` ones it
+    ``accepted`` so many. A verdict that could not be read is neither."""
+
+    right: Count = 0
+    rejected: Count = 0
+    wrong: Count = 0
+    accepted: Count = 0
+
+
+@final
 class Adaptation(StrictModel):
     """One arm adapted to one problem at one budget level (``rung``), and examined.
 
@@ -102,6 +113,7 @@ class Adaptation(StrictModel):
     divergence: Finite | None = None
     abilities: tuple[Ability, ...] = ()
     chosen: tuple[ChosenTraining, ...] = ()
+    judge_check: JudgeCheck | None = None
 
 
 @final

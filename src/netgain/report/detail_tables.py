@@ -419,6 +419,8 @@ def judge(verdict: Verdict) -> Listing:
             ("only the judge finds right", lambda row: Cell(f"{row.lenient:,}")),
             ("only exact match does", lambda row: Cell(f"{row.strict:,}")),
             ("unreadable", lambda row: Cell(f"{row.unreadable:,}")),
+            ("planted wrong ones accepted", lambda row: Cell(f"{row.accepted:,} of {row.planted_wrong:,}")),
+            ("right ones rejected", lambda row: Cell(f"{row.rejected:,} of {row.planted_right:,}")),
             ("real tokens", lambda row: amount_cell(row.spent.get("tokens_real"))),
             ("tokens written", lambda row: amount_cell(row.spent.get("tokens_generated"))),
             ("FLOPs", lambda row: amount_cell(row.spent.get("flops"))),

@@ -14,7 +14,7 @@ from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError, is_fault
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
-from netgain.exam.exam import Answerer, Judge, Marked, judged, sampled, sit, untouched
+from netgain.exam.exam import Answerer, Judge, Marked, checked, judged, planted, sampled, sit, untouched
 from netgain.exam.harness import Harness
 from netgain.isolation.crossing import MethodRaised
 from netgain.metering.account import Account, Book
@@ -27,12 +27,12 @@ from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 from netgain.records.measurements import Ability, Coverage
-from netgain.records.samples import Amounts
+from netgain.records.samples import Amounts, JudgeCheck
 from netgain.streams import stream as random_stream
 from netgain.trials.guard import Guard
 from netgain.trials.sealing import sealed
 from netgain.trials.spec import TrialSpec
-from netgain.trials.tasks import Task, adapt_limit, deployments
+from netgain.trials.tasks import Task, adapt_limit, deployments, levels
 
 Report = Callable[[int, float], None]  # adaptations done, and what is spent so far in the trial's currency
 CLOCKS = (Currency.SECONDS, Currency.JOULES)
@@ -186,6 +186,9 @@ class RunContext:
         if asked is None or number >= asked.problems:
             more.pop("harness", None)
         more |= {"account": account, "exam_account": exam_account, "first": number == 0}
+        if self.judge is not None and purpose is None and number == 0 and level == levels(self.spec, self.task)[0]:
+            asked_of = self.problems("test", self.spec.problems.test)
+            more["planted"] = planted([q for one in asked_of for q in one.questions], self.domain.grade)
         return Evaluation(level=level, problems=problems, **more)
 
     def sampling_seed(self, evaluation: "Evaluation") -> int:
@@ -211,9 +214,10 @@ class Evaluation:
     ``controls`` and the base model's ``continuations`` are examined beside the problems' own questions, and so are
     ``text`` and the tasks of ``harness``; ``first`` marks the one in which an arm with the untouched model's
     weights is asked them, whose answers are the same ever after. ``coverage`` says what is drawn of answers to its
-    own questions. From ``guard`` on the fields are results: ``error`` says why the method failed (all its answers
-    then count as wrong), ``right`` how many of the drawn answers to each of its own questions are right,
-    ``exposed`` are the questions that it trained on. Without a guard it was not run.
+    own questions, ``planted`` are answers that a judge is asked about first. From ``guard`` on the fields are results:
+    ``error`` says why the method failed (all its answers then count as wrong), ``right`` how many of the drawn answers
+    to each of its own questions are right, ``exposed`` are the questions that it trained on. Without a guard it was not
+    run.
     """
 
     level: float
@@ -234,6 +238,8 @@ class Evaluation:
     abilities: tuple[Ability, ...] = ()
     exposed: tuple[str, ...] = ()
     chosen: tuple[ChosenTraining, ...] = ()
+    planted: Sequence[tuple[Question, str, bool]] = ()
+    judge_check: JudgeCheck | None = None
 
     @property
     def accounts(self) -> tuple[Account, Account]:
@@ -249,6 +255,11 @@ class Evaluation:
     def own(self) -> tuple[Question, ...]:
         """The problems' own questions."""
         return tuple(question for problem in self.problems for question in problem.questions)
+
+    @property
+    def of_all(self) -> dict[str, Any]:
+        """What was found once for all its problems, as the first one's row holds it."""
+        return {"abilities": self.abilities, "chosen": self.chosen, "judge_check": self.judge_check}
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -298,6 +309,8 @@ def evaluate(
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
     guard.note_own_work()
     judge = context.judge
+    if judge is not None and evaluation.planted:
+        evaluation.judge_check = yield from checked(judge, evaluation.planted, account)
     if judge is not None and (judge.decides or context.task.stage == "run"):
         evaluation.marked = yield from judged(judge, evaluation.marked, account)
     if evaluation.harness is not None and answerer is not None and further:

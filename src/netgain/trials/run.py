@@ -273,8 +273,7 @@ def _rows_of(
             exposed=tuple(dict.fromkeys(exposed)),
             **(guard.own_work(seconds(paid), budget_seconds(paid, currency, budget)) if guard else {}),
             divergence=evaluation.divergence,
-            abilities=evaluation.abilities if index == 0 else (),
-            chosen=evaluation.chosen if index == 0 else (),
+            **(evaluation.of_all if index == 0 else {}),
             **spent_and_rejected(paid, currency, share),
         )
 
@@ -419,7 +418,8 @@ def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
 def _try(context: RunContext, method: Method, number: int) -> tuple[float | None, list[Account]]:
     """The accuracy of one trial's settings on the development problems, and who paid for it; all is tuning."""
     name, problems = f"trial {number}", context.problems("development", context.spec.problems.development)
-    learning = _learn(context, method, MATCHED, name) if method.learns else LearnResult()
+    learns = method.learns and bool(problems)  # without any to try it on, there is nothing to learn for
+    learning = _learn(context, method, MATCHED, name) if learns else LearnResult()
     evaluations = _evaluations(context, method, MATCHED, problems, Purpose.TUNE, name)
     done = (number - 1) * len(evaluations)
     if not learning.error:

@@ -14,6 +14,7 @@ from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
 from netgain.domains.problem import Prompt, Prompts, Question, text_of
 from netgain.engine.jobs import Work
+from netgain.exam.exam import PLANTED
 from netgain.metering.estimate import Pace, generation_estimate, scoring_estimate, training_estimate
 from netgain.metering.price import Full, Lora, Training
 from netgain.metering.shape import ModelShape
@@ -207,6 +208,8 @@ class _Estimate:
         spec, method, task = self.trial.spec, self.trial.arms[self.task.arm].method, self.task
         if task.stage == "tune":
             problems = spec.problems.development
+            if not problems:
+                return {Purpose.TUNE: Cost.zero()}
             trials = (
                 problems * (self._adapted(one, 1.0) + self._exam(one)) + self._invested(one, 1.0) for one in tried
             )
@@ -357,7 +360,7 @@ def _verdicts(trial: Trial, task: Task, questions: float) -> float:
     decides = spec.grade == "judge"
     if task.stage == "tune":
         return adaptations(trial, task) * spec.problems.passages * questions if decides else 0.0
-    asked = spec.problems.test * len(levels(spec, task)) * questions
+    asked = spec.problems.test * len(levels(spec, task)) * questions + 2 * PLANTED
     if task.deployments is not None:
         return asked
     examined = sum(level in spec.budget.ladder for level in spec.exam.at)

@@ -402,6 +402,7 @@ def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
     put = [answer for row in examined for answer in row.answers if obvious(answer.text) is None]
     exact = [answer.correct if answer.exact is None else answer.exact for answer in put]
     found = agreement([answer.judged for answer in put], exact)
+    checks = [row.judge_check for row in examined if row.judge_check is not None]
     return Judging(
         model=str(spec.judge["model"]),
         decides=spec.grade == "judge",
@@ -412,4 +413,8 @@ def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
         lenient=found.lenient,
         strict=found.strict,
         spent=summed(row.judging for row in examined),
+        planted_right=sum(check.right for check in checks),
+        rejected=sum(check.rejected for check in checks),
+        planted_wrong=sum(check.wrong for check in checks),
+        accepted=sum(check.accepted for check in checks),
     )
