@@ -211,6 +211,11 @@ class _Remote:
         return identity("model", {"remote": self.name})
 
     @property
+    def fingerprint(self) -> str:
+        """There are no weights here."""
+        return ""
+
+    @property
     def ends(self) -> tuple[int, ...]:
         """Unknown here."""
         return ()
