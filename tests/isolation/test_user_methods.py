@@ -19,10 +19,10 @@ from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, read_rows
 from netgain.strict_yaml import SourceLines
 from netgain.trials.context import Evaluation, RunContext, evaluate
-from netgain.trials.guard import sealed
 from netgain.trials.resolve import resolve_spec
 from netgain.trials.run import run_arm
 from netgain.trials.schedule import run_trial
+from netgain.trials.sealing import sealed
 from netgain.trials.spec import IsolationSpec
 from netgain.trials.tasks import Task
 from tests.trials import world
@@ -57,7 +57,7 @@ def adapted(
 ) -> Evaluation:
     """What comes of an adaptation to one town, with a budget of eight calls."""
     group = context.problems("test", 1)
-    evaluation = context.evaluation(1.0, group, name=does, **more)
+    evaluation = context.evaluation(1.0, group, **({"name": does} | more))
     made = method(method.Settings.model_validate({"does": does, "at": str(at)})) if does else method()
     ((_, ended),) = run({"": evaluate(context, made, None, (), evaluation)})
     assert ended.value is not None

@@ -20,6 +20,7 @@ from netgain.records.events import Began, Closed, Noted
 from netgain.records.identity import identity
 from netgain.records.samples import rows_of
 from netgain.trials.context import by_purpose_name, lost_work, seconds
+from netgain.trials.exam_text import FILE as EXAM_FILE
 from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, notes
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.row_amounts import RowAmounts
@@ -92,7 +93,7 @@ def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: N
     else:
         show(verify_reading(history, f"{run.folder}/{HISTORY}"))
         check.take_history(history)
-    check.wrong += _of_lock(run, check.noted)
+    check.wrong += _guarded(LOCK, _of_lock(run, check.noted))
     for kept in run.journals():
         show(verified := verify_reading(kept.reading, f"{run.folder}/{kept.name}"))
         check.take_task(kept, verified)
@@ -142,9 +143,7 @@ class _Check:
         else:
             first, _, _ = kept.rows.partition(b"\n")
             self._blocks[first] = (len(kept.rows) - len(first), sha256(kept.rows).digest())
-            found = list(_of_task(self._spec, task, kept, verified, self.noted))
-            if verified.ok and kept.result:
-                found += _of_work(self._run, task, kept)
+            found = list(_guarded("unit.json", _of_task(self._run, self._spec, task, kept, verified, self.noted)))
             if not any("problems" in note.data for note in notes(kept.reading.records[-2:])):
                 self._unpinned.append(name)
         if deleted := _deleted(kept, mine):
@@ -203,9 +202,13 @@ def _of_lock(run: KeptRun, noted: list[dict[str, Any]]) -> Iterator[str]:
         yield f"{LOCK}: says otherwise than the history when it was registered"
     if locked.get("primary") != primary_hash(locked["trial"]):
         yield f"{LOCK}: its comparison and budget do not have the hash that stands there under primary"
-    setups = [note["hash"] for note in noted if note["text"] == CIRCUMSTANCES]
-    if setups and setups[-1] != setup_hash(run.store.setup()):
+    circumstances = [note for note in noted if note["text"] == CIRCUMSTANCES]
+    if circumstances and circumstances[-1]["hash"] != setup_hash(run.store.setup()):
         yield f"{SETUP}: is not the one that the last launch wrote"
+    exam = run.folder / EXAM_FILE  # it may be deleted, and a packed record has none
+    asked = [note["exam"] for note in circumstances if "exam" in note]
+    if asked and exam.is_file() and sha256(exam.read_bytes()).hexdigest() != asked[-1]:
+        yield f"{EXAM_FILE}: is not the one that the last launch wrote"
 
 
 def _asked(form: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,8 +226,22 @@ def _deleted(kept: KeptTask, mine: list[dict[str, Any]]) -> int:
     return sum(note["text"] == OPENED and note["head"] not in hashes for note in mine)
 
 
+def _guarded(file: str, lines: Iterator[str]) -> Iterator[str]:
+    """The same lines; where a file that anybody may have written holds what no such file does, a line that says so."""
+    try:
+        yield from lines
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        words = " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
+        yield f"{file}: it, or {LOCK}, holds something else than netgain writes ({words})"
+
+
 def _of_task(
-    spec: TrialSpec, task: Task, kept: KeptTask, verified: Verification, noted: list[dict[str, Any]]
+    run: KeptRun,
+    spec: TrialSpec,
+    task: Task,
+    kept: KeptTask,
+    verified: Verification,
+    noted: list[dict[str, Any]],
 ) -> Iterator[str]:
     """What is wrong with one task, its journal first: nothing else is believed of one that does not verify."""
     if not verified.ok:
@@ -255,6 +272,7 @@ def _of_task(
     if str(result["identity"]).partition("#")[2] != sha256(kept.rows).hexdigest():
         yield "rows: are not those whose hash was kept when the task was finished"
     yield from _of_amounts(spec, task, kept, verified.standing)
+    yield from _of_work(run, task, kept)
 
 
 def _of_work(run: KeptRun, task: Task, kept: KeptTask) -> Iterator[str]:
