@@ -467,6 +467,7 @@ fields = {"key": "mine", "sequences": [list(text.encode()) for text in task.text
 """
 
 
+@pytest.mark.slow  # a process that imports torch, PEFT and transformers
 @pytest.mark.filterwarnings("ignore")
 def test_a_script_is_charged_what_the_profiler_sees_in_its_own_process(context: RunContext, tmp_path: Path) -> None:
     """Within 1 %, over all of its steps, the optimizer's arithmetic (which the profiler does not count) apart."""

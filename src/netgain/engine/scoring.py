@@ -61,7 +61,7 @@ class Likelihood:
 
 
 @final
-class _Seen:
+class _HeadInput:
     """Keeps what a model's output head was last given, for as long as the context lasts."""
 
     def __init__(self, model: Any) -> None:
@@ -69,7 +69,7 @@ class _Seen:
         self._last: Tensor | None = None
         self._handle: Any = None
 
-    def __enter__(self) -> "_Seen":
+    def __enter__(self) -> "_HeadInput":
         if self._head is not None:
             self._handle = self._head.register_forward_pre_hook(self._keep)
         return self
@@ -178,7 +178,7 @@ class Scorer:
         kept = {"logits_to_keep": max(len(one.tokens) for one in asked) + 1} if self._keeps else {}
         found = {}
         adapted = self._adapted([one.adapter for one in asked], adapters)
-        with adapted, torch.inference_mode(), _Seen(self._model) as seen:
+        with adapted, torch.inference_mode(), _HeadInput(self._model) as seen:
             logits = self._model(**inputs, use_cache=False, **kept).logits
             for row, (place, one, work) in enumerate(zip(places, asked, self.scored_work(asked), strict=True)):
                 count = len(one.tokens)
