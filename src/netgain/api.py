@@ -21,7 +21,6 @@ from netgain.errors import InputError, NetgainError
 from netgain.metering.verification import Verification
 from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
-from netgain.records.samples import read_rows
 from netgain.report.answers_view import FOLDER, AnswerPages
 from netgain.report.page import render
 from netgain.report.site import with_manifest, write_site
@@ -156,7 +155,7 @@ def page_of(run: KeptRun, verdict: Verdict) -> str:
 def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
     """The pages of every answer in kept records."""
     spec, _ = run.store.asked()
-    return AnswerPages(Outcome.of(spec, read_rows(run.samples)), verdict, read_exam(run.folder, spec))
+    return AnswerPages(Outcome.of(spec, run.rows), verdict, read_exam(run.folder, spec))
 
 
 def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
@@ -165,7 +164,7 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
         raise InputError(str(run.folder), f"holds no {SAMPLES}", "give the folder of a run, or a packed record")
     spec, roles = run.store.asked()
     setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
-    claim = claim_of(spec, read_rows(run.samples), roles, setup=setup, beyond=run.beyond_rows())
+    claim = claim_of(spec, run.rows, roles, setup=setup, beyond=run.beyond_rows())
     found = (*not_verified(doubts), *claim.findings)
     return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
 

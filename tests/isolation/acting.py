@@ -295,7 +295,25 @@ def several(desk, materials, at):
     return (yield from honest(desk, materials, at))
 
 
+def examples(desk, materials, at):
+    """What a domain of examples offers."""
+    few = desk.few_shot
+    assert (dict(few.tools), few.attempts) == ({"turn": "turned round"}, 2)
+    (lesson,) = few.lessons(materials[0], ["turn"], 3)
+    assert (lesson.prompt, lesson.answer) == (materials[0].text, "turn 3")
+    (held,) = few.held_out(materials[0])
+    assert held.questions[0].answers == ("held",)
+    plain, turned = few.views(held.questions[0])
+    assert (plain.undo("abc"), turned.undo("abc"), turned.category) == ("abc", "cba", "turned")
+    assert few.elect(held.questions[0], [("", "a"), ("turned", "b"), ("", "b")]) == ("b", "a")
+    assert few.shown("x>y") == (("x", "y"),)
+    assert few.forms("ab") == ("ab", "ba")
+    (trained,) = yield from ask(desk.model, [train(desk, [lesson.prompt])])
+    return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+
 ACTS = {
+    "examples": examples,
     "honest": honest,
     "hang": hang,
     "loop": loop,

@@ -117,6 +117,9 @@ class MethodHost:
         try:
             write_message(link, message)
             answer = read_message(link)
+        except TimeoutError:
+            self._stop()
+            raise MethodEndedError(f"{self._name} says nothing for {TALK:g} seconds while it is loaded") from None
         except OSError:
             answer = None
         if answer is None:
@@ -158,6 +161,7 @@ class MethodHost:
     def _stop(self) -> None:
         for link in self._links[1:]:
             link.close()
+        del self._links[1:]
         _stop_all(self._started)
 
 

@@ -190,7 +190,7 @@ def find_arm_method(name: str, folder: Path | None = None) -> type[Method]:
     try:
         return _standing_for(host, host.load())
     except MethodEndedError as error:
-        raise InputError(f"method {name!r}", str(error), "it ended while its file was loaded") from None
+        raise InputError(f"method {name!r}", str(error), "its file must not do so when it is loaded") from None
 
 
 def _standing_for(host: MethodHost, told: Mapping[str, Any]) -> type[Method]:

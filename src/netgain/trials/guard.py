@@ -6,8 +6,9 @@ that the method took for itself, and exam questions, or their answers beside the
 Where a problem is a few examples its answers have no title beside them: there an answer is looked for as it stands and
 under every transformation that can be undone, and what the domain makes of the shown pairs is no accusation.
 
-A method runs in this process. Nothing that it is handed leads to the questions, but a program that means to find them
-in memory will: then it has to train on them to gain anything, and that is seen.
+A built-in method runs in this process; one of a user's own in another (:mod:`netgain.isolation`), where the questions
+are not. Whoever comes by them otherwise has to train on them to gain anything, or to have the model write them, and
+that is seen, by the text of the tokens and however it is cut.
 """
 
 import time

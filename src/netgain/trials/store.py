@@ -32,7 +32,7 @@ from netgain.domains.domain import Domain
 from netgain.domains.problem import Question, Split
 from netgain.errors import InputError
 from netgain.extensions import source_digest
-from netgain.records.chain import read
+from netgain.records.chain import scan
 from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
@@ -193,7 +193,7 @@ class Store:
     def attempts(self, task: Task) -> int:
         """How many processes have begun it."""
         path = self.journal(task)
-        return sum(isinstance(record.event, Began) for record in read(path).records) if path.is_file() else 0
+        return sum(isinstance(record.event, Began) for record in scan(path)) if path.is_file() else 0
 
     def finished(self, task: Task, identity: str) -> TaskResult | None:
         """What it left, None where it is not finished or was other work than that of this identity.
