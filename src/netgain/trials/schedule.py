@@ -117,8 +117,8 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, start: Callable[[], Execu
                 schedule.write_history(history)
                 _run_all(schedule, executor)
                 if not schedule.left():
-                    write_exam(trial, schedule.store)
-                    history.circumstances(setup_hash(schedule.store.setup()))
+                    exam = write_exam(trial, schedule.store)
+                    history.circumstances(setup_hash(schedule.store.setup()), exam)
         finally:
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
