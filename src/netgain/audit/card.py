@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from netgain.audit.card_journal import Answers, JournalCost, charges_of, exam_of, learned_name, read_answers
 from netgain.errors import InputError, nearest
@@ -44,6 +44,7 @@ Share = Annotated[
     Field(ge=0, le=1, description="a fraction between 0 and 1, not per cent; or 47.0%"),
 ]
 Sure = Literal["", "data", "recomputed", "primary text", "summary"]
+MOST_LOOPS = 10**12
 Positive = Annotated[int, _Number, Field(ge=1, le=10**9)]
 
 REPORTED = (
@@ -71,6 +72,14 @@ class OuterLoop(_Strict):
     repeats: Positive | None = None
     updates_per_inner_loop: Amount | None = None
     tokens_per_inner_loop: Amount | None = None
+
+    @model_validator(mode="after")
+    def _can_be_counted(self) -> Self:
+        if (self.inner_loops or 0) > MOST_LOOPS:
+            raise ValueError(
+                f"rounds x contexts x samples x repeats = {self.inner_loops}: at most {MOST_LOOPS} are read"
+            )
+        return self
 
     @property
     def inner_loops(self) -> int | None:
@@ -198,7 +207,15 @@ class Card(_Strict):
 def read_card(path: Path) -> Claim:
     """The claim on a card. Raises InputError with file and line for a place that is not filled in or breaks a rule."""
     _require_filled_in(path)
-    card = load_yaml(path, Card)
+    try:
+        return _claim(load_yaml(path, Card), path)
+    except ValidationError as error:  # figures that are sound by themselves and not together
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(str(path), f"{place}: {first['msg']}", "look into the figures behind it") from None
+
+
+def _claim(card: Card, path: Path) -> Claim:
     answers = {name: read_answers(name, arm.answers, path) for name, arm in card.arms.items() if arm.answers}
     exams = (exam_of(answers.values()),) if answers else ()
     measured = {name: charges_of(name, arm.cost, path) for name, arm in card.arms.items() if arm.cost}

@@ -8,9 +8,9 @@ import json
 import lzma
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal, Self, final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from netgain.errors import InputError
 from netgain.records.choices import ChosenTraining
@@ -163,6 +163,12 @@ class Tuning(StrictModel):
     edges: tuple[str, ...] = ()
     development: Fraction | None = None
     spent: dict[Purpose, Amounts] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _was_tried(self) -> Self:
+        if self.chosen is not None and not 0 <= self.chosen < len(self.attempts):
+            raise ValueError(f"chosen = {self.chosen}: there are {len(self.attempts)} attempts")
+        return self
 
 
 @final
