@@ -22,10 +22,9 @@ from netgain.extensions import said_by
 from netgain.metering.verification import Verification
 from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
-from netgain.records.samples import read_rows
 from netgain.report.answers_view import FOLDER, AnswerPages
 from netgain.report.page import render
-from netgain.report.site import write_site
+from netgain.report.site import with_manifest, write_site
 from netgain.trials.calibration import calibrate
 from netgain.trials.disk import recording
 from netgain.trials.exam_text import read_exam
@@ -105,6 +104,7 @@ def run(
     limit: int | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    ray: str | None = None,
     trust_remote_code: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
     wait: Callable[[str], None] | None = None,
@@ -112,14 +112,16 @@ def run(
     """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
 
     Records go to ``out`` (``runs/NAME``). ``jobs`` processes work side by side: one a core unless stated, one on a GPU;
-    with more than one a script needs its ``if __name__ == "__main__":``. ``trust_remote_code`` lets the trial's models
-    run code that they bring. ``show`` is given the progress as it changes.
+    with more than one a script needs its ``if __name__ == "__main__":``. ``ray`` is the address of a cluster to work
+    on, or ``local`` (docs/trials.md). ``trust_remote_code`` lets the trial's models run code that they bring. ``show``
+    is given the progress as it changes.
     Raises InputError where the trial is wrong, another one was begun in that folder, or another process is at work
     there; with ``wait``, which is told who, it is waited for.
     """
     resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
-    result = run_trial(resolved, folder, device=device, jobs=suited(resolved, device, jobs)[0], show=show, wait=wait)
+    workers = suited(resolved, device, jobs)[0] if ray is None else jobs
+    result = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=show, wait=wait)
     return Run(result.folder, result.failed)
 
 
@@ -154,7 +156,7 @@ def page_of(run: KeptRun, verdict: Verdict) -> str:
 def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
     """The pages of every answer in kept records."""
     spec, _ = run.store.asked()
-    return AnswerPages(Outcome.of(spec, read_rows(run.samples)), verdict, read_exam(run.folder, spec))
+    return AnswerPages(Outcome.of(spec, run.rows), verdict, read_exam(run.folder, spec))
 
 
 def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
@@ -164,7 +166,7 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
     spec, roles = run.store.asked()
     setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
     try:
-        claim = claim_of(spec, read_rows(run.samples), roles, setup=setup, beyond=run.beyond_rows())
+        claim = claim_of(spec, run.rows, roles, setup=setup, beyond=run.beyond_rows())
         found = (*not_verified(doubts), *claim.findings)
         return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
     except NetgainError:
@@ -215,11 +217,29 @@ def check_run(folder: Path | str, show: Callable[[Verification], None] = lambda 
             verdicts += [verdict.model_copy(update={"card": card}) for verdict in verdicts]
         if not any(_is_written(written, verdict) for verdict in verdicts):
             wrong.append(f"{VERDICT}: is not the verdict that the records give")
-        if page.is_file() and page.read_text(encoding="utf-8") not in (page_of(run, one) for one in verdicts):
+        if page.is_file() and page.read_bytes() not in (page_of(run, one).encode() for one in verdicts):
             wrong.append(f"{PAGE}: is not the page of the verdict that the records give")
+        wrong += _answers_that_differ(run, verdicts)
     except Exception as problem:  # records that were edited may be anything
         wrong.append(f"{VERDICT}: cannot be judged again ({said_by(problem)})")
     return replace(checked, wrong=tuple(wrong)), checked.root(run.content(VERDICT))
+
+
+def _answers_that_differ(run: KeptRun, verdicts: Sequence[Verdict]) -> list[str]:
+    """The pages of answers that are not those of the records, for none of these verdicts."""
+    folder = run.folder / FOLDER
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    if not there:
+        return []
+    differing: list[str] = []
+    for verdict in verdicts:
+        files = with_manifest(answer_pages(run, verdict).render())
+        same = {name for name in files.keys() & there.keys() if there[name].read_bytes() == files[name].encode()}
+        differing = sorted((files.keys() | there.keys()) - same)
+        if not differing:
+            return []
+    more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+    return [f"{FOLDER}/{differing[0]}{more}: is not the page that the records give"]
 
 
 def _is_written(text: str, verdict: Verdict) -> bool:

@@ -10,6 +10,7 @@ from netgain.analysis.deployments import amortisations, break_even_rows
 from netgain.analysis.details import details
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.matching import Contest, contests
+from netgain.analysis.policy_curves import loop_rows
 from netgain.analysis.rows import AnswersRow, DomainRow, GradeRow
 from netgain.analysis.verdict import (
     Comparison,
@@ -79,6 +80,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         rewards=reward.reward_rows(evidence),
         outer_loop=reward.outer_loop_rows(evidence),
         policy=list(claim.policy_runs),
+        loops=loop_rows(evidence),
         stability=forgetting.stability_rows(evidence),
         abilities=forgetting.ability_rows(evidence),
         retention=_retention(retentions, claim),

@@ -1,8 +1,14 @@
-"""What the curves of a policy gradient say in words: where it began, its peak, its end, and whether it collapsed."""
+"""What the curves of outer loops say: where a run began, its peak, its end, whether it collapsed; and how often each
+kind of loop does, whatever its settings."""
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 
+from scipy import special
+
+from netgain.analysis.evidence import Evidence
+from netgain.analysis.intervals import LEVEL, Interval
+from netgain.analysis.rows import LoopRow
 from netgain.records.claim import Claim, Finding
 from netgain.records.policy_run import PolicyRun, PolicyStep
 
@@ -18,7 +24,7 @@ def measured(steps: Sequence[PolicyStep]) -> tuple[str, Series]:
     if len(checked) > 1:
         return "accuracy on problems held out", checked
     rewarded = [(one.step, one.reward) for one in steps if one.reward is not None]
-    width = min(WINDOW, len(rewarded))
+    width = max(1, min(WINDOW, len(rewarded) - 1))
     means = [fmean(value for _, value in rewarded[i : i + width]) for i in range(len(rewarded) - width + 1)]
     return "reward", [(rewarded[i + width - 1][0], mean) for i, mean in enumerate(means)]
 
@@ -62,6 +68,56 @@ def findings_of(claim: Claim) -> Iterator[Finding]:
             yield Finding(
                 check="policy-collapse",
                 severity="medium",
-                message="a policy gradient collapsed: its arm is not what the method can do at a lower rate",
+                message="an outer loop collapsed: its arm is not what the method can do with other settings",
                 evidence=(course,),
             )
+
+
+# -- how stable each kind of loop is
+
+
+def loop_rows(evidence: Evidence) -> list[LoopRow]:
+    """Each kind of outer loop of a trial that has policy gradients among them, a setting after the other."""
+    runs = [run for run in evidence.claim.policy_runs if run.loop and run.arm in evidence.arms]
+    rows = []
+    for setting in evidence.domains:
+        own = [run for run in runs if evidence.arms[run.arm].setting == setting]
+        loops = list(dict.fromkeys(run.loop for run in own))
+        best = {loop: _best(evidence, [run.arm for run in own if run.loop == loop]) for loop in loops}
+        for loop in loops:
+            rows.append(_loop(evidence, setting, loop, [run for run in own if run.loop == loop], best[loops[0]]))
+    return rows
+
+
+def _best(evidence: Evidence, arms: Sequence[str]) -> str | None:
+    """The arm with the highest accuracy on development problems; None where nobody measured it."""
+    known = [(found, arm) for arm in dict.fromkeys(arms) if (found := evidence.trial(arm).development) is not None]
+    return max(known, key=lambda one: one[0])[1] if known else None
+
+
+def _loop(evidence: Evidence, setting: str, loop: str, runs: Sequence[PolicyRun], first: str | None) -> LoopRow:
+    arms = list(dict.fromkeys(run.arm for run in runs))
+    seeds = [evidence.by_seed(arm) for arm in arms]
+    spreads = [stdev(values) for values in seeds if len(values) > 1]
+    best, fallen = _best(evidence, arms), sum(map(collapsed, runs))
+    return LoopRow(
+        setting=setting,
+        loop=loop,
+        arms=len(arms),
+        runs=len(runs),
+        collapsed=fallen,
+        share=share_of(fallen, len(runs)),
+        deviation=fmean(spread**2 for spread in spreads) ** 0.5 if spreads else None,
+        accuracy=fmean(fmean(values) for values in seeds if values) if any(seeds) else None,
+        best=best,
+        best_accuracy=None if best is None else evidence.accuracy(best, evidence.exam),
+        over=evidence.over(first, best) if first and best and first != best else None,
+    )
+
+
+def share_of(count: int, whole: int) -> Interval:
+    """A share of independent runs with its exact interval (Clopper and Pearson 1934, Biometrika 26)."""
+    tail = (1 - LEVEL) / 2
+    low = float(special.betaincinv(count, whole - count + 1, tail)) if count else 0.0
+    high = float(special.betaincinv(count + 1, whole - count, 1 - tail)) if count < whole else 1.0
+    return Interval(count / whole, low, high)

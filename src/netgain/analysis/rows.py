@@ -146,6 +146,29 @@ class CoverageRow(StrictModel):
 
 
 @final
+class LoopRow(StrictModel):
+    """How stable one kind of outer loop is, over all of its ``arms`` (its grid of settings) and their seeds.
+
+    ``collapsed`` of ``runs`` collapsed; ``share`` with its interval (Clopper and Pearson 1934, as if runs were
+    independent). ``deviation`` is that of a seed's accuracy within one arm, over arms. ``accuracy`` is the mean over
+    arms, as one has it who picks settings blindly; ``best`` the arm that did best on development problems, with its
+    accuracy there, ``over`` that of the first loop's best minus it.
+    """
+
+    setting: str
+    loop: str
+    arms: int
+    runs: int
+    collapsed: int
+    share: Interval
+    deviation: float | None
+    accuracy: float | None
+    best: str | None
+    best_accuracy: Interval | None
+    over: Interval | None
+
+
+@final
 class DeploymentsPoint(StrictModel):
     """One number of deployments at which learners invested anew: ``arm``, the run of the arm under test that was made
     for it, at ``cost_per_problem`` in all, against every conventional arm at the same total; None where none of them

@@ -20,6 +20,7 @@ from netgain.analysis.rows import (
     DomainRow,
     GradeRow,
     HeadlineKind,
+    LoopRow,
     ReadingRow,
     RegimeRow,
     SpreadRow,
@@ -345,6 +346,7 @@ class Verdict(StrictModel):
     rewards: list[RewardRow]
     outer_loop: list[OuterLoopRow]
     policy: list[PolicyRun] = Field(default_factory=list)
+    loops: list[LoopRow] = Field(default_factory=list)
     stability: list[StabilityRow]
     abilities: list[AbilityRow] = Field(default_factory=list)
     retention: RetentionTable | None

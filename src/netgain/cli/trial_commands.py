@@ -110,6 +110,14 @@ def run(
         int | None,
         typer.Option(min=1, help="Processes (default: one a core, as memory goes; one on a GPU).", show_default=False),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on a Ray cluster: its address, auto, or local for a fresh one.",
+            show_default=False,
+        ),
+    ] = None,
     method: Methods = None,
     settings: Settings = None,
     limit: Limit = None,
@@ -134,7 +142,7 @@ def run(
     from netgain.trials.schedule import run_trial
 
     resolved = with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
-    workers, tight = suited(resolved, device, jobs)
+    workers, tight = suited(resolved, device, jobs) if ray is None else (jobs, ())
     for warning in () if quiet else (*unknown_words(resolved), *tight):
         complain(f"warning: {warning}")
     folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
@@ -142,7 +150,7 @@ def run(
     try:
         with live:
             turn = live.wait if wait else None
-            done = run_trial(resolved, folder, device=device, jobs=workers, show=live.show, wait=turn)
+            done = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=live.show, wait=turn)
     except (KeyboardInterrupt, Terminated) as stop:
         how, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
         complain(f"{how}: {live.saved()}; the same command goes on from there")

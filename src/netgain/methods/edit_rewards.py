@@ -125,6 +125,7 @@ class Context:
         order = [int(edit) for edit in rng.permutation(len(self.edits))]
         self.right = [self.right[edit] for edit in order]
         self.tally.rewards = [self.tally.rewards[edit] for edit in order]
+        self.unread = [self.unread[edit] for edit in order]
 
     def add(self, edit: int, right: float) -> None:
         """Add one evaluation of an edit: the number of questions answered right, or the sum of their F1."""

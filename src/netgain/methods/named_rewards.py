@@ -40,7 +40,8 @@ class RewardSettings(Settings):
 
     ``net`` takes ``broken_weight`` times the share of ``reward_controls`` control questions that broke off the score;
     ``own-questions`` has ``questions`` texts of questions about each context written, in the domain's format
-    ``asking``.
+    ``asking``. With ``placebo`` the rewards of each context are measured, paid for and shuffled among its edits: the
+    control of whatever reward is named.
     """
 
     reward: Annotated[RewardName, LATER] = "exam"
@@ -48,6 +49,7 @@ class RewardSettings(Settings):
     reward_controls: Annotated[Count, LATER] = 16
     asking: Annotated[str, LATER] = "self-qa"
     questions: Annotated[Count, LATER] = 1
+    placebo: Annotated[bool, LATER] = False
 
 
 def rewards_of(

@@ -287,7 +287,7 @@ def _round(
     if most is None and loop.rule:
         fine_tuning = SLACK * loop.improvement.cost(desk, contexts)
         yield from evaluate_again(desk, contexts, settings.reward_training(), later + fine_tuning)
-    for context in contexts if settings.reward == "random" else ():
+    for context in contexts if settings.placebo or settings.reward == "random" else ():
         context.shuffle(stream(desk.draw("placebo", context.name), "shuffle"))
     kept = loop.improvement.kept(desk, contexts)  # 3. select
     if loop.rule and any(context.edits for context in contexts):

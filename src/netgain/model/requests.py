@@ -327,6 +327,10 @@ class UnmeteredModel(Protocol):
         """Which model it is, by content: ``sha256:...``."""
 
     @property
+    def fingerprint(self) -> str:
+        """Of the weights that are in memory here; empty where there are none."""
+
+    @property
     def ends(self) -> tuple[int, ...]:
         """The tokens that end an answer; none where they are not known."""
 

@@ -42,9 +42,14 @@ class PolicyStep(StrictModel):
 
 @final
 class PolicyRun(StrictModel):
-    """The steps of one arm under one seed, and which of them was ``kept``; None where it did not come to an end."""
+    """The steps of one arm under one seed, and which of them was ``kept``; None where it did not come to an end.
+
+    ``loop`` is the method that took them. A loop without policy gradients has a step for each of its rounds, of which
+    only the rewards are known.
+    """
 
     arm: str
+    loop: str = ""
     seed: int
     steps: Annotated[tuple[PolicyStep, ...], Field(min_length=1)]
     kept: Count | None = None

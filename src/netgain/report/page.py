@@ -114,6 +114,7 @@ def _parts(verdict: Verdict) -> dict[str, Any]:
         "abilities": stability_tables.abilities(verdict) if verdict.abilities else None,
         "retained": _retained(verdict),
         "policies": _policies(verdict, labels),
+        "loops": stability_tables.loops(verdict) if verdict.loops else None,
         "covered": [
             (setting, figure)
             for setting in settings

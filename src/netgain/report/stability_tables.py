@@ -1,12 +1,52 @@
-"""Tables of stability: control questions, the likelihood of unrelated text and lm-eval's tasks, before and after."""
+"""Tables of stability: control questions, the likelihood of unrelated text and lm-eval's tasks, before and after; and
+how stable outer loops are."""
 
 from collections.abc import Sequence
 from math import exp
 
+from netgain.analysis.rows import LoopRow
 from netgain.analysis.verdict import AbilityRow, StabilityRow, Verdict
 from netgain.report import numbers
 from netgain.report.listings import Cell, Listing, label_of, listing
 from netgain.report.numbers import UNKNOWN, estimate, percent
+
+
+def loops(verdict: Verdict) -> Listing:
+    """How often each kind of outer loop collapsed, how far its seeds lie apart, and what the first one was worth."""
+    first = verdict.loops[0].loop
+
+    def share(row: LoopRow) -> Cell:
+        between = numbers.between(row.share.low, row.share.high)
+        return Cell(f"{row.collapsed} of {row.runs}", f"{numbers.percent(row.share.value)}, {between}", row.share.value)
+
+    def best(row: LoopRow) -> Cell | None:
+        found = row.best_accuracy
+        if row.best is None or found is None:
+            return None
+        return Cell(numbers.percent(found.value), label_of(verdict, row.best), found.value)
+
+    def points_apart(value: float | None) -> Cell | None:
+        return None if value is None else Cell(f"{100 * value:.1f} points", sort=value)
+
+    return listing(
+        "Outer loops over all of their settings and seeds, at equal compute",
+        verdict.loops,
+        [
+            ("outer loop", lambda row: Cell(row.loop)),
+            ("settings", lambda row: Cell(str(row.arms), sort=row.arms)),
+            ("collapsed", share),
+            ("spread between seeds", lambda row: points_apart(row.deviation)),
+            ("accuracy, mean of settings", lambda row: Cell(numbers.percent(row.accuracy), sort=row.accuracy)),
+            ("best on development", best),
+            (f"best {first} minus it", lambda row: None if row.over is None else Cell(numbers.estimate(row.over))),
+        ],
+        group=lambda row: row.setting,
+        notes=(
+            "A run collapsed that ended below half of its peak or three quarters of where it began, or in texts of no "
+            "use. Shares as if runs were independent. Spread: the standard deviation of a seed's accuracy within one "
+            "setting.",
+        ),
+    )
 
 
 def controls(verdict: Verdict, rows: Sequence[StabilityRow]) -> Listing:

@@ -6,13 +6,13 @@ anything is compared: cheats, failures, spending above the budget.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, pstdev
 from typing import Self, final
 
 from netgain.errors import InputError
 from netgain.records.claim import BEYOND, UNTRAINED, Charge, Finding, RewardRun, Role, Severity, owner_name
 from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose, total
-from netgain.records.policy_run import PolicyRun
+from netgain.records.policy_run import PolicyRun, PolicyStep
 from netgain.records.provenance import Source
 from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Row, Tuning
 from netgain.trials.spec import MATCHED, TrialSpec
@@ -21,6 +21,7 @@ from netgain.trials.tasks import Task, deployments
 FILE = "samples.jsonl"
 ROUNDING = 1e-6
 SHOWN = 5
+FLAT = 1e-9  # rewards of a group that lie closer together say nothing
 Cell = tuple[str, str, float, int]  # domain, arm, budget level, deployments (0: the arm does not learn)
 Spent = Mapping[Purpose, Amounts]
 
@@ -205,13 +206,40 @@ def _joined(name: str, runs: list[RewardRun]) -> RewardRun:
 
 
 def policy_runs(outcome: Outcome) -> tuple[PolicyRun, ...]:
-    """The steps of each arm that learns by a policy gradient, where it is compared, one run a seed."""
+    """The steps of each arm that learns by a policy gradient, where it is compared, one run a seed. Beside such arms,
+    the rounds of every other outer loop, so that all are judged alike."""
     own = {cell: rows for cell, rows in outcome.investments.items() if cell[2:] == (MATCHED, deployments(outcome.spec))}
+    if not any(row.policy for rows in own.values() for row in rows.values()):
+        return ()
     return tuple(
-        PolicyRun(arm=arm_name(cell, outcome.spec), seed=seed, steps=row.policy, kept=row.policy_kept)
+        PolicyRun(
+            arm=arm_name(cell, outcome.spec),
+            loop=outcome.spec.arms[cell[1]].method,
+            seed=seed,
+            steps=steps,
+            kept=row.policy_kept,
+        )
         for cell, rows in own.items()
         for seed, row in sorted(rows.items())
-        if row.policy
+        if (steps := row.policy or tuple(map(_round, row.rewards)))
+    )
+
+
+def _round(run: RewardRun) -> PolicyStep:
+    """A round of an outer loop as a step: its edits and their rewards."""
+    rewards = [list(row) for row in run.means or ()]
+    if run.correct is not None:
+        rows = zip(run.correct, run.questions, strict=True)
+        rewards = [[fmean(counts) / asked for counts in edits] for edits, asked in rows]
+    texts = [reward for row in rewards for reward in row]
+    spreads = [pstdev(row) for row in rewards if row]
+    return PolicyStep(
+        step=run.round,
+        groups=run.problems,
+        texts=len(texts),
+        reward=fmean(texts) if texts else None,
+        spread=fmean(spreads) if spreads else None,
+        flat=fmean(spread < FLAT for spread in spreads) if spreads else None,
     )
 
 
@@ -270,13 +298,20 @@ def _of_adaptations(name: str, rows: Mapping[str, Adaptation], currency: Currenc
     share = f"{len(seen)} of {len(rows)} adaptations"
     message = f"{name} trained on exam questions or answers that nothing it was given contains, in {share}"
     yield from _finding("exposed", "high", message, seen)
-    own = [where for where, row in rows.items() if row.unmetered]
+    own = [f"{where}{_seconds(row)}" for where, row in rows.items() if row.unmetered]
     message = f"{name} took more processor time than its charges explain, in {len(own)} of {len(rows)} adaptations"
     yield from _finding("unmetered", "high", message, own)
+    beside = [f"{where}: {' and '.join(row.beside)}" for where, row in rows.items() if row.beside]
+    message = f"{name} opened what no budget knows, in {len(beside)} of {len(rows)} adaptations"
+    yield from _finding("beside-the-books", "medium", message, beside)
     lost = _failures(rows)
     message = f"{name}: {len(lost)} of {len(rows)} adaptations failed; they were paid for, and count as wrong"
     yield from _finding("failed", "high" if len(lost) > len(rows) / 20 else "medium", message, lost)
     yield from _above(name, rows, currency)
+
+
+def _seconds(row: Adaptation) -> str:
+    return "" if row.own_seconds is None else f": {row.own_seconds:g} processor seconds"
 
 
 def _failures(rows: Mapping[str, Adaptation] | Mapping[str, Investment]) -> list[str]:

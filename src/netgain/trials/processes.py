@@ -10,16 +10,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, final
 
 from netgain.errors import NetgainError, Terminated
-from netgain.trials.executor import THREADS, Load, LoadJudge, LocalExecutor, Request, TaskUpdate
-from netgain.trials.resolve import Trial
+from netgain.trials.executor import THREADS, LocalExecutor, Request, TaskUpdate
 from netgain.trials.tasks import Task
 
 PATIENCE = 10.0  # seconds that a process has to end
@@ -180,11 +177,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def open_executor(
-    trial: Trial, folder: Path, device: str, jobs: int, load: Load, load_judge: LoadJudge
-) -> LocalExecutor | ProcessExecutor:
-    """An executor of ``jobs`` processes; one is this process itself."""
-    start = partial(LocalExecutor, trial, folder, device, load, load_judge)
-    return start() if jobs <= 1 else ProcessExecutor(start, jobs)

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from netgain.metering.budget import Standing
 from netgain.metering.verification import replay
-from netgain.records.chain import read
+from netgain.records.chain import scan
 from netgain.records.cost import Currency
 from netgain.records.journal import writer_of
 from netgain.strict_json import parse_json
@@ -263,7 +263,7 @@ def _spent(store: Store, task: Task, currency: Currency) -> tuple[float, float]:
         parts = (result["spent"], result.get("lost", {}).get("spent", {}))
         whole, lost = (sum(float(amounts.get(currency.value, 0.0)) for amounts in part.values()) for part in parts)
         return whole, lost
-    standing = replay(read(path).records)[0] if path.is_file() else Standing()
+    standing = replay(scan(path))[0] if path.is_file() else Standing()
     taken = [(c.counted().get(currency.value, 0.0), c.discarded) for c in standing.charges.values()]
     return sum(amount for amount, _ in taken), sum(amount for amount, discarded in taken if discarded == LOST)
 

@@ -7,6 +7,7 @@ run goes on where it was.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -25,8 +26,9 @@ from netgain.trials.executor import (
 )
 from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
-from netgain.trials.processes import ProcessExecutor, open_executor
+from netgain.trials.processes import ProcessExecutor
 from netgain.trials.progress import Progress, write_snapshot
+from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, locked_form, spec_hash, task_identity
@@ -35,6 +37,7 @@ from netgain.trials.tasks import Task, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]
+Executor = LocalExecutor | ProcessExecutor | RayExecutor
 
 
 @final
@@ -61,13 +64,14 @@ def run_trial(
     folder: Path,
     *,
     device: str = "auto",
-    jobs: int = 1,
+    jobs: int | None = 1,
+    ray: str | None = None,
     show: Show = lambda progress: None,
     load: Load = load_model,
     load_judge: LoadJudge = load_judge,
     wait: Callable[[str], None] | None = None,
 ) -> TrialResult:
-    """Do what is left of a trial and assemble its rows.
+    """Do what is left of a trial and assemble its rows; with ``ray`` on the machines of the cluster at that address.
 
     Raises InputError where another trial was begun in the folder, it cannot hold records or a run is going on there
     (with ``wait`` it is waited for, as :func:`netgain.trials.history.hold` says), and FaultError where it no longer can
@@ -81,14 +85,21 @@ def run_trial(
     try:
         with recording(folder):
             schedule = _Schedule(trial, Store(folder), show)
-            return _run_held(schedule, lock, lambda: open_executor(trial, folder, device, jobs, load, load_judge))
+            start = partial(LocalExecutor, trial, folder, device, load, load_judge)
+            return _run_held(schedule, lock, partial(_opened, start, folder, device, jobs, ray))
     finally:
         lock.release()
 
 
-def _run_held(
-    schedule: "_Schedule", lock: WriterLock, start: Callable[[], LocalExecutor | ProcessExecutor]
-) -> TrialResult:
+def _opened(
+    start: Callable[[], LocalExecutor], folder: Path, device: str, jobs: int | None, ray: str | None
+) -> Executor:
+    if ray is not None:
+        return RayExecutor(start, folder, ray, device, jobs)
+    return start() if jobs is None or jobs <= 1 else ProcessExecutor(start, jobs)
+
+
+def _run_held(schedule: "_Schedule", lock: WriterLock, start: Callable[[], Executor]) -> TrialResult:
     """The same, by who may work in the folder."""
     trial, folder = schedule.trial, schedule.store.folder
     before = schedule.store.locked()
@@ -107,8 +118,8 @@ def _run_held(
                 schedule.write_history(history)
                 _run_all(schedule, executor)
                 if not schedule.left():
-                    write_exam(trial, schedule.store)
-                    history.circumstances(setup_hash(schedule.store.setup()))
+                    exam = write_exam(trial, schedule.store)
+                    history.circumstances(setup_hash(schedule.store.setup()), exam)
         finally:
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
@@ -127,7 +138,7 @@ def register_trial(
     """
     trial = with_data(trial)
     check_folder(folder)
-    executor = open_executor(trial, folder, device, 1, load, load_judge)
+    executor = LocalExecutor(trial, folder, device, load, load_judge)
     try:
         executor.price_check()
         return Store(folder).register(locked_form(trial, netgain.__version__, executor.digests()))
@@ -135,7 +146,7 @@ def register_trial(
         executor.close()
 
 
-def _run_all(schedule: "_Schedule", executor: LocalExecutor | ProcessExecutor) -> None:
+def _run_all(schedule: "_Schedule", executor: Executor) -> None:
     """Submit tasks as they may begin and the executor is free, and take in what comes of them, until none is left."""
     while True:
         while executor.free and (request := schedule.next()) is not None:

@@ -32,7 +32,7 @@ from netgain.domains.domain import Domain
 from netgain.domains.problem import Question, Split
 from netgain.errors import InputError
 from netgain.extensions import source_digest
-from netgain.records.chain import read
+from netgain.records.chain import scan
 from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
@@ -56,6 +56,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._parsed: tuple[str, dict[str, Any]] = ("", {})
 
     # -- what was asked
 
@@ -65,11 +66,15 @@ class Store:
         if not path.is_file():
             return None
         try:
-            data = plain_yaml(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            if text and text == self._parsed[0]:
+                return self._parsed[1]  # parsing is slow, and every task asks
+            data = plain_yaml(text)
         except (OSError, ValueError, yaml.YAMLError) as problem:
             raise InputError(str(path), f"cannot be read ({problem})", "give another folder with --out") from None
         if not isinstance(data, dict):
             raise InputError(str(path), "is no locked trial", "give another folder with --out")
+        self._parsed = (text, data)
         return data
 
     def lock(self, form: Mapping[str, Any]) -> None:
@@ -166,7 +171,7 @@ class Store:
     def attempts(self, task: Task) -> int:
         """How many processes have begun it."""
         path = self.journal(task)
-        return sum(isinstance(record.event, Began) for record in read(path).records) if path.is_file() else 0
+        return sum(isinstance(record.event, Began) for record in scan(path)) if path.is_file() else 0
 
     def finished(self, task: Task, identity: str) -> TaskResult | None:
         """What it left, None where it is not finished or was other work than that of this identity.

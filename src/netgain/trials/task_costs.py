@@ -208,6 +208,8 @@ class _Estimate:
         spec, method, task = self.trial.spec, self.trial.arms[self.task.arm].method, self.task
         if task.stage == "tune":
             problems = spec.problems.development
+            if not problems:
+                return {Purpose.TUNE: Cost.zero()}
             trials = (
                 problems * (self._adapted(one, 1.0) + self._exam(one)) + self._invested(one, 1.0) for one in tried
             )

@@ -112,6 +112,8 @@ def budget(trial: Trial, task: Task) -> dict[str, float]:
     spec, arm = trial.spec, trial.arms[task.arm]
     total, split = spec.budget.per_problem, split_of(arm.method, arm.settings)
     if task.stage == "tune":
+        if not spec.problems.development:
+            return {"tune": 0.0}
         adapted = (1.0 - split) * total * adaptations(trial, task) * spec.problems.passages
         return {"tune": adapted + split * total * deployments(spec, task) * planned_trials(trial, task)}
     whole = total * sum(levels(spec, task))
