@@ -9,21 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from netgain.audit.card_journal import Answers, JournalCost, charges_of, exam_of, learned_name, read_answers
 from netgain.errors import InputError, nearest
+from netgain.extensions import said_by
 from netgain.metering.price import known_weights, rough_training_flops
-from netgain.records.claim import (
-    Arm,
-    Charge,
-    Claim,
-    Exam,
-    Name,
-    PublishedAnswer,
-    Purpose,
-    Read,
-    RewardRun,
-    Role,
-    Training,
-)
-from netgain.records.cost import Cost, Currency
+from netgain.records.claim import Arm, Charge, Claim, Exam, Name, PublishedAnswer, Read, RewardRun, Role, Training
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.provenance import Source
 from netgain.records.stated import Loss, Stated, digits_of, from_per_cent
 from netgain.strict_yaml import load_yaml
@@ -44,7 +33,6 @@ Share = Annotated[
     Field(ge=0, le=1, description="a fraction between 0 and 1, not per cent; or 47.0%"),
 ]
 Sure = Literal["", "data", "recomputed", "primary text", "summary"]
-MOST_LOOPS = 10**12
 Positive = Annotated[int, _Number, Field(ge=1, le=10**9)]
 
 REPORTED = (
@@ -75,10 +63,8 @@ class OuterLoop(_Strict):
 
     @model_validator(mode="after")
     def _can_be_counted(self) -> Self:
-        if (self.inner_loops or 0) > MOST_LOOPS:
-            raise ValueError(
-                f"rounds x contexts x samples x repeats = {self.inner_loops}: at most {MOST_LOOPS} are read"
-            )
+        if (self.inner_loops or 0) > 10**12:  # the most that a claim counts
+            raise ValueError(f"they make {self.inner_loops} inner loops; at most 10**12 are read")
         return self
 
     @property
@@ -210,17 +196,16 @@ def read_card(path: Path) -> Claim:
     try:
         return _claim(load_yaml(path, Card), path)
     except ValidationError as error:  # figures that are sound by themselves and not together
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(str(path), f"{place}: {first['msg']}", "look into the figures behind it") from None
+        raise InputError(str(path), said_by(error), "look into the figures behind it") from None
 
 
 def _claim(card: Card, path: Path) -> Claim:
     answers = {name: read_answers(name, arm.answers, path) for name, arm in card.arms.items() if arm.answers}
     exams = (exam_of(answers.values()),) if answers else ()
     measured = {name: charges_of(name, arm.cost, path) for name, arm in card.arms.items() if arm.cost}
+    learned = {name: name in measured and measured[name][1] for name in card.arms}
     arms = tuple(
-        _examined(_arm(name, arm, card), answers.get(name), exams, learned=name in measured and measured[name][1])
+        _examined(_arm(name, arm, card), answers.get(name), exams, learned=learned[name])
         for name, arm in card.arms.items()
     )
     loops = [(name, arm.outer_loop) for name, arm in card.arms.items() if arm.outer_loop]
