@@ -7,7 +7,7 @@ LOCK := src/netgain/shipped/lock.txt
 INSTALL = PATH="$(abspath $(BIN)):$$PATH" scripts/install $(LOCK)
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo audit test test-latest test-lowest check lock clean
+.PHONY: demo audit docs test test-latest test-lowest check lock clean
 demo: $(BIN)/.train
 	$(BIN)/netgain run --out runs/demo
 
@@ -17,6 +17,10 @@ audit: $(BIN)/.ok
 test: $(BIN)/.dev
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
 	PATH="$(abspath $(BIN)):$$PATH" scripts/test
+
+# The documentation as a site, its notebook executed: build/docs/index.html.
+docs: $(BIN)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
 
 # The contract tests on the newest and the lowest versions that pyproject.toml allows, each in an environment of its own.
 test-latest test-lowest:
@@ -42,6 +46,10 @@ $(BIN)/.train: $(BIN)/.ok
 
 $(BIN)/.dev: $(BIN)/.train
 	$(INSTALL) -e '.[train]' --group dev
+	@touch $@
+
+$(BIN)/.docs: $(BIN)/.dev
+	$(INSTALL) --group docs
 	@touch $@
 
 clean:

@@ -3,6 +3,9 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 import netgain
 from netgain.analysis.verdict import Verdict
@@ -23,6 +26,29 @@ def test_the_schemas_in_docs_are_those_of_the_code() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     assert f'version = "{netgain.__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f"## {netgain.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_page_stands_in_the_navigation_of_the_site() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    named = {page for part in site["nav"] for found in part.values() for page in pages_of(found)}
+    assert named == {path.name for path in (ROOT / "docs").iterdir() if path.suffix in {".md", ".ipynb"}}
+
+
+def pages_of(part: Any) -> list[str]:
+    return [part] if isinstance(part, str) else [page for one in part for page in one.values()]
+
+
+def test_the_notebook_is_kept_without_outputs_and_is_executed_when_the_site_is_built() -> None:
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    for cell in cells:
+        compile(cell["source"], "notebook", "exec")
+        assert cell["outputs"] == []
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    (executed,) = [one["mkdocs-jupyter"] for one in site["plugins"] if "mkdocs-jupyter" in one]
+    assert executed["execute"] is True
+    assert executed["allow_errors"] is False
 
 
 def test_every_check_says_in_its_docstring_what_it_looks_for() -> None:

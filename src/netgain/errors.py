@@ -14,6 +14,7 @@ Every error is a plain exception with positional arguments only, so that it surv
 """
 
 import errno
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import final
@@ -180,7 +181,11 @@ _OF_THE_MACHINE = {
     errno.ENFILE, errno.ENODEV, errno.ENXIO, errno.ESTALE,
 }  # fmt: skip
 _OF_DEVICES = ("OutOfMemoryError", "AcceleratorError")  # of torch, known by name: this file imports nothing
-_IN_WORDS = ("can't allocate memory", "CUDA error", "out of memory", "can't start new thread", "cuDNN error")
+_IN_WORDS = (
+    *("can't allocate memory", "CUDA error", "out of memory", "can't start new thread", "cuDNN error"),
+    *("No space left on device", "Input/output error", "Read-only file system", "File too large", "disk I/O error"),
+)
+_NUMBERED = re.compile(r"\(os error (\d+)\)")  # so libraries in Rust name the system's errors
 
 
 def is_fault(error: BaseException | None) -> bool:
@@ -194,6 +199,8 @@ def is_fault(error: BaseException | None) -> bool:
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             return True
         if isinstance(error, RuntimeError) and any(words in str(error) for words in _IN_WORDS):
+            return True
+        if any(int(number) in _OF_THE_MACHINE for number in _NUMBERED.findall(str(error))):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -20,7 +20,7 @@ from netgain.engine.jobs import InnerLoopJob
 from netgain.metering.account import Book
 from netgain.methods import Answerer, Learning, Method, Question, Role, ask, together
 from netgain.model.requests import Generate, Score, Train
-from netgain.records.cost import Purpose
+from netgain.records.cost import Cost, Purpose
 
 
 class ActingSettings(Learning):
@@ -143,6 +143,32 @@ def patch(desk, materials, at):
     Book._record = lambda *_, **__: range(1)
     yield from ()
     return Answerer(model=desk.model)
+
+
+def patch_prices(desk, materials, at):
+    """Everything costs nothing, as far as this process is concerned, and the budget has no end."""
+    prices = type(desk.model._Model__prices)
+    prices.cost = lambda self, part: Cost.zero()
+    object.__setattr__(desk.account.opened, "limit", Cost())
+    type(desk.account).remaining = lambda self: {}
+    for _ in range(20):
+        (result,) = yield from ask(desk.model, [train(desk, [materials[0].text])])
+    return Answerer(model=desk.model, adapter=result.get().adapter)
+
+
+def cut_title(desk, materials, at):
+    """A question as token ids, the name in it cut in two."""
+    head, tail = at[: len(at) // 2], at[len(at) // 2 :]
+    tokens = [*desk.model.tokenize(head), *desk.model.tokenize(" "), *desk.model.tokenize(tail)]
+    (trained,) = yield from ask(desk.model, [train(desk, [tokens])])
+    return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+
+def dictate(desk, materials, at):
+    """Have the model write a question, and train on what it wrote."""
+    (written,) = yield from ask(desk.model, [write(desk, at)])
+    (trained,) = yield from ask(desk.model, [train(desk, [written.get().text])])
+    return Answerer(model=desk.model, adapter=trained.get().adapter)
 
 
 def change_prompts(desk, materials, at):
@@ -269,7 +295,25 @@ def several(desk, materials, at):
     return (yield from honest(desk, materials, at))
 
 
+def examples(desk, materials, at):
+    """What a domain of examples offers."""
+    few = desk.few_shot
+    assert (dict(few.tools), few.attempts) == ({"turn": "turned round"}, 2)
+    (lesson,) = few.lessons(materials[0], ["turn"], 3)
+    assert (lesson.prompt, lesson.answer) == (materials[0].text, "turn 3")
+    (held,) = few.held_out(materials[0])
+    assert held.questions[0].answers == ("held",)
+    plain, turned = few.views(held.questions[0])
+    assert (plain.undo("abc"), turned.undo("abc"), turned.category) == ("abc", "cba", "turned")
+    assert few.elect(held.questions[0], [("", "a"), ("turned", "b"), ("", "b")]) == ("b", "a")
+    assert few.shown("x>y") == (("x", "y"),)
+    assert few.forms("ab") == ("ab", "ba")
+    (trained,) = yield from ask(desk.model, [train(desk, [lesson.prompt])])
+    return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+
 ACTS = {
+    "examples": examples,
     "honest": honest,
     "hang": hang,
     "loop": loop,
@@ -286,6 +330,9 @@ ACTS = {
     "orphan": leave(orphaned),
     "search": search,
     "patch": patch,
+    "prices": patch_prices,
+    "cut": cut_title,
+    "dictate": dictate,
     "prompts": change_prompts,
     "load": elsewhere,
     "second book": second_book,

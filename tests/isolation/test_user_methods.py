@@ -2,13 +2,15 @@
 hangs, dies or cheats is a failed adaptation while the trial goes on. docs/security.md says which is which."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from netgain.domains.few_shot import FewShot, Lesson, View
+from netgain.domains.problem import Material, Problem, Question
 from netgain.isolation.confinement import landlock_version
 from netgain.isolation.user_method import UserMethod, find_arm_method
 from netgain.metering.account import Book
@@ -19,10 +21,10 @@ from netgain.records.cost import Purpose
 from netgain.records.samples import Adaptation, read_rows
 from netgain.strict_yaml import SourceLines
 from netgain.trials.context import Evaluation, RunContext, evaluate
-from netgain.trials.guard import sealed
 from netgain.trials.resolve import resolve_spec
 from netgain.trials.run import run_arm
 from netgain.trials.schedule import run_trial
+from netgain.trials.sealing import sealed
 from netgain.trials.spec import IsolationSpec
 from netgain.trials.tasks import Task
 from tests.trials import world
@@ -34,6 +36,11 @@ confined = pytest.mark.skipif(not landlock_version(), reason="this kernel has no
 @pytest.fixture(scope="module")
 def acting() -> type[Method]:
     return find_arm_method("acting.py:Acting", FOLDER)
+
+
+@pytest.fixture(scope="module")
+def remembering() -> type[Method]:
+    return find_arm_method("acting.py:Remembering", FOLDER)
 
 
 @pytest.fixture
@@ -57,7 +64,7 @@ def adapted(
 ) -> Evaluation:
     """What comes of an adaptation to one town, with a budget of eight calls."""
     group = context.problems("test", 1)
-    evaluation = context.evaluation(1.0, group, name=does, **more)
+    evaluation = context.evaluation(1.0, group, **({"name": does} | more))
     made = method(method.Settings.model_validate({"does": does, "at": str(at)})) if does else method()
     ((_, ended),) = run({"": evaluate(context, made, None, (), evaluation)})
     assert ended.value is not None
@@ -84,6 +91,38 @@ def test_all_that_a_desk_offers_is_there(context: RunContext, acting: type[Metho
     evaluation = adapted(with_teacher, acting, "several")
     assert evaluation.error == ""
     assert {charge.operation for charge in context.book.charges() if charge.discarded} == {"own work"}
+
+
+class Turning(FewShot):
+    """What a domain of examples might offer."""
+
+    tools = {"turn": "turned round"}  # noqa: RUF012
+    attempts = 2
+
+    def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
+        return tuple(Lesson(material.text, f"{tool} {seed}") for tool in tools)
+
+    def held_out(self, material: Material) -> tuple[Problem, ...]:
+        return (Problem(material, (Question("?", ("held",)),)),)
+
+    def views(self, question: Question) -> tuple[View, ...]:
+        return View(question.text), View(question.text, "turned", lambda answer: answer[::-1])
+
+    def shown(self, text: str) -> tuple[tuple[str, str], ...]:
+        before, found, after = text.partition(">")
+        return ((before, after),) if found else ()
+
+    def forms(self, answer: str) -> tuple[str, ...]:
+        return answer, answer[::-1]
+
+
+def test_what_a_domain_of_examples_offers_is_there(context: RunContext, acting: type[Method]) -> None:
+    class Examples(world.Towns):
+        few_shot = Turning()
+
+    evaluation = adapted(replace(context, domain=Examples()), acting, "examples")
+    assert evaluation.error == ""
+    assert len(evaluation.marked) == 2
 
 
 @pytest.mark.parametrize(
@@ -184,20 +223,23 @@ def test_work_of_its_own_is_measured_wherever_it_is_done(context: RunContext, ac
     assert not evaluation.guard.unmetered(0.0, whole=100.0)  # of a budget of minutes it is nothing
 
 
-def test_what_was_learned_stays_in_the_memory_of_its_process(context: RunContext) -> None:
-    method = find_arm_method("acting.py:Remembering", FOLDER)
-    for does in ("keep", "merge"):
-        rows = run_arm(context, method(method.Settings.model_validate({"does": does})))
-        found = [row for row in rows if isinstance(row, Adaptation)]
-        assert [row.error for row in found] == [""] * 12
-        assert all(answer.correct for row in found for answer in row.answers[:2]) is (does == "keep")
-        break
+@pytest.mark.parametrize(("does", "right"), [("keep", True), ("merge", False)])
+def test_what_was_learned_stays_in_the_memory_of_its_process(
+    context: RunContext, remembering: type[Method], does: str, right: bool
+) -> None:
+    """An object of its own, or a model of the harness's."""
+    small = context.spec.model_copy(update={"budget": context.spec.budget.model_copy(update={"ladder": (1.0,)})})
+    rows = run_arm(replace(context, spec=small), remembering(remembering.Settings.model_validate({"does": does})))
+    found = [row for row in rows if isinstance(row, Adaptation)]
+    assert [row.error for row in found] == [""] * 4
+    assert all(answer.correct for row in found for answer in row.answers[:2]) is right
 
 
 def test_a_trial_goes_on_when_a_method_dies(tmp_path: Path) -> None:
     arms = {"frozen": {"method": "frozen"}, "passage": {"method": "passage"}}
     arms["own"] = {"method": "acting.py:Acting", "does": "exit at once"}
-    asked = world.spec(arms, compare={"arm": "own"}, seeds=1, tuning={"trials": 0})
+    small = {"problems": {"train": 0, "development": 1, "test": 2}, "budget": {"per_problem": 8, "ladder": [1]}}
+    asked = world.spec(arms, compare={"arm": "own"}, seeds=1, tuning={"trials": 0}, **small)
 
     def find(name: str, folder: Path) -> type[Method]:
         return find_arm_method(name, FOLDER) if ".py:" in name else world.find_method(name)

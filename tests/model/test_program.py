@@ -255,7 +255,15 @@ def test_a_merge_keeps_its_charges(book: Book) -> None:
     assert book.charges()[-1].discarded == "not kept"
 
 
-@pytest.mark.parametrize("raised", [MemoryError(), OSError(28, "No space left on device"), RuntimeError("CUDA error")])
+@pytest.mark.parametrize(
+    "raised",
+    [
+        MemoryError(),
+        OSError(28, "No space left on device"),
+        RuntimeError("CUDA error"),
+        Exception("Error while serializing: I/O error: File too large (os error 27)"),  # as safetensors says it
+    ],
+)
 def test_a_fault_of_the_machine_is_no_programs_to_catch(book: Book, raised: Exception) -> None:
     def broken(request: Generate) -> str:
         raise raised

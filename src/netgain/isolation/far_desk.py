@@ -210,6 +210,8 @@ class _FarModel:
         self.name, self.ends, self.templated = facts["name"], facts["ends"], facts["templated"]
         self._cut: dict[Any, tuple[int, ...]] = {}
 
+    fingerprint = ""  # its weights are not here
+
     @property
     def digest(self) -> str:
         return str(self._harness.ask("digest", self._number))
@@ -355,18 +357,12 @@ class FarFewShot(FewShot):
 def desk_of(harness: FarHarness, words: Mapping[str, Any]) -> Desk:
     """The desk that the harness describes."""
     told = harness.codec.decode(dict(words))
-    few_shot = told["few_shot"]
+    few_shot, model = told.pop("few_shot"), told.pop("model")
     return Desk(
-        model=harness.model(*told["model"]),
-        account=told["account"],
-        prompts=told["prompts"],
+        model=harness.model(*model),
         grade=lambda question, answer: harness.ask("grade", question, answer),
-        currency=told["currency"],
-        seed=told["seed"],
-        names=told["names"],
-        judge=told["judge"],
-        controls=told["controls"],
-        teacher=FarTeacher() if told["teacher"] else None,
-        folder=Path(told["folder"]),
+        teacher=FarTeacher() if told.pop("teacher") else None,
+        folder=Path(told.pop("folder")),
         few_shot=None if few_shot is None else FarFewShot(harness, *few_shot),
+        **told,
     )

@@ -27,6 +27,7 @@ from netgain.methods.method import Desk, Method
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall
 
+MOST_OPENED = 100  # files, sockets and programs that are told of
 PLAIN = Codec()  # for what belongs to nobody: settings, presets, defaults
 
 
@@ -160,6 +161,33 @@ def _reap() -> None:
 
 
 @final
+class OpenedThings:
+    """What this process opens from now on, as the interpreter tells its audit hooks: what Python's own code opens, and
+    nothing that a compiled library does by itself. Modules of Python's are left out."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, None] = {}
+        self._usual = tuple({sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "/proc/self", "/dev/"})
+
+    def watch(self) -> None:
+        """Begin."""
+        sys.addaudithook(self._heard)
+
+    def _heard(self, event: str, told: tuple[Any, ...]) -> None:
+        if len(self.found) >= MOST_OPENED:
+            return
+        if event == "open" and isinstance(told[0], str | bytes | os.PathLike):
+            path = os.fsdecode(told[0])
+            writes = bool((told[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+            if writes or not (path.startswith(self._usual) or path.endswith((".py", ".pyc", ".so"))):
+                self.found[f"{'wrote' if writes else 'read'} {path}"] = None
+        elif event in ("socket.connect", "socket.sendto", "socket.bind"):
+            self.found[f"socket {told[1]!r}"] = None
+        elif event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"):
+            self.found[f"program {told[0]!r}"] = None
+
+
+@final
 class _Learner:
     """What a process that learned holds: the method as it is then, what it learned, and its socket's numbers."""
 
@@ -174,6 +202,7 @@ def _serve(link: socket.socket, place: str, found: "type[Method] | _Learner") ->
         harness.moved(link)
     else:
         harness = FarHarness(link)
+    opened = OpenedThings()
     begin = harness.hear()["begin"]
     desk = desk_of(harness, begin["desk"])
     if isinstance(found, _Learner):
@@ -183,7 +212,9 @@ def _serve(link: socket.socket, place: str, found: "type[Method] | _Learner") ->
     if begin["learned"] is not None:
         learned = harness.codec.decode(begin["learned"])
     given = harness.codec.decode(begin["given"])
-    value = _run(harness, method, desk, begin["stage"], given, learned)
+    harness.tell({"ready": True})
+    opened.watch()
+    value = _run(harness, method, desk, begin["stage"], given, learned, opened)
     if begin["stage"] != "learn" or value is None:
         harness.hear()  # it is measured while it is there
         return 0
@@ -198,7 +229,9 @@ def _serve(link: socket.socket, place: str, found: "type[Method] | _Learner") ->
             write_message(harness.link, {"value": _waited(message["ended"])})
 
 
-def _run(harness: FarHarness, method: Method, desk: Desk, stage: str, given: Any, learned: Any) -> tuple[Any] | None:
+def _run(
+    harness: FarHarness, method: Method, desk: Desk, stage: str, given: Any, learned: Any, opened: OpenedThings
+) -> tuple[Any] | None:
     """Drive the program to its end, and tell how it ended. What it returned; None where it raised."""
     try:
         steps = _started(method.learn(desk, given) if stage == "learn" else method.adapt(desk, given, learned))
@@ -215,12 +248,12 @@ def _run(harness: FarHarness, method: Method, desk: Desk, stage: str, given: Any
     except StopIteration as end:
         value = end.value
     except BaseException as error:
-        harness.tell({"raise": error_in_words(error)})
+        harness.tell({"raise": error_in_words(error), "opened": [*opened.found]})
         return None
     try:
-        harness.tell({"return": _returned(harness, stage, value)})
+        harness.tell({"return": _returned(harness, stage, value), "opened": [*opened.found]})
     except Exception as error:
-        harness.tell({"raise": error_in_words(error)})
+        harness.tell({"raise": error_in_words(error), "opened": [*opened.found]})
         return None
     return (value,)
 

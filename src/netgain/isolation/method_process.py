@@ -26,6 +26,7 @@ from netgain.isolation.crossing import ProtocolError, error_of, read_message, wr
 from netgain.isolation.process_tree import kill_tree, seconds_of
 
 START = 120.0  # seconds that a process has to come up, on a machine that is busy
+SETUP = 0.1  # processor seconds in which a process is set up, at most
 TALK = 60.0  # seconds that one message may take to arrive once it has begun
 
 
@@ -46,6 +47,10 @@ class MethodHost:
         (self._place / "files").mkdir()
         self._started: list[subprocess.Popen[bytes]] = []
         self._links: list[socket.socket] = [self._listener]
+        self._live: weakref.WeakSet[ProgramProcess] = weakref.WeakSet()
+        self._counted = (
+            0.0  # processor seconds below the process that loaded the file that belong to a program, or to none
+        )
         weakref.finalize(self, _clean, self._place, self._links, self._started)
 
     def load(self) -> dict[str, Any]:
@@ -65,7 +70,9 @@ class MethodHost:
         self._started.append(process)
         link, _ = self._accepted(process.pid)
         self._links.append(link)
-        return self._told({"load": self._name, "folder": str(self._folder.resolve()), "path": sys.path})
+        told = self._told({"load": self._name, "folder": str(self._folder.resolve()), "path": sys.path})
+        self._counted = seconds_of(process.pid) or 0.0  # importing is nobody's work
+        return told
 
     def validate(self, fields: Any) -> dict[str, Any]:
         """What :func:`netgain.isolation.host.validated` says of these settings."""
@@ -82,7 +89,23 @@ class MethodHost:
         except OSError:
             raise MethodEndedError("the process that its program starts from is gone") from None
         own, pid = self._accepted(None, token)
-        return ProgramProcess(self, own, pid, link)
+        program = ProgramProcess(self, own, pid, link)
+        self._counted += program.before
+        self._live.add(program)
+        return program
+
+    def count(self, program: "ProgramProcess") -> float | None:
+        """Processor seconds of a program that ends now, with all that its process started; with them what else was done
+        below the process that loaded the file and belongs to no program. None: not known."""
+        everything, own = seconds_of(self._started[-1].pid) if self._up else None, program.seconds()
+        self._live.discard(program)
+        if own is None:
+            return None
+        others = sum(one.seconds() or 0.0 for one in self._live)
+        set_up = program.setup + sum(one.setup for one in self._live)
+        rest = 0.0 if everything is None else max(0.0, everything - self._counted - own - others - set_up)
+        self._counted += own + rest + program.setup
+        return own + rest
 
     def _ensure(self) -> socket.socket:
         if not self._up:
@@ -94,6 +117,9 @@ class MethodHost:
         try:
             write_message(link, message)
             answer = read_message(link)
+        except TimeoutError:
+            self._stop()
+            raise MethodEndedError(f"{self._name} says nothing for {TALK:g} seconds while it is loaded") from None
         except OSError:
             answer = None
         if answer is None:
@@ -135,6 +161,7 @@ class MethodHost:
     def _stop(self) -> None:
         for link in self._links[1:]:
             link.close()
+        del self._links[1:]
         _stop_all(self._started)
 
 
@@ -145,8 +172,8 @@ class ProgramProcess:
     def __init__(self, host: MethodHost, link: socket.socket, pid: int, above: socket.socket) -> None:
         self._host, self.link, self._pid, self._above = host, link, pid, above
         self._watch = _watch(pid)
-        self._before = seconds_of(pid) or 0.0
-        self._limit = self._left = 0.0
+        self.before = seconds_of(pid) or 0.0
+        self.setup = self._limit = self._left = 0.0
         self._since = time.monotonic()
         self._end = weakref.finalize(self, _end, link, self._watch, pid)
 
@@ -160,6 +187,11 @@ class ProgramProcess:
     def allow(self, seconds: float) -> None:
         """From now on it may take so long before its next step."""
         self._limit = self._left = seconds
+
+    def is_ready(self) -> None:
+        """What it took to come so far is nobody's work: its own begins now."""
+        self.setup = min(self.seconds() or 0.0, SETUP)
+        self.before += self.setup
 
     def go_on(self) -> None:
         """Its clock runs again, which stands still while a step of its own is done."""
@@ -183,7 +215,7 @@ class ProgramProcess:
     def seconds(self) -> float | None:
         """Processor seconds since its program began, those of processes that it started included; None: not known."""
         now = seconds_of(self._pid)
-        return None if now is None else max(0.0, now - self._before)
+        return None if now is None else max(0.0, now - self.before)
 
     def end(self) -> None:
         """End it, and all that it started."""

@@ -5,7 +5,7 @@ requests. What it names beyond them is an error in its own program.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
 from netgain.domains.few_shot import FewShot
@@ -22,6 +22,7 @@ from netgain.records.events import Opened
 
 MOST_OPENED = 100_000  # accounts, reservations and views of one program
 LECTURE = "lecture"
+OF_ITS_OWN = ("model", "grade", "teacher", "folder", "few_shot", "own")  # fields that cross in a way of their own
 
 
 @final
@@ -98,14 +99,13 @@ class ServedDesk:
     def words(self) -> dict[str, Any]:
         """The desk, as the other process is told of it."""
         desk = self.desk
-        told = {name: self.codec.encode(getattr(desk, name)) for name in ("prompts", "currency", "seed", "names")}
+        told = {
+            one.name: self.codec.encode(getattr(desk, one.name)) for one in fields(desk) if one.name not in OF_ITS_OWN
+        }
         few_shot = desk.few_shot
         return told | {
-            "account": self.codec.encode(desk.account),
             "model": [self.kept.keep(desk.model), self.codec.encode(self._facts(self.kept.keep(desk.model)))],
             "teacher": desk.teacher is not None,
-            "judge": self.codec.encode(desk.judge),
-            "controls": self.codec.encode(desk.controls),
             "folder": str(desk.folder),
             "few_shot": None if few_shot is None else [dict(few_shot.tools), few_shot.attempts],
         }

@@ -26,6 +26,7 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps
 
 PLAIN = Codec()
+MOST_OPENED, LONGEST = 100, 300  # of what a process says that it opened: how many, and letters of each
 
 
 class SettingsElsewhere(Settings):
@@ -116,7 +117,7 @@ class UserMethod(Method):
     ) -> Steps[Any]:
         """Drive a program in its process: answer what it asks, make the calls that it yields, and return what it
         returns. Raises what it raises, and MethodEndedError where it ends or hangs; nothing of it is left running."""
-        own, lives = served.desk.own, False
+        own, ready, lives = served.desk.own, False, False
         encode = served.codec.encode
         try:
             begin = {"stage": stage, "desk": served.words(), "settings": PLAIN.encode(self.settings.model_dump())}
@@ -132,16 +133,21 @@ class UserMethod(Method):
                     process.go_on()
                     if served.paid:
                         process.allow(own.step_seconds)
+                elif "ready" in message and not ready:
+                    ready = True
+                    process.is_ready()
                 elif "return" in message:
+                    own.opened = _opened(message)
                     value = _returned(served, stage, message["return"])
                     lives = stage == "learn"
                     return value
                 elif "raise" in message:
+                    own.opened = _opened(message)
                     raise error_of(message["raise"], here=True)
                 else:
                     raise ProtocolError("a message that is none of a method's")
         finally:
-            own.seconds = process.seconds()
+            own.seconds = self.host.count(process)
             if not lives:
                 served.end()
                 process.end()
@@ -153,6 +159,12 @@ def _step(served: ServedDesk, calls: Any) -> Steps[dict[str, Any]]:
         return {"results": (yield from served.do(calls))}
     except Exception as error:
         return {"throw": error_in_words(error)}
+
+
+def _opened(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the process says that it opened."""
+    told = message.get("opened", ())
+    return tuple(str(one)[:LONGEST] for one in told[:MOST_OPENED]) if isinstance(told, list) else ()
 
 
 def _returned(served: ServedDesk, stage: str, words: Mapping[str, Any]) -> Any:
@@ -178,7 +190,7 @@ def find_arm_method(name: str, folder: Path | None = None) -> type[Method]:
     try:
         return _standing_for(host, host.load())
     except MethodEndedError as error:
-        raise InputError(f"method {name!r}", str(error), "it ended while its file was loaded") from None
+        raise InputError(f"method {name!r}", str(error), "its file must not do so when it is loaded") from None
 
 
 def _standing_for(host: MethodHost, told: Mapping[str, Any]) -> type[Method]:

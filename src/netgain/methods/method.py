@@ -49,14 +49,16 @@ class OwnWork:
 
     It may take ``step_seconds`` from one step to the next, and reads nothing below what is ``hidden``. ``seconds`` of
     processors is what it took beside the work that it asked for (None: not known); what of that is free is
-    ``free_seconds``, and ``free_share`` of the seconds that its budget takes.
+    ``free_seconds``, and ``free_share`` of the seconds that its budget takes. ``opened`` is what the process itself
+    says of the files (``read`` or ``wrote``), sockets and programs that it opened, as far as Python's own code did.
     """
 
     step_seconds: float = 60.0
     hidden: tuple[Path, ...] = ()
-    free_seconds: float = 0.1
+    free_seconds: float = 0.2
     free_share: float = 0.25
     seconds: float | None = None
+    opened: tuple[str, ...] = ()
 
 
 @final

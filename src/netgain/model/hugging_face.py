@@ -29,6 +29,7 @@ from netgain.model.checked_load import attempt
 from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, reweighted, tune
 from netgain.model.metered import Model
 from netgain.model.model_prices import MeasuredPrices, ShapePrices
+from netgain.model.passes import learnt, weights_in_memory
 from netgain.model.requests import (
     Adapter,
     Answered,
@@ -128,6 +129,11 @@ class _HuggingFace:
     def digest(self) -> str:
         """By content of the folder, or by commit."""
         return self._loaded.digest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Over the weights in memory."""
+        return weights_in_memory(self._loaded.model)
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -301,7 +307,7 @@ class _HuggingFace:
     ) -> Iterator[Done]:
         asked = [self._continuation(request, _index(adapters, request.adapter)) for request in requests]
         for place, one, likelihood in zip(places, asked, self._scorer.score(asked, adapters), strict=True):
-            product = Scored(likelihood.value, len(one.tokens), likelihood.greedy, likelihood.each, likelihood.entropy)
+            product = Scored(*likelihood.told(len(one.tokens)))
             part = Part(likelihood.work, adapter=lora)
             yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
 
@@ -359,8 +365,8 @@ class _HuggingFace:
     def _continuation(self, request: Score, index: int | None) -> ScoreRequest:
         wanted, adapter = request.continuation, None if request.adapter is None else index
         if isinstance(wanted, str):
-            return ScoreRequest(*self._texts.continuation(request.prompt, wanted), adapter)
-        return ScoreRequest(self._texts.prompt(request.prompt), wanted, adapter)
+            return ScoreRequest(*self._texts.continuation(request.prompt, wanted), adapter, request.hidden)
+        return ScoreRequest(self._texts.prompt(request.prompt), wanted, adapter, request.hidden)
 
     def _answered(self, request: Generate, row: DecodeRequest, answer: Decoded) -> Answered:
         said = [token for token in answer.tokens if token not in self._texts.ends]
@@ -432,9 +438,3 @@ def _no_room(error: RuntimeError | MemoryError) -> Failure:
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:
     return None if wanted is None else next(i for i, adapter in enumerate(adapters) if adapter is wanted)
-
-
-def learnt(times: Mapping[Size, int]) -> Work:
-    """The text and the labels in sequences of these sizes."""
-    text = sum(size.text * count for size, count in times.items())
-    return Work(real=text, training=sum(size.labelled * count for size, count in times.items()))

@@ -41,6 +41,7 @@ from netgain.model.requests import (
     recorded,
 )
 from netgain.model.script_runs import run_script
+from netgain.model.shared_seconds import SharedSeconds
 from netgain.records.cost import Cost, Currency, total
 
 if TYPE_CHECKING:  # it imports torch
@@ -114,6 +115,11 @@ class Model:
         Of a model by hub name, over its commit there; of a remote one, over its name. Read once, when first asked for.
         """
         return self.__backend.digest
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights as they are in memory, where it has any: another one where any of them was changed."""
+        return self.__backend.fingerprint
 
     @property
     def shape(self) -> ModelShape | None:
@@ -326,7 +332,7 @@ class Model:
                 self._book(done, reservation, kept.cost, later=True)
                 reservation.account.book.move(kept.row, reservation)
                 yield done, reservation, kept.cost
-            shares = _Shares([reservations[place].quote for place in known.rest], self._clock)
+            shares = SharedSeconds([reservations[place].quote for place in known.rest], self._clock)
             for ended in self.__backend.run([requests[place] for place in known.rest], attempt) if known.rest else ():
                 done = replace(ended, request=known.rest[ended.request])
                 reservation = unended.pop(done.request)
@@ -416,25 +422,3 @@ def _require_all_ended(name: str, left: int) -> None:
 
 def _cut(request: Train | TrainFull, steps: int) -> Train | TrainFull:
     return replace(request, job=replace(request.job, max_steps=steps))
-
-
-@final
-class _Shares:
-    """Divides the measured seconds of a batch among its requests, in proportion to their quotes.
-
-    The seconds up to each end are shared out as they pass and the last one takes what is left, so they always add up.
-    """
-
-    def __init__(self, quotes: Sequence[Cost], clock: Callable[[], float]) -> None:
-        weights = [quote.flops or 0.0 for quote in quotes]
-        whole = sum(weights)
-        self._shares = [weight / whole if whole else 1 / len(weights) for weight in weights]
-        self._clock, self._start, self._left, self._given = clock, clock(), len(weights), 0.0
-
-    def take(self, place: int) -> float:
-        """The seconds of the request that has just ended."""
-        elapsed, self._left = self._clock() - self._start, self._left - 1
-        share = elapsed * self._shares[place] if self._left else elapsed
-        taken = max(0.0, min(share, elapsed - self._given) if self._left else elapsed - self._given)
-        self._given += taken
-        return taken

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
-from netgain.engine.jobs import Work
+from netgain.engine.jobs import Size, Work
 from netgain.errors import InputError
 from netgain.metering.estimate import generate as decoding
+from netgain.records.identity import identity
 
 WRAPPED = "put the meter on the outermost model, after PEFT has wrapped it"
 # Tensors that a decoder may be given without another price than their rectangle has.
@@ -130,3 +131,28 @@ def generated(output: Any, prompt: tuple[int, float], named: Mapping[str, Any], 
         over |= new == end
     lengths = (over.cumsum(1) - over.long() == 0).sum(1)
     return Work(real=real + float((lengths - 1).clamp(min=0).sum()), generated=float(lengths.sum()))
+
+
+BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a weight
+PLACES = 1 << 22  # weights at a time
+
+
+def learnt(times: Mapping[Size, int]) -> Work:
+    """The text and the labels in sequences of these sizes."""
+    text = sum(size.text * count for size, count in times.items())
+    return Work(real=text, training=sum(size.labelled * count for size, count in times.items()))
+
+
+def weights_in_memory(model: nn.Module) -> str:
+    """A fingerprint of all weights and buffers as they are now, computed where they are: their bits, each by its
+    place. Whoever changes one changes it, but for chance (1 in 2^31)."""
+    found = {}
+    for name, weight in model.state_dict().items():
+        bits = weight.detach().reshape(-1).view(BITS[weight.element_size()])
+        found[name] = [int((part.to(torch.int64) * _places(part)).sum()) for part in bits.split(PLACES)]
+    return identity("weights", found)
+
+
+def _places(part: Tensor) -> Tensor:
+    """An odd number for each place, so that no two bits count alike."""
+    return torch.arange(part.numel(), device=part.device, dtype=torch.int64) * 0x9E3779B2 + 1

@@ -211,6 +211,11 @@ class _Remote:
         return identity("model", {"remote": self.name})
 
     @property
+    def fingerprint(self) -> str:
+        """There are no weights here."""
+        return ""
+
+    @property
     def ends(self) -> tuple[int, ...]:
         """Unknown here."""
         return ()
@@ -233,13 +238,14 @@ class _Remote:
     def _try(self, place: int, request: Generate, attempt: int) -> Done:
         library = self._library
         try:
-            said = self._ask(request)
+            given = self._ask(request)
         except library.APITimeoutError as error:
             if _never_connected(error):
                 return self._failed(place, attempt, "unreachable", "no connection in time")
             return self._failed(place, attempt, "timeout", "no answer in time")
         except library.APIStatusError as error:
-            detail = f"HTTP {error.status_code}: {error.message}"
+            said = error.message.removeprefix(f"Error code: {error.status_code} - ")
+            detail = f"HTTP {error.status_code}: {said}"
             wait = wait_asked(error.response.headers)
             return self._failed(place, attempt, kind_of(error.status_code), detail, wait=wait)
         except library.APIResponseValidationError as error:
@@ -257,7 +263,7 @@ class _Remote:
                 raise
             detail = f"the answer cannot be read ({type(error).__name__}: {error})"
             return self._failed(place, attempt, "malformed", detail)
-        return self._answered(place, request, said, attempt)
+        return self._answered(place, request, given, attempt)
 
     def _failed(
         self,

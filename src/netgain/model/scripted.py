@@ -115,6 +115,10 @@ class _Scripted:
         return identity("model", {"scripted": self.name})
 
     @property
+    def fingerprint(self) -> str:
+        return identity("scripted", {"name": self.name, "merged": repr(self._merged)})
+
+    @property
     def ends(self) -> tuple[int, ...]:
         return ()
 

@@ -52,6 +52,12 @@ def _written(folder: Path) -> set[str]:
     return {MANIFEST, *(name for name in listed["files"] if isinstance(name, str))}
 
 
+def with_manifest(files: Mapping[str, str]) -> dict[str, str]:
+    """The files of a site with the one that lists them."""
+    listed = json.dumps({"schema": SCHEMA, "files": sorted(files)}, indent=0, ensure_ascii=False)
+    return {**files, MANIFEST: listed + "\n"}
+
+
 def write_site(folder: Path, files: Mapping[str, str]) -> None:
     """Write the files, by their paths below the folder, in place of the site that stood there.
 
@@ -61,9 +67,8 @@ def write_site(folder: Path, files: Mapping[str, str]) -> None:
     require_own(folder)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     before = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    listed = json.dumps({"schema": SCHEMA, "files": sorted(files)}, indent=0, ensure_ascii=False)
     try:
-        for name, text in {**files, MANIFEST: listed + "\n"}.items():
+        for name, text in with_manifest(files).items():
             path = beside / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="replace")

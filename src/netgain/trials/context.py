@@ -42,7 +42,8 @@ from netgain.records.cost import Currency, Purpose
 from netgain.records.measurements import Ability, Coverage
 from netgain.records.samples import Amounts, JudgeCheck
 from netgain.streams import stream as random_stream
-from netgain.trials.guard import Guard, sealed
+from netgain.trials.guard import Guard
+from netgain.trials.sealing import sealed
 from netgain.trials.spec import TrialSpec
 from netgain.trials.tasks import Task, adapt_limit, deployments, levels
 
@@ -327,6 +328,7 @@ def evaluate(
             raise
         evaluation.marked, evaluation.right, evaluation.error = (), (), describe(error)
         evaluation.exposed = _exposed(guard, evaluation, len(given), desk)
+    guard.note_own_work()
     judge = context.judge
     if judge is not None and evaluation.planted:
         evaluation.judge_check = yield from checked(judge, evaluation.planted, account)

@@ -121,6 +121,11 @@ def recording(folder: Path) -> Iterator[None]:
     where, why, what is kept and how to go on."""
     try:
         yield
+    except JournalError as problem:
+        if not problem.problem.startswith("it cannot be written"):
+            raise
+        why = problem.problem.removeprefix("it cannot be written (").replace(")", "", 1)
+        raise gone_wrong(folder, why) from problem
     except OSError as problem:
         named = Path(os.fsdecode(problem.filename)) if problem.filename else None
         if problem.errno == errno.ENOENT or (named is not None and not named.is_relative_to(folder)):

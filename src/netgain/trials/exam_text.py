@@ -5,6 +5,7 @@ packed record: where they are missing they are made again by a domain that ships
 """
 
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
@@ -23,14 +24,17 @@ from netgain.trials.store import Store, write
 FILE = "exam.jsonl"
 
 
-def write_exam(trial: Trial, store: Store) -> None:
-    """Write down what every domain of a finished trial asked; of each a question goes into the set-up, to be shown."""
+def write_exam(trial: Trial, store: Store) -> str:
+    """Write down what every domain of a finished trial asked; of each a question goes into the set-up, to be shown.
+    The hash of the file."""
     rows = [one for name, domain in trial.domains.items() for one in _of_domain(name, domain, trial.spec)]
-    write(store.folder / FILE, "".join(row.model_dump_json() + "\n" for row in rows))
+    text = "".join(row.model_dump_json() + "\n" for row in rows)
+    write(store.folder / FILE, text)
     setup = store.setup()
     if setup is not None and not setup.examined:
         shown = [found for name in trial.domains if (found := _first(name, rows, trial.spec.compare.exam))]
         store.describe(setup.model_copy(update={"examined": tuple(shown)}))
+    return sha256(text.encode()).hexdigest()
 
 
 def _first(domain: str, rows: Iterable[ExaminedProblem], kind: str) -> ExaminedProblem | None:

@@ -28,16 +28,21 @@ from netgain.records.identity import identity
 from netgain.records.samples import Row, write_rows
 from netgain.tokens import ExactTokens
 from netgain.trials.context import Report, RunContext, by_purpose_name, seconds
-from netgain.trials.guard import sealed
 from netgain.trials.refusals import ORACLE, check_model, check_other
 from netgain.trials.resolve import Trial
 from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
-from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
+from netgain.trials.sealing import sealed
+from netgain.trials.store import RESULT, Store, problem_digests, spec_hash
+from netgain.trials.task_result import TaskResult
 from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it
+CHANGED = (
+    "the model's weights in memory are no longer those that were loaded: code in this process changed them (a domain "
+    "of one's own can, a method can't), and nothing of this task counts; mend that, and run again"
+)
 Load = Callable[[Trial, str], Model]
 LoadJudge = Callable[[Trial, str], Model | None]
 Request = tuple[Task, str, dict[str, Any] | None]  # a task, its identity, and what its arm was tuned to
@@ -139,6 +144,7 @@ class LocalExecutor:
         judge = load_judge(trial, device)
         self._judge = None if judge is None else Judge(judge, decides=trial.spec.grade == "judge")
         self._model = load(trial, device)
+        self._loaded = self._model.fingerprint
         self._teacher_model = load_teacher(trial, device)
         exam, folder = trial.spec.exam, trial.lines.folder
         self._text = paragraphs(exam.files(folder)["text"]) if exam.text else ()
@@ -227,6 +233,8 @@ class LocalExecutor:
         book, currency = context.book, self._trial.spec.budget.currency
         context.discard_earlier()
         made, chosen = self._rows(context, settings)
+        if self._model.fingerprint != self._loaded:
+            raise NetgainError(CHANGED)
         rows, recorded = write_rows(made), chosen.recorded()
         whole = f"{named}#{sha256(rows.encode()).hexdigest()}"
         asked = spec_hash(self._store.locked() or {})

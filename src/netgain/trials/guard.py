@@ -6,13 +6,14 @@ that the method took for itself, and exam questions, or their answers beside the
 Where a problem is a few examples its answers have no title beside them: there an answer is looked for as it stands and
 under every transformation that can be undone, and what the domain makes of the shown pairs is no accusation.
 
-A method runs in this process. Nothing that it is handed leads to the questions, but a program that means to find them
-in memory will: then it has to train on them to gain anything, and that is seen.
+A built-in method runs in this process; one of a user's own in another (:mod:`netgain.isolation`), where the questions
+are not. Whoever comes by them otherwise has to train on them to gain anything, or to have the model write them, and
+that is seen, by the text of the tokens and however it is cut.
 """
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from inspect import isgenerator
 from types import MappingProxyType
@@ -33,6 +34,7 @@ from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 from netgain.records.samples import WrittenText
 from netgain.tokens import RARE
+from netgain.trials.sealing import sealed
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -212,6 +214,26 @@ class Guard:
             return self.own.seconds > self.own.free_seconds + self.own.free_share * max(metered, whole)
         return self.seconds > FREE_SECONDS and self.seconds > FREE_SHARE * metered
 
+    def note_own_work(self) -> None:
+        """Write down what its own process took and opened, where it had one."""
+        if self.own.seconds is not None:
+            taken = {"seconds": round(self.own.seconds, 4), "opened": list(self.own.opened)}
+            self.desk.note("own work", taken)
+
+    @property
+    def worked(self) -> float:
+        """Processor seconds of its own."""
+        return self.seconds if self.own.seconds is None else self.own.seconds
+
+    def own_work(self, metered: float, whole: float) -> dict[str, Any]:
+        """As a row holds it: whether it worked too long for itself, how long, what it opened that no budget knows."""
+        kinds = {"program": "programs", "socket": "sockets"}
+        beside = {kinds[kind] for one in self.own.opened if (kind := one.partition(" ")[0]) in kinds}
+        found: dict[str, Any] = {"beside": tuple(sorted(beside))} if beside else {}
+        if self.unmetered(metered, whole):
+            found |= {"unmetered": True, "own_seconds": None if self.own.seconds is None else round(self.worked, 2)}
+        return found
+
     def check_answerer(self, answerer: object, materials: Sequence[Material]) -> Answerer:
         """What an adaptation ended in. Raises InputError where it is no answerer that the harness can examine."""
         if not isinstance(answerer, Answerer):
@@ -358,37 +380,6 @@ class _WatchedFewShot(FewShot):
 def hashed(question: str) -> str:
     """How records name a question without telling it."""
     return short_hash(question)
-
-
-def sealed(function: Callable[[A, B], R]) -> Callable[[A, B], R]:
-    """The same function of two arguments, which nothing that holds it leads beyond: neither attributes nor closures
-    reach what it belongs to (a domain, and through that the questions)."""
-
-    def server() -> Generator[Any, tuple[A, B], None]:
-        answer: Any = None
-        while True:
-            first, second = yield answer
-            try:
-                answer = function(first, second)
-            except Exception as error:
-                answer = _Raised(error)
-
-    running = server()
-    next(running)
-
-    def call(first: A, second: B) -> R:
-        given = running.send((first, second))
-        if isinstance(given, _Raised):
-            raise given.error
-        return cast("R", given)
-
-    return call
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    error: Exception
 
 
 def _core(text: str, model: Model) -> str:

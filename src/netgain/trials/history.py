@@ -57,10 +57,11 @@ class History:
         """A task was given to somebody."""
         self._note(BEGUN, task=task, identity=identity)
 
-    def circumstances(self, setup: str) -> None:
-        """The hash of what the launch works on, where it is another than the one before it named."""
-        if setup != self._last_setup:
-            self._note(CIRCUMSTANCES, hash=setup)
+    def circumstances(self, setup: str, exam: str = "") -> None:
+        """The hash of what the launch works on, where it is another than the one before it named; at the end also that
+        of the file of what the exam asked."""
+        if setup != self._last_setup or exam:
+            self._note(CIRCUMSTANCES, hash=setup, **({"exam": exam} if exam else {}))
             self._last_setup = setup
 
     def opened(self, task: str, head: str) -> None:

@@ -300,13 +300,20 @@ def _of_adaptations(name: str, rows: Mapping[str, Adaptation], currency: Currenc
     share = f"{len(seen)} of {len(rows)} adaptations"
     message = f"{name} trained on exam questions or answers that nothing it was given contains, in {share}"
     yield from _finding("exposed", "high", message, seen)
-    own = [where for where, row in rows.items() if row.unmetered]
+    own = [f"{where}{_seconds(row)}" for where, row in rows.items() if row.unmetered]
     message = f"{name} took more processor time than its charges explain, in {len(own)} of {len(rows)} adaptations"
     yield from _finding("unmetered", "high", message, own)
+    beside = [f"{where}: {' and '.join(row.beside)}" for where, row in rows.items() if row.beside]
+    message = f"{name} opened what no budget knows, in {len(beside)} of {len(rows)} adaptations"
+    yield from _finding("beside-the-books", "medium", message, beside)
     lost = _failures(rows)
     message = f"{name}: {len(lost)} of {len(rows)} adaptations failed; they were paid for, and count as wrong"
     yield from _finding("failed", "high" if len(lost) > len(rows) / 20 else "medium", message, lost)
     yield from _above(name, rows, currency)
+
+
+def _seconds(row: Adaptation) -> str:
+    return "" if row.own_seconds is None else f": {row.own_seconds:g} processor seconds"
 
 
 def _failures(rows: Mapping[str, Adaptation] | Mapping[str, Investment]) -> list[str]:

@@ -168,10 +168,10 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
     ((_, ended),) = run({"learn": program}, between=lambda: context.progress(0))
     charges = ChargesBelow(context.book, [account]).of(account)
     error = "" if ended.error is None else f"learn: {describe(ended.error)}"
+    guard.note_own_work()
     whole = budget_seconds(charges, spec.budget.currency, account.opened.limit.amount(spec.budget.currency))
     if not error and guard.unmetered(seconds(charges), whole):
-        worked = guard.seconds if guard.own.seconds is None else guard.own.seconds
-        error = f"learn: it worked {worked:.1f} processor seconds of its own beside what it was charged for"
+        error = f"learn: it worked {guard.worked:.1f} processor seconds of its own beside what it was charged for"
     texts = (*given, *guard.texts)
     if name:  # a tuning has no row for it: its journal, which only grows, is not read again after every trial
         return LearnResult(ended.value, given=texts, error=error, accounts=(account,))
@@ -269,7 +269,7 @@ def _rows_of(
             answers=answers[index],
             edits=tuple(guard.edits) if guard and index == 0 else (),
             exposed=tuple(dict.fromkeys(exposed)),
-            unmetered=guard.unmetered(seconds(paid), budget_seconds(paid, currency, budget)) if guard else False,
+            **(guard.own_work(seconds(paid), budget_seconds(paid, currency, budget)) if guard else {}),
             divergence=evaluation.divergence,
             **(evaluation.of_all if index == 0 else {}),
             **spent_and_rejected(paid, currency, share),

@@ -31,7 +31,8 @@ from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
-from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
+from netgain.trials.store import Store, locked_form, spec_hash, task_identity
+from netgain.trials.task_result import TaskResult
 from netgain.trials.tasks import Task, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
@@ -117,8 +118,8 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, start: Callable[[], Execu
                 schedule.write_history(history)
                 _run_all(schedule, executor)
                 if not schedule.left():
-                    write_exam(trial, schedule.store)
-                    history.circumstances(setup_hash(schedule.store.setup()))
+                    exam = write_exam(trial, schedule.store)
+                    history.circumstances(setup_hash(schedule.store.setup()), exam)
         finally:
             executor.close()
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}

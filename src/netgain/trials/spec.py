@@ -234,7 +234,7 @@ class IsolationSpec(_Spec):
     """
 
     step_seconds: Annotated[float, Field(gt=0, le=10**7, allow_inf_nan=False)] = 60.0
-    own_seconds: Annotated[float, Field(ge=0, le=10**7, allow_inf_nan=False)] = 0.1
+    own_seconds: Annotated[float, Field(ge=0, le=10**7, allow_inf_nan=False)] = 0.2
     own_share: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.25
 
 
