@@ -145,6 +145,30 @@ def test_loss_and_gradient_are_trls_on_both_backends(
     assert hooked[3] == pytest.approx(clipped)
 
 
+@pytest.mark.parametrize("loss", ["grpo", "bnpo"])
+def test_advantages_by_token_are_those_of_the_sequence_where_they_are_alike(loss: Any) -> None:
+    """And where they are not, each token's ratio is weighed by its own: both backends agree, and the loss is linear."""
+    model = small_model("llama", torch.float64)
+    exact_norms(model)
+    alike = [[advantage] * len(answer) for advantage, answer in zip(ADVANTAGES, ANSWERS, strict=True)]
+    unlike = [[0.1 * place - 0.3 for place in range(len(answer))] for answer in ANSWERS]
+    common: dict[str, Any] = {"loss": loss, "old": (), "kl": 0.0}
+    for backend in (PlannedBackend, HooksBackend):
+        whole, gradient, _, _ = own_step(backend(model), job_with(**common))
+        found, again, _, _ = own_step(backend(model), job_with(**common, each=alike))
+        assert found == pytest.approx(whole, rel=1e-12)
+        assert float((again - gradient).abs().max()) < 1e-12
+    one, slope, _, _ = own_step(PlannedBackend(model), job_with(**common, each=unlike))
+    other, hooked, _, _ = own_step(HooksBackend(model), job_with(**common, each=unlike))
+    means = [sum(row) / len(row) for row in unlike]
+    tokens = [token for row in unlike for token in row]
+    expected = sum(means) / len(means) if loss == "grpo" else sum(tokens) / len(tokens)
+    assert one == pytest.approx(-expected)  # the policy is the one that drew: every ratio is 1
+    assert other == pytest.approx(one, rel=1e-10)
+    assert float((slope - hooked).abs().max()) < 1e-10
+    assert float((slope - gradient).abs().max()) > 1e-6
+
+
 def test_a_sequence_is_never_cut_where_the_head_runs_in_pieces() -> None:
     model = small_model("llama", torch.float64)
     exact_norms(model)
@@ -206,6 +230,7 @@ def test_jobs_with_unlike_losses_do_not_disturb_each_other() -> None:
         ({"advantages": (1.0,)}, "a finite advantage for each sequence"),
         ({"old": near(0.1, 1)[:3]}, "old has not one log-probability for each labelled token"),
         ({"reference": (), "kl": 0.1}, "reference has not one"),
+        ({"each": [[1.0]]}, "each has not one advantage for each labelled token"),
         ({"clip": 1.5}, "clip 1.5"),
     ],
 )

@@ -15,6 +15,7 @@ from rich.console import Console
 import netgain
 from netgain.errors import InputError
 from netgain.metering.account import Book
+from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT
 from netgain.methods.script import LearningScript, LearningScriptSettings, Script, ScriptSettings
 from netgain.model.program import run
 from netgain.records.cost import Purpose
@@ -27,6 +28,7 @@ from netgain.trials.recheck import recheck
 from netgain.trials.resolve import resolve
 from netgain.trials.schedule import TrialResult
 from netgain.trials.tasks import Task
+from tests.model.conftest import save_model
 from tests.trials import world
 
 BEGIN = """
@@ -437,3 +439,45 @@ def test_a_script_that_no_trial_started_says_so(monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "task.json").write_text('{"format": "netgain.task/0"}')
     with pytest.raises(InputError, match=r"is no task file of the format netgain.task/1"):
         netgain.task(tmp_path / "task.json")
+
+
+# -- beside the profiler
+
+PROFILED = """
+import json, torch, transformers
+from pathlib import Path
+from peft import LoraConfig, get_peft_model
+from torch.utils.flop_counter import FlopCounterMode
+import netgain
+task = netgain.task()
+model = transformers.AutoModelForCausalLM.from_pretrained(task.options["model"], attn_implementation="eager")
+model = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
+weights = [weight for weight in model.parameters() if weight.requires_grad]
+optimizer = torch.optim.AdamW(weights, lr=1e-3)
+tokens = torch.arange(5, 29)[None]
+with task.meter(model), FlopCounterMode(display=False) as seen:
+    for _ in range(3):
+        model(input_ids=tokens, labels=tokens).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+trained = sum(weight.numel() for weight in weights)
+Path(task.options["kept"]).write_text(json.dumps([seen.get_total_flops(), trained]))
+fields = {"key": "mine", "sequences": [list(text.encode()) for text in task.texts]}
+(task.output / "scripted_adapter.json").write_text(json.dumps(fields))
+"""
+
+
+@pytest.mark.slow  # a process that imports torch, PEFT and transformers
+@pytest.mark.filterwarnings("ignore")
+def test_a_script_is_charged_what_the_profiler_sees_in_its_own_process(context: RunContext, tmp_path: Path) -> None:
+    """Within 1 %, over all of its steps, the optimizer's arithmetic (which the profiler does not count) apart."""
+    pytest.importorskip("peft")
+    folder, kept = save_model(tmp_path / "tiny"), tmp_path / "kept.json"
+    roomy = replace(context, spec=world.spec(budget={"per_problem": 1e12, "ladder": [1]}))
+    options = {"model": str(folder), "kept": str(kept)}
+    evaluation = adapted(roomy, PROFILED, begin="", options=options)
+    assert evaluation.error == ""
+    profiled, weights = json.loads(kept.read_text())
+    steps = [one for one in context.book.charges() if one.cost.updates]
+    assert sum(one.cost.updates or 0 for one in steps) == 3
+    assert spent(roomy) - 3 * OPTIMIZER_FLOPS_PER_WEIGHT * weights == pytest.approx(profiled, rel=0.01)

@@ -112,9 +112,10 @@ class PadLoss:
 class PolicyLoss:
     """Learn from sequences as from actions with advantages, instead of by cross-entropy (``engine/policy_loss.py``).
 
-    ``advantages`` has one number a sequence. ``old`` are the log-probabilities of each sequence's labelled tokens under
-    the policy that drew them; none where a batch is one step, whose policy is that one. ``reference`` are those under
-    the model that ``kl`` times the divergence keeps the policy near; needed where ``kl`` is above 0.
+    ``advantages`` has one number a sequence; ``each``, where given, one for each labelled token instead. ``old`` are
+    the log-probabilities of each sequence's labelled tokens under the policy that drew them; none where a batch is one
+    step, whose policy is that one. ``reference`` are those under the model that ``kl`` times the divergence keeps the
+    policy near; needed where ``kl`` is above 0.
 
     ``corrected`` weights the divergence by the ratio, which makes its gradient that of the true one where the policy
     has moved from the one that drew (DeepSeek-AI 2025, arXiv 2512.02556; TRL's ``use_bias_correction_kl``).
@@ -125,6 +126,7 @@ class PolicyLoss:
     """
 
     advantages: Sequence[float]
+    each: Sequence[Sequence[float]] = ()
     old: Sequence[Sequence[float]] = ()
     reference: Sequence[Sequence[float]] = ()
     clip: float = 0.2
@@ -139,15 +141,17 @@ class PolicyLoss:
     def kind(self) -> tuple[object, ...]:
         """What two losses must share to be in one pack."""
         kind = (self.clip, self.clip_high, self.kl, self.corrected, self.ratio, self.loss, self.length)
-        return (*kind, bool(self.old))
+        return (*kind, bool(self.old), bool(self.each))
 
     def problem(self, labels: Sequence[int]) -> str:
         """What is wrong with it for sequences of so many labelled tokens; empty where nothing is."""
-        for name in ("old", "reference"):
+        for name in ("each", "old", "reference"):
             given = [len(tokens) for tokens in getattr(self, name)]
             if (given or (name == "reference" and self.kl)) and given != list(labels):
-                return f"{name} has not one log-probability for each labelled token"
-        numbers = [*self.advantages, *(token for tokens in (*self.old, *self.reference) for token in tokens)]
+                return (
+                    f"{name} has not one {'advantage' if name == 'each' else 'log-probability'} for each labelled token"
+                )
+        numbers = [*self.advantages, *chain.from_iterable((*self.each, *self.old, *self.reference))]
         if len(self.advantages) != len(labels) or not all(map(isfinite, numbers)):
             return "it needs a finite advantage for each sequence, and finite log-probabilities"
         low, high = self.clip, self.clip if self.clip_high is None else self.clip_high
@@ -172,7 +176,7 @@ class Example:
     """One sequence as the model gets it: ``text`` real rows, then pads. Lists are per row; weights are unnormalised.
 
     ``targets[i]`` is the label at row i; a weight of 0 means no loss there. The last three are a policy loss's: the
-    sequence's advantage, and log-probabilities of its labelled tokens.
+    advantage of the sequence or of each labelled token, and log-probabilities of these tokens.
     """
 
     tokens: list[int]
@@ -180,7 +184,7 @@ class Example:
     targets: list[int]
     weights: list[float]
     text: int
-    advantage: float = 0.0
+    advantage: float | Sequence[float] = 0.0
     old: Sequence[float] = ()
     reference: Sequence[float] = ()
 
@@ -345,7 +349,8 @@ class InnerLoopJob:
         policy = self.policy
         more: dict[str, Any] = {}
         if policy is not None:
-            more = {"advantage": policy.advantages[index], "old": policy.old[index] if policy.old else ()}
+            more = {"advantage": policy.each[index] if policy.each else policy.advantages[index]}
+            more["old"] = policy.old[index] if policy.old else ()
             more["reference"] = policy.reference[index] if policy.reference else ()
         ended = 1.0 if pads or (self.pad_loss.kind != "masked" and text < self.pad_loss.length) else 0.0
         return Example(

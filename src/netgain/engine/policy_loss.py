@@ -37,7 +37,10 @@ class PolicyTerms:
         examples = [example for step in steps for example in step]
         self._counts = torch.tensor(labelled, dtype=torch.int64, device=device)
         self.sequence = torch.repeat_interleave(torch.arange(len(labelled), device=device), self._counts)
-        self._advantages = self._rows([float(example.advantage) for example in examples])
+        given = [example.advantage for example in examples]
+        tokens = [token for one in given if not isinstance(one, float | int) for token in one]
+        whole = [float(one) for one in given if isinstance(one, float | int)]
+        self._advantages = self._each(tokens) if settings.each else self._rows(whole)
         self._old = self._each([token for example in examples for token in example.old])
         self._reference = self._each([token for example in examples for token in example.reference])
         self._scale = self._rows(list(_scales(settings, steps, labelled)))

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import isfinite
-from typing import final
+from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,16 +18,19 @@ from netgain.engine.hooks import AdapterHooks, HooksBackend, takes_positions
 from netgain.engine.jobs import Failure, Work
 from netgain.engine.lora import Adapter
 from netgain.engine.packs import run_in_halves
+from netgain.errors import InputError
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """``tokens`` after ``prompt`` (token ids, neither empty), under one adapter (an index) or none."""
+    """``tokens`` after ``prompt`` (token ids, neither empty), under one adapter (an index) or none. ``hidden`` asks for
+    what the output head saw as well."""
 
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
     adapter: int | None = None
+    hidden: bool = False
 
     @property
     def length(self) -> int:
@@ -40,6 +44,7 @@ class Likelihood:
     """The log-likelihood of a continuation, whether greedy choice gives it, what it took, why there is none.
 
     ``each`` is that of every token, ``entropy`` the mean over tokens of the entropy that each was drawn from, in nats.
+    ``hidden`` [tokens, width], float32, is the last hidden state from which each token was predicted, where asked for.
     """
 
     value: float
@@ -48,6 +53,40 @@ class Likelihood:
     failure: Failure | None = None
     each: tuple[float, ...] = ()
     entropy: float = float("nan")
+    hidden: np.ndarray | None = None
+
+    def told(self, tokens: int) -> tuple[float, int, bool, tuple[float, ...], float, np.ndarray | None]:
+        """All that is known of a continuation of so many tokens, in the order in which products hold it."""
+        return self.value, tokens, self.greedy, self.each, self.entropy, self.hidden
+
+
+@final
+class _HeadInput:
+    """Keeps what a model's output head was last given, for as long as the context lasts."""
+
+    def __init__(self, model: Any) -> None:
+        self._head = model.get_output_embeddings()
+        self._last: Tensor | None = None
+        self._handle: Any = None
+
+    def __enter__(self) -> "_HeadInput":
+        if self._head is not None:
+            self._handle = self._head.register_forward_pre_hook(self._keep)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+
+    def _keep(self, _: object, inputs: tuple[Tensor, ...]) -> None:
+        self._last = inputs[0]
+
+    def before(self, row: int, count: int) -> np.ndarray:
+        """The states from which a row's last ``count`` tokens were predicted. Raises InputError where there is none."""
+        if self._last is None:
+            raise InputError("value head", "this model has no output head to read the last hidden state at")
+        states: np.ndarray = self._last[row, -count - 1 : -1].to("cpu", torch.float32).numpy()
+        return states
 
 
 def chunks(lengths: Sequence[int], rows: int, positions: int) -> list[list[int]]:
@@ -138,7 +177,8 @@ class Scorer:
             inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
         kept = {"logits_to_keep": max(len(one.tokens) for one in asked) + 1} if self._keeps else {}
         found = {}
-        with self._adapted([one.adapter for one in asked], adapters), torch.inference_mode():
+        adapted = self._adapted([one.adapter for one in asked], adapters)
+        with adapted, torch.inference_mode(), _HeadInput(self._model) as seen:
             logits = self._model(**inputs, use_cache=False, **kept).logits
             for row, (place, one, work) in enumerate(zip(places, asked, self.scored_work(asked), strict=True)):
                 count = len(one.tokens)
@@ -149,7 +189,8 @@ class Scorer:
                 value, entropy = float(each.sum()), float(torch.special.entr(steps.exp()).sum(-1).mean())
                 failure = None if isfinite(value) else Failure("not_finite", f"log-likelihood {value}", 0)
                 greedy = bool((steps.argmax(-1) == labels).all())
-                found[place] = Likelihood(value, greedy, work, failure, tuple(each.tolist()), entropy)
+                hidden = seen.before(row, count) if one.hidden else None
+                found[place] = Likelihood(value, greedy, work, failure, tuple(each.tolist()), entropy, hidden)
         return found
 
     def _left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """Verification: whether a journal can be believed, from its bytes up to its totals, and the first row that lies."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -7,7 +8,7 @@ from typing import Any, final
 from netgain.errors import NetgainError
 from netgain.metering.budget import Booking, Standing
 from netgain.metering.ledger import Totals, sum_up
-from netgain.records.chain import Damage, JournalRow, Reading, read
+from netgain.records.chain import ROOT, Damage, JournalRow, Scan, scan
 from netgain.records.events import Began
 from netgain.records.journal import writer_of
 
@@ -20,7 +21,9 @@ class Verification:
     ``rows`` is how many rows are trusted, ``head`` the hash of the last of them: keep it elsewhere and give it to
     ``verify(path, head=...)`` later, and not even a rewritten file passes. ``standing`` is the state of the accounts
     after the trusted rows, ``charges`` and ``totals`` what they add up to. ``open`` are reservations without an end:
-    running while there is a ``writer``, else left by a dead one and charged at their quotes.
+    running while there is a ``writer``, else left by a dead one and charged at their quotes. Of the trusted rows,
+    ``began`` counts the writers, ``first`` is when the first was written (seconds since 1970), ``last`` are the last
+    two, and ``seen`` the hashes that were looked for and are there.
     """
 
     path: str
@@ -31,6 +34,10 @@ class Verification:
     standing: Standing
     totals: Totals
     writer: str | None
+    began: int = 0
+    first: float | None = None
+    last: tuple[JournalRow, ...] = ()
+    seen: frozenset[str] = frozenset()
 
     @property
     def charges(self) -> tuple[Booking, ...]:
@@ -93,39 +100,60 @@ def verify(path: Path | str, *, head: str | None = None) -> Verification:
     The ``-wal`` file that a killed writer leaves is part of the journal. Deleting it, or putting an older copy of the
     whole journal in its place, gives a journal that was true once: only a published ``head`` tells.
     """
-    return verify_reading(read(path), str(path), head=head, writer=writer_of(Path(path).resolve()))
+    return verify_scan(scan(path), str(path), head=head, writer=writer_of(Path(path).resolve()))
 
 
-def verify_reading(reading: Reading, path: str, *, head: str | None = None, writer: str | None = None) -> Verification:
-    """The same for a journal that was read already, wherever its rows were kept; ``path`` is only what it is called."""
-    standing, contradiction = replay(reading.records)
-    if contradiction is not None and contradiction.row is not None:
-        rows = len(reading.records)
-        kept = reading.records[: contradiction.row]
-        reading = Reading(kept, (contradiction, *reading.findings), reading.untrusted + rows - len(kept))
-    findings = reading.findings
-    if head is not None and not any(record.hash == head for record in reading.records):
+def verify_scan(
+    rows: Scan, path: str, *, head: str | None = None, writer: str | None = None, wanted: Collection[str] = ()
+) -> Verification:
+    """The same for a journal wherever its rows are kept, read once and row by row; ``path`` is only what it is called.
+
+    ``wanted`` are hashes of rows that are looked for.
+    """
+    standing, contradiction = Standing(), None
+    trusted, began, last, first = 0, 0, tuple[JournalRow, ...](), None
+    looked_for, seen = {*wanted, *([] if head is None else [head])}, set[str]()
+    for record in rows:
+        contradiction = contradiction or _applied(standing, record)
+        if contradiction is None:
+            first = record.at if first is None else first
+            trusted, last, began = trusted + 1, (*last[-1:], record), began + isinstance(record.event, Began)
+            if record.hash in looked_for:
+                seen.add(record.hash)
+    findings = rows.findings if contradiction is None else (contradiction, *rows.findings)
+    if head is not None and head not in seen:
         findings += (Damage(None, f"no row has the published hash {head}: the journal was rewritten or cut off"),)
     return Verification(
         path=path,
-        rows=len(reading.records),
-        head=reading.head,
+        rows=trusted,
+        head=last[-1].hash if last else ROOT,
         findings=findings,
-        untrusted=reading.untrusted,
+        untrusted=rows.untrusted + rows.count - trusted,
         standing=standing,
         totals=sum_up(standing.charges.values()),
         writer=writer,
+        began=began,
+        first=first,
+        last=last,
+        seen=frozenset(seen),
     )
 
 
-def replay(records: tuple[JournalRow, ...]) -> tuple[Standing, Damage | None]:
+def _applied(standing: Standing, record: JournalRow) -> Damage | None:
+    """Take in a row; what it contradicts, if anything."""
+    try:
+        if record.seq == 0 and not isinstance(record.event, Began):
+            return Damage(0, "a journal begins with the writer that began it")
+        standing.apply(record.seq, record.event)
+    except (ValueError, NetgainError) as problem:
+        return Damage(record.seq, str(problem))
+    return None
+
+
+def replay(records: Iterable[JournalRow]) -> tuple[Standing, Damage | None]:
     """The state after the rows that do not contradict those before them, and the first one that does."""
     standing = Standing()
     for record in records:
-        try:
-            if record.seq == 0 and not isinstance(record.event, Began):
-                return standing, Damage(0, "a journal begins with the writer that began it")
-            standing.apply(record.seq, record.event)
-        except (ValueError, NetgainError) as problem:
-            return standing, Damage(record.seq, str(problem))
+        if (contradiction := _applied(standing, record)) is not None:
+            return standing, contradiction
     return standing, None

@@ -5,7 +5,7 @@ model is trained to answer the training problems' questions, with the passage be
 book), and is rewarded by the grade of each answer. There is no self-edit and no inner loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, final
@@ -220,7 +220,7 @@ class _Upcoming:
 
     def __init__(self, desk: Desk, training: Sequence[Asked]) -> None:
         order = stream(desk.draw("questions"), "order").permutation(len(training))
-        self._endless = (training[order[number % len(training)]] for number in count())
+        self._endless: Iterator[Asked] = (training[int(order[number % len(training)])] for number in count())
         self.first = next(self._endless)
 
     def take(self) -> Asked:

@@ -183,7 +183,7 @@ class Rloo(_EditGradientLoop):
 
 @final
 class PpoSettings(EditGradientSettings):
-    """PPO's terms, with the group's mean for a baseline."""
+    """PPO's terms, with the group's mean for a baseline unless it is to be learned (``baseline: value``)."""
 
     advantage: Advantage = "mean"
     penalty: Penalty = "reward"

@@ -12,7 +12,7 @@ question), by the policy itself:
 ``rloo``  rewards less the mean of the others; a whole text is one action; the divergence is taken off the reward
           (Ahmadian et al. 2024, arXiv 2402.14740)
 ``ppo``   rewards less their group's mean, over all tokens alike, the divergence taken off the reward (Schulman et al.
-          2017, arXiv 1707.06347); the group's mean stands in for a learned value, which so few steps cannot train
+          2017, arXiv 1707.06347); with ``baseline: value`` less what a head learns to expect at every token
 
 The losses are ``engine/policy_loss.py``'s, named as TRL names them. SEAL's authors tried GRPO and PPO, "found the
 training to be unstable" and gave neither settings nor curves.
@@ -28,10 +28,12 @@ from pydantic import Field, model_validator
 
 from netgain.domains.problem import Problem, Prompt
 from netgain.engine.jobs import InnerLoopJob, PolicyLoss
+from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import ROUNDING, Count, Inner, Outer, job_of, merge_quote, merged
-from netgain.methods.method import Desk
+from netgain.methods.method import LATER, Desk
 from netgain.methods.policy import UNLIMITED
+from netgain.methods.value_head import ValueHead, estimates, fitting_cost, prediction_cost, whitened
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Result, Score, Scored, Train, Trained
@@ -57,6 +59,10 @@ class GradientSettings(Outer):
     began, in the ``penalty`` of the loss or of the reward. ``clip``, ``clip_high``, ``ratio`` and ``policy_loss`` are
     the loss's (``engine/jobs.py``, ``PolicyLoss``).
 
+    With ``baseline: value`` every token has an advantage of its own, over what a head on the last hidden state predicts
+    (``value_head.py``), instead of ``advantage``: estimates decay by ``gae``, and the head is fitted for
+    ``value_epochs`` passes over a batch at ``value_learning_rate``, its loss clipped by ``value_clip``.
+
     Every ``check_every`` steps (0: never), and before the first and after the last, the policy is examined on
     ``held_out`` of the trial's development problems, paid under ``tune``; where it has none, on as many training
     problems, which it then does not learn from. ``checkpoint`` says which of these states is kept: the ``end``, or the
@@ -74,6 +80,11 @@ class GradientSettings(Outer):
     clip_high: Annotated[float, Field(ge=0, le=100)] | None = None
     ratio: Ratio = "token"
     policy_loss: Loss = "grpo"
+    baseline: Annotated[Literal["group", "value"], LATER] = "group"
+    gae: Annotated[float, Field(ge=0, le=1), LATER] = 0.95
+    value_learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), LATER] = 1e-3
+    value_clip: Annotated[float, Field(gt=0, le=100), LATER] = 0.2
+    value_epochs: Annotated[Count, LATER] = 4
     check_every: Annotated[int, Field(ge=0, le=10_000)] = 0
     held_out: Count = 4
     checkpoint: Literal["end", "best"] = "end"
@@ -84,6 +95,10 @@ class GradientSettings(Outer):
             raise ValueError("outer_epochs says how often a batch is gone through: write a number, 1 for on-policy")
         if self.checkpoint == "best" and not self.check_every:
             raise ValueError("checkpoint: best chooses among checks; write check_every as well")
+        if self.baseline == "value" and self.ratio != "token":
+            raise ValueError(
+                f"baseline: value knows the worth of every token, and ratio: {self.ratio} is of all at once"
+            )
         return self
 
 
@@ -135,7 +150,8 @@ def advantages_of(rewards: Sequence[float], way: Advantage) -> list[float]:
 class _Sample:
     """A text of a batch, as tokens below its prompt, which group it is of, and its reward.
 
-    ``old`` and ``began`` are its tokens' log-probabilities under the policy that drew it and the model as it began.
+    ``old`` and ``began`` are its tokens' log-probabilities under the policy that drew it and the model as it began,
+    ``states`` the last hidden states that it was drawn from, where the baseline is read off them.
     """
 
     prompt: Prompt
@@ -145,6 +161,7 @@ class _Sample:
     reward: float
     old: tuple[float, ...] = ()
     began: tuple[float, ...] = ()
+    states: np.ndarray | None = None
 
 
 @final
@@ -161,6 +178,9 @@ class GradientPolicy:
         self.best: tuple[float, int, Model] | None = None
         self._base: Model | None = None
         self._adapter: Adapter | None = None
+        rate, passes = settings.value_learning_rate, settings.value_epochs
+        self._head = ValueHead(learning_rate=rate, clip=settings.value_clip, passes=passes)
+        self._learned = settings.baseline == "value"
 
     @property
     def outer(self) -> Inner:
@@ -176,7 +196,19 @@ class GradientPolicy:
         train = Train(account=desk.pay(Purpose.LEARN), job=self._job(desk, samples), start=self._adapter)
         scores = desk.model.quote(self._scores(desk, samples))
         quotes = [*scores, *(scores if self._distinct(desk) else ()), *base.quote([train])]
-        return sum(quote.amount(desk.currency) or 0.0 for quote in quotes) + merge_quote(desk, self.outer)
+        whole = sum(quote.amount(desk.currency) or 0.0 for quote in quotes) + merge_quote(desk, self.outer)
+        return whole + self._head_cost(desk, sum(len(one.ids) for one in samples))
+
+    def _head_cost(self, desk: Desk, tokens: int) -> float:
+        """What reading the baseline off so many tokens and fitting it takes. Raises InputError where it has no head."""
+        if not self._learned:
+            return 0.0
+        if desk.model.shape is None:
+            problem = "what this model's last hidden state holds is not known"
+            raise InputError("baseline 'value'", problem, "write baseline: group")
+        width = desk.model.shape.hidden
+        costs = (prediction_cost(tokens, width), fitting_cost(tokens, width, self.settings.value_epochs))
+        return sum(cost.amount(desk.currency) or 0.0 for cost in costs)
 
     def step(self, desk: Desk, groups: Sequence[Group], reserved: float) -> Steps[Model]:
         """Learn from these groups, with ``reserved`` left over; the model with the policy merged.
@@ -185,10 +217,14 @@ class GradientPolicy:
         """
         base = self._base = self._base or desk.model
         samples = list(self._samples(desk, groups))
-        old = yield from ask(desk.model, self._scores(desk, samples))
+        old = yield from ask(desk.model, self._scores(desk, samples, hidden=self._learned))
         began = (yield from ask(base, self._scores(desk, samples))) if self._distinct(desk) else old
         scored = zip(samples, old, began, strict=True)
-        sound = [replace(one, old=a, began=b) for one, x, y in scored if (a := _each(x)) and (b := _each(y))]
+        sound = [
+            replace(one, old=a, began=b, states=x.product.hidden if x.product is not None else None)
+            for one, x, y in scored
+            if (a := _each(x)) and (b := _each(y))
+        ]
         trained = yield from self._update(desk, len(groups), sound, reserved)
         entropies = [(one.product.entropy or 0.0, one.product.tokens) for one in old if one.product is not None]
         self.curve.append(self._shown(desk, groups, sound, entropies, trained))
@@ -205,7 +241,8 @@ class GradientPolicy:
         if not samples:
             desk.note("the policy stays as it is", {"texts": 0})
             return None
-        job = self._job(desk, samples, advantages)
+        each = self._by_token(desk, samples) if self._learned else []
+        job = self._job(desk, samples, advantages, each)
         request = Train(account=desk.pay(Purpose.LEARN), job=job, start=self._adapter)
         money = desk.left() - reserved - merge_quote(desk, self.outer)
         if money < UNLIMITED:
@@ -231,9 +268,10 @@ class GradientPolicy:
                 if ids[:room]:
                     yield _Sample(group.prompt, asked, ids[:room], number, reward)
 
-    def _scores(self, desk: Desk, samples: Sequence[_Sample]) -> list[Score]:
+    def _scores(self, desk: Desk, samples: Sequence[_Sample], *, hidden: bool = False) -> list[Score]:
         account = desk.pay(Purpose.LEARN)
-        return [Score(account=account, prompt=one.prompt, continuation=one.ids) for one in samples]
+        read = (self._learned and desk.model is not self._base) or (self._learned and not self.curve)
+        return [Score(account=account, prompt=one.prompt, continuation=one.ids, hidden=read) for one in samples]
 
     def _distinct(self, desk: Desk) -> bool:
         """Whether the divergence is wanted, and from other weights than drew."""
@@ -247,12 +285,36 @@ class GradientPolicy:
             found += advantages_of([x.reward - taken * (sum(x.old) - sum(x.began)) for x in own], settings.advantage)
         return found
 
-    def _job(self, desk: Desk, samples: Sequence[_Sample], advantages: Sequence[float] = ()) -> InnerLoopJob:
+    def _by_token(self, desk: Desk, samples: Sequence[_Sample]) -> list[list[float]]:
+        """The advantage of every token over the learned baseline, which is fitted to what they came to."""
+        taken = self.settings.kl if self.settings.penalty == "reward" else 0.0
+        rewards = []
+        for one in samples:
+            given = -taken * (np.array(one.old) - np.array(one.began))
+            given[-1] += one.reward
+            rewards.append(given)
+        account, states = desk.pay(Purpose.LEARN), [one.states for one in samples if one.states is not None]
+        if len(states) < len(samples):
+            raise InputError("baseline 'value'", "this model does not tell its hidden states", "write baseline: group")
+        values = self._head.values(account, states)
+        advantages = estimates(rewards, values, self.settings.gae)
+        returns = [advantage + value for advantage, value in zip(advantages, values, strict=True)]
+        self._head.fit(account, states, returns, values)
+        return [one.tolist() for one in whitened(advantages)]
+
+    def _job(
+        self,
+        desk: Desk,
+        samples: Sequence[_Sample],
+        advantages: Sequence[float] = (),
+        each: Sequence[Sequence[float]] = (),
+    ) -> InnerLoopJob:
         """The update; without advantages a job that costs as much."""
         settings, inner = self.settings, self.outer
         in_loss = settings.kl if settings.penalty == "loss" and advantages else 0.0
         loss = PolicyLoss(
             advantages=list(advantages) or [0.0] * len(samples),
+            each=each,
             old=[one.old for one in samples] if advantages else (),
             reference=[one.began for one in samples] if in_loss else (),
             clip=settings.clip,

@@ -307,7 +307,7 @@ class _HuggingFace:
     ) -> Iterator[Done]:
         asked = [self._continuation(request, _index(adapters, request.adapter)) for request in requests]
         for place, one, likelihood in zip(places, asked, self._scorer.score(asked, adapters), strict=True):
-            product = Scored(likelihood.value, len(one.tokens), likelihood.greedy, likelihood.each, likelihood.entropy)
+            product = Scored(*likelihood.told(len(one.tokens)))
             part = Part(likelihood.work, adapter=lora)
             yield Done(place, None if likelihood.failure else product, (part,), likelihood.failure)
 
@@ -365,8 +365,8 @@ class _HuggingFace:
     def _continuation(self, request: Score, index: int | None) -> ScoreRequest:
         wanted, adapter = request.continuation, None if request.adapter is None else index
         if isinstance(wanted, str):
-            return ScoreRequest(*self._texts.continuation(request.prompt, wanted), adapter)
-        return ScoreRequest(self._texts.prompt(request.prompt), wanted, adapter)
+            return ScoreRequest(*self._texts.continuation(request.prompt, wanted), adapter, request.hidden)
+        return ScoreRequest(self._texts.prompt(request.prompt), wanted, adapter, request.hidden)
 
     def _answered(self, request: Generate, row: DecodeRequest, answer: Decoded) -> Answered:
         said = [token for token in answer.tokens if token not in self._texts.ends]

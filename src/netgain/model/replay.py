@@ -118,7 +118,8 @@ class Replay:
         for request in requests:
             adapter = _start(request)
             named = "none" if adapter is None else self._names.get(id(adapter), "")
-            if not model or not named or request.account.book is not self._book:
+            states = isinstance(request, Score) and request.hidden  # too many to keep: they are computed again
+            if not model or not named or states or request.account.book is not self._book:
                 found.append("")
                 continue
             asked = [type(request).__name__, model, named, _path(request.account), _asked(request)]

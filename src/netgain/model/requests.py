@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
+import numpy as np
+
 from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, InnerLoopJob, Sampling, Work
 from netgain.errors import FaultError, InputError
@@ -72,13 +74,15 @@ class Score:
 
     A continuation is a text, or the very tokens of an answer (:attr:`Answered.ids`), which a text of theirs may be cut
     into otherwise: with answers drawn at temperature 1 and ``top_p`` 1, the mean difference of their scores under two
-    adapters estimates the Kullback-Leibler divergence of the one that drew them from the other.
+    adapters estimates the Kullback-Leibler divergence of the one that drew them from the other. ``hidden`` asks for the
+    last hidden states as well, which were computed anyway.
     """
 
     account: Account
     prompt: Prompt
     continuation: str | tuple[int, ...]
     adapter: Adapter | None = None
+    hidden: bool = False
 
     def __post_init__(self) -> None:
         _check_account(self.account)
@@ -242,7 +246,7 @@ class Scored:
     """The natural logarithm of a continuation's probability, how many tokens it has, whether greedy choice gives it.
 
     ``each`` is that of every token, and ``entropy`` the mean entropy that they were drawn from, in nats; a remote model
-    tells neither.
+    tells neither. ``hidden`` [tokens, width] are the last hidden states that predicted the tokens, where asked for.
     """
 
     log_likelihood: float
@@ -250,6 +254,7 @@ class Scored:
     greedy: bool
     each: tuple[float, ...] = ()
     entropy: float | None = None
+    hidden: np.ndarray | None = None
 
 
 @final

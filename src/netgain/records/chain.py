@@ -9,10 +9,12 @@ Reading gives everything up to the first row that does not fit, and what is wron
 file contains: one that is cut off, edited, or no journal at all gives a :class:`Damage`.
 """
 
+import contextlib
 import json
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -120,78 +122,113 @@ class Reading:
     def head(self) -> str:
         return self.records[-1].hash if self.records else ROOT
 
+    def scan(self) -> "Scan":
+        """The same, row by row."""
+        return Scan(lambda: iter(self.records), self)
+
+
+@final
+class Scan:
+    """A journal that is read row by row, so that one of millions of rows need not fit into memory.
+
+    What is wrong with it is known when all rows were given: ``findings``, ``untrusted`` and ``count`` (of the rows that
+    were given) are those of :class:`Reading` then.
+    """
+
+    def __init__(self, rows: Callable[[], Iterator[JournalRow]], told: Reading | None = None) -> None:
+        self._rows, self._told = rows, told
+        self.findings: tuple[Damage, ...] = ()
+        self.untrusted, self.count, self.head = 0, 0, ROOT
+
+    def __iter__(self) -> Iterator[JournalRow]:
+        for row in self._rows():
+            self.count, self.head = self.count + 1, row.hash
+            yield row
+        if self._told is not None:
+            self.findings, self.untrusted = self._told.findings, self._told.untrusted
+
+    def collect(self) -> Reading:
+        """All of it at once."""
+        records = tuple(self)
+        return Reading(records, self.findings, self.untrusted)
+
 
 def read(path: Path | str) -> Reading:
     """Read the journal at ``path``, written to or not, whole or not. Never changes it and never raises for its content.
 
     Raises OSError only where the file system refuses (no permission to read).
     """
+    return scan(path).collect()
+
+
+def scan(path: Path | str) -> Scan:
+    """The same, row by row."""
     path = Path(path)
+    found: Scan = Scan(lambda: _rows_of(path, found))
+    return found
+
+
+def _rows_of(path: Path, found: Scan) -> Iterator[JournalRow]:
     if not path.is_file():
-        return _broken(f"there is no journal at {path}")
+        found.findings = (Damage(None, f"there is no journal at {path}"),)
+        return
     with path.open("rb") as file:
         magic = file.read(len(MAGIC))
     if magic != MAGIC:
-        return _broken("the file is not a journal: it does not begin as a SQLite database does")
-    try:
-        return _read_in_place(path)
-    except (sqlite3.Error, UnicodeDecodeError):
-        pass
-    try:
-        return _read_copy(path)
-    except (sqlite3.Error, UnicodeDecodeError) as problem:
-        return _broken(f"the file cannot be read as a database: {problem}")
+        found.findings = (Damage(None, "the file is not a journal: it does not begin as a SQLite database does"),)
+        return
+    with contextlib.ExitStack() as held:
+        try:
+            connection, schema = _opened(path, held)
+        except (sqlite3.Error, UnicodeDecodeError):
+            try:
+                connection, schema = _opened(_copied(path, held), held)
+            except (sqlite3.Error, UnicodeDecodeError) as problem:
+                found.findings = (Damage(None, f"the file cannot be read as a database: {problem}"),)
+                return
+        if schema != [("table", name, sql) for name, sql in sorted(TABLES.items())]:
+            found.findings = (Damage(None, "the file is not a journal: its tables are not those of one"),)
+            return
+        yield from _read_rows(connection, found)
+        if not found.findings:
+            found.findings = (*_head_findings(connection, found), *_page_findings(connection))
 
 
-def _broken(problem: str) -> Reading:
-    return Reading((), (Damage(None, problem),))
-
-
-def _read_in_place(path: Path) -> Reading:
+def _opened(path: Path, held: contextlib.ExitStack) -> tuple[sqlite3.Connection, list[object]]:
+    """The database at ``path`` as it is now, and its tables."""
     connection = read_only(path.resolve().as_uri())
-    try:
-        return _read_connection(connection)
-    finally:
-        connection.close()
-
-
-def _read_copy(path: Path) -> Reading:
-    """For a folder in which SQLite may not even create its shared-memory file: read a private copy instead."""
-    with tempfile.TemporaryDirectory() as folder:
-        for suffix in ("", "-wal"):
-            source = path.with_name(path.name + suffix)
-            if source.is_file():
-                shutil.copyfile(source, Path(folder) / f"journal{suffix}")
-        return _read_in_place(Path(folder) / "journal")
-
-
-def _read_connection(connection: sqlite3.Connection) -> Reading:
+    held.callback(connection.close)
     connection.execute("BEGIN")
-    schema = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
-    if schema != [("table", name, sql) for name, sql in sorted(TABLES.items())]:
-        return _broken("the file is not a journal: its tables are not those of one")
-    reading = _read_rows(connection)
-    findings = list(reading.findings)
-    if not findings:
-        findings += _head_findings(connection, reading) + _page_findings(connection)
-    return Reading(reading.records, tuple(findings), reading.untrusted)
+    return connection, connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
-def _read_rows(connection: sqlite3.Connection) -> Reading:
-    records: list[JournalRow] = []
-    previous = ROOT
-    rows = connection.execute("SELECT seq, record, hash FROM events ORDER BY seq")
+def _copied(path: Path, held: contextlib.ExitStack) -> Path:
+    """A private copy, for a folder in which SQLite may not even create its shared-memory file."""
+    folder = held.enter_context(tempfile.TemporaryDirectory())
+    for suffix in ("", "-wal"):
+        source = path.with_name(path.name + suffix)
+        if source.is_file():
+            shutil.copyfile(source, Path(folder) / f"journal{suffix}")
+    return Path(folder) / "journal"
+
+
+def _read_rows(connection: sqlite3.Connection, found: Scan) -> Iterator[JournalRow]:
+    count, previous = 0, ROOT
+    rows = connection.cursor()
     while True:
         try:
+            if not count:
+                rows.execute("SELECT seq, record, hash FROM events ORDER BY seq")
             row = rows.fetchone()
             if row is None:
-                return Reading(tuple(records), ())
-            record = decode(len(records), previous, row)
+                return
+            record = decode(count, previous, row)
         except (ValueError, sqlite3.Error) as problem:
-            finding = Damage(len(records), " ".join(str(problem).split()))
-            return Reading(tuple(records), (finding,), _count_rest(rows))
-        records.append(record)
-        previous = record.hash
+            found.findings = (Damage(count, " ".join(str(problem).split())),)
+            found.untrusted = _count_rest(rows)
+            return
+        count, previous = count + 1, record.hash
+        yield record
 
 
 def _count_rest(rows: sqlite3.Cursor) -> int:
@@ -205,15 +242,15 @@ def _count_rest(rows: sqlite3.Cursor) -> int:
     return count
 
 
-def _head_findings(connection: sqlite3.Connection, reading: Reading) -> list[Damage]:
+def _head_findings(connection: sqlite3.Connection, found: Scan) -> list[Damage]:
     try:
         heads = connection.execute("SELECT seq, hash FROM head").fetchall()
     except (sqlite3.Error, UnicodeDecodeError) as problem:
         return [Damage(None, f"the newest hash cannot be read: {problem}")]
-    expected = [(len(reading.records) - 1, reading.head)] if reading.records else []
+    expected = [(found.count - 1, found.head)] if found.count else []
     if heads == expected:
         return []
-    return [Damage(len(reading.records), "rows are missing at the end: the newest hash on file is not the last row's")]
+    return [Damage(found.count, "rows are missing at the end: the newest hash on file is not the last row's")]
 
 
 def _page_findings(connection: sqlite3.Connection) -> list[Damage]:

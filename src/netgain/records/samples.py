@@ -6,11 +6,12 @@ spec and seed give the same bytes.
 
 import json
 import lzma
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal, Self, final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from netgain.errors import InputError
 from netgain.records.choices import ChosenTraining
@@ -20,7 +21,6 @@ from netgain.records.edit_rounds import EditRound
 from netgain.records.measurements import Ability, Finite
 from netgain.records.policy_run import PolicyStep
 from netgain.records.provenance import StrictModel
-from netgain.strict_json import parse_json
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
 Status = Literal["ok", "failed"]
@@ -80,7 +80,8 @@ class Adaptation(StrictModel):
     ``deployments`` is over how many problems the investment of an arm that learns is spread; None for others.
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected
     and failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated``
-    the exam's own work, outside the budget, of which a judge took ``judging`` and its coverage ``sampling``.
+    the exam's own work, outside the budget, of which a judge took ``judging``, its coverage ``sampling``, and what is
+    asked and measured beside the problem's questions (controls, drift, abilities) ``beside``; older records lack these.
     ``exposed`` lists exam questions (hashes) that the method trained on, or on their answers beside the title,
     although nothing it was given or had written contains them; ``unmetered`` that it took more processor time of
     its own than its charges explain, and ``own_seconds`` how much, where it has a process of its own; ``beside`` what
@@ -104,6 +105,7 @@ class Adaptation(StrictModel):
     evaluated: Amounts = Field(default_factory=dict)
     judging: Amounts = Field(default_factory=dict)
     sampling: Amounts = Field(default_factory=dict)
+    beside: Amounts = Field(default_factory=dict)
     answers: tuple[GradedAnswer, ...] = ()
     edits: tuple[WrittenText, ...] = ()
     exposed: tuple[str, ...] = ()
@@ -167,6 +169,12 @@ class Tuning(StrictModel):
     development: Fraction | None = None
     spent: dict[Purpose, Amounts] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _was_tried(self) -> Self:
+        if self.chosen is not None and not 0 <= self.chosen < len(self.attempts):
+            raise ValueError(f"chosen = {self.chosen}: there are {len(self.attempts)} attempts")
+        return self
+
 
 @final
 class AdaptationStream(StrictModel):
@@ -196,8 +204,12 @@ def read_samples(path: Path) -> bytes:
         data = path.read_bytes()
         return lzma.decompress(data) if path.suffix == ".xz" else data
     except (OSError, EOFError, lzma.LZMAError) as error:
-        problem = error.strerror if isinstance(error, OSError) else f"it is damaged ({error})"
-        raise InputError(str(path), f"cannot be read: {problem}", "give the samples.jsonl of a run") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    problem = error.strerror if isinstance(error, OSError) else f"it is damaged ({error})"
+    return InputError(str(path), f"cannot be read: {problem}", "give the samples.jsonl of a run")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -206,25 +218,33 @@ def read_rows(path: Path) -> list[Row]:
     Raises InputError with ``file:line`` for a line that is not a row. A last line without its line break is one that
     was being written when the run was stopped, and is left out if it cannot be read.
     """
-    return rows_of(read_samples(path), str(path))
+    try:
+        with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as lines:
+            return list(_rows(lines, str(path)))
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise _unreadable(path, error) from None
 
 
 def rows_of(data: bytes, path: str) -> list[Row]:
     """The same for what a file of this name holds."""
-    lines = data.split(b"\n")
-    rows: list[Row] = []
+    return list(_rows(BytesIO(data), path))
+
+
+def _rows(lines: Iterable[bytes], path: str) -> Iterator[Row]:
+    """The same, line by line: what the file holds is never in memory beside its rows."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            rows.append(_ROW.validate_python(parse_json(line)))
+            row = _ROW.validate_json(line)
         except ValidationError as error:
-            raise InputError(f"{path}:{number}", _first(error)) from None
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise InputError(f"{path}:{number}", f"is not JSON that can be read: {error}") from None
-    return rows
+            problem = error.errors(include_url=False)[0]
+            if problem["type"] != "json_invalid":
+                raise InputError(f"{path}:{number}", _first(error)) from None
+            if not line.endswith(b"\n"):
+                return
+            raise InputError(f"{path}:{number}", f"is not JSON that can be read: {problem['msg']}") from None
+        yield row
 
 
 def write_rows(rows: Iterable[Row]) -> str:

@@ -21,17 +21,18 @@ from typing import IO, Any, final
 from netgain.errors import InputError
 from netgain.metering.budget import Booking
 from netgain.metering.verification import replay
-from netgain.records.chain import Reading, read
+from netgain.records.chain import Reading, Scan, read, scan
 from netgain.records.cost import Purpose
 from netgain.records.events import Began, Noted
 from netgain.records.identity import identity
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
-from netgain.records.samples import Amounts, read_samples
+from netgain.records.samples import Amounts, Row, read_rows, read_samples
 from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
 from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, OPENED, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
+from netgain.trials.task_result import result_in, result_of
 from netgain.trials.tasks import Task, tasks
 
 JOURNALS, VERDICT = "journals.xz", "verdict.json"
@@ -43,7 +44,7 @@ class KeptTask:
     """One task of a record: its journal, what ``unit.json`` says of it (empty where it is not finished), its rows."""
 
     name: str
-    reading: Reading
+    journal: Scan
     result: dict[str, Any]
     rows: bytes
 
@@ -61,6 +62,11 @@ class KeptRun:
         """The file of all rows."""
         plain = self.folder / SAMPLES
         return plain if plain.is_file() else self.folder / f"{SAMPLES}.xz"
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Every row. Raises InputError where they cannot be read."""
+        return read_rows(self.samples)
 
     @property
     def has_journals(self) -> bool:
@@ -99,9 +105,9 @@ class KeptRun:
         """What each finished task left, by name, in the order of the rows."""
         if self.packed:
             header = next(unpack_journals(self.folder / JOURNALS))[1]
-            found: dict[str, dict[str, Any]] = header.get("results", {})
-            return found
-        return {name: result for name in self._names() if (result := _json(self._unit(name) / "unit.json"))}
+            found = header.get("results", {})
+            return {name: result for name, one in found.items() if (result := result_of(one))}
+        return {name: result for name in self._names() if (result := result_in(self._unit(name) / "unit.json"))}
 
     def _unit(self, name: str) -> Path:
         return self.folder / UNITS / name
@@ -141,8 +147,7 @@ class KeptRun:
         """Every task with its journal, one at a time: the journals of a large run do not fit into memory together."""
         if not self.packed:
             for name in self._names():
-                reading = read(self._unit(name) / "journal")
-                yield KeptTask(name, reading, self.results.get(name, {}), self._rows(name))
+                yield KeptTask(name, scan(self._unit(name) / "journal"), self.results.get(name, {}), self._rows(name))
             return
         lines = iter(read_samples(self.samples).splitlines(keepends=True))
         counts = {name: int(result.get("rows", 0)) for name, result in self.results.items()}
@@ -150,7 +155,7 @@ class KeptRun:
         for name, reading in unpack_journals(self.folder / JOURNALS):
             if name not in ("", HISTORY):
                 result = {key: value for key, value in self.results.get(name, {}).items() if key != "rows"}
-                yield KeptTask(name, reading, result, pieces.get(name, b""))
+                yield KeptTask(name, reading.scan(), result, pieces.get(name, b""))
 
     def beyond_rows(self) -> dict[Task, dict[str, dict[Purpose, Amounts]]]:
         """By task, what it took that stands in no row, by stage: ``cut off`` (attempts that did not end, and all that a
@@ -175,18 +180,19 @@ class KeptRun:
     def _unfinished(self) -> Iterator[tuple[str, list[Booking]]]:
         """The charges of tasks that are not finished; of a journal that does not verify, up to what is wrong."""
         names = [] if self.packed else [name for name in self._names() if name not in self.results]
-        readings = ((name, read(self._unit(name) / "journal")) for name in names)
-        for name, reading in self._packed_journals() if self.packed else readings:
+        journals = ((name, scan(self._unit(name) / "journal")) for name in names)
+        for name, journal in self._packed_journals() if self.packed else journals:
             if name not in self.results:
-                standing, _ = replay(reading.records)
+                standing, _ = replay(journal)
                 yield name, list(standing.charges.values())
 
-    def _packed_journals(self) -> Iterator[tuple[str, Reading]]:
+    def _packed_journals(self) -> Iterator[tuple[str, Scan]]:
         """The journals of tasks in a packed record; none are unpacked where every task is finished."""
         spec, _ = self.store.asked()
         if all(task.name in self.results for task in tasks(spec)):
             return iter(())
-        return ((name, found) for name, found in unpack_journals(self.folder / JOURNALS) if name not in ("", HISTORY))
+        journals = unpack_journals(self.folder / JOURNALS)
+        return ((name, found.scan()) for name, found in journals if name not in ("", HISTORY))
 
     def history(self) -> RunHistory | None:
         """What happened to the run, from its history and from what its tasks left; None where nothing was locked."""
@@ -226,7 +232,7 @@ class KeptRun:
                 left = count  # of a task that was packed unfinished, verify tells
             else:
                 path = self._unit(name) / "journal"
-                left = sum(isinstance(row.event, Began) for row in read(path).records) if path.is_file() else 0
+                left = sum(isinstance(row.event, Began) for row in scan(path)) if path.is_file() else 0
             if left < count:
                 yield f"{name}: {count - left} of {count} attempts"
 
@@ -312,4 +318,4 @@ def pack_run(folder: Path, out: Path, *, unfinished: bool = False) -> Path:
 
 def _chained(kept: list[tuple[str, Reading]], run: KeptRun) -> Iterator[tuple[str, Reading]]:
     yield from kept
-    yield from ((task.name, task.reading) for task in run.journals())
+    yield from ((task.name, task.journal.collect()) for task in run.journals())

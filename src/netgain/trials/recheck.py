@@ -14,9 +14,9 @@ from typing import Any, final
 
 from netgain.errors import InputError
 from netgain.metering.budget import Standing
-from netgain.metering.verification import Verification, verify_reading
+from netgain.metering.verification import Verification, verify_scan
 from netgain.records.chain import Reading
-from netgain.records.events import Began, Closed, Noted
+from netgain.records.events import Closed, Noted
 from netgain.records.identity import identity
 from netgain.records.samples import rows_of
 from netgain.trials.context import by_purpose_name, lost_work, seconds
@@ -31,12 +31,12 @@ from netgain.trials.store import (
     REGISTERED,
     RESULT,
     SETUP,
-    TaskResult,
     differences,
     registration_of,
     spec_hash,
     task_identity,
 )
+from netgain.trials.task_result import TaskResult
 from netgain.trials.tasks import Task, tasks
 
 SHOWN = 3  # rows that are named of those that are wrong in one task
@@ -91,11 +91,12 @@ def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: N
     if history is None:
         check.wrong.append(f"{HISTORY}: is missing: nothing says what was asked, and what was begun and finished")
     else:
-        show(verify_reading(history, f"{run.folder}/{HISTORY}"))
+        show(verify_scan(history.scan(), f"{run.folder}/{HISTORY}"))
         check.take_history(history)
     check.wrong += _guarded(LOCK, _of_lock(run, check.noted))
     for kept in run.journals():
-        show(verified := verify_reading(kept.reading, f"{run.folder}/{kept.name}"))
+        opened = [note["head"] for note in check.noted if note["text"] == OPENED and note["task"] == kept.name]
+        show(verified := verify_scan(kept.journal, f"{run.folder}/{kept.name}", wanted=opened))
         check.take_task(kept, verified)
     check.finish()
     parts = {"history": history.head if history else "", **check.tasks, **run.contents()}
@@ -129,24 +130,24 @@ class _Check:
         """Hold a task's records against each other and the history."""
         name = kept.name
         self._seen.add(name)
-        self.tasks[f"task {name}"] = [kept.reading.head, kept.result]
-        self._began += [record.at for record in kept.reading.records[:1]]
+        self.tasks[f"task {name}"] = [verified.head, kept.result]
+        self._began += [] if verified.first is None else [verified.first]
         task = self._asked.get(name)
         if task is None:
             self.wrong.append(f"{name}: is no task of the trial")
             return
         mine = [note for note in self.noted if note.get("task") == name]
         if not kept.result and not (mine and mine[-1]["text"] == FINISHED):
-            empty = not kept.reading.records  # its process ended before it could write
+            empty = not verified.rows + verified.untrusted  # its process ended before it could write
             found = [] if empty or verified.ok else [f"journal: {verified.first_lie}"]
             self.unfinished.append(f"{name}: is not finished")
         else:
             first, _, _ = kept.rows.partition(b"\n")
             self._blocks[first] = (len(kept.rows) - len(first), sha256(kept.rows).digest())
             found = list(_guarded("unit.json", _of_task(self._run, self._spec, task, kept, verified, self.noted)))
-            if not any("problems" in note.data for note in notes(kept.reading.records[-2:])):
+            if not any("problems" in note.data for note in notes(verified.last)):
                 self._unpinned.append(name)
-        if deleted := _deleted(kept, mine):
+        if deleted := _deleted(verified, mine):
             self._deleted.append(f"{name}: {deleted} of its attempts, which the history knows, were deleted")
         self.wrong += [f"{name}: {problem}" for problem in found]
 
@@ -220,10 +221,9 @@ def _unknown_of_lock(run: KeptRun) -> Iterator[str]:
         yield f"{LOCK}: holds no digests of the problems and their answers: whether all tasks sat one exam is not told"
 
 
-def _deleted(kept: KeptTask, mine: list[dict[str, Any]]) -> int:
+def _deleted(verified: Verification, mine: list[dict[str, Any]]) -> int:
     """How many attempts the history knows, of which the journal has no row: they were deleted, or cut off its end."""
-    hashes = {record.hash for record in kept.reading.records}
-    return sum(note["text"] == OPENED and note["head"] not in hashes for note in mine)
+    return sum(note["text"] == OPENED and note["head"] not in verified.seen for note in mine)
 
 
 def _guarded(file: str, lines: Iterator[str]) -> Iterator[str]:
@@ -247,7 +247,7 @@ def _of_task(
     if not verified.ok:
         yield f"journal: {verified.first_lie}"
         return
-    result, records = kept.result, kept.reading.records
+    result, records = kept.result, verified.last
     if result.keys() not in (fields := set(TaskResult.__dataclass_fields__), fields - {"beside"}):
         yield "unit.json: is missing or damaged, although the history notes that the task was finished"
         return
@@ -267,15 +267,15 @@ def _of_task(
     asked = {note["hash"] for note in noted if note["text"] == ASKED}
     if isinstance(last.event, Noted) and last.event.data.get("asked") not in asked:
         yield "journal: was written for another trial than any that the history knows"
-    if result["attempts"] != sum(isinstance(record.event, Began) for record in records):
+    if result["attempts"] != verified.began:
         yield "unit.json: does not say truly how many processes have begun the task"
     if str(result["identity"]).partition("#")[2] != sha256(kept.rows).hexdigest():
         yield "rows: are not those whose hash was kept when the task was finished"
     yield from _of_amounts(spec, task, kept, verified.standing)
-    yield from _of_work(run, task, kept)
+    yield from _of_work(run, task, kept, verified)
 
 
-def _of_work(run: KeptRun, task: Task, kept: KeptTask) -> Iterator[str]:
+def _of_work(run: KeptRun, task: Task, kept: KeptTask, verified: Verification) -> Iterator[str]:
     """What is wrong with the work that a task says it did: the settings that it began with, and the problems."""
     locked, result = run.store.locked() or {}, kept.result
     given = locked["arms"][task.arm]["settings"]
@@ -289,7 +289,7 @@ def _of_work(run: KeptRun, task: Task, kept: KeptTask) -> Iterator[str]:
         yield "unit.json: its settings are not those that its arm was tuned to"
     elif result["identity"].partition("#")[0] != task_identity(task, given, locked):
         yield "unit.json: its identity is not that of the work that the lock and the settings make it"
-    for note in notes(kept.reading.records[-2:]):
+    for note in notes(verified.last):
         worked, asked = note.data.get("problems"), locked.get("problems", {}).get(task.domain)
         if worked is not None and asked is not None and worked != asked:
             splits = ", ".join(split for split in asked if worked.get(split) != asked[split])
