@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError, NetgainError
+from netgain.extensions import said_by
 from netgain.metering.verification import Verification
 from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
@@ -164,9 +165,17 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
         raise InputError(str(run.folder), f"holds no {SAMPLES}", "give the folder of a run, or a packed record")
     spec, roles = run.store.asked()
     setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
-    claim = claim_of(spec, run.rows, roles, setup=setup, beyond=run.beyond_rows())
-    found = (*not_verified(doubts), *claim.findings)
-    return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
+    try:
+        claim = claim_of(spec, run.rows, roles, setup=setup, beyond=run.beyond_rows())
+        found = (*not_verified(doubts), *claim.findings)
+        return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
+    except NetgainError:
+        raise
+    except Exception as problem:
+        if not doubts:  # the records are those that were written: the fault is ours
+            raise
+        what = f"its records contradict each other ({said_by(problem)}): {doubts[0]}"
+        raise InputError(str(run.folder), what, "`netgain verify` says what else was changed") from problem
 
 
 def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Path:
@@ -211,8 +220,8 @@ def check_run(folder: Path | str, show: Callable[[Verification], None] = lambda 
         if page.is_file() and page.read_bytes() not in (page_of(run, one).encode() for one in verdicts):
             wrong.append(f"{PAGE}: is not the page of the verdict that the records give")
         wrong += _answers_that_differ(run, verdicts)
-    except (OSError, ValueError, KeyError, NetgainError) as problem:
-        wrong.append(f"{VERDICT}: cannot be judged again ({problem})")
+    except Exception as problem:  # records that were edited may be anything
+        wrong.append(f"{VERDICT}: cannot be judged again ({said_by(problem)})")
     return replace(checked, wrong=tuple(wrong)), checked.root(run.content(VERDICT))
 
 

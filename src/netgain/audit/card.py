@@ -5,25 +5,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from netgain.audit.card_journal import Answers, JournalCost, charges_of, exam_of, learned_name, read_answers
 from netgain.errors import InputError, nearest
+from netgain.extensions import said_by
 from netgain.metering.price import known_weights, rough_training_flops
-from netgain.records.claim import (
-    Arm,
-    Charge,
-    Claim,
-    Exam,
-    Name,
-    PublishedAnswer,
-    Purpose,
-    Read,
-    RewardRun,
-    Role,
-    Training,
-)
-from netgain.records.cost import Cost, Currency
+from netgain.records.claim import Arm, Charge, Claim, Exam, Name, PublishedAnswer, Read, RewardRun, Role, Training
+from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.provenance import Source
 from netgain.records.stated import Loss, Stated, digits_of, from_per_cent
 from netgain.strict_yaml import load_yaml
@@ -71,6 +60,12 @@ class OuterLoop(_Strict):
     repeats: Positive | None = None
     updates_per_inner_loop: Amount | None = None
     tokens_per_inner_loop: Amount | None = None
+
+    @model_validator(mode="after")
+    def _can_be_counted(self) -> Self:
+        if (self.inner_loops or 0) > 10**12:  # the most that a claim counts
+            raise ValueError(f"they make {self.inner_loops} inner loops; at most 10**12 are read")
+        return self
 
     @property
     def inner_loops(self) -> int | None:
@@ -198,12 +193,19 @@ class Card(_Strict):
 def read_card(path: Path) -> Claim:
     """The claim on a card. Raises InputError with file and line for a place that is not filled in or breaks a rule."""
     _require_filled_in(path)
-    card = load_yaml(path, Card)
+    try:
+        return _claim(load_yaml(path, Card), path)
+    except ValidationError as error:  # figures that are sound by themselves and not together
+        raise InputError(str(path), said_by(error), "look into the figures behind it") from None
+
+
+def _claim(card: Card, path: Path) -> Claim:
     answers = {name: read_answers(name, arm.answers, path) for name, arm in card.arms.items() if arm.answers}
     exams = (exam_of(answers.values()),) if answers else ()
     measured = {name: charges_of(name, arm.cost, path) for name, arm in card.arms.items() if arm.cost}
+    learned = {name: name in measured and measured[name][1] for name in card.arms}
     arms = tuple(
-        _examined(_arm(name, arm, card), answers.get(name), exams, learned=name in measured and measured[name][1])
+        _examined(_arm(name, arm, card), answers.get(name), exams, learned=learned[name])
         for name, arm in card.arms.items()
     )
     loops = [(name, arm.outer_loop) for name, arm in card.arms.items() if arm.outer_loop]

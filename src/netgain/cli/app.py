@@ -71,6 +71,15 @@ Trust = Annotated[
         "--trust-remote-code", help="Run the Python code that the trial's models bring along: read it before."
     ),
 ]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report-to",
+        metavar="TRACKER",
+        help="Hand every arm's figures to trackio, wandb, mlflow or tensorboard. Can be repeated; off unless given.",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Quiet, compact_json, complain, judge_folder, save
+from netgain.cli.app import Quiet, ReportTo, compact_json, complain, judge_folder, save
 from netgain.errors import InputError
 
 
@@ -61,20 +61,46 @@ def pack(
 def export(
     folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files are written.", show_default=False)],
+    arm: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose figures a model's .eval_results give (default: under test).")
+    ] = "",
+    dataset: Annotated[
+        str, typer.Option(metavar="ID", help="The hub's name of the exam's data, for .eval_results.")
+    ] = "",
+    trackers: ReportTo = None,
 ) -> None:
-    """Write a run for other tools: Every Eval Ever records with what training took, and the compute card."""
-    from netgain import api
-    from netgain.report import exports
+    """Write a run for other tools: Every Eval Ever, the compute card, a model card's section and .eval_results."""
+    import json
 
+    import yaml
+
+    from netgain import api
+    from netgain.report import exports, hub_export
+    from netgain.report import trackers as tracking
+    from netgain.trials.kept import KeptRun
+
+    tracking.require(trackers or [])
     verdict = api.judge_folder(folder)
-    api.require_verified(verdict, folder)
+    results = hub_export.eval_results(verdict, arm, dataset)
+    pages = api.answer_pages(KeptRun(folder), verdict)
     (out / "every-eval-ever").mkdir(parents=True, exist_ok=True)
-    records = exports.every_eval_ever(verdict)
-    for number, record in enumerate(records.values(), start=1):
+    records, lines = exports.every_eval_ever(verdict), hub_export.instances(pages.outcome, verdict, pages.examined)
+    for number, (name, record) in enumerate(records.items(), start=1):
         save(out / "every-eval-ever" / f"{number:03d}.json", exports.as_json(record))
+        answered = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.get(name, []))
+        save(out / "every-eval-ever" / f"{number:03d}_samples.jsonl", answered)
     save(out / "compute-card.json", exports.as_json({"methods": exports.compute_card(verdict)}))
     save(out / "compute-card.md", exports.compute_card_markdown(verdict))
-    typer.echo(f"{out}: {len(records)} Every Eval Ever records, compute-card.md and compute-card.json")
+    save(out / "model-card.md", hub_export.model_card(verdict))
+    if results:
+        (out / ".eval_results").mkdir(exist_ok=True)
+        save(out / ".eval_results" / "netgain.yaml", yaml.safe_dump(results, sort_keys=False, allow_unicode=True))
+    hub = ".eval_results" if results else "no .eval_results (--dataset names the exam's data on the hub)"
+    files = "compute-card.md and compute-card.json, model-card.md"
+    typer.echo(f"{out}: {len(records)} Every Eval Ever records with their samples, {files}, {hub}")
+    if trackers:
+        count = tracking.report(verdict, trackers, folder)
+        typer.echo(f"{count} arms reported to {', '.join(trackers)}")
 
 
 def verify(

@@ -12,6 +12,7 @@ from netgain.cli.app import (
     Limit,
     Methods,
     Quiet,
+    ReportTo,
     Seed,
     Settings,
     TrialFile,
@@ -129,6 +130,7 @@ def run(
         bool, typer.Option("--wait", help="Where another process works in the folder, wait for it to end.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON, and progress on stderr.")] = False,
+    trackers: ReportTo = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a trial at equal compute, or go on with it, and judge it.
@@ -137,10 +139,12 @@ def run(
     failed; the same command then goes on. With 0 only where the whole trial was judged.
     """
     from netgain.api import default_folder
+    from netgain.report import trackers as tracking
     from netgain.trials.plan import suited, unknown_words
     from netgain.trials.resolve import with_data
     from netgain.trials.schedule import run_trial
 
+    tracking.require(trackers or [])
     resolved = with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
     workers, tight = suited(resolved, device, jobs) if ray is None else (jobs, ())
     for warning in () if quiet else (*unknown_words(resolved), *tight):
@@ -159,7 +163,10 @@ def run(
         complain(f"task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})")
     broken = False
     if done.finished:
-        broken = _tell_failures(judge_folder(folder, quiet=quiet, json=json))
+        verdict = judge_folder(folder, quiet=quiet, json=json)
+        broken = _tell_failures(verdict)
+        if trackers:
+            tracking.report(verdict, trackers, folder)
     if broken or not done.complete:
         raise typer.Exit(1)
 

@@ -112,13 +112,13 @@ def verify_scan(
     """
     standing, contradiction = Standing(), None
     trusted, began, last, first = 0, 0, tuple[JournalRow, ...](), None
-    wanted, seen = {*wanted, head}, set[str]()
+    looked_for, seen = {*wanted, *([] if head is None else [head])}, set[str]()
     for record in rows:
         contradiction = contradiction or _applied(standing, record)
         if contradiction is None:
             first = record.at if first is None else first
             trusted, last, began = trusted + 1, (*last[-1:], record), began + isinstance(record.event, Began)
-            if record.hash in wanted:
+            if record.hash in looked_for:
                 seen.add(record.hash)
     findings = rows.findings if contradiction is None else (contradiction, *rows.findings)
     if head is not None and head not in seen:

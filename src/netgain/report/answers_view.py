@@ -76,7 +76,8 @@ class AnswerPages:
 
     def __init__(self, outcome: Outcome, verdict: Verdict, examined: Iterable[ExaminedProblem]) -> None:
         self.outcome, self.verdict = outcome, verdict
-        self.problems = {(one.domain, one.problem): one for one in examined}
+        self.examined = list(examined)
+        self.problems = {(one.domain, one.problem): one for one in self.examined}
         self.asked = {(p.domain, q.question): q for p in self.problems.values() for q in p.questions}
         self.arms = {arm.name: arm for arm in verdict.arms}
         self.files: dict[str, str] = {}

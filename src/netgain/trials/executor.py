@@ -33,7 +33,8 @@ from netgain.trials.resolve import Trial
 from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.sealing import sealed
-from netgain.trials.store import RESULT, Store, TaskResult, problem_digests, spec_hash
+from netgain.trials.store import RESULT, Store, problem_digests, spec_hash
+from netgain.trials.task_result import TaskResult
 from netgain.trials.tasks import Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")

@@ -32,6 +32,7 @@ from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
 from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, OPENED, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
+from netgain.trials.task_result import result_in, result_of
 from netgain.trials.tasks import Task, tasks
 
 JOURNALS, VERDICT = "journals.xz", "verdict.json"
@@ -104,9 +105,9 @@ class KeptRun:
         """What each finished task left, by name, in the order of the rows."""
         if self.packed:
             header = next(unpack_journals(self.folder / JOURNALS))[1]
-            found: dict[str, dict[str, Any]] = header.get("results", {})
-            return found
-        return {name: result for name in self._names() if (result := _json(self._unit(name) / "unit.json"))}
+            found = header.get("results", {})
+            return {name: result for name, one in found.items() if (result := result_of(one))}
+        return {name: result for name in self._names() if (result := result_in(self._unit(name) / "unit.json"))}
 
     def _unit(self, name: str) -> Path:
         return self.folder / UNITS / name

@@ -20,6 +20,7 @@ from netgain.trials.context import LOST
 from netgain.trials.history import HISTORY
 from netgain.trials.resolve import Trial
 from netgain.trials.store import Store, write
+from netgain.trials.task_result import result_in
 from netgain.trials.tasks import Task, adaptations, budget, tasks
 
 SNAPSHOT = "progress.json"
@@ -257,8 +258,8 @@ def _state(store: Store, task: Task) -> tuple[str, str]:
 def _spent(store: Store, task: Task, currency: Currency) -> tuple[float, float]:
     """What a task has taken so far, and what of it earlier attempts took that were cut off; by its journal where it is
     not finished."""
-    result, path = _read(store.of(task) / "unit.json"), store.journal(task)
-    if isinstance(result.get("spent"), dict):
+    result, path = result_in(store.of(task) / "unit.json"), store.journal(task)
+    if result:
         parts = (result["spent"], result.get("lost", {}).get("spent", {}))
         whole, lost = (sum(float(amounts.get(currency.value, 0.0)) for amounts in part.values()) for part in parts)
         return whole, lost
@@ -272,4 +273,4 @@ def _read(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}

@@ -31,12 +31,12 @@ from netgain.trials.store import (
     REGISTERED,
     RESULT,
     SETUP,
-    TaskResult,
     differences,
     registration_of,
     spec_hash,
     task_identity,
 )
+from netgain.trials.task_result import TaskResult
 from netgain.trials.tasks import Task, tasks
 
 SHOWN = 3  # rows that are named of those that are wrong in one task

@@ -31,7 +31,8 @@ from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
-from netgain.trials.store import Store, TaskResult, locked_form, spec_hash, task_identity
+from netgain.trials.store import Store, locked_form, spec_hash, task_identity
+from netgain.trials.task_result import TaskResult
 from netgain.trials.tasks import Task, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`

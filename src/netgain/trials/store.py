@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
@@ -37,10 +37,10 @@ from netgain.records.claim import Role
 from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup
-from netgain.strict_json import parse_json
 from netgain.strict_yaml import plain_yaml
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import IsolationSpec, TrialSpec, primary_hash
+from netgain.trials.task_result import TaskResult, result_in
 from netgain.trials.tasks import Task
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
@@ -48,28 +48,6 @@ RESULT = "result"  # the note in a task's journal that names its rows, so that t
 EXAM = "exam files"  # in ``data``; a name that no domain can have
 REGISTERED = "registered"  # the field of a lock that is no part of what was asked
 SCHEMA = "netgain.trial/1"
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskResult:
-    """What a finished task left: its identity, the settings its arm ran with or was tuned to, and what it took.
-
-    ``spent`` is all of that by purpose; ``lost`` the part of attempts that were cut off, and ``beside`` the part that
-    stands in none of its rows (None in records older than the field).
-
-    ``identity`` is that of its work and, behind a ``#``, the SHA-256 of its rows; ``head`` is the hash of the journal's
-    row that notes that identity, after everything else (only the closing may follow).
-    """
-
-    identity: str
-    settings: dict[str, Any]
-    attempts: int
-    spent: dict[str, dict[str, float]]
-    seconds: float
-    lost: dict[str, Any]
-    head: str
-    beside: dict[str, dict[str, float]] | None = None
 
 
 @final
@@ -202,7 +180,7 @@ class Store:
         """
         folder = self.of(task)
         try:
-            result = TaskResult(**parse_json((folder / "unit.json").read_text(encoding="utf-8")))
+            result = TaskResult(**result_in(folder / "unit.json"))
             rows = (folder / "rows.jsonl").read_bytes()
         except (OSError, ValueError, TypeError):
             return None

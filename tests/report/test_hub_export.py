@@ -1,0 +1,90 @@
+"""A trial for the hub and for Every Eval Ever's samples: what is known, in the schemas of those who read it."""
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from netgain.analysis.judge import judge
+from netgain.analysis.verdict import Verdict
+from netgain.errors import InputError
+from netgain.records.provenance import RunSetup
+from netgain.records.samples import Adaptation
+from netgain.report import exports, hub_export
+from netgain.trials.outcome import Outcome
+from netgain.trials.trial_claim import claim_of
+
+from .test_answers import exam_of
+
+SCHEMAS = Path(__file__).parents[3] / "shared/data/every-eval-ever/every_eval_ever/schemas"
+
+
+@pytest.fixture(scope="module")
+def trial(simulated: ModuleType) -> tuple[Outcome, Verdict, list[Any]]:
+    design = simulated.Design(simulated.STANDARD, problems=4)
+    spec, rows = simulated.spec_of(design), simulated.rows_of(design)
+    claim = claim_of(spec, rows, simulated.ROLES, setup=RunSetup(date="2026-11-27"))
+    return Outcome.of(spec, rows), judge(claim), rows
+
+
+def test_the_section_of_a_model_card_has_the_verdict_every_arm_and_no_broken_table(trial: Any) -> None:
+    _, verdict, _ = trial
+    text = hub_export.model_card(verdict)
+    assert text.startswith("## Evaluation at equal compute\n\n> ")
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
+    assert len(tables) == 2
+    assert all(len({line.count("|") for line in lines}) == 1 for lines in tables)
+    own = [arm for arm in verdict.arms if arm.own]
+    assert len(tables[0]) == len(own) + 2
+    assert text == hub_export.model_card(verdict)
+
+
+def test_eval_results_are_what_the_hub_reads(trial: Any) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    _, verdict, _ = trial
+    (entry,) = hub_export.eval_results(verdict, dataset="someone/handbook")
+    (read,) = hub.parse_eval_result_entries(yaml.safe_load(yaml.safe_dump([entry])))
+    headline = next(arm for arm in verdict.arms if arm.headline)
+    assert read.dataset_id == "someone/handbook"
+    assert read.value == pytest.approx(headline.accuracy, abs=1e-6)
+    assert read.date == "2026-11-27"
+    assert "95 % interval" in read.notes
+
+
+def test_without_a_data_set_of_the_hub_there_is_no_entry_and_another_arm_is_refused(trial: Any) -> None:
+    _, verdict, _ = trial
+    assert hub_export.eval_results(verdict) == []
+    with pytest.raises(InputError, match="is no arm that was compared"):
+        hub_export.eval_results(verdict, "nobody")
+
+
+def test_there_is_a_sample_for_each_answer_that_decides_and_it_joins_its_record(trial: Any) -> None:
+    outcome, verdict, rows = trial
+    found = hub_export.instances(outcome, verdict, exam_of(rows))
+    records = exports.every_eval_ever(verdict)
+    assert found.keys() == records.keys()
+    kind = outcome.spec.compare.exam
+    adapted = [row for row in rows if isinstance(row, Adaptation) and row.arm == "frozen"]
+    name = next(name for name in found if "frozen" in name)
+    asked = {(row.seed, row.problem): row for row in adapted}
+    assert len(found[name]) == sum(answer.kind == kind for row in asked.values() for answer in row.answers)
+    for name, lines in found.items():
+        assert {line["evaluation_id"] for line in lines} == {records[name]["evaluation_id"]}
+        assert all(line["input"]["raw"].startswith("What is it?") for line in lines)
+    (unknown, *_) = hub_export.instances(outcome, verdict, [])[name]
+    assert unknown["input"]["reference"] == []
+
+
+def test_samples_are_valid_under_the_schema(trial: Any) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = SCHEMAS / "instance_level_eval.schema.json"
+    if not schema.is_file():
+        pytest.skip("needs Every Eval Ever's schema (../shared/data/every-eval-ever)")
+    outcome, verdict, rows = trial
+    validator = jsonschema.Draft7Validator(json.loads(schema.read_text(encoding="utf-8")))
+    for lines in hub_export.instances(outcome, verdict, exam_of(rows)).values():
+        for line in lines[:5]:
+            validator.validate(line)
