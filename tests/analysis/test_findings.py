@@ -254,6 +254,7 @@ def test_an_arm_that_mostly_chose_nothing_it_could_be_trained_with_is_named(
 ELSEWHERE = {"policy-collapse"}  # tests/analysis/test_policy_curves.py
 ELSEWHERE |= {"no-room-to-win", "world-is-no-test", "rival-chosen-on-test", "limited"}
 ELSEWHERE |= {"missing", "done-again", "trial-changed", "not-verified", "attempts-deleted"}  # tests/trials/test_kept.py
+ELSEWHERE |= {"judge-mistaken"}  # tests/trials/test_judge.py
 HERE = {"rows-of-no-arm", "unknown-words", "unfinished", "underspent", "tuned-less", "judge-unreadable"}
 HERE |= {"rubric-unreadable"}
 HERE |= {"grade-changes-the-answer", "empty-or-cut", "nothing-chosen"}

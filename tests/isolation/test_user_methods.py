@@ -2,6 +2,7 @@
 hangs, dies or cheats is a failed adaptation while the trial goes on. docs/security.md says which is which."""
 
 import os
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -250,6 +251,22 @@ def test_a_trial_goes_on_when_a_method_dies(tmp_path: Path) -> None:
     assert {row.arm for row in rows if row.status == "failed"} == {"own"}
     assert {row.arm for row in rows if row.status == "ok"} == {"frozen", "passage"}
     assert done.complete
+
+
+def test_a_method_of_an_installed_package_runs_elsewhere_too(
+    context: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs.py").write_text((FOLDER / "acting.py").read_text())
+    about = tmp_path / "theirs-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[netgain.methods]\ntheir-acting = theirs:Acting\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    method = find_arm_method("their_acting")
+    assert issubclass(method, UserMethod)
+    assert method.source_file == tmp_path / "theirs.py"
+    assert adapted(context, method, "search").error == ""
+    assert "theirs" not in sys.modules
 
 
 def test_nothing_of_a_users_file_is_loaded_in_this_process(tmp_path: Path) -> None:

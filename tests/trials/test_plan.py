@@ -70,7 +70,7 @@ def test_a_judges_tokens_are_planned_beside_every_budget(tmp_path: Path, grade: 
     assert judged.arms == alone.arms
     assert judged.judging is not None
     questions = round(next(float(told.split()[1]) for told in alone.assumptions if "questions a problem" in told), 1)
-    runs = 3 * 3 * (12 * 3 * questions + 12 * 2 * 8)
+    runs = 3 * 3 * (12 * 3 * questions + 12 * 2 * 8 + 24)  # 24 planted answers are put to it first
     tunings = (4 + 4 * 4 + 4 * 4) * questions if grade == "judge" else 0
     generated = judged.judging.tokens_generated or 0
     assert generated == pytest.approx(16 * (runs + tunings), rel=0.02)

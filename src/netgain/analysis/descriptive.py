@@ -308,14 +308,16 @@ def questions_a_problem(evidence: Evidence, name: str) -> float | None:
 
 def answering(evidence: Evidence, name: str) -> dict[str, float]:
     """What answering one question of a problem took, by currency: from the levels of an arm's ladder at whose exams
-    nothing else was asked or measured. Empty where there is none."""
+    nothing else was asked or measured, or where that is charged apart. Empty where there is none."""
     levels = []
     for level in evidence.ladder(name):
         found, trial = _asked(evidence, level), evidence.trial(level)
         drift = trial.divergence and evidence.arms[level].role not in UNTRAINED
-        exams = [c for c in ledger.of(evidence.claim.charges, level, Purpose.EVALUATE) if c.operation == "exams"]
+        evaluated = ledger.of(evidence.claim.charges, level, Purpose.EVALUATE)
+        exams = [charge for charge in evaluated if charge.operation == "exams"]
+        mixed = not any(charge.operation == "beside" for charge in evaluated) and (drift or (found and found[2]))
         failed = sum(run.failed for run in trial.runs)  # these were not asked anything
-        if found is not None and not found[2] and not drift and exams and found[1] > failed:
+        if found is not None and not mixed and exams and found[1] > failed:
             each = found[0] / found[1] * (found[1] - failed)
             levels.append((exams[0].cost * (1 / each)).known())
     return {key: value / len(levels) for key, value in _known_in_all(levels).items()}

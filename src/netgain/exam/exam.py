@@ -36,6 +36,7 @@ JUDGE = "judge"  # the account of its verdicts
 PLANTED = 12  # questions that a judge is asked about to see what it is worth, twice each
 ALIKE = 0.5  # F1 from which on an answer to another question is too near to this one to be surely wrong
 SAMPLES = "samples"  # the account of the answers that are drawn for coverage
+BESIDE = "beside"  # the account of all that is asked and measured beside problems' own questions
 Given = tuple[str, bool]  # an answer, and whether it was cut
 
 
@@ -95,14 +96,16 @@ def sit(
     where the weights are no numbers any more: that is a failed adaptation, and no wrong answer.
 
     ``controls`` come after them. They are about the weights: what the answerer reads belongs to its own questions, so
-    it is not shown with a control, and no votes are taken on one.
+    it is not shown with a control, and no votes are taken on one. They are charged below ``account``.
 
     ``few_shot`` says in which views each is put and how many attempts count. All of that is asked under ``account``.
     """
     alone = replace(answerer, context=())
     put = [put_question(answerer, question, prompts, account, few_shot) for question in questions]
     voted = sum(len(views) for parts in put for views in parts)
-    put += [put_question(alone, question, prompts, account, few_shot) for question in controls]
+    if controls:
+        beside = account.child(BESIDE)
+        put += [put_question(alone, question, prompts, beside, few_shot) for question in controls]
     asked = [one for parts in put for views in parts for one in views]
     requests = [request for _, request in asked]
     results = yield from ask(answerer.model, requests)

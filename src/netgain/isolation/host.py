@@ -136,7 +136,8 @@ def _fork(link: socket.socket, place: str, message: Mapping[str, Any], method: "
     sys.stdout.flush()
     sys.stderr.flush()
     _reap()
-    if os.fork():
+    if pid := os.fork():
+        write_message(link, {"value": {"pid": pid}})
         return
     code = 1
     try:
@@ -224,7 +225,10 @@ def _serve(link: socket.socket, place: str, found: "type[Method] | _Learner") ->
         if message is None:
             return 0
         if "fork" in message:
-            _fork(harness.link, place, message, learner)
+            try:
+                _fork(harness.link, place, message, learner)
+            except OSError as error:
+                write_message(harness.link, {"error": error_in_words(error)})
         elif "ended" in message:
             write_message(harness.link, {"value": _waited(message["ended"])})
 

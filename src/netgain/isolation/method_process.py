@@ -27,6 +27,7 @@ from netgain.isolation.process_tree import kill_tree, seconds_of
 
 START = 120.0  # seconds that a process has to come up, on a machine that is busy
 SETUP = 0.1  # processor seconds in which a process is set up, at most
+LONGEST_PLACE = 70  # letters of a folder for a socket, whose whole path has about 100
 TALK = 60.0  # seconds that one message may take to arrive once it has begun
 
 
@@ -40,7 +41,9 @@ class MethodHost:
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._folder = name, folder
-        self._place = Path(tempfile.mkdtemp(prefix="netgain-method-"))
+        usual = Path(tempfile.gettempdir())
+        place = usual if len(str(usual)) < LONGEST_PLACE else Path("/tmp")  # noqa: S108 - private to this user
+        self._place = Path(tempfile.mkdtemp(prefix="netgain-method-", dir=place))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(self._place / "socket"))
         self._listener.listen(16)
@@ -86,8 +89,13 @@ class MethodHost:
         token = secrets.token_hex(8)
         try:
             write_message(link, {"fork": token, "hidden": [str(place) for place in hidden]})
+            answer = read_message(link)
         except OSError:
-            raise MethodEndedError("the process that its program starts from is gone") from None
+            answer = None
+        if answer is None:
+            raise MethodEndedError("the process that its program starts from is gone")
+        if "error" in answer:
+            raise MethodEndedError(f"no process could be started for it ({error_of(answer['error'], here=True)})")
         own, pid = self._accepted(None, token)
         program = ProgramProcess(self, own, pid, link)
         self._counted += program.before

@@ -186,9 +186,12 @@ def find_arm_method(name: str, folder: Path | None = None) -> type[Method]:
     key = name.replace("_", "-")
     if key in BUILT_IN["method"] or not (is_file(name) or {name, key} & {*names("method")}):
         return find_method(name, folder)  # which says what is wrong with a name that is none
-    host = MethodHost(name, folder or Path())
     try:
+        host = MethodHost(name, folder or Path())
         return _standing_for(host, host.load())
+    except OSError as error:
+        problem = f"no process can be started for it ({error.strerror})"
+        raise InputError(f"method {name!r}", problem, "free memory, processes and space for temporary files") from None
     except MethodEndedError as error:
         raise InputError(f"method {name!r}", str(error), "its file must not do so when it is loaded") from None
 

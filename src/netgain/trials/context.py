@@ -14,7 +14,20 @@ from netgain.domains.grading import Grader, decided_by
 from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError, is_fault
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
-from netgain.exam.exam import Answerer, Judge, Marked, checked, judged, planted, sampled, sit, untouched
+from netgain.exam.exam import (
+    BESIDE,
+    JUDGE,
+    SAMPLES,
+    Answerer,
+    Judge,
+    Marked,
+    checked,
+    judged,
+    planted,
+    sampled,
+    sit,
+    untouched,
+)
 from netgain.exam.harness import Harness
 from netgain.isolation.crossing import MethodRaised
 from netgain.metering.account import Account, Book
@@ -261,6 +274,13 @@ class Evaluation:
         """What was found once for all its problems, as the first one's row holds it."""
         return {"abilities": self.abilities, "chosen": self.chosen, "judge_check": self.judge_check}
 
+    def parts(self, *, judged: bool) -> dict[str, Account]:
+        """The accounts of what the exam has beside the answers to its own questions, by the field that holds it."""
+        measured = bool(self.controls or self.continuations or self.text or self.harness)
+        drawn = self.coverage is not None
+        wanted = {"judging": (JUDGE, judged), "sampling": (SAMPLES, drawn), "beside": (BESIDE, measured)}
+        return {name: self.exam_account.child(account) for name, (account, there) in wanted.items() if there}
+
     @property
     def questions(self) -> tuple[Question, ...]:
         """What the exam asks, the problems' own questions first."""
@@ -297,10 +317,11 @@ def evaluate(
             asking = (desk.prompts, account, context.grader, evaluation.coverage)
             evaluation.right = yield from sampled(answerer, own, *asking, seed)
         if evaluation.continuations:
-            evaluation.divergence = yield from divergence(answerer, evaluation.continuations, account, context.model)
+            paid = account.child(BESIDE)
+            evaluation.divergence = yield from divergence(answerer, evaluation.continuations, paid, context.model)
         further = _measured(context, method, answerer, evaluation)
         if evaluation.text and further:
-            found = yield from text_ability(answerer, evaluation.text, account)
+            found = yield from text_ability(answerer, evaluation.text, account.child(BESIDE))
             evaluation.abilities = () if found is None else (found,)
     except Exception as error:
         if is_fault(error):
@@ -314,7 +335,7 @@ def evaluate(
     if judge is not None and (judge.decides or context.task.stage == "run"):
         evaluation.marked = yield from judged(judge, evaluation.marked, account)
     if evaluation.harness is not None and answerer is not None and further:
-        evaluation.abilities += evaluation.harness.abilities(answerer, account)
+        evaluation.abilities += evaluation.harness.abilities(answerer, account.child(BESIDE))
     return evaluation
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, final
 
-from netgain.exam.exam import JUDGE, SAMPLES
+from netgain.exam.exam import BESIDE, JUDGE, SAMPLES
 from netgain.metering.budget import Booking, Standing
 from netgain.records.cost import Purpose
 from netgain.records.identity import equal_but_for_rounding
@@ -23,7 +23,7 @@ class RowAmounts:
     def __init__(self, spec: TrialSpec, task: Task, standing: Standing, root: int) -> None:
         self._spec, self._task, self._currency = spec, task, spec.budget.currency
         self._named: dict[str, list[Booking]] = {}
-        self._beside: dict[tuple[str, str], list[Booking]] = {}  # by exam, and by which part of it
+        self._parts: dict[tuple[str, str], list[Booking]] = {}  # by exam, and by which part of it
         for opened in standing.accounts.values():
             if opened.parent == root:
                 self._named[opened.name] = []
@@ -32,7 +32,7 @@ class RowAmounts:
             if path[-1] is standing.accounts[root] and len(path) > 1:
                 self._named[path[-2].name].append(charge)
                 if len(path) > 2:
-                    self._beside.setdefault((path[-2].name, path[-3].name), []).append(charge)
+                    self._parts.setdefault((path[-2].name, path[-3].name), []).append(charge)
 
     def wrong(self, rows: Iterable[Row]) -> Iterator[str]:
         """The rows that name other amounts, in words."""
@@ -82,12 +82,13 @@ class RowAmounts:
         """Problems that were adapted to at once share alike in what was spent."""
         for name, group in self._groups(rows):
             share, exam = 1.0 / len(group), f"exam of {name}"
-            judged, drawn = (self._beside.get((exam, part), []) for part in (JUDGE, SAMPLES))
+            judged, drawn, beside = (self._parts.get((exam, part), []) for part in (JUDGE, SAMPLES, BESIDE))
             expected = {
                 **spent_and_rejected(self._of(name), self._currency, share),
                 "evaluated": amounts(self._of(exam), self._currency, share),
                 "judging": amounts(judged, self._currency, share) if judged else {},
                 "sampling": amounts(drawn, self._currency, share) if drawn else {},
+                "beside": amounts(beside, self._currency, share) if beside else {},
             }
             for row in group:
                 there = name in self._named and exam in self._named

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from netgain.domains.problem import Problem
 from netgain.exam.drift import BaseContinuation, sample
-from netgain.exam.exam import JUDGE, SAMPLES, Answerer, Marked
+from netgain.exam.exam import Answerer, Marked
 from netgain.exam.retention import Matrix, stream
 from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
@@ -232,12 +232,10 @@ def _rows(
     context: RunContext, method: Method, evaluations: Sequence[Evaluation], learning: LearnResult
 ) -> Iterator[Adaptation]:
     paid = [account for one in evaluations for account in one.accounts]
-    judges = [one.exam_account.child(JUDGE) for one in evaluations] if context.judge is not None else []
-    drawing = [one.exam_account.child(SAMPLES) for one in evaluations if one.coverage is not None]
-    charges = ChargesBelow(context.book, [*paid, *judges, *drawing])
-    for index, evaluation in enumerate(evaluations):
-        beside = {"judging": charges.of(judges[index])} if judges else {}
-        beside |= {"sampling": charges.of(drawing[index])} if drawing else {}
+    parts = [one.parts(judged=context.judge is not None) for one in evaluations]
+    charges = ChargesBelow(context.book, [*paid, *(account for part in parts for account in part.values())])
+    for evaluation, accounts in zip(evaluations, parts, strict=True):
+        beside = {name: charges.of(account) for name, account in accounts.items()}
         yield from _rows_of(context, method, evaluation, charges, learning, beside)
 
 
