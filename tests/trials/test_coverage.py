@@ -99,7 +99,7 @@ def test_it_is_paid_as_evaluation_beside_the_exam_and_changes_the_price_of_no_an
     parts = {charge.operation: charge.cost.flops for charge in claim.charges if charge.arm == "towns/frozen@1"}
     assert parts["coverage"] == 4 * 2 * 4
     assert parts["exams"] == 4 * 2
-    assert parts["beside"] == 4 * 1  # the control
+    assert parts["stability"] == 4 * 1  # the control
     assert sum(charge.cost.flops or 0 for charge in claim.charges) == sum(charge.cost.flops or 0 for charge in charges)
     assert not recheck(KeptRun(folder)).doubts
 

@@ -315,7 +315,7 @@ def answering(evidence: Evidence, name: str) -> dict[str, float]:
         drift = trial.divergence and evidence.arms[level].role not in UNTRAINED
         evaluated = ledger.of(evidence.claim.charges, level, Purpose.EVALUATE)
         exams = [charge for charge in evaluated if charge.operation == "exams"]
-        mixed = not any(charge.operation == "beside" for charge in evaluated) and (drift or (found and found[2]))
+        mixed = not any(charge.operation == "stability" for charge in evaluated) and (drift or (found and found[2]))
         failed = sum(run.failed for run in trial.runs)  # these were not asked anything
         if found is not None and not mixed and exams and found[1] > failed:
             each = found[0] / found[1] * (found[1] - failed)

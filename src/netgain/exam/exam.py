@@ -36,7 +36,7 @@ JUDGE = "judge"  # the account of its verdicts
 PLANTED = 12  # questions that a judge is asked about to see what it is worth, twice each
 ALIKE = 0.5  # F1 from which on an answer to another question is too near to this one to be surely wrong
 SAMPLES = "samples"  # the account of the answers that are drawn for coverage
-BESIDE = "beside"  # the account of all that is asked and measured beside problems' own questions
+STABILITY = "stability"  # the account of all that is asked and measured beside problems' own questions
 Given = tuple[str, bool]  # an answer, and whether it was cut
 
 
@@ -104,7 +104,7 @@ def sit(
     put = [put_question(answerer, question, prompts, account, few_shot) for question in questions]
     voted = sum(len(views) for parts in put for views in parts)
     if controls:
-        beside = account.child(BESIDE)
+        beside = account.child(STABILITY)
         put += [put_question(alone, question, prompts, beside, few_shot) for question in controls]
     asked = [one for parts in put for views in parts for one in views]
     requests = [request for _, request in asked]

@@ -15,9 +15,9 @@ from netgain.domains.problem import Material, Problem, Prompts, Question, Split
 from netgain.errors import InputError, is_fault
 from netgain.exam.drift import BaseContinuation, divergence, text_ability
 from netgain.exam.exam import (
-    BESIDE,
     JUDGE,
     SAMPLES,
+    STABILITY,
     Answerer,
     Judge,
     Marked,
@@ -278,7 +278,7 @@ class Evaluation:
         """The accounts of what the exam has beside the answers to its own questions, by the field that holds it."""
         measured = bool(self.controls or self.continuations or self.text or self.harness)
         drawn = self.coverage is not None
-        wanted = {"judging": (JUDGE, judged), "sampling": (SAMPLES, drawn), "beside": (BESIDE, measured)}
+        wanted = {"judging": (JUDGE, judged), "sampling": (SAMPLES, drawn), "stability": (STABILITY, measured)}
         return {name: self.exam_account.child(account) for name, (account, there) in wanted.items() if there}
 
     @property
@@ -317,11 +317,11 @@ def evaluate(
             asking = (desk.prompts, account, context.grader, evaluation.coverage)
             evaluation.right = yield from sampled(answerer, own, *asking, seed)
         if evaluation.continuations:
-            paid = account.child(BESIDE)
+            paid = account.child(STABILITY)
             evaluation.divergence = yield from divergence(answerer, evaluation.continuations, paid, context.model)
         further = _measured(context, method, answerer, evaluation)
         if evaluation.text and further:
-            found = yield from text_ability(answerer, evaluation.text, account.child(BESIDE))
+            found = yield from text_ability(answerer, evaluation.text, account.child(STABILITY))
             evaluation.abilities = () if found is None else (found,)
     except Exception as error:
         if is_fault(error):
@@ -335,7 +335,7 @@ def evaluate(
     if judge is not None and (judge.decides or context.task.stage == "run"):
         evaluation.marked = yield from judged(judge, evaluation.marked, account)
     if evaluation.harness is not None and answerer is not None and further:
-        evaluation.abilities += evaluation.harness.abilities(answerer, account.child(BESIDE))
+        evaluation.abilities += evaluation.harness.abilities(answerer, account.child(STABILITY))
     return evaluation
 
 

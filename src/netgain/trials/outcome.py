@@ -100,14 +100,16 @@ def charges(outcome: Outcome) -> Iterator[Charge]:
         name = arm_name(cell, spec)
         yield from _by_purpose(name, "adaptations", [row.spent for row in adaptations.values()])
         examined = [row for row in adaptations.values() if row.evaluated or row.answers]
-        exams = [{Purpose.EVALUATE: _without(row.evaluated, row.judging, row.sampling, row.beside)} for row in examined]
+        exams = [
+            {Purpose.EVALUATE: _without(row.evaluated, row.judging, row.sampling, row.stability)} for row in examined
+        ]
         yield from _by_purpose(name, "exams", exams) if exams else ()
         judging = [{Purpose.EVALUATE: row.judging} for row in examined if row.judging]
         yield from _by_purpose(name, "judging", judging) if judging else ()
         sampling = [{Purpose.EVALUATE: row.sampling} for row in examined if row.sampling]
         yield from _by_purpose(name, "coverage", sampling) if sampling else ()
-        beside = [{Purpose.EVALUATE: row.beside} for row in examined if row.beside]
-        yield from _by_purpose(name, "beside", beside) if beside else ()
+        stability = [{Purpose.EVALUATE: row.stability} for row in examined if row.stability]
+        yield from _by_purpose(name, "stability", stability) if stability else ()
     for cell, investments in outcome.investments.items():
         rows = [row.spent for row in investments.values()]
         yield from _by_purpose(investment_name(cell, spec), "investments", rows)

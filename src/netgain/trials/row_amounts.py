@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, final
 
-from netgain.exam.exam import BESIDE, JUDGE, SAMPLES
+from netgain.exam.exam import JUDGE, SAMPLES, STABILITY
 from netgain.metering.budget import Booking, Standing
 from netgain.records.cost import Purpose
 from netgain.records.identity import equal_but_for_rounding
@@ -82,13 +82,13 @@ class RowAmounts:
         """Problems that were adapted to at once share alike in what was spent."""
         for name, group in self._groups(rows):
             share, exam = 1.0 / len(group), f"exam of {name}"
-            judged, drawn, beside = (self._parts.get((exam, part), []) for part in (JUDGE, SAMPLES, BESIDE))
+            judged, drawn, other = (self._parts.get((exam, part), []) for part in (JUDGE, SAMPLES, STABILITY))
             expected = {
                 **spent_and_rejected(self._of(name), self._currency, share),
                 "evaluated": amounts(self._of(exam), self._currency, share),
                 "judging": amounts(judged, self._currency, share) if judged else {},
                 "sampling": amounts(drawn, self._currency, share) if drawn else {},
-                "beside": amounts(beside, self._currency, share) if beside else {},
+                "stability": amounts(other, self._currency, share) if other else {},
             }
             for row in group:
                 there = name in self._named and exam in self._named
