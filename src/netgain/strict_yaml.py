@@ -198,8 +198,9 @@ class _Misread(yaml.MarkedYAMLError):
     """Something that is YAML, and means something else than what stands there."""
 
     def __init__(self, node: yaml.Node | yaml.Event, problem: str, remedy: str) -> None:
-        super().__init__(None, None, problem, node.start_mark)
-        self.told, self.remedy, self.line = problem, remedy, node.start_mark.line + 1
+        mark: Any = node.start_mark  # which what was parsed always has
+        super().__init__(None, None, problem, mark)
+        self.told, self.remedy, self.line = problem, remedy, mark.line + 1
 
 
 MERGE, TEXT, NUMBER = (f"tag:yaml.org,2002:{name}" for name in ("merge", "str", "int"))
@@ -276,7 +277,7 @@ def _measure(text: str, loader: type[yaml.SafeLoader], most: int = MOST_VALUES) 
         if isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, values))
         if isinstance(event, yaml.AliasEvent):
-            values, aliases = values + sizes.get(event.anchor, 0), aliases + 1
+            values, aliases = values + sizes.get(str(event.anchor), 0), aliases + 1
         elif isinstance(event, yaml.NodeEvent):
             values += 1
             if isinstance(event, yaml.ScalarEvent) and event.anchor:

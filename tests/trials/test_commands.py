@@ -78,7 +78,12 @@ def test_a_killed_run_goes_on_on_several_processes_to_the_same_bytes(folder: Pat
     for name in ("samples.jsonl", "spec.lock.yaml"):
         assert (folder / "whole" / name).read_bytes() == (folder / "cut" / name).read_bytes()
     whole, cut = (json.loads((folder / name / "verdict.json").read_bytes()) for name in ("whole", "cut"))
-    assert cut["setup"].pop("history") != whole["setup"].pop("history")  # that it was cut is told, and all that differs
+    assert cut["setup"].pop("history") != whole["setup"].pop("history")  # that it was cut is told
+    for one, other in zip(cut.pop("card"), whole.pop("card"), strict=True):  # and what that took, which is lost work
+        lost = one["spent"].pop("cut off")
+        assert not other["spent"].pop("cut off").get("flops")
+        assert one["spent"] == other["spent"]
+        assert one["total"]["flops"] == pytest.approx(other["total"]["flops"] + lost.get("flops", 0.0))
     assert cut == whole
     verified = netgain("verify", "cut", cwd=folder)
     assert verified.returncode == 0
