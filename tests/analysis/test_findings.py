@@ -53,7 +53,7 @@ OF_ROWS = [
         "trained on exam questions or answers that nothing it was given contains, in 1 of 18 adaptations",
     ),
     ("unmetered", {"unmetered": True}, "took more processor time than its charges explain, in 1 of 18 adaptations"),
-    ("beside-the-books", {"beside": ("sockets",)}, "opened what no budget knows, in 1 of 18 adaptations"),
+    ("beside-the-books", {"opened": ("sockets",)}, "opened what no budget knows, in 1 of 18 adaptations"),
     (
         "failed",
         {"status": "failed", "error": "a NaN step", "answers": ()},

@@ -109,7 +109,7 @@ def test_work_of_its_own_is_exposed(context: RunContext, acting: type[Method], d
     row = evaluation.guard.own_work(metered=0.0, whole=0.03)
     assert row["unmetered"]
     assert row["own_seconds"] >= 0.45
-    assert row.get("beside", ()) == (("programs",) if does == "subprocess" else ())
+    assert row.get("opened", ()) == (("programs",) if does == "subprocess" else ())
     assert not [one for one in context.book.charges() if one.purpose is Purpose.EVALUATE and one.outcome != "completed"]
 
 

@@ -84,8 +84,8 @@ class Adaptation(StrictModel):
     asked and measured beside the problem's questions (controls, drift, abilities) ``stability``; older records lack these.
     ``exposed`` lists exam questions (hashes) that the method trained on, or on their answers beside the title,
     although nothing it was given or had written contains them; ``unmetered`` that it took more processor time of
-    its own than its charges explain, and ``own_seconds`` how much, where it has a process of its own; ``beside`` what
-    that process opened which no budget knows. ``divergence`` (from the base model, nats a token) and ``abilities`` were
+    its own than its charges explain, and ``own_seconds`` how much, where it has a process of its own; ``opened`` what
+    that process opened that no budget knows. ``divergence`` (from the base model, nats a token) and ``abilities`` were
     measured beside the questions. ``chosen`` is what it was trained with where that is chosen for each problem, the
     first what was trained.
     """
@@ -111,7 +111,7 @@ class Adaptation(StrictModel):
     exposed: tuple[str, ...] = ()
     unmetered: bool = False
     own_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    beside: tuple[Literal["programs", "sockets"], ...] = ()
+    opened: tuple[Literal["programs", "sockets"], ...] = ()
     divergence: Finite | None = None
     abilities: tuple[Ability, ...] = ()
     chosen: tuple[ChosenTraining, ...] = ()

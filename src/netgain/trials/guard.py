@@ -229,7 +229,7 @@ class Guard:
         """As a row holds it: whether it worked too long for itself, how long, what it opened that no budget knows."""
         kinds = {"program": "programs", "socket": "sockets"}
         beside = {kinds[kind] for one in self.own.opened if (kind := one.partition(" ")[0]) in kinds}
-        found: dict[str, Any] = {"beside": tuple(sorted(beside))} if beside else {}
+        found: dict[str, Any] = {"opened": tuple(sorted(beside))} if beside else {}
         if self.unmetered(metered, whole):
             found |= {"unmetered": True, "own_seconds": None if self.own.seconds is None else round(self.worked, 2)}
         return found

@@ -305,7 +305,7 @@ def _of_adaptations(name: str, rows: Mapping[str, Adaptation], currency: Currenc
     own = [f"{where}{_seconds(row)}" for where, row in rows.items() if row.unmetered]
     message = f"{name} took more processor time than its charges explain, in {len(own)} of {len(rows)} adaptations"
     yield from _finding("unmetered", "high", message, own)
-    beside = [f"{where}: {' and '.join(row.beside)}" for where, row in rows.items() if row.beside]
+    beside = [f"{where}: {' and '.join(row.opened)}" for where, row in rows.items() if row.opened]
     message = f"{name} opened what no budget knows, in {len(beside)} of {len(rows)} adaptations"
     yield from _finding("beside-the-books", "medium", message, beside)
     lost = _failures(rows)
