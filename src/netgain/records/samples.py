@@ -81,7 +81,7 @@ class Adaptation(StrictModel):
     ``budget`` is in the trial's currency. ``spent`` holds all work inside the matched budget by purpose, rejected
     and failed work included; ``rejected`` the part of it whose results were thrown away or failed; ``evaluated``
     the exam's own work, outside the budget, of which a judge took ``judging``, its coverage ``sampling``, and what is
-    asked and measured beside the problem's questions (controls, drift, abilities) ``stability``; older records lack these.
+    measured beside the problem's questions (controls, drift, abilities) ``stability``; older records lack these.
     ``exposed`` lists exam questions (hashes) that the method trained on, or on their answers beside the title,
     although nothing it was given or had written contains them; ``unmetered`` that it took more processor time of
     its own than its charges explain, and ``own_seconds`` how much, where it has a process of its own; ``opened`` what
