@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,10 @@ settings.load_profile("netgain")
 
 # No test reaches for a model hub: where there is no network, each look-up there would be tried for half a minute.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# Programs that were started in the background ignore Ctrl-C, and so do those that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "seal-published"

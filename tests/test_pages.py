@@ -91,7 +91,7 @@ def saved(page: str, file: str) -> str:
 def command(line: str, *, planned: bool) -> None:
     """Run one line of a page; a new claim card is filled in with its own examples, as a reader would."""
     words = shlex.split(line, comments=True)
-    if not words or (planned and words[1] in ("report", "status", "verify")):
+    if not words or (planned and words[1] in ("report", "status", "verify", "board")):
         return
     words = ["netgain", "plan", *words[2:]] if planned and words[1] == "run" else words
     program = [sys.executable, "-m", "netgain"] if words[0] == "netgain" else [sys.executable]

@@ -142,7 +142,11 @@ def test_control_questions_are_paid_for_before_and_after(make_desk: Make, book: 
 
 
 def test_what_a_reward_needs_and_has_not_is_said_in_one_line(make_desk: Make) -> None:
-    desk = make_desk(scripted_model(forgetting), None)
+
+    def silent(request: Generate) -> str:
+        return "nothing" if str(request.prompt).endswith("Ask:\n") else forgetting(request)
+
+    desk = make_desk(scripted_model(silent), None)
     for reward, told in (
         ("net", "control questions tell what broke, and this domain has none"),
         ("rubric", "a judge rates the edits, and this trial has none"),

@@ -11,7 +11,7 @@ transformers = pytest.importorskip("transformers", reason="the models need trans
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from netgain.errors import BudgetExceeded, InputError  # noqa: E402
+from netgain.errors import BudgetExceeded, FaultError, InputError  # noqa: E402
 from netgain.metering.account import Account, Book  # noqa: E402
 from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT  # noqa: E402
 from netgain.metering.shape import ModelShape  # noqa: E402
@@ -215,7 +215,7 @@ def test_a_copy_that_does_not_fit_into_memory_is_a_failure(
     (result,) = model.train_full([full(account)])
     assert result.failure is not None
     assert result.failure.kind == "out_of_memory"
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(FaultError, match="does not fit"):
         model.merged(account, adapter)
 
 

@@ -127,7 +127,7 @@ class Guard:
         if self._few_shot is not None:  # whose questions are mostly what was shown; see copied
             return []
         trained = letters("".join(map(self._decoded, [*self._trained])))
-        known = "\n".join(map(letters, (*self.texts, *desk.prompts.wording)))
+        known = "\n".join(map(letters, (*self.texts, *map(self._decoded, self._written), *desk.prompts.wording)))
         bare = {text: letters(desk.prompts.bare(text)) for text in asked}
         found = [text for text, own in bare.items() if holds_question(own, trained, known)]
         everything = "\n".join(self._prompted)
@@ -159,7 +159,7 @@ class Guard:
             for question in problem.questions:
                 unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
                 unknown = [a for a in unknown if not any(_holds(tokens, a, desk.model) for tokens in written)]
-                title, known = problem.material.title, letters(seen)
+                title, known = problem.material.title, letters(" ".join([seen, *map(self._decoded, self._written)]))
                 new = [answer for answer in unknown if letters(answer) not in known]
                 if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled) or any(
                     holds_answer(answer, title, text) for answer in new for text in decoded

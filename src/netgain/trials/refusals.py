@@ -118,7 +118,7 @@ def _check_reward(trial: Trial, arm: ResolvedArm) -> None:
         problem = "the judge is paid by the arm, and nobody says what this server's takes in FLOPs"
         remedy = f"write prices: {{{PARAMETERS}: ...}} under judge"
         found = InputError("reward 'rubric'", problem, remedy) if trial.spec.budget.currency is Currency.FLOPS else None
-    for domain in trial.domains.values():
+    for domain in trial.domains.values() if wanted & {"net", OWN, "likelihood"} else ():  # they are read only for these
         forms = [domain.prompts.formats.get(name) for name in (settings.asking, *arm.knobs.get("asking", ()))]
         few = domain.few_shot is not None
         if "net" in wanted and not domain.controls(1, trial.spec.seed):
