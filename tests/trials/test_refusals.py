@@ -60,7 +60,13 @@ CASES = [
 TRUST = "a model's own code is run only where the command line says so, with --trust-remote-code"
 CODE = """\
 import pathlib
-from transformers import LlamaConfig as Config, LlamaForCausalLM as LM
+from transformers import LlamaConfig, LlamaForCausalLM
+
+class Config(LlamaConfig):  # of its own: transformers marks the classes that a model brings
+    pass
+
+class LM(LlamaForCausalLM):
+    config_class = Config
 
 pathlib.Path({ran!r}).touch()
 """
