@@ -3,11 +3,12 @@
 import contextlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from netgain.cli import main
-from netgain.errors import InputError, one_line, shown
+from netgain.errors import FaultError, InputError, JournalError, one_line, shown
 from netgain.strict_yaml import MOST_VALUES, plain_yaml
 from netgain.trials.resolve import resolve
 from netgain.trials.tuning import search
@@ -32,6 +33,11 @@ MANY = "".join(f"  a{n}: {{method: frozen}}\n" for n in range(300))
 FEWER = "".join(f"  a{n}: {{method: frozen}}\n" for n in range(30))
 LONG = "n" * 300
 ESCAPE = "\x1b[31m"
+
+
+@pytest.mark.parametrize("kind", [InputError, FaultError, JournalError])
+def test_no_error_that_says_where_reaches_for_the_terminal(kind: Any) -> None:
+    assert str(kind("a\nserver", f"says {ESCAPE}red", "mend it")) == r"a server: says \x1b[31mred; mend it"
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

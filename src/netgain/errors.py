@@ -65,11 +65,8 @@ class NetgainError(Exception):
         return one_line(" ".join(str(part) for part in self.args))
 
 
-@final
-class InputError(NetgainError):
-    """The user's input breaks a rule. ``where`` names the file (and line) or argument, ``problem`` the rule."""
-
-    exit_code = 2
+class LocatedError(NetgainError):
+    """Base of those that say where something is wrong, what, and what to do about it."""
 
     def __init__(self, where: str, problem: str, remedy: str = "") -> None:
         super().__init__(where, problem, remedy)
@@ -78,6 +75,13 @@ class InputError(NetgainError):
     def __str__(self) -> str:
         line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
         return one_line(line)
+
+
+@final
+class InputError(LocatedError):
+    """The user's input breaks a rule. ``where`` names the file (and line) or argument, ``problem`` the rule."""
+
+    exit_code = 2
 
 
 @final
@@ -95,7 +99,7 @@ class MissingExtraError(NetgainError):
 
 
 @final
-class FaultError(NetgainError):
+class FaultError(LocatedError):
     """The machine or a server failed, and no method is to blame: what was under way is to be done again.
 
     ``where`` names what failed, ``problem`` how.
@@ -103,24 +107,11 @@ class FaultError(NetgainError):
 
     def __init__(self, where: str, problem: str, remedy: str = "run it again once that is mended") -> None:
         super().__init__(where, problem, remedy)
-        self.where, self.problem, self.remedy = where, problem, remedy
-
-    def __str__(self) -> str:
-        line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
-        return " ".join(line.split())
 
 
 @final
-class JournalError(NetgainError):
+class JournalError(LocatedError):
     """A journal cannot be opened, written or trusted. ``where`` names the file (and row), ``problem`` what is wrong."""
-
-    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
-        super().__init__(where, problem, remedy)
-        self.where, self.problem, self.remedy = where, problem, remedy
-
-    def __str__(self) -> str:
-        line = f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
-        return one_line(line)
 
 
 @final

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from netgain.errors import InputError, nearest, shown
+from netgain.errors import InputError, Terminated, nearest, shown
 from netgain.records.identity import canonical, digest, short_hash
 
 Kind = Literal["method", "domain", "reader"]
@@ -211,7 +211,7 @@ def _from_file(kind: Kind, name: str, folder: Path) -> type[Any]:
     module = sys.modules[unique] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (KeyboardInterrupt, MemoryError):
+    except (KeyboardInterrupt, MemoryError, Terminated):
         raise
     except BaseException as error:  # whatever a user's file raises, were it to end the process
         raise InputError(str(path), f"cannot be run: {type(error).__name__}: {error}") from error

@@ -47,6 +47,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load(folder, device="cpu", engine="hooks", attention="eager")
 
 
+def test_a_learned_baseline_reads_states_also_where_a_policy_is_looked_at_before_its_first_step(
+    make_desk: Make, book: Book, model: Any
+) -> None:
+    settings = PpoSettings(**(LOOP | {"rounds": 2}), baseline="value", check_every=1, held_out=1)
+    finish(Ppo(settings).learn(make_desk(model, None), [problem(0), problem(1)]))
+    assert "value head" in {charge.operation for charge in book.charges()}
+
+
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_whole_round_costs_what_the_profiler_sees(make_desk: Make, book: Book, model: Any, arm: str) -> None:
     torch = pytest.importorskip("torch")

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the models need transformers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from netgain.errors import InputError  # noqa: E402
+from netgain.errors import InputError, Terminated  # noqa: E402
 from netgain.model import load_model  # noqa: E402
 from netgain.model.checked_load import attempt  # noqa: E402
 from netgain.model.model_folder import read_header  # noqa: E402
@@ -175,6 +175,13 @@ def test_what_is_tied_or_split_or_old_is_not_missing(copy: Path, save: Any, tmp_
     assert load_model(copy, device="cpu").name == "m"
 
 
+def test_an_index_counts_only_where_no_file_is_named_instead(copy: Path) -> None:
+    (copy / WEIGHTS).rename(copy / "other.safetensors")
+    (copy / "model.safetensors.index.json").write_text("{}")
+    edit("config.json", transformers_weights="other.safetensors")(copy)
+    assert load_model(copy, device="cpu").name == "m"
+
+
 def test_a_folder_that_lies_takes_no_memory(copy: Path) -> None:
     resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -184,7 +191,10 @@ def test_a_folder_that_lies_takes_no_memory(copy: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; the model would take 30 GB
 
 
-@pytest.mark.parametrize("raised", [MemoryError(), KeyboardInterrupt(), SystemExit(3), torch.OutOfMemoryError("x")])
+PASSING = [MemoryError(), KeyboardInterrupt(), SystemExit(3), Terminated(), torch.OutOfMemoryError("x")]
+
+
+@pytest.mark.parametrize("raised", PASSING)
 def test_what_is_no_fault_of_the_folder_passes_through(raised: BaseException) -> None:
     def fail() -> None:
         raise raised

@@ -19,10 +19,12 @@ from netgain.model import scripted
 from netgain.model.metered import Model
 from netgain.model.requests import Generate, Train
 from netgain.model.scripted import scripted_model
+from netgain.records.journal import WriterLock, lock_of, writer_of
 from netgain.records.samples import Adaptation, read_rows
 from netgain.trials import disk, executor, store
 from netgain.trials.disk import check_folder, clean
 from netgain.trials.executor import TaskUpdate
+from netgain.trials.history import HISTORY, hold
 from netgain.trials.processes import ProcessExecutor
 from netgain.trials.resolve import Trial
 from netgain.trials.schedule import TrialResult
@@ -354,3 +356,36 @@ def test_however_a_run_ends_it_says_so_and_never_with_0_without_a_verdict(
     assert done.returncode == code
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
+
+
+def unloadable(*_: Any) -> Model:
+    raise InputError("model", "cannot be loaded")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_nothing_was_begun_the_folders_are_as_they_were(tmp_path: Path, there: bool) -> None:
+    """A folder that somebody made stays, empty; those that the run made go, down to the first that was there."""
+    folder = tmp_path / "a" / "b"
+    if there:
+        folder.mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot be loaded"):
+        world.run(folder, load=unloadable)
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == (["a", "b"] if there else [])
+
+
+def test_a_lock_whose_file_was_taken_along_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits may get the lock of a file that is gone from the folder, which nobody else would see."""
+    file, taken = lock_of(tmp_path / HISTORY), list[WriterLock]()
+
+    class Late(WriterLock):  # type: ignore[misc]
+        def __init__(self, journal: Path) -> None:
+            super().__init__(journal)
+            taken.append(self)
+            if len(taken) == 1:
+                file.unlink()
+
+    monkeypatch.setattr("netgain.trials.history.WriterLock", Late)
+    lock = hold(tmp_path)
+    assert lock is taken[1]
+    assert writer_of(tmp_path / HISTORY) is not None
+    lock.release()

@@ -16,9 +16,9 @@ from netgain.domains.domain import Domain, DomainSettings
 from netgain.domains.grid import Grid, GridTask, Shown, check_grid, written
 from netgain.domains.grid_shots import GRID_PROMPTS, MAX_TOKENS, GridShots, grade_grid, grid_problem
 from netgain.domains.problem import Grade, Problem, Question, Split
-from netgain.domains.reading import PARTS, Part, Shares, check_count, read_json, share_out, shown, take
+from netgain.domains.reading import PARTS, Part, Shares, check_count, read_json, share_out, take
 from netgain.domains.voting import ATTEMPTS
-from netgain.errors import InputError
+from netgain.errors import InputError, shown
 
 # SEAL's few-shot experiment (arXiv 2506.10943): the tasks whose edits its released commands train and those that they
 # examine. Its lists name three more; benchmarks/seal_arc.py counts why they are not reached.

@@ -109,8 +109,17 @@ Is the answer right? Reply with one word, yes or no."""
 def judge_prompt(question: Question, answer: str) -> str:
     """What the judge is asked about an answer."""
     references = "\n".join(f"- {reference}" for reference in question.answers)
-    quoted = answer.strip().replace("<<<", "< < <").replace(">>>", "> > >")
-    return _TEMPLATE.format(question=question.text.strip(), references=references, answer=quoted)
+    return _TEMPLATE.format(question=question.text.strip(), references=references, answer=fenced(answer))
+
+
+def fenced(text: str) -> str:
+    """A text that is to be judged, without the marks that it stands between: nothing in it ends them early."""
+    return text.strip().replace("<<<", "< < <").replace(">>>", "> > >")
+
+
+def without_thoughts(reply: str) -> str:
+    """A judge's reply without what it thought aloud in tags."""
+    return _THOUGHTS.sub(" ", reply)
 
 
 def obvious(answer: str) -> bool | None:
@@ -120,7 +129,7 @@ def obvious(answer: str) -> bool | None:
 
 def read_verdict(reply: str) -> bool | None:
     """What a judge's reply says: right, wrong, or None where it says neither or both. Thoughts in tags are left out."""
-    words = {word.lower() for word in _VERDICT.findall(_THOUGHTS.sub(" ", reply))}
+    words = {word.lower() for word in _VERDICT.findall(without_thoughts(reply))}
     return words == {"yes"} if len(words) == 1 else None
 
 

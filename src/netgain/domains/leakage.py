@@ -174,14 +174,11 @@ def holds_question(question: str, text: str, known: str) -> bool:
 def holds_answer(answer: str, title: str, text: str) -> bool:
     """Whether a text holds an answer, and the title that it is about however that is cut. A short answer has to stand
     there as a word."""
-    squeezed = letters(text)
-    if letters(title) not in squeezed or len(letters(title)) < SHORT_TITLE:
+    squeezed, about = letters(text), letters(title)
+    if len(about) < SHORT_TITLE or about not in squeezed:
         return False
-    return (
-        letters(answer) in squeezed
-        if len(letters(answer)) >= LONG_ANSWER
-        else f" {plain(answer)} " in f" {plain(text)} "
-    )
+    short = letters(answer)
+    return short in squeezed if len(short) >= LONG_ANSWER else f" {plain(answer)} " in f" {plain(text)} "
 
 
 def plain(text: str) -> str:

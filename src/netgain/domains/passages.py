@@ -29,11 +29,10 @@ from netgain.domains.reading import (
     asked,
     looked_up,
     share_out,
-    shown,
     take,
     text_of,
 )
-from netgain.errors import InputError, nearest
+from netgain.errors import InputError, nearest, shown
 from netgain.streams import stream
 from netgain.strict_json import parse_json
 

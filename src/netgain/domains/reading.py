@@ -7,7 +7,6 @@ answered in at most 64 tokens, as there.
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from netgain.domains.problem import (
     Split,
 )
 from netgain.domains.wording import BRIEFLY, EXAMPLES, INSTRUCTIONS
-from netgain.errors import InputError
+from netgain.errors import InputError, shown
 from netgain.records.identity import short_hash
 from netgain.streams import stream
 from netgain.strict_json import parse_json
@@ -147,7 +146,7 @@ def read_json(path: Path, remedy: str) -> Any:
     """What a JSON file in UTF-8 holds. Raises InputError where it cannot be read, and for a name that stands twice in
     one object: the second would silently take the place of the first."""
     try:
-        return parse_json(path.read_text(encoding="utf-8-sig"), pairs=_once_each)
+        return parse_json(path.read_text(encoding="utf-8-sig"), once=True)
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})", remedy) from error
     except UnicodeDecodeError as error:
@@ -156,20 +155,6 @@ def read_json(path: Path, remedy: str) -> Any:
         raise InputError(f"{path}:{error.lineno}", f"is not JSON ({error.msg})") from error
     except ValueError as error:
         raise InputError(str(path), f"is not JSON that can be read ({error})") from error
-
-
-def _once_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) < len(members):
-        name = next(name for name, count in Counter(name for name, _ in members).items() if count > 1)
-        raise ValueError(f"{name!r} stands in one object twice; keep one of them")
-    return found
-
-
-def shown(value: object) -> str:
-    """A value in at most 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 @final

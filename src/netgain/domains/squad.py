@@ -31,11 +31,10 @@ from netgain.domains.reading import (
     looked_up,
     read_json,
     share_out,
-    shown,
     take,
     text_of,
 )
-from netgain.errors import InputError, MissingExtraError
+from netgain.errors import InputError, MissingExtraError, shown
 from netgain.records.identity import short_hash
 from netgain.streams import stream
 

@@ -44,9 +44,11 @@ from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Opened
+from netgain.strict_json import parse_json
 
 TAG = "$"  # the key under which an object names what it is
 INTERNED = 16  # a run of numbers as long as this crosses once, and by its number after that
+MOST_OPENED = 100  # files, sockets and programs that a process tells of
 LARGEST = 1 << 30  # bytes of one message
 DEEPEST = 100  # levels of values within values
 _HEADER = struct.Struct(">Q")
@@ -72,15 +74,27 @@ class ProtocolError(errors.NetgainError):
 @final
 class Codec:
     """One side's way to put values into words. ``refer`` gives the number of what belongs to this side (or to the
-    other, and was referred to before), ``resolve`` what stands behind a number, by the kind of reference."""
+    other, and was referred to before), ``resolve`` what stands behind a number, by the kind of reference. With
+    ``intern`` a long run of numbers crosses once: both sides then keep it, so that such a codec has one other side."""
 
-    def __init__(self, refer: Refer = lambda _: None, resolve: Resolve = types.MappingProxyType({})) -> None:
-        self._refer, self._resolve = refer, resolve
+    def __init__(
+        self, refer: Refer = lambda _: None, resolve: Resolve = types.MappingProxyType({}), *, intern: bool = True
+    ) -> None:
+        self._refer, self._resolve, self._intern = refer, resolve, intern
         self._sent: dict[tuple[int, ...], int] = {}
-        self._received: list[tuple[int, ...]] = []
+        self._received: dict[int, tuple[int, ...]] = {}
 
     def encode(self, value: object, depth: int = 0) -> Any:
         """The value as plain JSON values. Raises TypeError for what is of no known type."""
+        sent = len(self._sent)
+        try:
+            return self._words(value, depth)
+        except BaseException:  # nothing of it is sent, so nothing of it may be named by its number
+            while len(self._sent) > sent:
+                self._sent.popitem()
+            raise
+
+    def _words(self, value: object, depth: int) -> Any:
         if value is None or type(value) in (bool, int, float, str):
             return value
         if depth > DEEPEST:
@@ -123,12 +137,12 @@ class Codec:
     def _sequence(self, value: tuple[Any, ...], depth: int) -> Any:
         if set(map(type, value)) != {int}:
             return [self.encode(part, depth + 1) for part in value]
-        if len(value) < INTERNED:
+        if not self._intern or len(value) < INTERNED:
             return list(value)
         if (number := self._sent.get(value)) is not None:
             return {TAG: "again", "n": number}
-        self._sent[value] = len(self._sent)
-        return {TAG: "first", "v": list(value)}
+        number = self._sent[value] = len(self._sent)
+        return {TAG: "first", "n": number, "v": list(value)}
 
     def decode(self, plain: Any, depth: int = 0) -> Any:
         """The value that these words mean. Raises ProtocolError for what is none."""
@@ -156,7 +170,7 @@ class Codec:
             numbers = tuple(plain["v"])
             if set(map(type, numbers)) != {int}:
                 raise ProtocolError("a run of numbers holds something else")
-            self._received.append(numbers)
+            self._received[plain["n"]] = numbers
             return numbers
         if tag == "again":
             return self._received[plain["n"]]
@@ -173,7 +187,7 @@ class Codec:
         declared = hints(tag)
         for name, part in given.items():
             if not fits(part, declared[name]):
-                raise errors.InputError(f"{kind.__name__}.{name}", f"cannot be {_short(part)}")
+                raise errors.InputError(f"{kind.__name__}.{name}", f"cannot be {errors.shown(part)}")
         return kind(**given)
 
 
@@ -217,11 +231,6 @@ def _all_fit(values: tuple[Any, ...], hint: Any) -> bool:
     if hint in (int, bool, str):
         return set(map(type, values)) <= {hint}
     return all(fits(value, hint) for value in values)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 # -- errors
@@ -283,8 +292,8 @@ def read_message(link: socket.socket) -> dict[str, Any] | None:
     if body is None:
         return None
     try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
+        message = parse_json(body.decode("utf-8"))
+    except ValueError:
         raise ProtocolError("a message that is not JSON") from None
     if not isinstance(message, dict):
         raise ProtocolError("a message that is no object")

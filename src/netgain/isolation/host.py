@@ -21,14 +21,13 @@ from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.extensions import find_method
 from netgain.isolation.confinement import confine, end_with_parent, hide
-from netgain.isolation.crossing import Codec, error_in_words, error_of, read_message, write_message
+from netgain.isolation.crossing import MOST_OPENED, Codec, error_in_words, error_of, read_message, write_message
 from netgain.isolation.far_desk import FarHarness, Lecture, desk_of
 from netgain.methods.method import Desk, Method
 from netgain.model.metered import Model
 from netgain.model.program import ModelCall
 
-MOST_OPENED = 100  # files, sockets and programs that are told of
-PLAIN = Codec()  # for what belongs to nobody: settings, presets, defaults
+PLAIN = Codec(intern=False)  # for what belongs to nobody: settings, presets, defaults
 
 
 def main() -> None:

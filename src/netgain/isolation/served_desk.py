@@ -20,7 +20,7 @@ from netgain.model.requests import Result, Trained
 from netgain.records.cost import Currency
 from netgain.records.events import Opened
 
-MOST_OPENED = 100_000  # accounts, reservations and views of one program
+MOST_ACCOUNTS = 100_000  # accounts, reservations and views of one program
 LECTURE = "lecture"
 OF_ITS_OWN = ("model", "grade", "teacher", "folder", "few_shot", "own")  # fields that cross in a way of their own
 
@@ -192,7 +192,7 @@ class ServedDesk:
         return self._account(row).opened
 
     def _open(self, wanted: Opened) -> Account:
-        if wanted.parent is None or len(self._accounts) > MOST_OPENED:
+        if wanted.parent is None or len(self._accounts) > MOST_ACCOUNTS:
             raise InputError(f"account {wanted.name!r}", "is not this arm's to spend from", "use desk.pay")
         parent = self._account(wanted.parent)
         own = {"run": wanted.run, "arm": wanted.arm, "seed": wanted.seed}
@@ -202,7 +202,7 @@ class ServedDesk:
         return parent.child(wanted.name, purpose=wanted.purpose, limit=wanted.limit)
 
     def _reserve(self, row: int, operation: str, quote: Any, settings: Mapping[str, Any]) -> int:
-        if len(self._reservations) > MOST_OPENED:
+        if len(self._reservations) > MOST_ACCOUNTS:
             raise NetgainError("too many reservations of one program")
         reserved = self._account(row).reserve(operation, quote, settings)
         self._reservations[reserved.row] = reserved
@@ -291,7 +291,7 @@ class ServedDesk:
 
     def _views(self, question: Any) -> list[tuple[int, str, str]]:
         views = self._few_shot.views(question)
-        if len(self._undo) + len(views) > MOST_OPENED:
+        if len(self._undo) + len(views) > MOST_ACCOUNTS:
             raise NetgainError("too many views of one program")
         first = len(self._undo)
         self._undo += [view.undo for view in views]

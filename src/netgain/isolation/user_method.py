@@ -18,15 +18,15 @@ from netgain.domains.problem import Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.extensions import BUILT_IN, find_method, is_file, names
-from netgain.isolation.crossing import Codec, ProtocolError, error_in_words, error_of
+from netgain.isolation.crossing import MOST_OPENED, Codec, ProtocolError, error_in_words, error_of
 from netgain.isolation.method_process import MethodEndedError, MethodHost, ProgramProcess
 from netgain.isolation.served_desk import Kept, ServedDesk
 from netgain.methods.method import Desk, Learned, Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 
-PLAIN = Codec()
-MOST_OPENED, LONGEST = 100, 300  # of what a process says that it opened: how many, and letters of each
+PLAIN = Codec(intern=False)  # for what belongs to nobody; it talks to the processes of many methods
+LONGEST = 300  # letters of each thing that a process says it opened
 
 
 class SettingsElsewhere(Settings):

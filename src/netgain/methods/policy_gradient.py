@@ -270,8 +270,7 @@ class GradientPolicy:
 
     def _scores(self, desk: Desk, samples: Sequence[_Sample], *, hidden: bool = False) -> list[Score]:
         account = desk.pay(Purpose.LEARN)
-        read = (self._learned and desk.model is not self._base) or (self._learned and not self.curve)
-        return [Score(account=account, prompt=one.prompt, continuation=one.ids, hidden=read) for one in samples]
+        return [Score(account=account, prompt=one.prompt, continuation=one.ids, hidden=hidden) for one in samples]
 
     def _distinct(self, desk: Desk) -> bool:
         """Whether the divergence is wanted, and from other weights than drew."""

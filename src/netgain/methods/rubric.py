@@ -8,6 +8,7 @@ not rate all four, or not from 1 to 5, is no rating: it is counted, paid for and
 import re
 from collections.abc import Sequence
 
+from netgain.domains.grading import fenced, without_thoughts
 from netgain.domains.problem import Material, Message
 from netgain.errors import InputError
 from netgain.methods.method import Desk
@@ -20,7 +21,6 @@ ASPECTS = ("length", "diversity", "quality", "correctness")
 LOWEST, HIGHEST = 1, 5
 MAX_NEW_TOKENS = 64  # four words with a number each, and room for a few around them
 TEMPERATURE = 1.0  # each repeat is a rating of its own, so that its reliability is seen
-_THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 _TEMPLATE = """\
 Somebody wrote study notes about a passage, to learn all that it says and all that follows from it. Rate the notes on \
 four things, each with a whole number from 1 (poor) to 5 (excellent):
@@ -51,12 +51,12 @@ Notes = tuple[Material, str]
 
 def rubric_prompt(material: Material, notes: str) -> str:
     """What the judge is asked about an edit."""
-    return _TEMPLATE.format(title=material.title, text=material.text, notes=notes)
+    return _TEMPLATE.format(title=material.title, text=material.text, notes=fenced(notes))
 
 
 def read_rubric(reply: str) -> dict[str, int] | None:
     """The four ratings; None where one is missing, given twice over with other numbers, or not from 1 to 5."""
-    told = _THOUGHTS.sub("", reply)
+    told = without_thoughts(reply)
     found: dict[str, int] = {}
     for aspect in ASPECTS:
         given = {int(number) for number in re.findall(rf"\b{aspect}\b[^\w\n]{{1,6}}(\d+)", told, re.IGNORECASE)}

@@ -6,7 +6,7 @@ fits to the last tensor is then loaded, whole. Whatever a library raises on the 
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from netgain.engine.packs import is_out_of_memory
-from netgain.errors import InputError, NetgainError, shown
+from netgain.errors import InputError, NetgainError, Terminated, shown
 
 T = TypeVar("T")
 LONGEST = 300  # characters of what a library says
@@ -46,7 +46,7 @@ def attempt(where: str, load: Callable[[], T]) -> T:
     """What a library makes of someone's files. Raises InputError for whatever it raises, but for a lack of memory."""
     try:
         return load()
-    except (NetgainError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (NetgainError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit, Terminated):
         raise
     except BaseException as problem:  # a panic of a library in Rust is no Exception
         if is_out_of_memory(problem):
@@ -108,7 +108,8 @@ def check_complete(where: str, model: Any, told: dict[str, Any]) -> None:
         raise InputError(where, f"weights of another shape: {_some(mismatched)}", WRONG)
     if told["missing_keys"]:
         raise InputError(where, f"its weights lack {_some(told['missing_keys'])}", WRONG)
-    foreign = [name for name in told["unexpected_keys"] if _belongs(model, name)]
+    modules, prefix = {path for path, _ in model.named_modules()}, model.base_model_prefix
+    foreign = [name for name in told["unexpected_keys"] if _belongs(modules, prefix, name)]
     if foreign:
         raise InputError(where, f"its weights hold {_some(foreign)}, which its configuration has no place for", WRONG)
     if told.get("error_msgs"):
@@ -118,13 +119,12 @@ def check_complete(where: str, model: Any, told: dict[str, Any]) -> None:
 HARMLESS = re.compile(r"(rotary_emb\.inv_freq|attn\.bias|attn\.masked_bias|attention\.bias|attention\.masked_bias)$")
 
 
-def _belongs(model: Any, name: str) -> bool:
-    """Whether an unexpected tensor lies within a module of the model: a layer more, a bias that it would leave out. A
-    head of another kind beside the model is none of its business, nor is a table that older versions saved."""
+def _belongs(modules: Set[str], prefix: str, name: str) -> bool:
+    """Whether an unexpected tensor lies within one of the model's modules: a layer more, a bias that it would leave
+    out. A head of another kind beside the model is none of its business, nor is a table that older versions saved."""
     if HARMLESS.search(name):
         return False
-    modules = {path for path, _ in model.named_modules()}
-    for whole in (name, f"{model.base_model_prefix}.{name}"):
+    for whole in (name, f"{prefix}.{name}"):
         parts = whole.split(".")
         above = [".".join(parts[:end]) for end in range(1, len(parts))]
         if above and (above[-1] in modules or any(path in modules for path in above[1:])):

@@ -37,7 +37,7 @@ def check_folder(folder: Path, *, allow_pickle: bool = False) -> None:
     Weights that are a pickle are refused unless ``allow_pickle``, and then not looked into.
     """
     config = check_config(folder)
-    weights = _weight_files(folder, config)
+    weights, index = _weight_files(folder, config)
     if not weights:
         _refuse_pickles(folder, allow_pickle=allow_pickle)
     tensors: dict[str, Path] = {}
@@ -45,8 +45,8 @@ def check_folder(folder: Path, *, allow_pickle: bool = False) -> None:
         tensors |= dict.fromkeys(read_header(file)[0], file)
     if weights and not tensors:
         raise InputError(str(weights[0]), "holds no tensors", AGAIN)
-    if (folder / INDEX).is_file() and not (folder / SINGLE).is_file():
-        _check_index(folder, tensors)
+    if index is not None:
+        _check_index(folder, index, tensors)
     if weights:
         _check_counts(folder, config, len(tensors))
     for name in BESIDE:
@@ -118,12 +118,13 @@ def _json_object(path: Path) -> dict[str, Any]:
     return found
 
 
-def _weight_files(folder: Path, config: Mapping[str, Any]) -> list[Path]:
-    """The safetensors files that transformers would read: one, or those that the index names."""
+def _weight_files(folder: Path, config: Mapping[str, Any]) -> tuple[list[Path], Mapping[str, Any] | None]:
+    """The safetensors files that transformers would read: one, or those that the index names, and then the index."""
     single, index = folder / config.get("transformers_weights", SINGLE), folder / INDEX
     if single.is_file() or not index.is_file():
-        return [single] if single.is_file() else []
-    named = _json_object(index).get("weight_map")
+        return ([single] if single.is_file() else []), None
+    told = _json_object(index)
+    named = told.get("weight_map")
     if not isinstance(named, dict) or not all(isinstance(file, str) for file in named.values()) or not named:
         raise InputError(str(index), "its weight_map is no mapping of tensors to files", AGAIN)
     files = sorted(set(named.values()))
@@ -132,15 +133,13 @@ def _weight_files(folder: Path, config: Mapping[str, Any]) -> list[Path]:
             raise InputError(str(index), f"names the file {shown(file)}, which is no safetensors file beside it", AGAIN)
         if not (folder / file).is_file():
             raise InputError(str(folder), f"{file} is missing, which {INDEX} names", AGAIN)
-    return [folder / file for file in files]
+    return [folder / file for file in files], told
 
 
-def _check_index(folder: Path, tensors: Mapping[str, Path]) -> None:
-    index = _json_object(folder / INDEX)
-    named = index["weight_map"]
+def _check_index(folder: Path, index: Mapping[str, Any], tensors: Mapping[str, Path]) -> None:
     if not isinstance(index.get("metadata"), dict):
         raise InputError(str(folder / INDEX), f"metadata = {shown(index.get('metadata'))}: is no mapping", AGAIN)
-    for tensor, file in named.items():
+    for tensor, file in index["weight_map"].items():
         if tensor not in tensors or tensors[tensor].name != file:
             raise InputError(str(folder / INDEX), f"{shown(tensor)} is not in {file}, as it says", AGAIN)
 
@@ -169,7 +168,7 @@ def read_header(path: Path) -> tuple[Tensors, int]:
             length = int.from_bytes(opened.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_HEADER):
                 raise InputError(str(path), f"its header is said to be of {length} bytes, and it has {size}", AGAIN)
-            header = parse_json(opened.read(length).decode(), pairs=_once)
+            header = parse_json(opened.read(length).decode(), once=True)
     except (OSError, ValueError) as error:
         raise InputError(str(path), f"is no safetensors file that can be read ({_short_text(error)})", AGAIN) from None
     if not isinstance(header, dict):
@@ -186,13 +185,6 @@ def read_header(path: Path) -> tuple[Tensors, int]:
         said = f"{cut}: its header tells of {behind} bytes of data, and it has {size - 8 - length}"
         raise InputError(str(path), said, AGAIN)
     return tensors, 8 + length
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name is used twice")
-    return found
 
 
 def _entry(path: Path, name: str, entry: object) -> tuple[str, tuple[int, ...], int, int]:

@@ -141,6 +141,7 @@ class Scan:
         self.untrusted, self.count, self.head = 0, 0, ROOT
 
     def __iter__(self) -> Iterator[JournalRow]:
+        self.findings, self.untrusted, self.count, self.head = (), 0, 0, ROOT
         for row in self._rows():
             self.count, self.head = self.count + 1, row.hash
             yield row

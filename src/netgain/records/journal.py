@@ -28,13 +28,18 @@ REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "glusterfs",
 PATIENCE = 1.0  # seconds: whoever only asks who writes holds the lock for a moment
 
 
+def lock_of(journal: Path) -> Path:
+    """The file by which writers of a journal keep out of each other's way."""
+    return journal.with_name(f"{journal.name}.lock")
+
+
 @final
 class WriterLock:
     """Held from construction until :meth:`release` or the end of the process, whichever comes first."""
 
     def __init__(self, journal: Path) -> None:
         """Take the lock of ``journal``. Raises JournalError naming process and host of the writer who has it."""
-        self.path = journal.with_name(journal.name + ".lock")
+        self.path = lock_of(journal)
         self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
         try:
             self._take()
@@ -76,7 +81,7 @@ def _holder(connection: sqlite3.Connection) -> str:
 
 def writer_of(journal: Path) -> str | None:
     """Who is writing to ``journal`` now (``process 12 on host h since ...``), or None. Changes nothing."""
-    path = journal.with_name(journal.name + ".lock")
+    path = lock_of(journal)
     if not path.is_file():
         return None
     try:

@@ -9,11 +9,11 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netgain.errors import FaultError, InputError, JournalError
-from netgain.records.journal import WriterLock
+from netgain.records.journal import WriterLock, lock_of
 from netgain.trials.history import HISTORY
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS
 
@@ -29,8 +29,7 @@ def check_folder(folder: Path, tasks: int = 0, adaptations: int = 0) -> None:
     folder, cannot be written or locked, or has less room than the least that they take. Nothing is left behind."""
     made: list[Path] = []
     try:
-        missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
-        for one in reversed(missing):
+        for one in reversed(missing_in(folder)):
             one.mkdir()
             made.append(one)
         if not folder.is_dir():
@@ -52,8 +51,24 @@ def check_folder(folder: Path, tasks: int = 0, adaptations: int = 0) -> None:
                 one.rmdir()
 
 
+def missing_in(folder: Path) -> list[Path]:
+    """The folders of this path that are not there, the deepest first."""
+    return [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+
+
+def leave(folder: Path, made: Sequence[Path]) -> None:
+    """Where nothing was begun in a folder that is held, leave it as it was: the folders that were ``made`` go, the
+    deepest first, and so does the lock. Whoever waits for that finds it gone (:func:`~netgain.trials.history.hold`)."""
+    if (folder / LOCK).exists():
+        return
+    with contextlib.suppress(OSError):
+        lock_of(folder / HISTORY).unlink(missing_ok=True)
+        for one in made:
+            one.rmdir()
+
+
 def _check_inside(folder: Path) -> None:
-    for name in (LOCK, SAMPLES, SETUP, HISTORY, f"{HISTORY}.lock"):
+    for name in (LOCK, SAMPLES, SETUP, HISTORY, lock_of(Path(HISTORY)).name):
         if (folder / name).is_dir():
             raise InputError(str(folder / name), "is a folder where a file of the run belongs", ELSEWHERE)
     units = folder / UNITS

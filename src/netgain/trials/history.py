@@ -17,7 +17,7 @@ import netgain
 from netgain.errors import InputError, JournalError
 from netgain.records.chain import JournalRow
 from netgain.records.events import Noted
-from netgain.records.journal import Journal, WriterLock, writer_of
+from netgain.records.journal import Journal, WriterLock, lock_of, writer_of
 
 HISTORY = "history"
 ASKED, BEGUN, FINISHED, FAILED, STOPPED, DONE = "asked", "begun", "finished", "failed", "stopped", "done"
@@ -106,7 +106,15 @@ def hold(folder: Path, wait: Callable[[str], None] | None = None) -> WriterLock:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return WriterLock(path)
+            file = lock_of(path)
+            file.touch()
+            seen, lock = file.stat().st_ino, WriterLock(path)
+            # Whoever began nothing takes the file along: what was locked meanwhile is then no lock that others see.
+            if file.exists() and file.stat().st_ino == seen:
+                return lock
+            lock.release()
+        except FileNotFoundError:  # it, or the whole folder, was taken along just now
+            continue
         except JournalError:
             holder = writer_of(path)
             if holder is None and told:

@@ -4,7 +4,6 @@ A task that raises, or whose process dies, is recorded as failed, and the rest g
 run goes on where it was.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, final
 
 import netgain
 from netgain.records.journal import WriterLock
-from netgain.trials.disk import check_folder, clean, gone_wrong, recording, why_unwritable
+from netgain.trials.disk import check_folder, clean, gone_wrong, leave, missing_in, recording, why_unwritable
 from netgain.trials.exam_text import write_exam
 from netgain.trials.executor import (
     Load,
@@ -25,14 +24,14 @@ from netgain.trials.executor import (
     load_judge,
     load_model,
 )
-from netgain.trials.history import HISTORY, History, hold
+from netgain.trials.history import History, hold
 from netgain.trials.plan import check_before, planned_work, unknown_words
 from netgain.trials.processes import ProcessExecutor
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shown_tasks import describe_run, setup_hash
-from netgain.trials.store import LOCK, Store, locked_form, spec_hash, task_identity
+from netgain.trials.store import Store, locked_form, spec_hash, task_identity
 from netgain.trials.task_result import TaskResult
 from netgain.trials.tasks import Task, adaptations, tasks
 
@@ -82,6 +81,7 @@ def run_trial(
     check_before(trial)
     planned = tasks(trial.spec)
     check_folder(folder, len(planned), sum(adaptations(trial, task) for task in planned))
+    made = missing_in(folder)
     lock = hold(folder, wait)
     try:
         with recording(folder):
@@ -89,10 +89,7 @@ def run_trial(
             start = partial(LocalExecutor, trial, folder, device, load, load_judge)
             return _run_held(schedule, lock, partial(_opened, start, folder, device, jobs, ray))
     finally:
-        if not (folder / LOCK).exists():  # nothing was begun: nothing is left behind
-            with contextlib.suppress(OSError):
-                (folder / f"{HISTORY}.lock").unlink(missing_ok=True)
-                folder.rmdir()
+        leave(folder, made)
         lock.release()
 
 
