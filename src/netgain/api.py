@@ -138,19 +138,19 @@ def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
     ``not-verified``, and the page says so above everything else. The folder is a run's, or a packed record. Raises
     InputError where it holds neither.
     """
-    run = KeptRun(folder)
-    verdict = judged(run, recheck(run).doubts)
+    return judge_run(KeptRun(folder), answers=answers)
+
+
+def judge_run(run: KeptRun, *, answers: bool = True) -> Verdict:
+    """The same of a run that is read already."""
+    folder, verdict = run.folder, judged(run, recheck(run).doubts)
     with recording(folder):
         write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
-        write(folder / PAGE, page_of(run, verdict))
+        pages = answer_pages(run, verdict)
+        write(folder / PAGE, render(verdict, examples=pages.examples()))
         if answers:
-            write_site(folder / FOLDER, answer_pages(run, verdict).render())
+            write_site(folder / FOLDER, pages.render())
     return verdict
-
-
-def page_of(run: KeptRun, verdict: Verdict) -> str:
-    """The page of a run, which leads to its answers."""
-    return render(verdict, examples=answer_pages(run, verdict).examples())
 
 
 def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
@@ -183,9 +183,10 @@ def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Pa
 
     Raises InputError where a task is not finished, something does not verify, or another trial is registered there.
     """
-    require_finished(KeptRun(Path(folder)), unfinished=unfinished)
-    require_verified(judge_folder(Path(folder), answers=False), Path(folder))
-    return pack_run(Path(folder), Path(out), unfinished=unfinished)
+    run = KeptRun(Path(folder))
+    require_finished(run, unfinished=unfinished)
+    require_verified(judge_run(run, answers=False), run.folder)
+    return pack_run(run, Path(out))
 
 
 def require_verified(verdict: Verdict, folder: Path) -> None:
@@ -217,23 +218,25 @@ def check_run(folder: Path | str, show: Callable[[Verification], None] = lambda 
             verdicts += [verdict.model_copy(update={"card": card}) for verdict in verdicts]
         if not any(_is_written(written, verdict) for verdict in verdicts):
             wrong.append(f"{VERDICT}: is not the verdict that the records give")
-        if page.is_file() and page.read_bytes() not in (page_of(run, one).encode() for one in verdicts):
+        pages = [answer_pages(run, verdict) for verdict in verdicts]
+        shown = (render(one.verdict, examples=one.examples()).encode() for one in pages)
+        if page.is_file() and page.read_bytes() not in shown:
             wrong.append(f"{PAGE}: is not the page of the verdict that the records give")
-        wrong += _answers_that_differ(run, verdicts)
+        wrong += _answers_that_differ(run, pages)
     except Exception as problem:  # records that were edited may be anything
         wrong.append(f"{VERDICT}: cannot be judged again ({said_by(problem)})")
     return replace(checked, wrong=tuple(wrong)), checked.root(run.content(VERDICT))
 
 
-def _answers_that_differ(run: KeptRun, verdicts: Sequence[Verdict]) -> list[str]:
+def _answers_that_differ(run: KeptRun, given: Sequence[AnswerPages]) -> list[str]:
     """The pages of answers that are not those of the records, for none of these verdicts."""
     folder = run.folder / FOLDER
     there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     if not there:
         return []
     differing: list[str] = []
-    for verdict in verdicts:
-        files = with_manifest(answer_pages(run, verdict).render())
+    for pages in given:
+        files = with_manifest(pages.render())
         same = {name for name in files.keys() & there.keys() if there[name].read_bytes() == files[name].encode()}
         differing = sorted((files.keys() | there.keys()) - same)
         if not differing:

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import final
 
-from netgain.analysis.verdict import Verdict
 from netgain.api import answer_pages, judged
 from netgain.audit.audit import audit, read_claim
 from netgain.audit.library import LibraryRow, library, library_row, library_summary
 from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.report.answers_view import FOLDER
-from netgain.report.board_view import BoardRow, board_page, claim_row, trial_rows
+from netgain.report.board_view import BoardRow, Kind, board_page, claim_row, trial_rows
 from netgain.report.library_view import library_page
 from netgain.report.page import render
 from netgain.report.site import folder_name, require_own, write_site
@@ -42,22 +41,16 @@ class _Board:
             self.files |= {f"{place}/{FOLDER}/{name}": text for name, text in pages.render().items()}
         self.rows += trial_rows(verdict, f"{place}/{PAGE}")
 
-    def add_claim(self, claim: Claim) -> None:
+    def add_claim(self, claim: Claim, kind: Kind = "audit", folder: str = "audits") -> LibraryRow:
         verdict = audit(claim)
-        place = folder_name("audits", claim.name, self.taken)
+        row = library_row(claim, verdict)
+        place = folder_name(folder, claim.name, self.taken)
         self.files[f"{place}/{PAGE}"] = render(verdict, UP)
-        self.rows.append(claim_row("audit", verdict, library_row(claim, verdict), f"{place}/{PAGE}"))
+        self.rows.append(claim_row(kind, verdict, row, f"{place}/{PAGE}"))
+        return row
 
     def add_library(self) -> None:
-        judged_claims: list[tuple[LibraryRow, Verdict]] = []
-        for claim in library():
-            verdict = audit(claim)
-            judged_claims.append((library_row(claim, verdict), verdict))
-        for row, verdict in judged_claims:
-            place = folder_name("library", row.name, self.taken)
-            self.files[f"{place}/{PAGE}"] = render(verdict, UP)
-            self.rows.append(claim_row("library", verdict, row, f"{place}/{PAGE}"))
-        rows = [row for row, _ in judged_claims]
+        rows = [self.add_claim(claim, "library", "library") for claim in library()]
         self.files["library/index.html"] = library_page(rows, library_summary(rows), "../index.html")
 
 

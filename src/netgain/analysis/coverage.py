@@ -57,9 +57,9 @@ def _chances(right: Sequence[int | None], drawn: int, k: int) -> tuple[float | N
 
 def _row(evidence: Evidence, coverage: Coverage, setting: str, name: str, tables: dict[int, Table]) -> CoverageRow:
     frozen = next((one for one in evidence.own(setting, Role.FROZEN) if one in tables[1] and one != name), None)
-    points = [_point(evidence, tables[k], name, frozen, k) for k in coverage.k]
-    whole = [_point(evidence, table, name, frozen, k) for k, table in tables.items()] if frozen else []
-    over = {point.k: point.over_frozen for point in whole if point.over_frozen is not None}
+    every = {k: _point(evidence, tables[k], name, frozen, k) for k in (tables if frozen else coverage.k)}
+    points = [every[k] for k in coverage.k]
+    over = {k: point.over_frozen for k, point in every.items() if point.over_frozen is not None}
     behind = [k for k, found in over.items() if found.value < 0]
     surely = [k for k, found in over.items() if found.high < 0]
     return CoverageRow(

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 import typer
 from typer.exceptions import TyperException
 
-from netgain.cli.app import app, complain
+from netgain.cli.app import INTERRUPTED, TERMINATED, app, complain
 from netgain.cli.ask_command import ask
 from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.board_command import board
@@ -21,7 +21,6 @@ from netgain.cli.setup_commands import init, list_names, validate
 from netgain.cli.trial_commands import plan, register, run
 from netgain.errors import NetgainError, Terminated
 
-INTERRUPTED, TERMINATED = 130, 143  # as shells count them: 128 and the number of the signal
 NAMED_WRONGLY = (errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EROFS)
 
 # In the order in which --help lists them.

@@ -102,6 +102,9 @@ def console(*, stderr: bool = False) -> Any:
     return Console(highlight=False, stderr=stderr, width=None if stream.isatty() else 120)
 
 
+INTERRUPTED, TERMINATED = 130, 143  # as shells count them: 128 and the number of the signal
+
+
 def complain(message: str) -> None:
     """One line on stderr, of text that a terminal only prints."""
     typer.echo(f"netgain: {one_line(message)}", err=True)

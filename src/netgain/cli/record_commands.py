@@ -80,11 +80,13 @@ def export(
     from netgain.trials.kept import KeptRun
 
     tracking.require(trackers or [])
-    verdict = api.judge_folder(folder)
+    run = KeptRun(folder)
+    verdict = api.judge_run(run)
     results = hub_export.eval_results(verdict, arm, dataset)
-    pages = api.answer_pages(KeptRun(folder), verdict)
+    pages = api.answer_pages(run, verdict)
     (out / "every-eval-ever").mkdir(parents=True, exist_ok=True)
-    records, lines = exports.every_eval_ever(verdict), hub_export.instances(pages.outcome, verdict, pages.examined)
+    records = exports.every_eval_ever(verdict)
+    lines = hub_export.instances(pages.outcome, records, pages.examined)
     for number, (name, record) in enumerate(records.items(), start=1):
         save(out / "every-eval-ever" / f"{number:03d}.json", exports.as_json(record))
         answered = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.get(name, []))

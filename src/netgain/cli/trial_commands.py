@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self, final
 import typer
 
 from netgain.cli.app import (
+    INTERRUPTED,
+    TERMINATED,
     Demo,
     Device,
     Limit,
@@ -156,7 +158,7 @@ def run(
             turn = live.wait if wait else None
             done = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=live.show, wait=turn)
     except (KeyboardInterrupt, Terminated) as stop:
-        how, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        how, code = ("terminated", TERMINATED) if isinstance(stop, Terminated) else ("interrupted", INTERRUPTED)
         complain(f"{how}: {live.saved()}; the same command goes on from there")
         sys.exit(code)
     for name, error in done.failed.items():

@@ -178,7 +178,7 @@ class Scorer:
         kept = {"logits_to_keep": max(len(one.tokens) for one in asked) + 1} if self._keeps else {}
         found = {}
         adapted = self._adapted([one.adapter for one in asked], adapters)
-        with adapted, torch.inference_mode(), _HeadInput(self._model) as seen:
+        with adapted, torch.inference_mode(), self._watched(asked) as seen:
             logits = self._model(**inputs, use_cache=False, **kept).logits
             for row, (place, one, work) in enumerate(zip(places, asked, self.scored_work(asked), strict=True)):
                 count = len(one.tokens)
@@ -189,9 +189,12 @@ class Scorer:
                 value, entropy = float(each.sum()), float(torch.special.entr(steps.exp()).sum(-1).mean())
                 failure = None if isfinite(value) else Failure("not_finite", f"log-likelihood {value}", 0)
                 greedy = bool((steps.argmax(-1) == labels).all())
-                hidden = seen.before(row, count) if one.hidden else None
+                hidden = seen.before(row, count) if seen is not None and one.hidden else None
                 found[place] = Likelihood(value, greedy, work, failure, tuple(each.tolist()), entropy, hidden)
         return found
+
+    def _watched(self, asked: list[ScoreRequest]) -> "AbstractContextManager[_HeadInput | None]":
+        return _HeadInput(self._model) if any(one.hidden for one in asked) else nullcontext()
 
     def _left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         width = max(len(row) for row in rows)

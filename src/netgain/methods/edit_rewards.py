@@ -62,6 +62,9 @@ class Reward:
     weight: float = 1.0
 
 
+EXAM = Reward("exam")
+
+
 @final
 class Context:
     """One training problem with the edits that were written about it and their rewards so far.
@@ -84,14 +87,13 @@ class Context:
         recipes: Sequence[Recipe],
         baseline: float | None = None,
         invalid: Sequence[SelfEdit] = (),
-        reward: "RewardName | Reward" = "exam",
+        reward: Reward = EXAM,
     ) -> None:
         self.name, self.problem, self.baseline = name, problem, baseline
-        rule = reward if isinstance(reward, Reward) else Reward(reward)
-        self.invalid, self.reward, self._rule = list(invalid), rule.name, rule
-        questions = problem.questions if rule.questions is None else rule.questions
-        controls = tuple(question for question, right in rule.controls if right)
-        own = rule.questions is None and not controls
+        self.invalid, self.reward, self._rule = list(invalid), reward.name, reward
+        questions = problem.questions if reward.questions is None else reward.questions
+        controls = tuple(question for question, right in reward.controls if right)
+        own = reward.questions is None and not controls
         self.examined = problem if own else replace(problem, questions=(*questions, *controls))
         self._own = len(questions)
         self.edits, self.recipes = list(edits), list(recipes)

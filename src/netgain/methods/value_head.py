@@ -97,12 +97,11 @@ class ValueHead:
         if self._weights is None:
             return [np.zeros(len(one)) for one in states]
         whole = np.concatenate(states).astype(np.float64)
-        with account.reserve("value head", prediction_cost(len(whole), whole.shape[1]), {"passes": 0}) as step:
+        cost = prediction_cost(len(whole), whole.shape[1])
+        with account.reserve("value head", cost, {"passes": 0}) as step:
             began = perf_counter()
             found = predicted(whole, self._weights[:-1], float(self._weights[-1, 0]))[:, 0]
-            step.settle(
-                Cost(**{**prediction_cost(len(whole), whole.shape[1]).known(), "seconds": perf_counter() - began})
-            )
+            step.settle(replace(cost, seconds=perf_counter() - began))
         return np.split(found, np.cumsum([len(one) for one in states])[:-1])
 
     def fit(

@@ -146,13 +146,10 @@ def learnt(times: Mapping[Size, int]) -> Work:
 def weights_in_memory(model: nn.Module) -> str:
     """A fingerprint of all weights and buffers as they are now, computed where they are: their bits, each by its
     place. Whoever changes one changes it, but for chance (1 in 2^31)."""
-    found = {}
+    found, places = {}, torch.zeros(0, dtype=torch.int64)
     for name, weight in model.state_dict().items():
         bits = weight.detach().reshape(-1).view(BITS[weight.element_size()])
-        found[name] = [int((part.to(torch.int64) * _places(part)).sum()) for part in bits.split(PLACES)]
+        if len(places) < min(len(bits), PLACES) or places.device != bits.device:  # an odd number for each place
+            places = torch.arange(min(len(bits), PLACES), device=bits.device, dtype=torch.int64) * 0x9E3779B2 + 1
+        found[name] = [int((part.to(torch.int64) * places[: len(part)]).sum()) for part in bits.split(PLACES)]
     return identity("weights", found)
-
-
-def _places(part: Tensor) -> Tensor:
-    """An odd number for each place, so that no two bits count alike."""
-    return torch.arange(part.numel(), device=part.device, dtype=torch.int64) * 0x9E3779B2 + 1

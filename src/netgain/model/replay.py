@@ -23,6 +23,7 @@ import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import fields as fields_of
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -303,7 +304,7 @@ def _asked(request: Request) -> Any:
 def _plain(value: Any) -> Any:
     """Prompts, jobs and what is in them as JSON values."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(part) for name, part in asdict(value).items()}
+        return {one.name: getattr(value, one.name) for one in fields_of(value)}  # not copied: a job is all its tokens
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, str | int | float | bool | None):

@@ -53,6 +53,11 @@ class GradedAnswer(StrictModel):
     drawn: Count | None = None
     right: Count | None = None
 
+    @property
+    def matched(self) -> bool:
+        """The domain's own grade: the exact one, whichever decided."""
+        return self.correct if self.exact is None else self.exact
+
 
 @final
 class WrittenText(StrictModel):

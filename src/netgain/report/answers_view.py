@@ -80,6 +80,7 @@ class AnswerPages:
         self.problems = {(one.domain, one.problem): one for one in self.examined}
         self.asked = {(p.domain, q.question): q for p in self.problems.values() for q in p.questions}
         self.arms = {arm.name: arm for arm in verdict.arms}
+        self._own = {domain: self._compared(domain) for domain in outcome.spec.domains}
         self.files: dict[str, str] = {}
 
     def render(self) -> dict[str, str]:
@@ -91,15 +92,13 @@ class AnswerPages:
             around = {"before": names[number - 1] if number else "", "after": (*names, "")[number + 1]}
             index.append(self._problem(domain, problem, names[number], around, several=several))
         loops = self._loops()
-        first = next(iter(self.outcome.spec.domains))
         self.files["index.html"] = fill(
             "answers.html.j2",
             extra="answers",
             v=self.verdict,
             problems=index,
-            arms={domain: [arm.label for _, arm in self._own(domain)] for domain in self.outcome.spec.domains},
+            arms={domain: [arm.label for _, arm in self._own[domain]] for domain in self.outcome.spec.domains},
             loops=loops,
-            first=first,
             kind=self.outcome.spec.compare.exam,
             told=bool(self.asked),
             percent=percent,
@@ -120,7 +119,7 @@ class AnswerPages:
             asked = next((one for one in known.questions if one.kind == kind), None) if known else None
             if known is None or asked is None:
                 continue
-            blocks = [block for cell, _ in self._own(domain) if (block := self._block(cell, known.problem))]
+            blocks = [block for cell, _ in self._own[domain] if (block := self._block(cell, known.problem))]
             given = [
                 (block.title, block.rows[0].seed, answer)
                 for block in blocks[:EXAMPLE_ARMS]
@@ -139,7 +138,7 @@ class AnswerPages:
         )
         return [*(name for name in asked if name in found), *(name for name in found if name not in asked)]
 
-    def _own(self, domain: str) -> list[tuple[Cell, ArmRow]]:
+    def _compared(self, domain: str) -> list[tuple[Cell, ArmRow]]:
         """The arms as they are compared: frozen first, then the one under test, then by accuracy."""
         tested = subjects(self.verdict).get(domain)
         found = [
@@ -151,7 +150,7 @@ class AnswerPages:
         return found
 
     def _frozen(self, domain: str) -> Mapping[tuple[int, str], Adaptation]:
-        own = self._own(domain)
+        own = self._own[domain]
         return self.outcome.adaptations[own[0][0]] if own and own[0][1].role == "frozen" else {}
 
     # -- a problem
@@ -160,11 +159,11 @@ class AnswerPages:
         self, domain: str, problem: str, name: str, around: dict[str, str], *, several: bool
     ) -> dict[str, object]:
         known = self.problems.get((domain, problem))
-        own = self._own(domain)
+        own, title = self._own[domain], known.title if known and known.title else problem
         names = [cell for cell, _ in own]
         cells = [*names, *(c for c in self.outcome.cells() if c[0] == domain and c not in names)]
-        blocks = [block for cell in cells if (block := self._block(cell, problem))]
-        compared = [(arm, block) for cell, arm in own if (block := self._block(cell, problem))]
+        made = {cell: block for cell in cells if (block := self._block(cell, problem))}
+        blocks, compared = list(made.values()), [(arm, made[cell]) for cell, arm in own if cell in made]
         asked = list(dict.fromkeys(q for block in blocks for q in block.answers))
         questions = [self._question(domain, one, blocks) for one in asked]
         pieces = list(_pieces(blocks))
@@ -173,7 +172,7 @@ class AnswerPages:
                 "answers_problem.html.j2",
                 extra="answers",
                 v=self.verdict,
-                title=known.title if known and known.title else problem,
+                title=title,
                 problem=problem,
                 domain=domain if several else "",
                 text=known.text if known else "",
@@ -187,7 +186,6 @@ class AnswerPages:
                 short=_short,
                 **around,
             )
-        title = known.title if known and known.title else problem
         return {
             "href": f"{name}.html",
             "title": title,
@@ -276,8 +274,7 @@ def _score(value: float) -> str:
 
 def _grades(answer: GradedAnswer) -> tuple[str, bool]:
     """Every grade of an answer in words, what was not graded left out; and whether all of them say the same."""
-    exact = answer.correct if answer.exact is None else answer.exact
-    told = [("exact match", exact), ("contains", answer.contains), ("judge", answer.judged)]
+    told = [("exact match", answer.matched), ("contains", answer.contains), ("judge", answer.judged)]
     known = [(name, value) for name, value in told if value is not None]
     parts = [f"{name} {'yes' if value else 'no'}" for name, value in known]
     parts.insert(min(2, len(parts)), f"F1 {answer.f1:.2f}")

@@ -23,7 +23,7 @@ from netgain.report.page import fill
 from netgain.report.summary import matched, plain
 
 Kind = Literal["trial", "audit", "library"]
-KINDS: dict[Kind, str] = {"trial": "trial", "audit": "audit", "library": "from the library"}
+KINDS: dict[Kind, str] = {"trial": "trials", "audit": "audits", "library": "the library"}
 OUTCOMES: dict[Outcome, str] = {"stands": "stands", "changes": "does not stand", "cannot tell": "cannot tell"}
 OF_TRIAL: dict[str, tuple[Outcome, str]] = {
     "method": ("stands", "ahead of every conventional arm at equal compute"),
@@ -178,7 +178,6 @@ def board_page(rows: Sequence[BoardRow], *, library: bool) -> str:
         ruler=_ruler(axis),
         counts=Counter(row.outcome for row in shown),
         kinds={key: name for key, name in KINDS.items() if any(row.kind == key for row in shown)},
-        kind_names={"trial": "trials", "audit": "audits", "library": "the library"},
         outcomes=OUTCOMES,
         outcome_at={key: index for index, key in enumerate(OUTCOMES)},
         settings=sorted({row.setting for row in shown if row.setting}, key=str.lower),
@@ -190,9 +189,7 @@ def board_page(rows: Sequence[BoardRow], *, library: bool) -> str:
     )
 
 
-def _figure(value: float | None, whole: Interval | None) -> str:
-    if value is None:
-        return ""
+def _figure(value: float, whole: Interval | None) -> str:
     return points(value) if whole is None else interval(whole)
 
 

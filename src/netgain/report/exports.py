@@ -14,6 +14,7 @@ from netgain import __version__
 from netgain.analysis.verdict import ArmRow, Verdict
 from netgain.errors import InputError
 from netgain.report.detail_tables import card as card_listing
+from netgain.report.listings import Listing
 from netgain.report.numbers import clean
 
 SCHEMA_VERSION = "0.3.0"
@@ -120,14 +121,18 @@ def compute_card_markdown(verdict: Verdict) -> str:
     if not verdict.card:
         return ""
     listing = card_listing(verdict)
+    notes = "".join(f"\n\n{note}" for note in listing.notes)
+    return f"{markdown(listing)}{notes}\n"
+
+
+def markdown(listing: Listing) -> str:
+    """A listing as a Markdown table, its groups under headings of their own; the notes below it are left out."""
     lines = [listing.columns, ["---"] * len(listing.columns)]
     for heading, rows in listing.groups.items():
         lines += [[f"**{heading}**", *[""] * (len(listing.columns) - 1)]] if heading else []
         lines += [[f"{cell.text} {cell.note}".strip() for cell in row.cells] for row in rows]
     plain = [[clean(cell).replace("|", "/") for cell in line] for line in lines]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in plain)
-    notes = "".join(f"\n\n{note}" for note in listing.notes)
-    return f"{table}{notes}\n"
+    return "\n".join(f"| {' | '.join(line)} |" for line in plain)
 
 
 def to_frame(verdict: Verdict, table: Table = "arms") -> Any:

@@ -2,15 +2,15 @@
 ``.eval_results``, and a line for each answer. Nothing is uploaded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netgain.analysis.verdict import ArmRow, Verdict
 from netgain.errors import InputError, nearest
 from netgain.records.provenance import ExaminedProblem
 from netgain.records.samples import GradedAnswer
-from netgain.report.exports import SCHEMA_VERSION, compute_card_markdown, every_eval_ever
-from netgain.report.listings import Listing, accuracies
+from netgain.report.exports import SCHEMA_VERSION, compute_card_markdown, markdown
+from netgain.report.listings import accuracies
 from netgain.report.numbers import clean
 from netgain.report.summary import plain, subjects
 from netgain.trials.outcome import Outcome, arm_name
@@ -32,16 +32,10 @@ def model_card(verdict: Verdict) -> str:
         ]
     sentences = [f"> {clean(f'{where}: {said}' if where else said)}" for where, said in plain(verdict)]
     card = compute_card_markdown(verdict)
-    parts = ["## Evaluation at equal compute", "\n>\n".join(sentences), _markdown(accuracies(verdict)), "\n".join(told)]
+    parts = ["## Evaluation at equal compute", "\n>\n".join(sentences), markdown(accuracies(verdict)), "\n".join(told)]
     parts += ["### Compute", card.rstrip("\n")] if card else []
     parts.append(f"Made by netgain {verdict.netgain} from the trial's records.")
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _markdown(listing: Listing) -> str:
-    lines = [listing.columns, ["---"] * len(listing.columns)]
-    lines += [[f"{c.text} {c.note}".strip() for c in row.cells] for rows in listing.groups.values() for row in rows]
-    return "\n".join(f"| {' | '.join(clean(cell).replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def eval_results(verdict: Verdict, arm: str = "", dataset: str = "") -> list[dict[str, Any]]:
@@ -75,13 +69,13 @@ def _entry(verdict: Verdict, row: ArmRow, dataset: str) -> dict[str, Any]:
 
 
 def instances(
-    outcome: Outcome, verdict: Verdict, examined: Sequence[ExaminedProblem]
+    outcome: Outcome, records: Mapping[str, Any], examined: Sequence[ExaminedProblem]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Every Eval Ever's line for each answer to a question that decides, by the name of its arm's aggregate record.
+    """Every Eval Ever's line for each answer to a question that decides, by the name of its arm's aggregate record in
+    ``records`` (:func:`netgain.report.exports.every_eval_ever`).
 
     What was asked is known where the exam's text is; otherwise a line holds the question's hash and no reference.
     """
-    records = every_eval_ever(verdict)
     asked = {(one.domain, q.question): (q.text, list(q.answers)) for one in examined for q in one.questions}
     found: dict[str, list[dict[str, Any]]] = {}
     for cell in outcome.cells():
@@ -124,7 +118,7 @@ def _attribution(answer: GradedAnswer) -> dict[str, Any]:
 
 
 def _metadata(answer: GradedAnswer, problem: str, seed: int) -> dict[str, str]:
-    grades = {"exact": answer.correct if answer.exact is None else answer.exact}
+    grades = {"exact": answer.matched}
     grades |= {
         name: value for name, value in (("contains", answer.contains), ("judge", answer.judged)) if value is not None
     }

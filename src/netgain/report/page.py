@@ -9,10 +9,11 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from netgain.analysis.policy_curves import told
@@ -49,6 +50,13 @@ def fill(template: str, extra: str = "", **parts: Any) -> str:
 
     ``extra`` names a sheet and a script of the template's own, which follow the common ones.
     """
+    page, style, script, policy = _template(template, extra)
+    return page.render(policy=policy, style=style, script=script, **parts)
+
+
+@cache  # a board and the pages of answers fill one template hundreds of times
+def _template(template: str, extra: str) -> tuple[Template, Markup, Markup, str]:
+    """A template of ours, compiled, with its style sheet, its script and its policy."""
     folder = files("netgain.report") / "templates"
     style, script = (
         "".join((folder / f"{name}.{kind}").read_text(encoding="utf-8") for name in ("page", extra) if name)
@@ -65,12 +73,8 @@ def fill(template: str, extra: str = "", **parts: Any) -> str:
     )
     environment.filters |= {"percent": numbers.percent, "amount": numbers.amount, "estimate": numbers.estimate}
     rules = ["default-src 'none'", f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'"]
-    return environment.get_template("page").render(
-        policy="; ".join([*rules, "base-uri 'none'", "form-action 'none'"]),
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        **parts,
-    )
+    policy = "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
+    return environment.get_template("page"), Markup(style), Markup(script), policy  # noqa: S704 - our own files
 
 
 def _whole(text: str) -> str:

@@ -37,9 +37,6 @@ from netgain.tokens import RARE
 from netgain.trials.sealing import sealed
 
 T = TypeVar("T")
-A = TypeVar("A")
-B = TypeVar("B")
-R = TypeVar("R")
 OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
@@ -154,12 +151,13 @@ class Guard:
             [f",{','.join(map(str, sequence))}," for sequence in kept] for kept in (self._trained, self._written)
         )
         exposed, decoded = [], list(map(self._decoded, self._trained))
+        known = letters(" ".join([seen, *map(self._decoded, self._written)]))
         for problem in problems:
             titled = [tokens for tokens in sequences if _holds(tokens, problem.material.title, desk.model)]
             for question in problem.questions:
                 unknown = [a for a in question.answers if len(a) >= LEAST_LETTERS and _plain(a) not in seen]
                 unknown = [a for a in unknown if not any(_holds(tokens, a, desk.model) for tokens in written)]
-                title, known = problem.material.title, letters(" ".join([seen, *map(self._decoded, self._written)]))
+                title = problem.material.title
                 new = [answer for answer in unknown if letters(answer) not in known]
                 if any(_holds(tokens, answer, desk.model) for answer in unknown for tokens in titled) or any(
                     holds_answer(answer, title, text) for answer in new for text in decoded

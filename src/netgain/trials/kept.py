@@ -32,7 +32,7 @@ from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
 from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, OPENED, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
-from netgain.trials.task_result import result_in, result_of
+from netgain.trials.task_result import json_object, result_in, result_of
 from netgain.trials.tasks import Task, tasks
 
 JOURNALS, VERDICT = "journals.xz", "verdict.json"
@@ -129,12 +129,9 @@ class KeptRun:
         asked = [task.name for task in tasks(spec) if task.name in there]
         return [*asked, *sorted(there - set(asked))]
 
+    @cached_property
     def history_journal(self) -> Reading | None:
         """The journal of the folder as a whole; None where there is none."""
-        return self._history
-
-    @cached_property
-    def _history(self) -> Reading | None:
         if not self.packed:
             path = self.folder / HISTORY
             return read(path) if path.is_file() else None
@@ -163,7 +160,7 @@ class KeptRun:
 
         Of records that are older than the history of attempts nothing is known here, and nothing is given.
         """
-        reading = self.history_journal() if self.has_journals else None
+        reading = self.history_journal if self.has_journals else None
         if reading is None or not any(note.text == OPENED for note in notes(reading.records)):
             return {}
         spec, _ = self.store.asked()
@@ -203,9 +200,9 @@ class KeptRun:
         spec, registered = spec_hash(locked), stated["at"] if stated else ""
         if not self.has_journals:
             return self._told().model_copy(update={"spec": spec, "registered": registered})
-        reading = self.history_journal()
+        reading = self.history_journal
         noted = notes(reading.records) if reading else []
-        again = [note.data["task"] for note in noted if note.text == FINISHED]
+        again = Counter(note.data["task"] for note in noted if note.text == FINISHED)
         results = self.results if self.packed or (self.folder / UNITS).is_dir() else {}
         cut = {name: found for name, found in results.items() if found.get("attempts", 1) > 1}
         return RunHistory(
@@ -213,7 +210,7 @@ class KeptRun:
             registered=registered,
             launches=sum(isinstance(r.event, Began) for r in reading.records) if reading else 0,
             changed=tuple(_changes([note.data for note in noted if note.text == ASKED])),
-            repeated=tuple(sorted({name for name in again if again.count(name) > 1})),
+            repeated=tuple(sorted(name for name, count in again.items() if count > 1)),
             stopped=tuple(note.data["by"] for note in noted if note.text == STOPPED),
             failed=tuple(f"{note.data['task']}: {note.data['error']}" for note in noted if note.text == FAILED),
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
@@ -239,7 +236,7 @@ class KeptRun:
     def _told(self) -> RunHistory:
         """What the verdict says of the history, for a record whose journals are not there."""
         try:
-            return RunHistory.model_validate(_json(self.folder / VERDICT)["setup"]["history"])
+            return RunHistory.model_validate(json_object(self.folder / VERDICT)["setup"]["history"])
         except (KeyError, TypeError, ValueError):
             return RunHistory(spec="")
 
@@ -268,14 +265,6 @@ def _by_purpose(spent: Mapping[str, Amounts]) -> dict[Purpose, Amounts]:
     return {Purpose(name): amounts for name, amounts in spent.items()}
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def require_finished(run: KeptRun, *, unfinished: bool = False) -> None:
     """Raise InputError where a folder is no run's, or where a task is not finished (unless that is said)."""
     if run.store.locked() is None or run.packed:
@@ -287,23 +276,20 @@ def require_finished(run: KeptRun, *, unfinished: bool = False) -> None:
         raise InputError(str(run.folder), f"{missing[0]} is not finished ({len(missing)} tasks in all)", remedy)
 
 
-def pack_run(folder: Path, out: Path, *, unfinished: bool = False) -> Path:
-    """Write the records of a finished run in ``folder`` to ``out``, small enough for a repository; the same run gives
-    the same bytes.
+def pack_run(run: KeptRun, out: Path) -> Path:
+    """Write the records of a run, which :func:`require_finished` has seen, to ``out``, small enough for a repository;
+    the same run gives the same bytes.
 
     A ``spec.lock.yaml`` that stands there already (the registered one) must be the run's own. Raises InputError where
-    it is not, where a task is not finished (unless ``unfinished``: the verdict says how much is missing), or where a
-    journal does not verify.
+    it is not, or where a journal does not verify. Of a run that is not finished the verdict says how much is missing.
     """
-    run = KeptRun(folder)
-    require_finished(run, unfinished=unfinished)
     locked = run.store.locked() or {}
     there = Store(out).locked()
     if there is not None and there != locked:
         named = ", ".join(differences(there, locked)[:8])
         raise InputError(str(out / LOCK), f"another trial is registered there; what differs: {named}", "keep it")
     rows = read_samples(run.samples)
-    history = run.history_journal()
+    history = run.history_journal
     kept = [(HISTORY, history)] if history else []
     out.mkdir(parents=True, exist_ok=True)
     journals = pack_journals({"results": run.with_counts(rows)}, _chained(kept, run))
@@ -311,8 +297,8 @@ def pack_run(folder: Path, out: Path, *, unfinished: bool = False) -> Path:
     for name, data in ((f"{SAMPLES}.xz", samples), (JOURNALS, journals)):
         (out / name).write_bytes(data)
     for name in (LOCK, SETUP, VERDICT):
-        if (folder / name).is_file():
-            write(out / name, (folder / name).read_text(encoding="utf-8"))
+        if (run.folder / name).is_file():
+            write(out / name, (run.folder / name).read_text(encoding="utf-8"))
     return out
 
 

@@ -10,7 +10,17 @@ from statistics import fmean, pstdev
 from typing import Self, final
 
 from netgain.errors import InputError
-from netgain.records.claim import BEYOND, UNTRAINED, Charge, Finding, RewardRun, Role, Severity, owner_name
+from netgain.records.claim import (
+    BEYOND,
+    NOT_VERIFIED,
+    UNTRAINED,
+    Charge,
+    Finding,
+    RewardRun,
+    Role,
+    Severity,
+    owner_name,
+)
 from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose, total
 from netgain.records.policy_run import PolicyRun, PolicyStep
 from netgain.records.provenance import Source
@@ -337,7 +347,7 @@ def _above(
 def not_verified(doubts: Sequence[str]) -> Iterator[Finding]:
     """That the records do not follow from what was done; what is wrong with them, the first thing first."""
     message = "these records do not verify: the verdict does not follow from what was done"
-    yield from _finding("not-verified", "high", message, list(doubts))
+    yield from _finding(NOT_VERIFIED, "high", message, list(doubts))
 
 
 def _finding(check: str, severity: Severity, message: str, evidence: list[str]) -> Iterator[Finding]:

@@ -15,12 +15,11 @@ from netgain.metering.verification import replay
 from netgain.records.chain import scan
 from netgain.records.cost import Currency
 from netgain.records.journal import writer_of
-from netgain.strict_json import parse_json
 from netgain.trials.context import LOST
 from netgain.trials.history import HISTORY
 from netgain.trials.resolve import Trial
 from netgain.trials.store import Store, write
-from netgain.trials.task_result import result_in
+from netgain.trials.task_result import json_object, result_in
 from netgain.trials.tasks import Task, adaptations, budget, tasks
 
 SNAPSHOT = "progress.json"
@@ -217,7 +216,7 @@ def status_of(folder: Path) -> RunStatus:
         return {name: told for name, (found, told) in states.items() if found == state}
 
     currency = spec.budget.currency.value
-    snapshot = _read(folder / SNAPSHOT) if those("running") else {}
+    snapshot = json_object(folder / SNAPSHOT) if those("running") else {}
     spent = {task.name: _spent(store, task, spec.budget.currency) for task in tasks(spec)}
     cut_off = those("cut off") | those("failed")
     age = max(0.0, time.time() - snapshot["written"]) if snapshot else 0.0
@@ -266,11 +265,3 @@ def _spent(store: Store, task: Task, currency: Currency) -> tuple[float, float]:
     standing = replay(scan(path))[0] if path.is_file() else Standing()
     taken = [(c.counted().get(currency.value, 0.0), c.discarded) for c in standing.charges.values()]
     return sum(amount for amount, _ in taken), sum(amount for amount, discarded in taken if discarded == LOST)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -87,7 +87,7 @@ def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: N
     if not run.has_journals:
         return RunCheck((), unknown=(*_unknown_of_lock(run), WITHOUT_JOURNALS), parts=run.contents())
     check = _Check(run, spec)
-    history = run.history_journal()
+    history = run.history_journal
     if history is None:
         check.wrong.append(f"{HISTORY}: is missing: nothing says what was asked, and what was begun and finished")
     else:
@@ -95,7 +95,7 @@ def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: N
         check.take_history(history)
     check.wrong += _guarded(LOCK, _of_lock(run, check.noted))
     for kept in run.journals():
-        opened = [note["head"] for note in check.noted if note["text"] == OPENED and note["task"] == kept.name]
+        opened = [note["head"] for note in check.of_task.get(kept.name, ()) if note["text"] == OPENED]
         show(verified := verify_scan(kept.journal, f"{run.folder}/{kept.name}", wanted=opened))
         check.take_task(kept, verified)
     check.finish()
@@ -117,6 +117,8 @@ class _Check:
         self._deleted: list[str] = []
         self._blocks: dict[bytes, tuple[int, bytes]] = {}  # by a task's first row: the length of the rest, and the hash
         self.noted: list[dict[str, Any]] = []
+        self.of_task: dict[str, list[dict[str, Any]]] = {}  # the same, by the task that they are about
+        self._hashes: set[str] = set()  # of all that was ever asked here
         self.tasks: dict[str, Any] = {}
         self.wrong: list[str] = []
         self.unfinished: list[str] = []
@@ -125,6 +127,14 @@ class _Check:
         """What the history notes, each with its ``text``; and what is wrong with it."""
         self.noted = [{"text": note.text, **note.data} for note in notes(reading.records)]
         self.wrong += [f"{HISTORY}: {damage}" for damage in reading.findings]
+        for note in self.noted:
+            if "task" in note:
+                self.of_task.setdefault(note["task"], []).append(note)
+            elif note["text"] in (OPENED, FINISHED):
+                self.wrong.append(
+                    f"{HISTORY}: holds something else than netgain writes ({note['text']} without a task)"
+                )
+        self._hashes = {note["hash"] for note in self.noted if note["text"] == ASKED}
 
     def take_task(self, kept: KeptTask, verified: Verification) -> None:
         """Hold a task's records against each other and the history."""
@@ -136,7 +146,7 @@ class _Check:
         if task is None:
             self.wrong.append(f"{name}: is no task of the trial")
             return
-        mine = [note for note in self.noted if note.get("task") == name]
+        mine = self.of_task.get(name, [])
         if not kept.result and not (mine and mine[-1]["text"] == FINISHED):
             empty = not verified.rows + verified.untrusted  # its process ended before it could write
             found = [] if empty or verified.ok else [f"journal: {verified.first_lie}"]
@@ -144,7 +154,9 @@ class _Check:
         else:
             first, _, _ = kept.rows.partition(b"\n")
             self._blocks[first] = (len(kept.rows) - len(first), sha256(kept.rows).digest())
-            found = list(_guarded("unit.json", _of_task(self._run, self._spec, task, kept, verified, self.noted)))
+            found = list(
+                _guarded("unit.json", _of_task(self._run, self._spec, task, kept, verified, mine, self._hashes))
+            )
             if not any("problems" in note.data for note in notes(verified.last)):
                 self._unpinned.append(name)
         if deleted := _deleted(verified, mine):
@@ -154,7 +166,7 @@ class _Check:
     def finish(self) -> None:
         """What is wrong with the whole, once every task was taken."""
         for name in self._asked.keys() - self._seen:
-            there = [note["text"] for note in self.noted if note.get("task") == name]
+            there = [note["text"] for note in self.of_task.get(name, ())]
             if FINISHED in there or OPENED in there:
                 done = "finished" if FINISHED in there else "begun"
                 self.wrong.append(f"{name}: is missing, although the history notes that it was {done}")
@@ -241,9 +253,11 @@ def _of_task(
     task: Task,
     kept: KeptTask,
     verified: Verification,
-    noted: list[dict[str, Any]],
+    mine: list[dict[str, Any]],
+    asked: set[str],
 ) -> Iterator[str]:
-    """What is wrong with one task, its journal first: nothing else is believed of one that does not verify."""
+    """What is wrong with one task, its journal first: nothing else is believed of one that does not verify. ``mine``
+    is what the history notes of it, ``asked`` the hashes of all trials that were ever asked there."""
     if not verified.ok:
         yield f"journal: {verified.first_lie}"
         return
@@ -251,7 +265,7 @@ def _of_task(
     if result.keys() not in (fields := set(TaskResult.__dataclass_fields__), fields - {"beside"}):
         yield "unit.json: is missing or damaged, although the history notes that the task was finished"
         return
-    kept_of = {note["task"]: note for note in noted if note["text"] == FINISHED}.get(task.name)
+    kept_of = next((note for note in reversed(mine) if note["text"] == FINISHED), None)
     for name in ("identity", "head", "attempts"):
         if kept_of is None or kept_of.get(name) != result.get(name):
             yield f"unit.json: its {name} is not what the history noted when the task was finished"
@@ -264,7 +278,6 @@ def _of_task(
         yield "unit.json: its identity is not the one that the journal notes"
     elif last.event.data.get("settings", result["settings"]) != result["settings"]:
         yield "unit.json: its settings are not those that the journal notes"
-    asked = {note["hash"] for note in noted if note["text"] == ASKED}
     if isinstance(last.event, Noted) and last.event.data.get("asked") not in asked:
         yield "journal: was written for another trial than any that the history knows"
     if result["attempts"] != verified.began:

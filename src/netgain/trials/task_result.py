@@ -36,12 +36,18 @@ _FORM = TypeAdapter(TaskResult)
 _AMOUNTS = TypeAdapter(dict[str, dict[str, float]])
 
 
-def result_in(path: Path) -> dict[str, Any]:
-    """The fields of a ``unit.json``; empty where it is not there, or not what a finished task leaves."""
+def json_object(path: Path) -> dict[str, Any]:
+    """The fields of a JSON file; empty where it cannot be read, or holds no object."""
     try:
-        return result_of(parse_json(path.read_text(encoding="utf-8")))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
+
+
+def result_in(path: Path) -> dict[str, Any]:
+    """The fields of a ``unit.json``; empty where it is not there, or not what a finished task leaves."""
+    return result_of(json_object(path))
 
 
 def result_of(found: object) -> dict[str, Any]:

@@ -275,8 +275,7 @@ def _graded(row: Adaptation) -> bool:
 
 
 def _score(answer: GradedAnswer, name: GradeName) -> float:
-    exact = answer.correct if answer.exact is None else answer.exact
-    return Grade(exact, answer.f1, answer.contains, answer.judged, name).score
+    return Grade(answer.matched, answer.f1, answer.contains, answer.judged, name).score
 
 
 def _bit(correct: float | None) -> str:
@@ -400,8 +399,7 @@ def _judging(spec: TrialSpec, rows: Iterable[Adaptation]) -> Judging | None:
         return None
     examined = list(rows)
     put = [answer for row in examined for answer in row.answers if obvious(answer.text) is None]
-    exact = [answer.correct if answer.exact is None else answer.exact for answer in put]
-    found = agreement([answer.judged for answer in put], exact)
+    found = agreement([answer.judged for answer in put], [answer.matched for answer in put])
     checks = [row.judge_check for row in examined if row.judge_check is not None]
     return Judging(
         model=str(spec.judge["model"]),
