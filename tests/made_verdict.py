@@ -7,6 +7,7 @@ from typing import Any
 
 from netgain.analysis.intervals import Interval
 from netgain.analysis.verdict import ArmRow, Comparison, DecompositionRow, Headline, RewardRow, StabilityRow, Verdict
+from netgain.records import claim as claims
 from netgain.records.claim import Arm, Claim, Terms
 from netgain.records.cost import Currency
 
@@ -97,4 +98,9 @@ def checks_in(files: Iterable[Path]) -> set[str]:
         if isinstance(call.func, ast.Name) and call.func.id in {"_finding", "finding", "Finding"}:
             first = [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg == "check")]
             found |= {str(value.value) for value in first if isinstance(value, ast.Constant)}
+            found |= {
+                getattr(claims, value.id)
+                for value in first
+                if isinstance(value, ast.Name) and hasattr(claims, value.id)
+            }
     return found

@@ -21,16 +21,18 @@ from .test_answers import exam_of
 
 SCHEMAS = Path(__file__).parents[3] / "shared/data/every-eval-ever/every_eval_ever/schemas"
 
+Trial = tuple[Outcome, Verdict, list[Any]]
+
 
 @pytest.fixture(scope="module")
-def trial(simulated: ModuleType) -> tuple[Outcome, Verdict, list[Any]]:
+def trial(simulated: ModuleType) -> Trial:
     design = simulated.Design(simulated.STANDARD, problems=4)
     spec, rows = simulated.spec_of(design), simulated.rows_of(design)
     claim = claim_of(spec, rows, simulated.ROLES, setup=RunSetup(date="2026-11-27"))
     return Outcome.of(spec, rows), judge(claim), rows
 
 
-def test_the_section_of_a_model_card_has_the_verdict_every_arm_and_no_broken_table(trial: Any) -> None:
+def test_the_section_of_a_model_card_has_the_verdict_every_arm_and_no_broken_table(trial: Trial) -> None:
     _, verdict, _ = trial
     text = hub_export.model_card(verdict)
     assert text.startswith("## Evaluation at equal compute\n\n> ")
@@ -42,7 +44,7 @@ def test_the_section_of_a_model_card_has_the_verdict_every_arm_and_no_broken_tab
     assert text == hub_export.model_card(verdict)
 
 
-def test_eval_results_are_what_the_hub_reads(trial: Any) -> None:
+def test_eval_results_are_what_the_hub_reads(trial: Trial) -> None:
     hub = pytest.importorskip("huggingface_hub")
     _, verdict, _ = trial
     (entry,) = hub_export.eval_results(verdict, dataset="someone/handbook")
@@ -54,17 +56,17 @@ def test_eval_results_are_what_the_hub_reads(trial: Any) -> None:
     assert "95 % interval" in read.notes
 
 
-def test_without_a_data_set_of_the_hub_there_is_no_entry_and_another_arm_is_refused(trial: Any) -> None:
+def test_without_a_data_set_of_the_hub_there_is_no_entry_and_another_arm_is_refused(trial: Trial) -> None:
     _, verdict, _ = trial
     assert hub_export.eval_results(verdict) == []
     with pytest.raises(InputError, match="is no arm that was compared"):
         hub_export.eval_results(verdict, "nobody")
 
 
-def test_there_is_a_sample_for_each_answer_that_decides_and_it_joins_its_record(trial: Any) -> None:
+def test_there_is_a_sample_for_each_answer_that_decides_and_it_joins_its_record(trial: Trial) -> None:
     outcome, verdict, rows = trial
-    found = hub_export.instances(outcome, verdict, exam_of(rows))
     records = exports.every_eval_ever(verdict)
+    found = hub_export.instances(outcome, records, exam_of(rows))
     assert found.keys() == records.keys()
     kind = outcome.spec.compare.exam
     adapted = [row for row in rows if isinstance(row, Adaptation) and row.arm == "frozen"]
@@ -74,17 +76,17 @@ def test_there_is_a_sample_for_each_answer_that_decides_and_it_joins_its_record(
     for name, lines in found.items():
         assert {line["evaluation_id"] for line in lines} == {records[name]["evaluation_id"]}
         assert all(line["input"]["raw"].startswith("What is it?") for line in lines)
-    (unknown, *_) = hub_export.instances(outcome, verdict, [])[name]
+    (unknown, *_) = hub_export.instances(outcome, exports.every_eval_ever(verdict), [])[name]
     assert unknown["input"]["reference"] == []
 
 
-def test_samples_are_valid_under_the_schema(trial: Any) -> None:
+def test_samples_are_valid_under_the_schema(trial: Trial) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = SCHEMAS / "instance_level_eval.schema.json"
     if not schema.is_file():
         pytest.skip("needs Every Eval Ever's schema (../shared/data/every-eval-ever)")
     outcome, verdict, rows = trial
     validator = jsonschema.Draft7Validator(json.loads(schema.read_text(encoding="utf-8")))
-    for lines in hub_export.instances(outcome, verdict, exam_of(rows)).values():
+    for lines in hub_export.instances(outcome, exports.every_eval_ever(verdict), exam_of(rows)).values():
         for line in lines[:5]:
             validator.validate(line)
