@@ -26,6 +26,38 @@ from netgain.cli.app import (
 )
 from netgain.errors import InputError, Terminated, one_line
 
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Where records go (default runs/NAME). Run again to go on.", show_default=False
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes (default: one a core, as memory goes; one on a GPU).", show_default=False),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: its address, auto, or local for a fresh one.",
+        show_default=False,
+    ),
+]
+Again = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Do a run again from its folder or packed record (in runs/NAME-again), and say what differs.",
+        show_default=False,
+    ),
+]
+Base = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="With --from: where its paths start (default: here).", show_default=False),
+]
+
 
 def plan(
     trial: TrialFile = None,
@@ -103,37 +135,11 @@ def register(
 def run(
     trial: TrialFile = None,
     domain: Demo = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Where records go (default runs/NAME). Run again to go on.", show_default=False
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes (default: one a core, as memory goes; one on a GPU).", show_default=False),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Work on a Ray cluster: its address, auto, or local for a fresh one.",
-            show_default=False,
-        ),
-    ] = None,
-    again: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="RUN",
-            help="Do a run again from its folder or packed record (in runs/NAME-again), and say what differs.",
-            show_default=False,
-        ),
-    ] = None,
-    base: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="With --from: where its paths start (default: here).", show_default=False),
-    ] = None,
+    out: Out = None,
+    jobs: Jobs = None,
+    ray: Ray = None,
+    again: Again = None,
+    base: Base = None,
     method: Methods = None,
     settings: Settings = None,
     limit: Limit = None,
