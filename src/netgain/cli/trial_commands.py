@@ -295,7 +295,10 @@ def _resolve(
         raise InputError(f"--domain {domain}", f"stands beside {trial}", "name a file, or the domain of a demo")
     options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
     source = trial if domain is None else demo_file(domain)
-    return resolve(source, methods or [], options, limit, trust_remote_code=trust_remote_code)
+    found = resolve(source, methods or [], options, limit, trust_remote_code=trust_remote_code)
+    for note in found.notes:  # such as of an arm that this machine cannot run
+        complain(f"note: {note}")
+    return found
 
 
 @final

@@ -248,6 +248,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen
+    for given in spec["arms"].values():
+        del given["needs"]  # whether the arm is there says it all
     spec["exam"] = {name: value for name, value in spec["exam"].items() if value is not None}
     arms = {
         name: {
