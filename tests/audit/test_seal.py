@@ -279,6 +279,12 @@ def test_the_few_shot_share_has_an_interval_over_its_eight_tasks(real_verdict: V
     )
 
 
+def test_the_claim_that_ships_says_so_without_the_files() -> None:
+    (found,) = (finding for finding in read_claim(None).findings if finding.check == "few-tasks")
+    assert "29 of 40 adapted models, 5 for each of 8 tasks: 95 % interval [39, 92] over tasks" in found.message
+    assert any("of 11 training tasks with edits 10 are rewarded" in line for line in found.evidence)
+
+
 def test_the_claim_that_ships_is_what_the_reader_distils(real_claim: Claim, real_verdict: Verdict) -> None:
     shipped = read_claim(None)
     assert shipped.model_copy(update={"retrieved": ""}) == real_claim
