@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from netgain.engine.decoding import STUCK, Chooser, DecodeRequest, choose
-from netgain.engine.forms import TokenForm
-from netgain.engine.jobs import DIGIT, POSITIVE, Form, Sampling
+from netgain.engine.forms import DIGIT, POSITIVE, TokenForm
+from netgain.engine.jobs import Form, Sampling
 from netgain.errors import InputError
 
 FORM: Form = (("{",), ("", " "), ("yes", "no"), (":",), (f"0.{POSITIVE}{DIGIT}", f"{POSITIVE}", "10"), ("}",))

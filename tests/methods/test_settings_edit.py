@@ -7,8 +7,7 @@ import pytest
 
 from netgain.domains.problem import Material
 from netgain.domains.wording import settings_format
-from netgain.engine.forms import TokenForm
-from netgain.engine.jobs import DIGIT, POSITIVE
+from netgain.engine.forms import DIGIT, POSITIVE, TokenForm
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.methods.fitting import Inner

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import final
 
-from netgain.engine.jobs import DIGIT, POSITIVE, Form
+from netgain.engine.jobs import Form
 from netgain.errors import InputError
 
+DIGIT, POSITIVE = "\ue000", "\ue001"  # private characters, which no text of a form has
 State = frozenset[tuple[int, str]]  # the places that it may be at, and what is left of the text there
 DEAD: State = frozenset()
 

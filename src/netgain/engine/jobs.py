@@ -363,10 +363,7 @@ class InnerLoopJob:
         )
 
 
-# What an answer may be: a row of places, each with the texts that may stand there (netgain.engine.forms). In these one
-# private character stands for any digit, another for any digit but 0.
-Form = tuple[tuple[str, ...], ...]
-DIGIT, POSITIVE = "\ue000", "\ue001"
+Form = tuple[tuple[str, ...], ...]  # what an answer may be: netgain.engine.forms
 
 
 @final

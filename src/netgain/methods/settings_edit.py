@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, NoReturn, final
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from netgain.domains.problem import Material, Problem
-from netgain.engine.jobs import DIGIT, POSITIVE, Form
+from netgain.engine.forms import DIGIT, POSITIVE
+from netgain.engine.jobs import Form
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.fitting import Inner, Recipe, fit, job_of, train
