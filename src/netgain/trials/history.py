@@ -11,17 +11,53 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
+
+from pydantic import Field, ValidationError, model_validator
 
 import netgain
 from netgain.errors import InputError, JournalError
 from netgain.records.chain import JournalRow
 from netgain.records.events import Noted
 from netgain.records.journal import Journal, WriterLock, lock_of, writer_of
+from netgain.records.provenance import Count, StrictModel
 
 HISTORY = "history"
 ASKED, BEGUN, FINISHED, FAILED, STOPPED, DONE = "asked", "begun", "finished", "failed", "stopped", "done"
 OPENED, CIRCUMSTANCES = "opened", "circumstances"
+FIELDS: dict[str, tuple[str, ...]] = {  # that a note of this text always has
+    ASKED: ("hash", "form"),
+    BEGUN: ("task", "identity"),
+    OPENED: ("task", "head"),
+    FINISHED: ("task", "identity", "attempts", "head"),
+    FAILED: ("task", "error"),
+    STOPPED: ("by",),
+    DONE: (),
+    CIRCUMSTANCES: ("hash",),
+}
+
+
+@final
+class HistoryNote(StrictModel):
+    """A row of a history: what happened (``text``), and the fields that :data:`FIELDS` names for it, as the methods of
+    :class:`History` write them. Beside these a failure may have ``head``, and the circumstances ``exam``."""
+
+    text: Literal["asked", "begun", "opened", "finished", "failed", "stopped", "done", "circumstances"]
+    task: str = ""
+    hash: str = ""
+    form: dict[str, Any] = Field(default_factory=dict)
+    identity: str = ""
+    attempts: Count = 0
+    head: str = ""
+    error: str = ""
+    by: str = ""
+    exam: str = ""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if lacking := [name for name in FIELDS[self.text] if name not in self.model_fields_set]:
+            raise ValueError(f"{self.text} without {', '.join(lacking)}")
+        return self
 
 
 @final
@@ -44,7 +80,13 @@ class History:
             if held is not None:
                 held.release()
             raise
-        last = {note.text: note.data["hash"] for note in notes(rows) if note.text in (ASKED, CIRCUMSTANCES)}
+        noted, wrong = read_history(rows)
+        if wrong:
+            journal.close()
+            if held is not None:
+                held.release()
+            raise JournalError(str(folder / HISTORY), wrong[0], "keep the folder as evidence, and run in another")
+        last: dict[str, str] = {note.text: note.hash for note in noted if note.text in (ASKED, CIRCUMSTANCES)}
         return cls(journal, last, held)
 
     def asked(self, spec: str, form: Mapping[str, Any]) -> None:
@@ -135,5 +177,21 @@ def hold(folder: Path, wait: Callable[[str], None] | None = None) -> WriterLock:
 
 
 def notes(records: Iterable[JournalRow]) -> list[Noted]:
-    """What the rows of a history say, in order."""
+    """What the rows of a journal note, in order."""
     return [row.event for row in records if isinstance(row.event, Noted)]
+
+
+def read_history(records: Iterable[JournalRow]) -> tuple[list[HistoryNote], list[str]]:
+    """What the rows of a history say, in order; and of each that no history has, in words, what is wrong with it."""
+    noted, wrong = list[HistoryNote](), list[str]()
+    for row in records:
+        if isinstance(row.event, Noted):
+            try:
+                noted.append(HistoryNote.model_validate({**row.event.data, "text": row.event.text}, strict=True))
+            except ValidationError as problem:
+                why = " ".join(problem.errors()[0]["msg"].removeprefix("Value error, ").split())[:200]
+                field = ".".join(map(str, problem.errors()[0]["loc"]))
+                wrong.append(
+                    f"row {row.seq}: holds something else than netgain writes ({f'{field}: ' if field else ''}{why})"
+                )
+    return noted, wrong

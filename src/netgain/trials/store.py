@@ -221,13 +221,20 @@ def _require_rows(path: Path, rows: bytes, hashed: str) -> None:
 
 def write(path: Path, text: str) -> None:
     """Write a whole file or nothing: beside it first, on the disk, then under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    beside.replace(path)
+    write_together(path.parent, {path.name: text.encode("utf-8")})
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The same for files that belong together: none gets its name before all of them are whole on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = {folder / f".{name}.{os.getpid()}": folder / name for name in files}
+    for path, data in zip(beside, files.values(), strict=True):
+        with path.open("wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+    for path, named in beside.items():
+        path.replace(named)
 
 
 def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[str, Any]:
