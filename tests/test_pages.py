@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from netgain.trials.resolve import resolve
+from tests.command_line import netgain
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,15 +95,17 @@ def command(line: str, *, planned: bool) -> None:
     if not words or (planned and words[1] in ("report", "status", "verify", "board")):
         return
     words = ["netgain", "plan", *words[2:]] if planned and words[1] == "run" else words
-    program = [sys.executable, "-m", "netgain"] if words[0] == "netgain" else [sys.executable]
     assert words[0] in ("netgain", "python"), f"{line}: say why it is not run"
     if words[:2] == ["netgain", "run"]:
         trial = next((word for word in words[2:] if word.endswith(".yaml")), "demo")
         words += [*SMALL.split(), *([] if "--out" in words else ["--out", f"runs/{Path(trial).stem}"])]
         shutil.rmtree(f"runs/{Path(trial).stem}", ignore_errors=True)
-    done = subprocess.run(
-        [*program, *words[1:]], capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    if words[0] == "netgain":
+        done = netgain(*words[1:], cwd=Path())
+    else:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        program = [sys.executable, *words[1:]]
+        done = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     if "--new-card" in words:
         card = Path(words[-1])

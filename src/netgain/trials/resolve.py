@@ -30,7 +30,7 @@ from netgain.trials.spec import DomainSpec, ProblemCounts, TrialSpec
 
 FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question", "pair")  # what is shared word for word
-UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
+UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN, Role.ORACLE)
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
 SHIPPED = {
     "shipped": SHIPPED_FOLDER,
@@ -311,9 +311,13 @@ def _check_curve(trial: Trial) -> None:
 
 def _check_comparison(trial: Trial) -> None:
     spec, lines = trial.spec, trial.lines
+    for key, name in (("arm", spec.compare.arm), ("against", spec.compare.against)):
+        if name in trial.arms and trial.arms[name].method.role is Role.ORACLE:
+            problem = f"compare.{key} = {name!r}: chooses by the exam's own labels, and no verdict is on an upper bound"
+            raise lines.error(("compare", key), problem, "name another arm; this one is shown beside them")
     if spec.compare.against == BEST_CONVENTIONAL:
         if not trial.conventional:
-            problem = "no arm is conventional (neither frozen nor self-improving)"
+            problem = "no arm is conventional (neither frozen, self-improving nor an upper bound)"
             raise lines.error(("compare", "against"), problem, "name an arm, or add one")
         if spec.problems.development == 0:
             problem = "the best conventional arm is chosen on development problems, and there are none"

@@ -70,8 +70,10 @@ def run_trial(
     load: Load = load_model,
     load_judge: LoadJudge = load_judge,
     wait: Callable[[str], None] | None = None,
+    before: Callable[[Mapping[str, Any]], None] = lambda form: None,
 ) -> TrialResult:
     """Do what is left of a trial and assemble its rows; with ``ray`` on the machines of the cluster at that address.
+    ``before`` is given what will be locked before anything is written or spent; what it raises ends the run.
 
     Raises InputError where another trial was begun in the folder, it cannot hold records or a run is going on there
     (with ``wait`` it is waited for, as :func:`netgain.trials.history.hold` says), and FaultError where it no longer can
@@ -85,9 +87,9 @@ def run_trial(
     lock = hold(folder, wait)
     try:
         with recording(folder):
-            schedule = _Schedule(trial, Store(folder), show)
+            schedule = _Schedule(trial, Store(folder), show, before)
             start = partial(LocalExecutor, trial, folder, device, load, load_judge)
-            return _run_held(schedule, lock, partial(_opened, start, folder, device, jobs, ray))
+            return _run_held(schedule, lock, device, partial(_opened, start, folder, device, jobs, ray))
     finally:
         leave(folder, made)
         lock.release()
@@ -101,7 +103,7 @@ def _opened(
     return start() if jobs is None or jobs <= 1 else ProcessExecutor(start, jobs)
 
 
-def _run_held(schedule: "_Schedule", lock: WriterLock, start: Callable[[], Executor]) -> TrialResult:
+def _run_held(schedule: "_Schedule", lock: WriterLock, device: str, start: Callable[[], Executor]) -> TrialResult:
     """The same, by who may work in the folder."""
     trial, folder = schedule.trial, schedule.store.folder
     before = schedule.store.locked()
@@ -113,8 +115,9 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, start: Callable[[], Execu
             versions, check = executor.price_check()
             schedule.lock(executor.digests())
             if schedule.store.setup() is None:
-                found = {"versions": versions, "meter_check": check, "warnings": unknown_words(trial)}
-                schedule.store.describe(describe_run(trial).model_copy(update=found))
+                setup = describe_run(trial, device)
+                found = {"versions": setup.versions | versions, "meter_check": check, "warnings": unknown_words(trial)}
+                schedule.store.describe(setup.model_copy(update=found))
             with History.open(folder, lock) as history:
                 clean(folder)
                 schedule.write_history(history)
@@ -163,8 +166,8 @@ def _run_all(schedule: "_Schedule", executor: Executor) -> None:
 class _Schedule:
     """Which tasks are finished, begun and failed, and what may begin next."""
 
-    def __init__(self, trial: Trial, store: Store, show: Show) -> None:
-        self.trial, self.store, self._show = trial, store, show
+    def __init__(self, trial: Trial, store: Store, show: Show, before: Callable[[Mapping[str, Any]], None]) -> None:
+        self.trial, self.store, self._show, self._before = trial, store, show, before
         self.tasks: Sequence[Task] = tasks(trial.spec)
         self.finished: dict[str, TaskResult] = {}
         self.failed: dict[str, str] = {}
@@ -178,6 +181,7 @@ class _Schedule:
     def lock(self, digests: Mapping[str, str]) -> None:
         """Fix what was asked, and look up what is finished."""
         form = locked_form(self.trial, netgain.__version__, digests)
+        self._before(form)
         self.store.lock(form)
         if self._locked:
             return

@@ -90,7 +90,7 @@ class Store:
                 f"was edited after it was registered: its hash is not {stated['hash']}",
                 "bring the registered file back, or register the trial anew in another folder (--out)",
             )
-        differing = differences(*_without_locations(before, now))
+        differing = differences(*without_locations(before, now))
         if differing:
             shown = ", ".join(differing[:8]) + (f" and {len(differing) - 8} more" if len(differing) > 8 else "")
             raise InputError(
@@ -337,7 +337,7 @@ def _content(path: Path) -> str:
     return digest("data", canonical(hashes)) if hashes else ""
 
 
-def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Two locked forms without where files lie and when they were registered. Digests of data, of problems and of
     prompts that an older one does not hold are no difference."""
     data = before.get("data", {})
