@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
+from netgain.extensions import Kind, listing
 from netgain.trials.resolve import resolve
 from tests.command_line import netgain
 
@@ -29,6 +30,7 @@ MARK = re.compile(r"<!-- (not run|planned): \S[^>]*-->\s*\Z")
 FILE_NAME = re.compile(r"`([\w/-]+\.(?:py|yaml|md|jsonl))`")
 ENDINGS = {"python": ".py", "yaml": ".yaml", "markdown": ".md", "json": ".jsonl"}
 SMALL = "--limit 1 --jobs 1 --set seeds=1 --set tuning.trials=0 -q"
+KINDS: tuple[Kind, ...] = ("method", "domain")
 LANGUAGES = {*ENDINGS, "sh", "bash", ""}  # without a language: an illustration
 
 
@@ -117,3 +119,8 @@ def command(line: str, *, planned: bool) -> None:
 )
 def test_an_extension_of_ones_own_takes_one_short_file(page: str, file: str) -> None:
     assert saved(page, file).count("\n") <= 60
+
+
+def test_the_readme_names_every_method_and_domain() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for kind in KINDS for name, _ in listing(kind) if f"`{name}`" not in text] == []

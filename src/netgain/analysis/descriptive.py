@@ -366,12 +366,16 @@ def _regimes(evidence: Evidence, setting: str, arm: str) -> Iterable[RegimeRow]:
 
 def bound_rows(evidence: Evidence) -> list[BoundRow]:
     """Of each of a trial's domains with an upper bound by the exam's labels all arms, the least accurate first."""
-    return [
-        row
-        for setting in evidence.domains
-        for bound in evidence.own(setting, Role.ORACLE)
-        for row in sorted(_below(evidence, setting, bound), key=lambda row: (row.accuracy.value, row.arm == bound))
-    ]
+
+    def place(row: BoundRow) -> tuple[float, bool, bool]:
+        return (
+            row.accuracy.value,
+            row.over is not None,
+            row.arm == row.bound,
+        )  # among equals frozen first, the bound last
+
+    bounds = [(setting, bound) for setting in evidence.domains for bound in evidence.own(setting, Role.ORACLE)]
+    return [row for setting, bound in bounds for row in sorted(_below(evidence, setting, bound), key=place)]
 
 
 def _below(evidence: Evidence, setting: str, bound: str) -> Iterable[BoundRow]:

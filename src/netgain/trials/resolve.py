@@ -25,7 +25,7 @@ from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.streams import stream
 from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
 from netgain.tokens import has_chat_template
-from netgain.trials.resolved_arm import FindMethod, ResolvedArm, resolve_arm, tuned_alike, validated
+from netgain.trials.resolved_arm import FindMethod, ResolvedArm, present, resolve_arm, tuned_alike, validated
 from netgain.trials.spec import DomainSpec, ProblemCounts, TrialSpec
 
 FindDomain = Callable[[str, Path], type[Domain]]
@@ -224,11 +224,11 @@ def resolve_spec(
     trust_remote_code: bool = False,
 ) -> Trial:
     """Every word and setting of a spec checked. Raises InputError with the line of the first that means nothing."""
-    arms = tuned_alike(
-        spec, {name: resolve_arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}, lines
-    )
+    spec, out = present(spec)
+    found = {name: resolve_arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}
+    arms = tuned_alike(spec, found, lines)
     kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
-    trial = Trial(spec, lines, find_method, find_domain, arms, kinds, trust_remote_code=trust_remote_code)
+    trial = Trial(spec, lines, find_method, find_domain, arms, kinds, out, trust_remote_code)
     _check_names(spec, lines)
     _check_comparison(trial)
     _check_curve(trial)
@@ -242,7 +242,7 @@ def all_problems(path: Path) -> list[InputError]:
     except InputError as error:
         return [error]
     try:
-        spec = TrialSpec.model_validate(fields)
+        spec, _ = present(TrialSpec.model_validate(fields))
     except ValidationError as error:
         return lines.all_invalid(error, TrialSpec)
     checks: list[Callable[[], object]] = [
@@ -311,10 +311,6 @@ def _check_curve(trial: Trial) -> None:
 
 def _check_comparison(trial: Trial) -> None:
     spec, lines = trial.spec, trial.lines
-    for key, name in (("arm", spec.compare.arm), ("against", spec.compare.against)):
-        if name in trial.arms and trial.arms[name].method.role is Role.ORACLE:
-            problem = f"compare.{key} = {name!r}: chooses by the exam's own labels, and no verdict is on an upper bound"
-            raise lines.error(("compare", key), problem, "name another arm; this one is shown beside them")
     if spec.compare.against == BEST_CONVENTIONAL:
         if not trial.conventional:
             problem = "no arm is conventional (neither frozen, self-improving nor an upper bound)"
