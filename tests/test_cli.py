@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in a process of its own."""
+"""The command line as a user meets it."""
 
 import json
 import os
@@ -12,21 +12,19 @@ import pytest
 from netgain.analysis.verdict import Verdict
 from netgain.metering.account import Book
 from netgain.records.cost import Cost, Purpose
-
-
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netgain", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+from tests.command_line import netgain as run
 
 
 def test_help_is_instant(tmp_path: Path) -> None:
-    run("--help", cwd=tmp_path)
-    times = []
+    resource = pytest.importorskip("resource")
+    took = []
     for _ in range(3):
-        start = time.perf_counter()
-        assert "audit" in run("--help", cwd=tmp_path).stdout
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "netgain", "--help"]
+        assert "audit" in subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(took) < 0.3  # processor seconds: whatever else the machine does
 
 
 def test_without_a_path_the_packaged_claim_is_audited_and_a_page_written(tmp_path: Path) -> None:
@@ -140,7 +138,11 @@ def test_what_cannot_be_set_is_said_with_the_option_and_the_nearest_field(
 
 
 def test_what_is_set_is_planned(tmp_path: Path) -> None:
-    plan = json.loads(run("plan", "--json", "--set", "seeds=2", "--limit", "4", "--seed", "9", cwd=tmp_path).stdout)
+    plan = json.loads(
+        run(
+            "plan", "--json", "--set", "seeds=2", "--limit", "4", "--seed", "9", "--device", "H100", cwd=tmp_path
+        ).stdout
+    )
     assert (plan["seeds"], plan["problems"]) == (2, 4)
 
 

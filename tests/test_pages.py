@@ -19,7 +19,9 @@ from typing import NamedTuple
 
 import pytest
 
+from netgain.extensions import Kind, listing
 from netgain.trials.resolve import resolve
+from tests.command_line import netgain
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,6 +30,7 @@ MARK = re.compile(r"<!-- (not run|planned): \S[^>]*-->\s*\Z")
 FILE_NAME = re.compile(r"`([\w/-]+\.(?:py|yaml|md|jsonl))`")
 ENDINGS = {"python": ".py", "yaml": ".yaml", "markdown": ".md", "json": ".jsonl"}
 SMALL = "--limit 1 --jobs 1 --set seeds=1 --set tuning.trials=0 -q"
+KINDS: tuple[Kind, ...] = ("method", "domain")
 LANGUAGES = {*ENDINGS, "sh", "bash", ""}  # without a language: an illustration
 
 
@@ -94,15 +97,17 @@ def command(line: str, *, planned: bool) -> None:
     if not words or (planned and words[1] in ("report", "status", "verify", "board")):
         return
     words = ["netgain", "plan", *words[2:]] if planned and words[1] == "run" else words
-    program = [sys.executable, "-m", "netgain"] if words[0] == "netgain" else [sys.executable]
     assert words[0] in ("netgain", "python"), f"{line}: say why it is not run"
     if words[:2] == ["netgain", "run"]:
         trial = next((word for word in words[2:] if word.endswith(".yaml")), "demo")
         words += [*SMALL.split(), *([] if "--out" in words else ["--out", f"runs/{Path(trial).stem}"])]
         shutil.rmtree(f"runs/{Path(trial).stem}", ignore_errors=True)
-    done = subprocess.run(
-        [*program, *words[1:]], capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    if words[0] == "netgain":
+        done = netgain(*words[1:], cwd=Path())
+    else:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        program = [sys.executable, *words[1:]]
+        done = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     if "--new-card" in words:
         card = Path(words[-1])
@@ -114,3 +119,8 @@ def command(line: str, *, planned: bool) -> None:
 )
 def test_an_extension_of_ones_own_takes_one_short_file(page: str, file: str) -> None:
     assert saved(page, file).count("\n") <= 60
+
+
+def test_the_readme_names_every_method_and_domain() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for kind in KINDS for name, _ in listing(kind) if f"`{name}`" not in text] == []

@@ -45,6 +45,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "test-time-training": "netgain.methods.few_shot_training:FewShotTraining",
         "random-settings": "netgain.methods.few_shot_training:RandomSettings",
         "best-settings": "netgain.methods.few_shot_training:BestSettings",
+        "oracle-settings": "netgain.methods.few_shot_training:OracleSettings",
         "settings-search": "netgain.methods.settings_search:SettingsSearch",
         "seal": "netgain.methods.seal:Seal",
         "reinforce": "netgain.methods.reinforce:Reinforce",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
-from netgain.audit.audit import audit, find_reader, read_claim
+from netgain.audit.audit import audit, find_readers, read_claim
 from netgain.audit.seal import naming, pricing
 from netgain.audit.seal.frozen_answers import FrozenAnswers, groups
 from netgain.errors import InputError
@@ -279,6 +279,12 @@ def test_the_few_shot_share_has_an_interval_over_its_eight_tasks(real_verdict: V
     )
 
 
+def test_the_claim_that_ships_says_so_without_the_files() -> None:
+    (found,) = (finding for finding in read_claim(None).findings if finding.check == "few-tasks")
+    assert "29 of 40 adapted models, 5 for each of 8 tasks: 95 % interval [39, 92] over tasks" in found.message
+    assert any("of 11 training tasks with edits 10 are rewarded" in line for line in found.evidence)
+
+
 def test_the_claim_that_ships_is_what_the_reader_distils(real_claim: Claim, real_verdict: Verdict) -> None:
     shipped = read_claim(None)
     assert shipped.model_copy(update={"retrieved": ""}) == real_claim
@@ -437,7 +443,7 @@ def test_two_files_of_one_name_become_two_arms(tree: Path) -> None:
 def test_a_folder_of_something_else_is_refused_in_one_line(tmp_path: Path) -> None:
     write(tmp_path, "package.json", '{"name": "x"}')
     with pytest.raises(InputError, match="no result files that a reader knows"):
-        find_reader(tmp_path)
+        find_readers(tmp_path)
 
 
 def test_a_folder_of_broken_results_is_refused_with_the_reason(tmp_path: Path) -> None:

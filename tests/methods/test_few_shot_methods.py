@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from netgain.methods.few_shot_training import (
     ChoiceSettings,
     FewShotTraining,
     FixedSettings,
+    LabelledSettings,
+    OracleSettings,
     RandomSettings,
     TunedSettings,
 )
@@ -293,3 +296,44 @@ def test_every_arm_of_seals_few_shot_learning_has_its_inner_loop() -> None:
         assert method.Settings.model_validate(preset)
         assert {name: given[name] for name in preset} == preset
     assert FewShotTraining.presets["akyurek"].items() >= SEAL_ARC.items()
+
+
+# -- settings by the exam's own labels
+
+
+def oracle(desk: Desk, **changes: Any) -> Any:
+    method = OracleSettings(LabelledSettings(**{"tool_sets": ((), ("order",), ("backwards",), TOOLS)} | changes))
+    return finish(method.adapt(replace(desk, exam=PROBLEMS[:1]), [MATERIAL], None))
+
+
+def test_the_upper_bound_takes_what_the_exams_own_labels_say_and_pays_for_every_candidate(
+    make_desk: Any, book: Book
+) -> None:
+    desk = few_shot(make_desk, chooser("", answer), None)
+    answerer = oracle(desk, rates=(1e-3,), epochs=(1,))
+    assert answerer.chosen[0].tools == ("backwards",)
+    trained = [charge for charge in book.charges() if charge.purpose is Purpose.ADAPT]
+    assert [bool(charge.discarded) for charge in trained] == [True, True, False]  # the fourth cannot be better
+    assert sum(charge.purpose is Purpose.SCORE for charge in book.charges()) == 3
+    assert len(jobs(book)) == 3  # the winner's own adapter answers
+
+
+def test_each_candidate_of_the_upper_bound_has_one_budget_and_no_more(make_desk: Any, book: Book) -> None:
+    one = 12.0
+    asked = LabelledSettings(tool_sets=((), ("order",)), rates=(1e-3, 2e-3))
+    assert (asked.candidates, asked.budgets) == (4, 5.0)
+    desk = few_shot(make_desk, chooser("", lambda _: "no"), asked.budgets * one, "limited")
+    oracle(desk, tool_sets=asked.tool_sets, rates=asked.rates)
+    trained = [charge for charge in book.charges() if charge.purpose is Purpose.ADAPT]
+    assert len(trained) == 4
+    assert desk.account.spent(Currency.FLOPS) <= asked.budgets * one
+
+
+def test_the_upper_bound_is_refused_without_labels_and_with_too_many_candidates(make_desk: Any) -> None:
+    desk = few_shot(make_desk, chooser(""), None)
+    with pytest.raises(InputError, match="exam's labels"):
+        finish(OracleSettings().adapt(desk, [MATERIAL], None))
+    with pytest.raises(InputError, match=r"'ordre'.*order"):
+        oracle(desk, tool_sets=(("ordre",),))
+    with pytest.raises(ValidationError, match="256 combinations: at most 200"):
+        LabelledSettings(tool_sets=((),) * 2, epochs=(1,) * 128, rates=(1e-3,))

@@ -13,6 +13,7 @@ import pytest
 from netgain import run as run_trial
 from netgain.analysis.verdict import Verdict
 from netgain.records.samples import Adaptation, read_rows
+from tests.command_line import netgain
 
 pytest.importorskip("torch", reason="the models need torch")
 
@@ -57,11 +58,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "trial.yaml").write_text(TRIAL.format(model=place / "model"))
     (place / "own.py").write_text(OWN)
     return place
-
-
-def netgain(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netgain", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
 
 
 def test_a_killed_run_goes_on_on_several_processes_to_the_same_bytes(folder: Path) -> None:

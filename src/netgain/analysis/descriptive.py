@@ -7,7 +7,7 @@ from netgain.analysis import crossed
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import Interval
 from netgain.analysis.matching import TOLERANCE, Contest, best_of, closed_book
-from netgain.analysis.rows import CardRow, ComputeRow, ReadingRow, RegimeRow, SpreadRow
+from netgain.analysis.rows import BoundRow, CardRow, ComputeRow, ReadingRow, RegimeRow, SpreadRow
 from netgain.analysis.verdict import ArmRow
 from netgain.metering import ledger
 from netgain.records.claim import BEYOND, UNTRAINED, Arm, Charge, Purpose, Role, owner_name
@@ -87,13 +87,14 @@ def _settings(arm: Arm) -> dict[str, str]:
 def _undominated_in(evidence: Evidence, arm: Arm) -> list[str]:
     """The currencies in which no arm of the setting is at most as dear, so charged, and at least as accurate.
 
-    Arms that read at the exam pay for every question instead of before it: they are no points of this front.
+    Arms that read at the exam pay for every question instead of before it, and an upper bound has labels that nobody
+    has: they are no points of this front.
     """
     known = {
         other.name: accuracy
         for other in evidence.claim.arms
         if other.setting == arm.setting
-        and other.role is not Role.IN_CONTEXT
+        and other.role not in (Role.IN_CONTEXT, Role.ORACLE)
         and (accuracy := evidence.accuracies[other.name]) is not None
     }
     found = []
@@ -345,7 +346,7 @@ def regime_rows(evidence: Evidence, contests: Sequence[Contest]) -> list[RegimeR
 
 
 def _regimes(evidence: Evidence, setting: str, arm: str) -> Iterable[RegimeRow]:
-    trained = closed_book(evidence, setting)
+    trained = [name for name in closed_book(evidence, setting) if evidence.arms[name].role is not Role.ORACLE]
     untaught = [name for name in trained if evidence.arms[name].role is not Role.TEACHER]
     allowed = {
         "anything that is trained": trained,
@@ -361,3 +362,26 @@ def _regimes(evidence: Evidence, setting: str, arm: str) -> Iterable[RegimeRow]:
         if best and (accuracy := evidence.accuracy(best, evidence.exam)):
             over: Interval | None = evidence.over(arm, best) if best != arm else None
             yield RegimeRow(regime=regime, setting=setting, arm=best, accuracy=accuracy, over=over)
+
+
+def bound_rows(evidence: Evidence) -> list[BoundRow]:
+    """Of each of a trial's domains with an upper bound by the exam's labels all arms, the least accurate first."""
+
+    def place(row: BoundRow) -> tuple[float, bool, bool]:
+        return (
+            row.accuracy.value,
+            row.over is not None,
+            row.arm == row.bound,
+        )  # among equals frozen first, the bound last
+
+    bounds = [(setting, bound) for setting in evidence.domains for bound in evidence.own(setting, Role.ORACLE)]
+    return [row for setting, bound in bounds for row in sorted(_below(evidence, setting, bound), key=place)]
+
+
+def _below(evidence: Evidence, setting: str, bound: str) -> Iterable[BoundRow]:
+    frozen = next(iter(evidence.own(setting, Role.FROZEN)), None)
+    for arm in evidence.own(setting):
+        if accuracy := evidence.accuracy(arm, evidence.exam):
+            over = evidence.over(arm, frozen) if frozen and arm != frozen else None
+            below = evidence.over(bound, arm) if arm != bound else None
+            yield BoundRow(setting=setting, bound=bound, arm=arm, accuracy=accuracy, over=over, below=below)

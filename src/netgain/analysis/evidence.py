@@ -256,18 +256,6 @@ class Evidence:
         """The mean of seeds by problems with its interval; each value a mean of so many questions (None: unknown)."""
         return crossed.estimate(values, self.weights(values.shape[1]), bounds, questions)
 
-    def enough_runs(self, *names: str) -> bool:
-        """Whether a verdict may rest on these arms together: on as many shared runs as their luck takes.
-
-        What was not trained has no luck of training: its single run stands for all seeds. A published arm counts as the
-        one run that it is.
-        """
-        table = self.table
-        if any(name not in table for name in names):
-            return False
-        untrained = all(table.rows[name].any_seed for name in names)
-        return untrained or len(table.seeds(*names)) >= crossed.FEWEST_RUNS
-
     def accuracy(self, name: str, kind: str) -> Interval | None:
         """An arm's measured accuracy on one kind of question."""
         values = self.table.means(name, kind=kind)

@@ -98,6 +98,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
         coverage=coverage_rows(evidence),
         break_even=break_even_rows(evidence, tested),
         regimes=descriptive.regime_rows(evidence, tested),
+        bounds=descriptive.bound_rows(evidence),
         spread=descriptive.spread_rows(evidence),
         compute=descriptive.compute_rows(evidence),
         card=descriptive.card_rows(evidence),

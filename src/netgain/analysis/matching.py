@@ -154,10 +154,10 @@ def closed_book(evidence: Evidence, setting: str) -> list[str]:
 def conventional(evidence: Evidence, setting: str, terms: Terms) -> list[str]:
     """The arms of a trial that the arm under test has to beat, by name: all that are trained and not self-improving.
 
-    What learns beforehand (from labelled examples, say) is one of them; a teacher that is the world's own writer is an
-    upper bound and no rival.
+    What learns beforehand (from labelled examples, say) is one of them; a teacher that is the world's own writer, and
+    what chooses by the exam's labels, are upper bounds and no rivals.
     """
-    out = {Role.SELF_IMPROVING} | ({Role.TEACHER} if terms.oracle else set())
+    out = {Role.SELF_IMPROVING, Role.ORACLE} | ({Role.TEACHER} if terms.oracle else set())
     names = [name for name in closed_book(evidence, setting) if evidence.arms[name].role not in out]
     return sorted(name for name in names if evidence.trial(name).method != terms.compare)
 
@@ -166,7 +166,9 @@ def choose_rival(evidence: Evidence, setting: str, terms: Terms) -> tuple[str | 
     """The rival of one domain of a trial and how it was chosen: as the trial fixed it, else the best conventional arm
     on development problems."""
     if terms.against != BEST_CONVENTIONAL:
-        return evidence.method(setting, terms.against), "fixed before the run"
+        named = evidence.method(setting, terms.against)
+        bound = named is not None and evidence.arms[named].role is Role.ORACLE
+        return (None, "nothing") if bound else (named, "fixed before the run")
     names = conventional(evidence, setting, terms)
     return best_of(evidence, names) if names else (None, "nothing")
 

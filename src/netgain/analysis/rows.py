@@ -219,6 +219,21 @@ class RegimeRow(StrictModel):
 
 
 @final
+class BoundRow(StrictModel):
+    """An arm on the ladder from the untouched model up to the bound that the exam's own labels set (``bound``, an arm).
+
+    ``over`` is its gain over the frozen model, ``below`` the bound minus it, both paired; each at its own budget level.
+    """
+
+    setting: str
+    bound: str
+    arm: str
+    accuracy: Interval
+    over: Interval | None
+    below: Interval | None
+
+
+@final
 class SpreadRow(StrictModel):
     """How much luck there is: an arm's accuracy in each seed, and the development accuracy of each setting tried.
 

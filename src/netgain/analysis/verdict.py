@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from netgain.analysis.intervals import Interval
 from netgain.analysis.rows import (
     AnswersRow,
+    BoundRow,
     BreakEvenRow,
     CardRow,
     ChosenRow,
@@ -362,6 +363,7 @@ class Verdict(StrictModel):
     coverage: list[CoverageRow] = Field(default_factory=list)
     break_even: list[BreakEvenRow] = Field(default_factory=list)
     regimes: list[RegimeRow] = Field(default_factory=list)
+    bounds: list[BoundRow] = Field(default_factory=list)
     spread: list[SpreadRow] = Field(default_factory=list)
     compute: list[ComputeRow] = Field(default_factory=list)
     card: list[CardRow] = Field(default_factory=list)

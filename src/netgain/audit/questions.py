@@ -105,7 +105,7 @@ def _rivals(claim: Claim, verdict: Verdict) -> list[ArmRow]:
     if claim.headline is None:
         return []
     setting = verdict.arm(claim.headline).setting
-    outside = {Role.FROZEN, Role.SELF_IMPROVING}
+    outside = {Role.FROZEN, Role.SELF_IMPROVING, Role.ORACLE}
     return [arm for arm in verdict.arms if arm.setting == setting and arm.role not in outside]
 
 

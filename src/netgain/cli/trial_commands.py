@@ -24,7 +24,48 @@ from netgain.cli.app import (
     console,
     judge_folder,
 )
-from netgain.errors import InputError, Terminated
+from netgain.errors import InputError, Terminated, one_line
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Where records go (default runs/NAME). Run again to go on.", show_default=False
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes (default: one a core, as memory goes; one on a GPU).", show_default=False),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: its address, auto, or local for a fresh one.",
+        show_default=False,
+    ),
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do the I-th of N parts, from 1, beside other processes in the same folder; then run it without.",
+        show_default=False,
+    ),
+]
+Again = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Do a run again from its folder or packed record (in runs/NAME-again), and say what differs.",
+        show_default=False,
+    ),
+]
+Base = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="With --from: where its paths start (default: here).", show_default=False),
+]
 
 
 def plan(
@@ -103,24 +144,12 @@ def register(
 def run(
     trial: TrialFile = None,
     domain: Demo = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Where records go (default runs/NAME). Run again to go on.", show_default=False
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes (default: one a core, as memory goes; one on a GPU).", show_default=False),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Work on a Ray cluster: its address, auto, or local for a fresh one.",
-            show_default=False,
-        ),
-    ] = None,
+    out: Out = None,
+    jobs: Jobs = None,
+    ray: Ray = None,
+    shard: ShardOf = None,
+    again: Again = None,
+    base: Base = None,
     method: Methods = None,
     settings: Settings = None,
     limit: Limit = None,
@@ -138,39 +167,107 @@ def run(
     """Run a trial at equal compute, or go on with it, and judge it.
 
     Ends with exit code 1 where a task failed, or more than 5 % of an arm's adaptations did, or the disk or a server
-    failed; the same command then goes on. With 0 only where the whole trial was judged.
+    failed; the same command then goes on. With --from also where verdict, answers or
+    ledger are not the record's. With 0 only where the whole trial was judged.
     """
-    from netgain.api import default_folder
     from netgain.report import trackers as tracking
     from netgain.trials.plan import suited, unknown_words
-    from netgain.trials.resolve import with_data
-    from netgain.trials.schedule import run_trial
 
     tracking.require(trackers or [])
-    resolved = with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
+    part = None if shard is None else _shard(shard, ray)
+    words = {"TRIAL": trial, "--domain": domain, "--method": method, "--set": settings, "--limit": limit}
+    if again is None and base is not None:
+        raise InputError("--base", "belongs to --from", "in a trial's file paths are relative to the file")
+    if again is None:
+        resolved = _with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
+        reproduction = None
+    else:
+        reproduction = _reproduction(again, base or Path(), words | {"--seed": seed}, to_stderr=json, quiet=quiet)
+        resolved = reproduction.trial(trust_remote_code=trust_remote_code)
+    folder = out or _default_folder(resolved.spec, "" if reproduction is None else "-again")
     workers, tight = suited(resolved, device, jobs) if ray is None else (jobs, ())
     for warning in () if quiet else (*unknown_words(resolved), *tight):
         complain(f"warning: {warning}")
-    folder = out or default_folder(resolved.spec.name, resolved.spec.limited_to)
     live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
-    try:
-        with live:
-            turn = live.wait if wait else None
-            done = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=live.show, wait=turn)
-    except (KeyboardInterrupt, Terminated) as stop:
-        how, code = ("terminated", TERMINATED) if isinstance(stop, Terminated) else ("interrupted", INTERRUPTED)
-        complain(f"{how}: {live.saved()}; the same command goes on from there")
-        sys.exit(code)
-    for name, error in done.failed.items():
-        complain(f"task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})")
+    how: dict[str, Any] = {
+        "device": device,
+        "jobs": workers,
+        "ray": ray,
+        "wait": live.wait if wait else None,
+        "shard": part,
+    }
+    if reproduction is not None:
+        reproduction.begin(folder, device)
+        how["before"] = reproduction.require_same
+    done = _worked(resolved, folder, live, how)
     broken = False
-    if done.finished:
+    if shard is not None and not quiet:
+        of = len(done.finished) + len(done.failed)
+        typer.echo(
+            f"shard {shard}: {len(done.finished)} of {of} tasks are finished; without --shard it is judged", err=json
+        )
+    if done.finished and shard is None:
         verdict = judge_folder(folder, quiet=quiet, json=json)
         broken = _tell_failures(verdict)
+        if reproduction is not None:
+            broken = not reproduction.compare(folder) or broken
         if trackers:
             tracking.report(verdict, trackers, folder)
     if broken or not done.complete:
         raise typer.Exit(1)
+
+
+def _shard(text: str, ray: str | None) -> Any:
+    from netgain.trials.shards import Shard
+
+    if ray is not None:
+        raise InputError("--shard", "stands beside --ray, which shares the work out by itself", "give one")
+    return Shard.of(text)
+
+
+def _with_data(trial: Any) -> Any:
+    from netgain.trials.resolve import with_data
+
+    return with_data(trial)
+
+
+def _default_folder(spec: Any, suffix: str) -> Path:
+    from netgain.api import default_folder
+
+    folder = default_folder(spec.name, spec.limited_to)
+    return folder.with_name(folder.name + suffix)
+
+
+def _reproduction(record: Path, base: Path, words: dict[str, Any], *, to_stderr: bool, quiet: bool) -> Any:
+    """The run that is done again from ``record``, which alone says what is asked: none of the ``words`` may be given
+    beside it. What differs is said unless ``quiet``."""
+    from netgain.trials.reproduction import Reproduction
+
+    for name, value in words.items():
+        if value is not None:
+            raise InputError(name, "stands beside --from, and a run that is done again asks what it asked", "give one")
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(one_line(line), err=to_stderr)
+
+    return Reproduction(record, base, tell)
+
+
+def _worked(trial: Any, folder: Path, live: "Live", how: dict[str, Any]) -> Any:
+    """Do what is left of a trial; whoever stops it is told what is saved."""
+    from netgain.trials.schedule import run_trial
+
+    try:
+        with live:
+            done = run_trial(trial, folder, show=live.show, **how)
+    except (KeyboardInterrupt, Terminated) as stop:
+        kind, code = ("terminated", TERMINATED) if isinstance(stop, Terminated) else ("interrupted", INTERRUPTED)
+        complain(f"{kind}: {live.saved()}; the same command goes on from there")
+        sys.exit(code)
+    for name, error in done.failed.items():
+        complain(f"task {name} failed: {error} (see {folder / 'units' / name / 'failed.txt'})")
+    return done
 
 
 def _tell_failures(verdict: Any) -> bool:
@@ -198,7 +295,10 @@ def _resolve(
         raise InputError(f"--domain {domain}", f"stands beside {trial}", "name a file, or the domain of a demo")
     options = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
     source = trial if domain is None else demo_file(domain)
-    return resolve(source, methods or [], options, limit, trust_remote_code=trust_remote_code)
+    found = resolve(source, methods or [], options, limit, trust_remote_code=trust_remote_code)
+    for note in found.notes:  # such as of an arm that this machine cannot run
+        complain(f"note: {note}")
+    return found
 
 
 @final

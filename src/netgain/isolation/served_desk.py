@@ -22,7 +22,8 @@ from netgain.records.events import Opened
 
 MOST_ACCOUNTS = 100_000  # accounts, reservations and views of one program
 LECTURE = "lecture"
-OF_ITS_OWN = ("model", "grade", "teacher", "folder", "few_shot", "own")  # fields that cross in a way of their own
+# fields that cross in a way of their own, or not at all
+OF_ITS_OWN = ("model", "grade", "teacher", "folder", "few_shot", "own", "exam")
 
 
 @final

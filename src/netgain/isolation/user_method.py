@@ -24,6 +24,7 @@ from netgain.isolation.served_desk import Kept, ServedDesk
 from netgain.methods.method import Desk, Learned, Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps
+from netgain.records.claim import Role
 
 PLAIN = Codec(intern=False)  # for what belongs to nobody; it talks to the processes of many methods
 LONGEST = 300  # letters of each thing that a process says it opened
@@ -188,12 +189,17 @@ def find_arm_method(name: str, folder: Path | None = None) -> type[Method]:
         return find_method(name, folder)  # which says what is wrong with a name that is none
     try:
         host = MethodHost(name, folder or Path())
-        return _standing_for(host, host.load())
+        found = _standing_for(host, host.load())
     except OSError as error:
         problem = f"no process can be started for it ({error.strerror})"
         raise InputError(f"method {name!r}", problem, "free memory, processes and space for temporary files") from None
     except MethodEndedError as error:
         raise InputError(f"method {name!r}", str(error), "its file must not do so when it is loaded") from None
+
+    if found.role is Role.ORACLE:
+        problem = "has the role of an upper bound by the exam's labels, which no file of one's own is given"
+        raise InputError(f"method {name!r}", problem, "choose another role")
+    return found
 
 
 def _standing_for(host: MethodHost, told: Mapping[str, Any]) -> type[Method]:

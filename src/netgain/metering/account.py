@@ -13,7 +13,6 @@ A :class:`Book` may be shared between threads. Opening the same account again, a
 account with everything that it has spent.
 """
 
-import contextlib
 import threading
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
@@ -233,9 +232,6 @@ class Account:
         *,
         purpose: Purpose | None = None,
         limit: Cost = UNLIMITED,
-        run: str | None = None,
-        arm: str | None = None,
-        seed: int | None = None,
     ) -> "Account":
         """The account of this name below this one, opened where it is new; what is not given is inherited.
 
@@ -248,9 +244,9 @@ class Account:
         wanted = Opened(
             name=name,
             parent=self.row,
-            run=mine.run if run is None else run,
-            arm=mine.arm if arm is None else arm,
-            seed=mine.seed if seed is None else seed,
+            run=mine.run,
+            arm=mine.arm,
+            seed=mine.seed,
             purpose=purpose or mine.purpose,
             limit=limit,
         )
@@ -311,12 +307,11 @@ class Account:
 class Reservation:
     """A promised amount for one operation. End it with :meth:`settle` or :meth:`fail`, or use it in a ``with`` block.
 
-    Leaving the block by an exception books a failure; :meth:`did` says beforehand how much was done by then.
+    Leaving the block by an exception books a failure of unknown extent, its whole quote.
     """
 
     def __init__(self, account: Account, row: int, operation: str, quote: Cost) -> None:
         self.account, self.row, self.operation, self.quote = account, row, operation, quote
-        self._done: Cost | None = None
         self._ended = False
 
     def settle(self, actual: Cost, *, later: bool = False) -> None:
@@ -330,15 +325,11 @@ class Reservation:
 
     def fail(self, error: BaseException | str, done: Cost | None = None, *, later: bool = False) -> None:
         """Book that the work failed after ``done``; where that is None, its whole quote is charged."""
-        charged = done if done is not None else self._done if self._done is not None else self.quote
+        charged = self.quote if done is None else done
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         text = text.encode("utf-8", "replace").decode("utf-8")[:LONGEST_ERROR]
         over = overruns(self.quote, charged)
         self._end(Failed(reservation=self.row, cost=charged, error=text, overrun=over), charged, later=later)
-
-    def did(self, part: Cost) -> None:
-        """Add to what is done so far, for the case that the work fails later on. Nothing is booked yet."""
-        self._done = part if self._done is None else self._done + part
 
     def _end(self, event: Settled | Failed, actual: Cost, *, later: bool) -> None:
         with self.account.book._lock:
@@ -360,8 +351,7 @@ class Reservation:
         if self._ended:
             return
         if error is not None:
-            with contextlib.suppress(OverrunError):  # it is booked, and the error that caused it says more
-                self.fail(error)
+            self.fail(error)
             return
         self.fail("the block ended without settling")
         raise ValueError(f"{self.operation} (row {self.row}) was left without settling; its whole quote is charged")

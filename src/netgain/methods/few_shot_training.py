@@ -2,24 +2,28 @@
 
 Fixed ones (Akyurek et al. 2024, arXiv 2411.07279: LoRA on leave-one-out tasks made of the shown pairs and of their
 augmentations), ones drawn by lot, and those that do best on the training problems, with their labels: what an outer
-loop's investment buys where nobody has to learn to write. Searches at test time are in :mod:`settings_search`.
+loop's investment buys where nobody has to learn to write. Searches at test time are in :mod:`settings_search`. Those
+that do best on the exam itself are an upper bound, and nobody's rival.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, final
+from dataclasses import replace
+from itertools import product
+from statistics import fmean
+from typing import Annotated, Any, ClassVar, Literal, Self, final
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from netgain.domains.few_shot import FewShot
 from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError, nearest
-from netgain.exam.exam import Answerer
+from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import Context, evaluate_once
-from netgain.methods.fitting import Count, Inner, Rate, Recipe, fit
+from netgain.methods.fitting import Count, Inner, Rate, Recipe, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Learning, Method
 from netgain.methods.policy import UNLIMITED
-from netgain.methods.self_evaluation import discard
+from netgain.methods.self_evaluation import discard, exam_quote, examine
 from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_recipe, recipe_of, single, written_settings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model.program import Steps
@@ -29,6 +33,8 @@ from netgain.streams import stream
 
 Loss = Literal["all", "answers"]
 LABELLED = "lost: other settings did better on the training problems"
+BY_LABELS = "lost: other settings did better on the exam's own labels"
+MOST_CANDIDATES = 200
 AS_WRITTEN = EditFormat("settings", "{text}", 1, "settings")  # of a choice by rule that stands where edits do
 # Akyurek et al.'s optimum, as SEAL's oracle has it (its appendix A.3), for a Llama of 1B parameters
 BEST = {"tools": None, "loss": "answers", "learning_rate": 1e-4, "max_epochs": 2}
@@ -40,6 +46,14 @@ def examples_of(desk: Desk) -> FewShot:
         problem = "trains on a few shown examples, and this domain's problems have none"
         raise InputError("the method", problem, "choose a domain of examples, such as grids")
     return desk.few_shot
+
+
+def tools_of(examples: FewShot, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """These of the domain's tools; None: all of them. Raises InputError for one that is none."""
+    unknown = [tool for tool in wanted or () if tool not in examples.tools]
+    if unknown:
+        raise InputError(f"tool {unknown[0]!r}", "is none of this domain's", nearest(unknown[0], examples.tools))
+    return tuple(examples.tools if wanted is None else wanted)
 
 
 # -- fixed settings
@@ -67,11 +81,8 @@ class FewShotTraining(Method):
 
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """One training on all of the materials' sequences."""
-        examples, wanted = examples_of(desk), self.settings.tools
-        unknown = [tool for tool in wanted or () if tool not in examples.tools]
-        if unknown:
-            raise InputError(f"tool {unknown[0]!r}", "is none of this domain's", nearest(unknown[0], examples.tools))
-        tools = tuple(examples.tools) if wanted is None else wanted
+        examples = examples_of(desk)
+        tools = tools_of(examples, self.settings.tools)
         found = [examples.lessons(material, tools, desk.draw("lessons", material.id)) for material in materials]
         return (yield from fit(desk, [lesson for lessons in found for lesson in lessons], self.settings))
 
@@ -194,3 +205,92 @@ class BestSettings(Method):
         material, tools = single(materials), tuple(examples_of(desk).tools)
         chosen = learned if isinstance(learned, ChosenTraining) else self.settings.middle(tools)
         return (yield from fit_recipe(desk, self.settings.recipe(desk, material, chosen), self.settings))
+
+
+# -- settings by the exam's own labels
+
+
+@final
+class LabelledSettings(Inner):
+    """The stated set: every combination of ``tool_sets`` (None: all of the domain's tools), ``losses``, ``rates`` and
+    ``epochs`` (None: until the budget is used). Each may take the budget of an adaptation, and answering one more.
+    """
+
+    tool_sets: Annotated[tuple[tuple[str, ...] | None, ...], Field(min_length=1)] = ((), None)
+    losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = ("answers",)
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3, 3e-3)
+    epochs: Annotated[tuple[Count | None, ...], Field(min_length=1)] = (None,)
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if self.candidates > MOST_CANDIDATES:
+            raise ValueError(f"{self.candidates} combinations: at most {MOST_CANDIDATES} are tried for each problem")
+        return self
+
+    @property
+    def candidates(self) -> int:
+        """How many settings are tried for each problem."""
+        return len(self.tool_sets) * len(self.losses) * len(self.rates) * len(self.epochs)
+
+    @property
+    def budgets(self) -> float:
+        """One for each of the candidates, and one for their answers."""
+        return self.candidates + 1.0
+
+    def choices(self, examples: FewShot) -> list[ChosenTraining]:
+        """The candidates in the order in which they are tried."""
+        sets = [tools_of(examples, wanted) for wanted in self.tool_sets]
+        return [
+            ChosenTraining(tools=tools, loss=loss, learning_rate=rate, epochs=epochs)
+            for epochs, loss, rate, tools in product(self.epochs, self.losses, self.rates, sets)
+        ]
+
+
+@final
+class OracleSettings(Method):
+    """Trains with those of a stated set of settings that do best on the exam's own labels: an upper bound, no rival.
+
+    Each candidate is trained as fixed settings are, with one budget, and answers the very questions of the exam. All of
+    it is paid, so that the arm takes as many budgets as there are candidates, unless one has everything right before.
+    Among equals the one with more of its answers right in part (F1) is taken, then the earlier one.
+    """
+
+    role: ClassVar[Role] = Role.ORACLE
+    Settings = LabelledSettings
+    settings: LabelledSettings
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"seal-arc": SEAL_ARC}
+
+    def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+        """The candidates one after another; the winner's own adapter answers the exam."""
+        settings, material, examples = self.settings, single(materials), examples_of(desk)
+        (problem,) = desk.exam or (None,)
+        if problem is None:
+            raise InputError("oracle-settings", "needs the exam's labels, which nothing but a trial's own arm is given")
+        once, best, answers = desk.left() / settings.budgets, (-1.0, -1.0), Answerer(model=desk.model)
+        paid, tried = list[int](), 0
+        for number, chosen in enumerate(settings.choices(examples)):
+            own = desk.at(f"trial {number}")
+            texts = examples.lessons(material, chosen.tools, own.draw("lessons", material.id))
+            changed = {"learning_rate": chosen.learning_rate, "max_epochs": chosen.epochs, "loss": chosen.loss}
+            share = 1.0 if desk.left() == UNLIMITED else min(1.0, once / max(once, desk.left()))
+            inner = settings.model_copy(update=changed)
+            try:
+                answerer, charges = yield from fit_with_charges(own, texts, inner, share=share)
+            except ValueError:  # it diverged, say: paid for, and no candidate any more
+                continue
+            if exam_quote(own, problem) > desk.left():
+                discard(desk, charges, BY_LABELS)
+                break
+            (marked,) = yield from examine(own, [(answerer, problem)])
+            tried += 1
+            score = (accuracy(marked), fmean(mark.grade.f1 for mark in marked))
+            lost, (best, answers, paid) = (
+                (paid, (score, replace(answerer, chosen=(chosen,)), list(charges)))
+                if score > best
+                else (charges, (best, answers, paid))
+            )
+            discard(desk, lost, BY_LABELS)
+            if score[0] == 1.0:
+                break
+        desk.note("settings tried", {"trials": tried, "of": settings.candidates})
+        return answers

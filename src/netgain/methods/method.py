@@ -71,6 +71,8 @@ class Desk:
     as the trial does, by exact match where a judge decides there: its verdicts are not to be had at this price.
     Files that settings name lie in ``folder``, that of the trial's file.
     ``few_shot`` is what a domain of examples offers (training sequences, the ways to put a question); None elsewhere.
+    ``exam`` are the very problems, labels and all, that an upper bound (``Role.ORACLE``) is examined on; empty for
+    every other method, and never in another process.
     While a method learns it also has the trial's ``judge``, which it pays for, and ``controls``: questions that no
     problem is about, none of them the exam's. A policy gradient that is examined between its steps has the
     ``development`` problems whole, by which it chooses among its states as tuning chooses among settings.
@@ -89,6 +91,7 @@ class Desk:
     judge: Model | None = None
     controls: tuple[Question, ...] = ()
     development: tuple[Problem, ...] = ()
+    exam: tuple[Problem, ...] = ()
     own: OwnWork = field(default_factory=OwnWork)
 
     def pay(self, purpose: Purpose) -> Account:
@@ -127,6 +130,12 @@ class Settings(BaseModel):
     def tunes(self, name: str) -> bool:
         """Whether a knob of this name, which another arm tunes, is one of these settings."""
         return name in type(self).model_fields and name not in self.private
+
+    @property
+    def budgets(self) -> float:
+        """How many budgets of its level an adaptation may take. Only an upper bound (``Role.ORACLE``) has another
+        number than 1, of which this asks."""
+        return 1.0
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ class ChosenTraining(StrictModel):
     """What a self-edit of settings, or a rule, chose of a training at test time; ``refused`` says why it was not used.
 
     ``tools`` are the groups of augmentations, ``loss`` on what it is, ``epochs`` and ``steps`` (optimizer steps) what
-    was asked for; None and empty where a refused edit says nothing of the kind. ``problem`` and ``seed`` say for which
+    was asked for; None and empty where a refused edit says nothing of the kind, ``epochs`` also where a rule trains
+    until the budget is used. ``problem`` and ``seed`` say for which
     adaptation, where a row does not, ``score`` how its exam went (0 to 1).
     """
 

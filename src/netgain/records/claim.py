@@ -31,7 +31,10 @@ Verdicts = Annotated[str, Field(pattern=r"^[01-]*$", description="one character 
 
 
 class Role(StrEnum):
-    """What kind of rival an arm is. All but ``self_improving`` and ``frozen`` are conventional."""
+    """What kind of rival an arm is. All but ``self_improving``, ``frozen`` and ``oracle`` are conventional.
+
+    An ``oracle`` chose by the labels that it is examined on: an upper bound, and nobody's rival.
+    """
 
     FROZEN = "frozen"
     IN_CONTEXT = "in_context"
@@ -39,6 +42,7 @@ class Role(StrEnum):
     SYNTHETIC = "synthetic"
     TEACHER = "teacher"
     SELF_IMPROVING = "self_improving"
+    ORACLE = "oracle"
     OTHER = "other"
 
 
@@ -254,8 +258,8 @@ class Arm(StrictModel):
 
     @property
     def conventional(self) -> bool:
-        """Whether the arm is a rival without self-improvement (the frozen model not counted)."""
-        return self.role not in {Role.SELF_IMPROVING, Role.FROZEN}
+        """Whether the arm is a rival without self-improvement (the frozen model and an upper bound not counted)."""
+        return self.role not in {Role.SELF_IMPROVING, Role.FROZEN, Role.ORACLE}
 
 
 @final

@@ -96,10 +96,6 @@ class Cost:
 
     __rmul__ = __mul__
 
-    def within(self, limit: Self) -> bool:
-        """Whether this cost is known and not above ``limit`` in every currency that ``limit`` names."""
-        return not self.beyond(limit)
-
     def beyond(self, limit: Self) -> tuple[Currency, ...]:
         """The currencies that ``limit`` names in which this cost is above it or unknown."""
         pairs = ((currency, self.amount(currency), limit.amount(currency)) for currency in Currency)

@@ -103,7 +103,8 @@ def told(chosen: ChosenTraining) -> str:
     steps = f", {chosen.steps} steps" if chosen.steps else ""
     rate = "an unknown learning rate" if chosen.learning_rate is None else f"learning rate {chosen.learning_rate:g}"
     tools = ", ".join(chosen.tools) or "no augmentation"
-    return f"{tools}; loss on {LOSSES.get(chosen.loss, 'unknown')}; {rate}; {chosen.epochs} epochs{steps}"
+    epochs = "as long as the budget lasts" if chosen.epochs is None else f"{chosen.epochs} epochs"
+    return f"{tools}; loss on {LOSSES.get(chosen.loss, 'unknown')}; {rate}; {epochs}{steps}"
 
 
 # -- what was chosen, before and after
@@ -184,4 +185,21 @@ def chosen_table(verdict: Verdict) -> Listing:
             ("accuracy", lambda row: None if row.score is None else Cell(numbers.percent(row.score), sort=row.score)),
         ],
         notes=(note,),
+    )
+
+
+def bounds(verdict: Verdict) -> Listing:
+    """All arms up to the bound that the exam's own labels set, with what each gains and what it lacks."""
+    return listing(
+        "From the untouched model up to what the exam's own labels would choose",
+        verdict.bounds,
+        [
+            ("arm", lambda row: Cell(label_of(verdict, row.arm), "the upper bound" if row.arm == row.bound else "")),
+            ("accuracy", lambda row: Cell(numbers.percent(row.accuracy.value), sort=row.accuracy.value)),
+            ("95 % interval", lambda row: Cell(numbers.between(row.accuracy.low, row.accuracy.high))),
+            ("over the frozen model", lambda row: Cell(numbers.estimate(row.over)) if row.over else None),
+            ("below the bound", lambda row: Cell(numbers.estimate(row.below)) if row.below else None),
+        ],
+        group=lambda row: row.setting,
+        strong=lambda row: verdict.arm(row.arm).headline,
     )

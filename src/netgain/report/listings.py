@@ -102,6 +102,8 @@ def _answering(arm: ArmRow, currency: str) -> Cell:
 
 def _role(arm: ArmRow, verdict: Verdict) -> str:
     tested = summary.subjects(verdict)
+    if arm.role == "oracle":
+        return "an upper bound: chosen by the exam's own labels"
     row = summary.matched(verdict, tested.get(arm.setting, ""))
     if arm.name == tested.get(arm.setting):
         return "under test"

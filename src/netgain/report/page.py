@@ -28,6 +28,7 @@ ROLES = {
     "passage": "the passage only",
     "frozen": "frozen",
     "in_context": "passage at hand, no training",
+    "oracle": "chosen by the exam's own labels: an upper bound",
     "other": "other",
 }
 NOT_AGAIN = "its edits were not all scored equally often: no repeat to measure again"

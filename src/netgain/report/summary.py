@@ -126,7 +126,12 @@ def measured(verdict: Verdict) -> list[str]:
         return []
     setup = verdict.setup or RunSetup()
     versions = ", ".join(f"{library} {version}" for library, version in setup.versions.items())
-    return [f"Library versions: {versions or ABSENT}.", f"Self-check of the meter: {setup.meter_check or ABSENT}."]
+    code = f" netgain's code: commit {setup.commit[:12]}" if setup.commit else ""
+    code += f", with uncommitted changes ({setup.changes[:12]})" if setup.changes else ""
+    return [
+        f"Library versions: {versions or ABSENT}.{code and f'{code}.'}",
+        f"Self-check of the meter: {setup.meter_check or ABSENT}.",
+    ]
 
 
 def _compared(verdict: Verdict) -> list[str]:

@@ -87,6 +87,7 @@ SHAPES = {
     "passage": "diamond",
     "frozen": "cross",
     "in_context": "down",
+    "oracle": "hexagon",
     "other": "plus",
 }
 
@@ -103,6 +104,7 @@ def point(x: float, y: float, role: str, size: float = 5.5, *, hollow: bool = Fa
         "triangle": [(0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
         "down": [(0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
         "diamond": [(0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)],
+        "hexagon": [(0, -1.2), (1.05, -0.6), (1.05, 0.6), (0, 1.2), (-1.05, 0.6), (-1.05, -0.6)],
     }
     if shape in corners:
         points = " ".join(f"{_number(x + dx * s)},{_number(y + dy * s)}" for dx, dy in corners[shape])

@@ -181,19 +181,19 @@ class RunContext:
         problems: tuple[Problem, ...],
         purpose: Purpose | None = None,
         *,
-        split: float = 0.0,
+        share: float = 1.0,
         name: str = "",
         number: int = 0,
         **more: Any,
     ) -> "Evaluation":
-        """An evaluation with its accounts: a budget for the level, less the share ``split`` that was invested, and its
-        exam's beside it. It is the ``number``-th of its level, and the first few alone are put to lm-eval.
+        """An evaluation with its accounts: the ``share`` of a level's budget that adapting has, and its exam's beside
+        it. It is the ``number``-th of its level, and the first few alone are put to lm-eval.
 
         With a ``purpose`` (tuning) both the adaptation and its exam are work of that purpose.
         """
         title = f"{problems[0].id}" + (f" and {len(problems) - 1} more" if len(problems) > 1 else "")
         name = name or f"{title} x{level:g}"
-        account = self.root.child(name, purpose=purpose, limit=adapt_limit(self.spec, level, split, len(problems)))
+        account = self.root.child(name, purpose=purpose, limit=adapt_limit(self.spec, level, share, len(problems)))
         exam_account = self.root.child(f"exam of {name}", purpose=purpose or Purpose.EVALUATE)
         asked = self.spec.exam.lm_eval
         if asked is None or number >= asked.problems:
@@ -297,7 +297,7 @@ def evaluate(
     failure: it leaves this program.
     """
     materials, account = evaluation.materials, evaluation.exam_account
-    desk = context.desk(evaluation.account, *(material.id for material in materials))
+    desk = labelled(context.desk(evaluation.account, *(material.id for material in materials)), method, evaluation)
     texts = [part for material in materials for part in (material.title, material.text)]
     guard = evaluation.guard = context.guard(desk, [*given, *texts])
     answerer, further = None, False
@@ -337,6 +337,11 @@ def evaluate(
     if evaluation.harness is not None and answerer is not None and further:
         evaluation.abilities += evaluation.harness.abilities(answerer, account.child(STABILITY))
     return evaluation
+
+
+def labelled(desk: Desk, method: Method, evaluation: Evaluation) -> Desk:
+    """The desk with the exam's own problems, for an upper bound alone."""
+    return replace(desk, exam=evaluation.problems) if method.role is Role.ORACLE else desk
 
 
 def _measured(context: RunContext, method: Method, answerer: Answerer, evaluation: Evaluation) -> bool:

@@ -8,7 +8,7 @@ operating system keeps a second one out of the folder.
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -16,21 +16,25 @@ from typing import Any, Self, final
 import netgain
 from netgain.errors import InputError, JournalError
 from netgain.records.chain import JournalRow
-from netgain.records.events import Noted
+from netgain.records.events import Began, Noted
 from netgain.records.journal import Journal, WriterLock, lock_of, writer_of
 
 HISTORY = "history"
 ASKED, BEGUN, FINISHED, FAILED, STOPPED, DONE = "asked", "begun", "finished", "failed", "stopped", "done"
-OPENED, CIRCUMSTANCES = "opened", "circumstances"
+OPENED, CIRCUMSTANCES, JOINED = "opened", "circumstances", "joined"
+OF_TASKS = (BEGUN, OPENED, FINISHED, FAILED)
 
 
 @final
 class History:
     """The writing end of a folder's history, a context manager: leaving it by an exception is written down."""
 
-    def __init__(self, journal: Journal, last: Mapping[str, str], lock: WriterLock | None = None) -> None:
+    def __init__(self, journal: Journal, before: Iterable[JournalRow], lock: WriterLock | None = None) -> None:
         self._journal, self._lock = journal, lock
+        noted = notes(before)
+        last = {note.text: note.data["hash"] for note in noted if note.text in (ASKED, CIRCUMSTANCES)}
         self._last_asked, self._last_setup = last.get(ASKED, ""), last.get(CIRCUMSTANCES, "")
+        self._joined = {note.data["first"]: int(note.data["rows"]) for note in noted if note.text == JOINED}
 
     @classmethod
     def open(cls, folder: Path, lock: WriterLock | None = None) -> Self:
@@ -44,8 +48,7 @@ class History:
             if held is not None:
                 held.release()
             raise
-        last = {note.text: note.data["hash"] for note in notes(rows) if note.text in (ASKED, CIRCUMSTANCES)}
-        return cls(journal, last, held)
+        return cls(journal, rows, held)
 
     def asked(self, spec: str, form: Mapping[str, Any]) -> None:
         """What is asked, whole, where this launch asks something else than the one before it; ``spec`` is its hash."""
@@ -77,6 +80,20 @@ class History:
         """A task ended with an error; ``head`` is its journal's, where that is known."""
         self._note(FAILED, task=task, error=error[:500], **({"head": head} if head else {}))
 
+    def join(self, part: str, records: Sequence[JournalRow]) -> None:
+        """Take over what the history of a part of the run notes of tasks and of stopped launches, all at once, and only
+        what was not taken over before."""
+        if not records:
+            return
+        first = records[0].hash
+        known = self._joined.get(first, 0)
+        new = records[known:]
+        again = sum(isinstance(row.event, Began) for row in new) - (known == 0)  # the first is a part of this launch
+        told = [note for note in notes(new) if note.text in (*OF_TASKS, STOPPED)]
+        joined = {"part": part, "first": first, "rows": len(records), "again": again}
+        self._journal.append(Noted(text=JOINED, data=joined), *told)
+        self._joined[first] = len(records)
+
     def _note(self, text: str, **data: Any) -> None:
         self._journal.append(Noted(text=text, data=data))
 
@@ -96,11 +113,16 @@ class History:
                 self._lock.release()
 
 
-def hold(folder: Path, wait: Callable[[str], None] | None = None) -> WriterLock:
+def hold(
+    folder: Path,
+    wait: Callable[[str], None] | None = None,
+    beside: Callable[[], str | None] = lambda: None,
+) -> WriterLock:
     """The right to work in a run's folder, which one process has at a time; a dead one's lapses.
 
     ``wait``: where another has it, wait until it is free, after telling who holds it and since when. Without it,
-    InputError says so.
+    InputError says so. ``beside`` names who works elsewhere in a way that excludes this; it is asked while the right is
+    held, which is given back for as long as there is somebody.
     """
     path, told = (folder / HISTORY).absolute(), False
     while True:
@@ -110,28 +132,30 @@ def hold(folder: Path, wait: Callable[[str], None] | None = None) -> WriterLock:
             file.touch()
             seen, lock = file.stat().st_ino, WriterLock(path)
             # Whoever began nothing takes the file along: what was locked meanwhile is then no lock that others see.
-            if file.exists() and file.stat().st_ino == seen:
+            there = file.exists() and file.stat().st_ino == seen
+            holder = beside() if there else None
+            if there and holder is None:
                 return lock
             lock.release()
         except FileNotFoundError:  # it, or the whole folder, was taken along just now
             continue
         except JournalError:
             holder = writer_of(path)
-            if holder is None and told:
-                continue
-            if holder is None:
+            if holder is None and not told:
                 raise
-            if wait is None:
-                remedy = "wait for it (--wait), stop it, or give another folder with --out"
-                raise InputError(str(folder), f"a run is going on here ({holder})", remedy) from None
-            if not told:
-                wait(holder)
-            told = True
-            time.sleep(1.0)
         except (OSError, sqlite3.Error) as problem:
             raise InputError(
                 str(folder), f"cannot be written to ({problem})", "give another folder with --out"
             ) from None
+        if holder is None:
+            continue
+        if wait is None:
+            remedy = "wait for it (--wait), stop it, or give another folder with --out"
+            raise InputError(str(folder), f"a run is going on here ({holder})", remedy)
+        if not told:
+            wait(holder)
+        told = True
+        time.sleep(1.0)
 
 
 def notes(records: Iterable[JournalRow]) -> list[Noted]:

@@ -30,7 +30,7 @@ from netgain.records.provenance import RunHistory
 from netgain.records.samples import Amounts, Row, read_rows, read_samples
 from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
-from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, OPENED, STOPPED, notes
+from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, JOINED, OPENED, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
 from netgain.trials.task_result import json_object, result_in, result_of
 from netgain.trials.tasks import Task, tasks
@@ -202,15 +202,16 @@ class KeptRun:
             return self._told().model_copy(update={"spec": spec, "registered": registered})
         reading = self.history_journal
         noted = notes(reading.records) if reading else []
-        again = Counter(note.data["task"] for note in noted if note.text == FINISHED)
+        done = Counter(note.data["task"] for note in noted if note.text == FINISHED)
+        again = sum(int(note.data["again"]) for note in noted if note.text == JOINED)  # of parts that were begun anew
         results = self.results if self.packed or (self.folder / UNITS).is_dir() else {}
         cut = {name: found for name, found in results.items() if found.get("attempts", 1) > 1}
         return RunHistory(
             spec=spec,
             registered=registered,
-            launches=sum(isinstance(r.event, Began) for r in reading.records) if reading else 0,
+            launches=sum(isinstance(r.event, Began) for r in reading.records) + again if reading else 0,
             changed=tuple(_changes([note.data for note in noted if note.text == ASKED])),
-            repeated=tuple(sorted(name for name, count in again.items() if count > 1)),
+            repeated=tuple(sorted(name for name, count in done.items() if count > 1)),
             stopped=tuple(note.data["by"] for note in noted if note.text == STOPPED),
             failed=tuple(f"{note.data['task']}: {note.data['error']}" for note in noted if note.text == FAILED),
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},

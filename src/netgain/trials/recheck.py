@@ -24,6 +24,7 @@ from netgain.trials.exam_text import FILE as EXAM_FILE
 from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, notes
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.row_amounts import RowAmounts
+from netgain.trials.shards import SHARDS, unjoined
 from netgain.trials.shown_tasks import setup_hash
 from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.store import (
@@ -88,7 +89,9 @@ def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: N
         return RunCheck((), unknown=(*_unknown_of_lock(run), WITHOUT_JOURNALS), parts=run.contents())
     check = _Check(run, spec)
     history = run.history_journal
-    if history is None:
+    if history is None and unjoined(run.folder):
+        check.unfinished.append(f"{SHARDS}: are not joined yet: run the trial without --shard")
+    elif history is None:
         check.wrong.append(f"{HISTORY}: is missing: nothing says what was asked, and what was begun and finished")
     else:
         show(verify_scan(history.scan(), f"{run.folder}/{HISTORY}"))

@@ -25,12 +25,12 @@ from netgain.records.claim import BEST_CONVENTIONAL, Role
 from netgain.streams import stream
 from netgain.strict_yaml import FieldPath, SourceLines, read_fields, read_yaml
 from netgain.tokens import has_chat_template
-from netgain.trials.resolved_arm import FindMethod, ResolvedArm, resolve_arm, tuned_alike, validated
+from netgain.trials.resolved_arm import FindMethod, ResolvedArm, present, resolve_arm, tuned_alike, validated
 from netgain.trials.spec import DomainSpec, ProblemCounts, TrialSpec
 
 FindDomain = Callable[[str, Path], type[Domain]]
 LEAKS = ("title", "passage", "question", "pair")  # what is shared word for word
-UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN)
+UNRIVALLED = (Role.SELF_IMPROVING, Role.FROZEN, Role.ORACLE)
 SHIPPED_FOLDER = Path(netgain.__file__).parent / "shipped" / "people"
 SHIPPED = {
     "shipped": SHIPPED_FOLDER,
@@ -224,11 +224,11 @@ def resolve_spec(
     trust_remote_code: bool = False,
 ) -> Trial:
     """Every word and setting of a spec checked. Raises InputError with the line of the first that means nothing."""
-    arms = tuned_alike(
-        spec, {name: resolve_arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}, lines
-    )
+    spec, out = present(spec)
+    found = {name: resolve_arm(name, arm, lines, find_method) for name, arm in spec.arms.items()}
+    arms = tuned_alike(spec, found, lines)
     kinds = {name: _kind(name, domain, lines, find_domain) for name, domain in spec.domains.items()}
-    trial = Trial(spec, lines, find_method, find_domain, arms, kinds, trust_remote_code=trust_remote_code)
+    trial = Trial(spec, lines, find_method, find_domain, arms, kinds, out, trust_remote_code)
     _check_names(spec, lines)
     _check_comparison(trial)
     _check_curve(trial)
@@ -242,7 +242,7 @@ def all_problems(path: Path) -> list[InputError]:
     except InputError as error:
         return [error]
     try:
-        spec = TrialSpec.model_validate(fields)
+        spec, _ = present(TrialSpec.model_validate(fields))
     except ValidationError as error:
         return lines.all_invalid(error, TrialSpec)
     checks: list[Callable[[], object]] = [
@@ -313,7 +313,7 @@ def _check_comparison(trial: Trial) -> None:
     spec, lines = trial.spec, trial.lines
     if spec.compare.against == BEST_CONVENTIONAL:
         if not trial.conventional:
-            problem = "no arm is conventional (neither frozen nor self-improving)"
+            problem = "no arm is conventional (neither frozen, self-improving nor an upper bound)"
             raise lines.error(("compare", "against"), problem, "name an arm, or add one")
         if spec.problems.development == 0:
             problem = "the best conventional arm is chosen on development problems, and there are none"

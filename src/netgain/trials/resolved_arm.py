@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -11,6 +12,7 @@ from netgain.errors import InputError, nearest
 from netgain.extensions import files_digest, said_by, source_digest
 from netgain.isolation.user_method import UserMethod
 from netgain.methods.method import Method, Settings
+from netgain.records.claim import Role
 from netgain.records.identity import digest
 from netgain.strict_yaml import FieldPath, SourceLines
 from netgain.trials.spec import ArmSpec, TrialSpec
@@ -39,6 +41,25 @@ class ResolvedArm:
     def given(self, tuned: Mapping[str, Any] | None) -> Settings:
         """The settings that a task starts from: those that the arm was tuned to, or those that it was given."""
         return self.settings if tuned is None else type(self.settings).model_validate(tuned)
+
+
+def present(spec: TrialSpec) -> tuple[TrialSpec, tuple[str, ...]]:
+    """The trial without the arms that need an extra which is not installed, and a line on each of them."""
+    missing = {name: arm.needs for name, arm in spec.arms.items() if arm.needs and find_spec(arm.needs) is None}
+    lines = tuple(
+        f"arm {name!r} is left out: it needs {extra}, which is not here: pip install 'netgain[{extra}]'"
+        for name, extra in missing.items()
+    )
+    arms = {name: arm for name, arm in spec.arms.items() if name not in missing}
+    return (spec.model_copy(update={"arms": arms}) if missing else spec), lines
+
+
+def _check_bound(spec: TrialSpec, arms: Mapping[str, ResolvedArm], lines: SourceLines) -> None:
+    """Neither of the two that are compared is an upper bound. Raises InputError at its line."""
+    for key, name in (("arm", spec.compare.arm), ("against", spec.compare.against)):
+        if name in arms and arms[name].method.role is Role.ORACLE:
+            problem = f"compare.{key} = {name!r}: chooses by the exam's own labels, and no verdict is on an upper bound"
+            raise lines.error(("compare", key), problem, "name another arm; this one is shown beside them")
 
 
 def validated(fields: Mapping[str, Any], shape: type[S], lines: SourceLines, at: FieldPath = ()) -> S:
@@ -103,7 +124,9 @@ def tuned_alike(spec: TrialSpec, arms: Mapping[str, ResolvedArm], lines: SourceL
     """Every knob in every arm that has such a setting: what one arm may tune, all may.
 
     The trial's own knobs stand in place of what methods would search; what arms name under ``tune`` joins them.
+    Raises InputError where one of the two that are compared is an upper bound, which nothing is tuned for.
     """
+    _check_bound(spec, arms, lines)
     shared: dict[str, list[Any]] = {name: list(values) for name, values in spec.tuning.knobs.items()}
     for name, arm in arms.items():
         stated = spec.arms[name].tune is not None or not spec.tuning.knobs

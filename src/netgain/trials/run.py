@@ -46,13 +46,14 @@ from netgain.trials.context import (
     closed_book,
     describe,
     evaluate,
+    labelled,
     seconds,
     spent_and_rejected,
 )
 from netgain.trials.guard import hashed
 from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import MATCHED
-from netgain.trials.tasks import WIDTH, changed, knobs_of, learn_limit, levels, split_of, valid
+from netgain.trials.tasks import WIDTH, adapt_share, changed, knobs_of, learn_limit, levels, split_of, valid
 from netgain.trials.tuning import KnobSearch, search
 
 T = TypeVar("T")
@@ -110,10 +111,10 @@ def _evaluations(
     **more: Any,
 ) -> list[Evaluation]:
     """An evaluation for each group of problems that are adapted to at once."""
-    split = split_of(method, method.settings)
+    share = adapt_share(method, method.settings)
     return [
         context.evaluation(
-            level, group, purpose, split=split, name=name and f"{name}: {group[0].id}", number=number, **more
+            level, group, purpose, share=share, name=name and f"{name}: {group[0].id}", number=number, **more
         )
         for number, group in enumerate(context.groups(problems))
     ]
@@ -328,15 +329,15 @@ def _stream(
     context: RunContext, method: Method, learning: LearnResult, problems: Sequence[Problem]
 ) -> AdaptationStream:
     level, chosen = MATCHED, problems[: context.spec.exam.stream]
-    split = split_of(method, method.settings)
+    share = adapt_share(method, method.settings)
     account = context.root.child("exam of the stream", purpose=Purpose.EVALUATE)
     learned, paying = learning.learned, list[Account]()
     first = learned if isinstance(learned, Model) else context.model
 
     def adapt(number: int, problem: Problem, model: Model) -> Steps[Answerer]:
-        evaluation = context.evaluation(level, (problem,), split=split, name=f"stream {number + 1}: {problem.id}")
+        evaluation = context.evaluation(level, (problem,), share=share, name=f"stream {number + 1}: {problem.id}")
         paying.append(evaluation.account)
-        desk = context.desk(evaluation.account, "stream", problem.id).at(model=model)
+        desk = labelled(context.desk(evaluation.account, "stream", problem.id).at(model=model), method, evaluation)
         guard = context.guard(desk, [*learning.given, problem.material.title, problem.material.text])
         known = model if isinstance(learned, Model) else learned  # weights that were learned go through the stream
         answerer = yield from guard.watch(lambda: method.adapt(guard.desk, evaluation.materials, known))

@@ -3,9 +3,16 @@ a few examples: what was asked and expected, and what the compared arms answered
 
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+import netgain
+from netgain import model as door
 from netgain.domains.problem import Split, in_turns
 from netgain.records.choices import ShownAnswer
 from netgain.records.claim import Arm, Role
@@ -16,6 +23,8 @@ from netgain.trials.outcome import Outcome, arm_name
 from netgain.trials.resolve import Trial
 
 SHOWN = 8  # tasks of each domain
+PACKAGES = ("numpy", "scipy", "tokenizers", "safetensors", "torch", "transformers", "peft")
+GIT_SECONDS = 20.0
 
 
 def shown_tasks(trial: Trial) -> Iterator[ShownTask]:
@@ -70,7 +79,7 @@ def _answer(arm: str, task: ShownTask, row: Adaptation, answer: GradedAnswer) ->
     )
 
 
-def describe_run(trial: Trial) -> RunSetup:
+def describe_run(trial: Trial, device: str = "cpu") -> RunSetup:
     """The circumstances of a run that begins now; the questions shown are of problems that no exam holds."""
     spec, shown = trial.spec, []
     for name, domain in trial.domains.items():
@@ -81,16 +90,57 @@ def describe_run(trial: Trial) -> RunSetup:
             asked = questions[0].asked[0]
             passage, answer = first.material.text, asked.answers[0]
             prompts = trial.prompts(name)
-            question = prompts.bare(asked.text)
-            prompt, version = in_turns(prompts.ask(asked.text)), prompts.version
             shown.append(
                 SampleQuestion(
-                    setting=name, question=question, answer=answer, passage=passage, prompt=prompt, version=version
+                    setting=name,
+                    question=prompts.bare(asked.text),
+                    answer=answer,
+                    passage=passage,
+                    prompt=in_turns(prompts.ask(asked.text)),
+                    version=prompts.version,
                 )
             )
-    hardware = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
-    date = time.strftime("%Y-%m-%d")
-    return RunSetup(questions=tuple(shown), tasks=tuple(shown_tasks(trial)), hardware=hardware, date=date)
+    found = {"questions": tuple(shown), "tasks": tuple(shown_tasks(trial)), "date": time.strftime("%Y-%m-%d")}
+    return describe_machine(device).model_copy(update=found)
+
+
+def describe_machine(device: str) -> RunSetup:
+    """This machine, and the code and packages that are installed on it."""
+    gpu = None if device == "cpu" else door.find_gpu(device)
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()}, {platform.system()})"
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    commit, changes = _code()
+    hardware = cores if gpu is None else f"{gpu[0]}, {cores}"
+    return RunSetup(hardware=hardware, versions=versions, commit=commit, changes=changes)
+
+
+@cache
+def _code() -> tuple[str, str]:
+    """The commit of netgain's own code and a digest of what is not committed there (the code in this process was loaded
+    from it once); empty where it is not in a repository, as in an installation."""
+    folder = Path(netgain.__file__).parent
+
+    def git(*words: str) -> bytes:
+        command = ["git", "--no-optional-locks", "-C", str(folder), *words]
+        found = subprocess.run(command, capture_output=True, check=True, timeout=GIT_SECONDS)  # noqa: S603 (fixed words)
+        return found.stdout
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # it may be installed inside somebody's repository
+        commit = git("rev-parse", "HEAD").decode("ascii").strip()
+        changed = git("diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--", ".")
+        for name in sorted(
+            filter(None, git("ls-files", "--others", "--exclude-standard", "-z", "--", ".").split(b"\0"))
+        ):
+            changed += b"\0" + name + b"\0" + (folder / os.fsdecode(name)).read_bytes()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return "", ""
+    return commit, sha256(changed).hexdigest() if changed else ""
 
 
 def setup_hash(setup: RunSetup | None) -> str:

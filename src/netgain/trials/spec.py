@@ -59,6 +59,7 @@ class ArmSpec(BaseModel):
 
     ``label`` is how pages call the arm. ``tune`` replaces the method's own search: for each setting the values to try,
     here and in every other arm that has this setting. An arm may keep some of them ``fixed``, which its verdict tells.
+    One that ``needs`` an extra of netgain is left out, with a line that says so, where that is not installed.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -67,6 +68,7 @@ class ArmSpec(BaseModel):
     label: str | None = None
     tune: dict[str, Annotated[list[Any], Field(max_length=MOST_VALUES)]] | None = None
     fixed: tuple[str, ...] = ()
+    needs: Literal["optuna"] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

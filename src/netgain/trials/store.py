@@ -10,6 +10,7 @@
     units/<task>/kept/      results of paid operations, until the task is finished: an attempt goes on from there
     units/<task>/failed.txt why the last attempt ended, until one succeeds
     history                 a journal of all launches: what was asked, which tasks were begun and finished
+    shards/2-of-4/history   the same of a part of the trial, until a whole run takes it over
     samples.jsonl           the rows of all finished tasks, in the trial's order
 
 Files appear under their names only when they are whole. A finished task is known by the identity of all that decides
@@ -18,6 +19,7 @@ it, and is never done again. What counts is content: a folder that was moved, wi
 
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from copy import deepcopy
@@ -90,7 +92,7 @@ class Store:
                 f"was edited after it was registered: its hash is not {stated['hash']}",
                 "bring the registered file back, or register the trial anew in another folder (--out)",
             )
-        differing = differences(*_without_locations(before, now))
+        differing = differences(*without_locations(before, now))
         if differing:
             shown = ", ".join(differing[:8]) + (f" and {len(differing) - 8} more" if len(differing) > 8 else "")
             raise InputError(
@@ -219,10 +221,15 @@ def _require_rows(path: Path, rows: bytes, hashed: str) -> None:
         raise InputError(str(path), "holds other rows than were written there", remedy)
 
 
+def own_name(path: Path) -> Path:
+    """The name of a file beside ``path`` that only this process, of all machines that see the folder, writes."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}")
+
+
 def write(path: Path, text: str) -> None:
     """Write a whole file or nothing: beside it first, on the disk, then under its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = own_name(path)
     with beside.open("w", encoding="utf-8") as opened:
         opened.write(text)
         opened.flush()
@@ -241,6 +248,8 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen
+    for given in spec["arms"].values():
+        del given["needs"]  # whether the arm is there says it all
     spec["exam"] = {name: value for name, value in spec["exam"].items() if value is not None}
     arms = {
         name: {
@@ -330,7 +339,7 @@ def _content(path: Path) -> str:
     return digest("data", canonical(hashes)) if hashes else ""
 
 
-def _without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def without_locations(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Two locked forms without where files lie and when they were registered. Digests of data, of problems and of
     prompts that an older one does not hold are no difference."""
     data = before.get("data", {})

@@ -36,6 +36,7 @@ from netgain.trials.tasks import (
     SPLIT,
     Task,
     adapt_limit,
+    adapt_share,
     adaptations,
     changed,
     deployments,
@@ -217,7 +218,7 @@ class _Estimate:
         costs: dict[Purpose, Cost] = {}
         at = levels(spec, task)
         for level in at:
-            for purpose, cost in self._used_up(chosen, (1.0 - split_of(method, chosen)) * level).items():
+            for purpose, cost in self._used_up(chosen, adapt_share(method, chosen) * level).items():
                 costs[purpose] = costs.get(purpose, Cost.zero()) + spec.problems.test * cost
         if method.learns:
             costs[Purpose.LEARN] = total(self._invested(chosen, level) for level in at)
@@ -227,8 +228,8 @@ class _Estimate:
         return costs
 
     def _adapted(self, settings: Settings, level: float) -> Cost:
-        split = split_of(self.trial.arms[self.task.arm].method, settings)
-        return total(self._used_up(settings, (1.0 - split) * level).values())
+        share = adapt_share(self.trial.arms[self.task.arm].method, settings)
+        return total(self._used_up(settings, share * level).values())
 
     def _invested(self, settings: Settings, level: float) -> Cost:
         split = split_of(self.trial.arms[self.task.arm].method, settings)

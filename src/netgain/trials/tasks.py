@@ -10,6 +10,7 @@ from typing import Any, Literal, final
 from pydantic import ValidationError
 
 from netgain.methods.method import Learning, Method, Settings
+from netgain.records.claim import Role
 from netgain.records.cost import Cost
 from netgain.records.identity import canonical
 from netgain.trials.resolve import Trial
@@ -77,9 +78,10 @@ def levels(spec: TrialSpec, task: Task) -> tuple[float, ...]:
     return spec.budget.ladder if task.deployments is None else (MATCHED,)
 
 
-def adapt_limit(spec: TrialSpec, level: float, split: float = 0.0, problems: int = 1) -> Cost:
-    """What may be spent at a budget level on adapting to so many problems at once, by an arm that invests ``split``."""
-    return Cost(**{spec.budget.currency.value: (1.0 - split) * level * spec.budget.per_problem * problems})
+def adapt_limit(spec: TrialSpec, level: float, share: float = 1.0, problems: int = 1) -> Cost:
+    """What may be spent at a budget level on adapting to so many problems at once, by an arm whose adaptations have
+    this ``share`` of its total."""
+    return Cost(**{spec.budget.currency.value: share * level * spec.budget.per_problem * problems})
 
 
 def learn_limit(spec: TrialSpec, level: float, split: float, deployments: int) -> Cost:
@@ -90,6 +92,12 @@ def learn_limit(spec: TrialSpec, level: float, split: float, deployments: int) -
 def split_of(method: Method | type[Method], settings: Settings) -> float:
     """The share of the total that is invested: 0 for a method that does not learn."""
     return settings.split if method.learns and isinstance(settings, Learning) else 0.0
+
+
+def adapt_share(method: Method | type[Method], settings: Settings) -> float:
+    """The share of its total that an arm adapts with: all that it does not invest. An upper bound, which searches by
+    the exam's own labels, has as many budgets as it asks for."""
+    return settings.budgets if method.role is Role.ORACLE else 1.0 - split_of(method, settings)
 
 
 def groups(spec: TrialSpec, count: int) -> int:
@@ -111,13 +119,14 @@ def budget(trial: Trial, task: Task) -> dict[str, float]:
     is for; of a tuning without the trials that widen it."""
     spec, arm = trial.spec, trial.arms[task.arm]
     total, split = spec.budget.per_problem, split_of(arm.method, arm.settings)
+    share = adapt_share(arm.method, arm.settings)
     if task.stage == "tune":
         if not spec.problems.development:
             return {"tune": 0.0}
-        adapted = (1.0 - split) * total * adaptations(trial, task) * spec.problems.passages
+        adapted = share * total * adaptations(trial, task) * spec.problems.passages
         return {"tune": adapted + split * total * deployments(spec, task) * planned_trials(trial, task)}
     whole = total * sum(levels(spec, task))
-    adapt = {"adapt": (1.0 - split) * whole * spec.problems.test}
+    adapt = {"adapt": share * whole * spec.problems.test}
     return {**adapt, "learn": split * whole * deployments(spec, task)} if arm.method.learns else adapt
 
 

@@ -54,6 +54,7 @@ READS = " (in-context learning)"  # of the frozen model, where what is known sta
 _WORDS = (
     (Role.FROZEN, ("frozen",)),
     (Role.SELF_IMPROVING, ("seal", "reinforce")),
+    (Role.ORACLE, ("oracle-settings",)),
     (Role.TEACHER, ("teacher", "oracle")),
     (Role.IN_CONTEXT, ("in-context", "incontext", "majority")),
     (Role.SYNTHETIC, ("synthetic", "rejection", "entity", "distil", "best-of")),
