@@ -35,6 +35,7 @@ from netgain.trials.progress import Progress
 from netgain.trials.recheck import RunCheck, recheck
 from netgain.trials.resolve import resolve, with_data
 from netgain.trials.schedule import register_trial, run_trial
+from netgain.trials.shards import Shard
 from netgain.trials.store import SAMPLES, write
 from netgain.trials.trial_claim import claim_of
 
@@ -108,20 +109,22 @@ def run(
     trust_remote_code: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
     wait: Callable[[str], None] | None = None,
+    shard: str | None = None,
 ) -> Run:
     """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
 
     Records go to ``out`` (``runs/NAME``). ``jobs`` processes work side by side: one a core unless stated, one on a GPU;
     with more than one a script needs its ``if __name__ == "__main__":``. ``ray`` is the address of a cluster to work
     on, or ``local`` (docs/trials.md). ``trust_remote_code`` lets the trial's models run code that they bring. ``show``
-    is given the progress as it changes.
+    is given the progress as it changes. ``shard`` (``2/4``) does a part of the trial, and a run without it the rest.
     Raises InputError where the trial is wrong, another one was begun in that folder, or another process is at work
     there; with ``wait``, which is told who, it is waited for.
     """
     resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
     workers = suited(resolved, device, jobs)[0] if ray is None else jobs
-    result = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=show, wait=wait)
+    part = None if shard is None else Shard.of(shard)
+    result = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=show, wait=wait, shard=part)
     return Run(result.folder, result.failed)
 
 
@@ -138,19 +141,24 @@ def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
     ``not-verified``, and the page says so above everything else. The folder is a run's, or a packed record. Raises
     InputError where it holds neither.
     """
-    return judge_run(KeptRun(folder), answers=answers)
-
-
-def judge_run(run: KeptRun, *, answers: bool = True) -> Verdict:
-    """The same of a run that is read already."""
-    folder, verdict = run.folder, judged(run, recheck(run).doubts)
+    run = KeptRun(folder)
+    verdict = judge_run(run)
     with recording(folder):
-        write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+        write(folder / VERDICT, _text_of(verdict))
         pages = answer_pages(run, verdict)
         write(folder / PAGE, render(verdict, examples=pages.examples()))
         if answers:
             write_site(folder / FOLDER, pages.render())
     return verdict
+
+
+def judge_run(run: KeptRun) -> Verdict:
+    """The verdict on kept records, which are checked first; nothing is written."""
+    return judged(run, recheck(run).doubts)
+
+
+def _text_of(verdict: Verdict) -> str:
+    return verdict.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
 def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
@@ -162,10 +170,13 @@ def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
 def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
     """The verdict on kept records, with what is wrong with them; nothing is written. Raises InputError without any."""
     if not run.samples.is_file():
-        raise InputError(str(run.folder), f"holds no {SAMPLES}", "give the folder of a run, or a packed record")
+        remedy = (
+            "give the folder of a run, or a packed record; a run in shards is judged by netgain run without --shard"
+        )
+        raise InputError(str(run.folder), f"holds no {SAMPLES}", remedy)
     spec, roles = run.store.asked()
-    setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
     try:
+        setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
         claim = claim_of(spec, run.rows, roles, setup=setup, beyond=run.beyond_rows())
         found = (*not_verified(doubts), *claim.findings)
         return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
@@ -179,14 +190,16 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
 
 
 def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Path:
-    """Write the records of a finished run to ``out``, small enough for a repository, journals included.
+    """Write the records of a finished run to ``out``, small enough for a repository, journals and verdict included;
+    the run's folder stays as it is.
 
     Raises InputError where a task is not finished, something does not verify, or another trial is registered there.
     """
     run = KeptRun(Path(folder))
     require_finished(run, unfinished=unfinished)
-    require_verified(judge_run(run, answers=False), run.folder)
-    return pack_run(run, Path(out))
+    verdict = judge_run(run)
+    require_verified(verdict, run.folder)
+    return pack_run(run, Path(out), _text_of(verdict))
 
 
 def require_verified(verdict: Verdict, folder: Path) -> None:

@@ -44,6 +44,15 @@ Ray = Annotated[
         show_default=False,
     ),
 ]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do the I-th of N parts, from 1, beside other processes in the same folder; then run it without.",
+        show_default=False,
+    ),
+]
 Again = Annotated[
     Path | None,
     typer.Option(
@@ -138,6 +147,7 @@ def run(
     out: Out = None,
     jobs: Jobs = None,
     ray: Ray = None,
+    shard: ShardOf = None,
     again: Again = None,
     base: Base = None,
     method: Methods = None,
@@ -164,6 +174,7 @@ def run(
     from netgain.trials.plan import suited, unknown_words
 
     tracking.require(trackers or [])
+    part = None if shard is None else _shard(shard, ray)
     words = {"TRIAL": trial, "--domain": domain, "--method": method, "--set": settings, "--limit": limit}
     if again is None and base is not None:
         raise InputError("--base", "belongs to --from", "in a trial's file paths are relative to the file")
@@ -178,13 +189,24 @@ def run(
     for warning in () if quiet else (*unknown_words(resolved), *tight):
         complain(f"warning: {warning}")
     live = Live(folder, quiet=quiet, to_stderr=json, dollars_per_hour=dollars_per_hour)
-    how: dict[str, Any] = {"device": device, "jobs": workers, "ray": ray, "wait": live.wait if wait else None}
+    how: dict[str, Any] = {
+        "device": device,
+        "jobs": workers,
+        "ray": ray,
+        "wait": live.wait if wait else None,
+        "shard": part,
+    }
     if reproduction is not None:
         reproduction.begin(folder, device)
         how["before"] = reproduction.require_same
     done = _worked(resolved, folder, live, how)
     broken = False
-    if done.finished:
+    if shard is not None and not quiet:
+        of = len(done.finished) + len(done.failed)
+        typer.echo(
+            f"shard {shard}: {len(done.finished)} of {of} tasks are finished; without --shard it is judged", err=json
+        )
+    if done.finished and shard is None:
         verdict = judge_folder(folder, quiet=quiet, json=json)
         broken = _tell_failures(verdict)
         if reproduction is not None:
@@ -193,6 +215,14 @@ def run(
             tracking.report(verdict, trackers, folder)
     if broken or not done.complete:
         raise typer.Exit(1)
+
+
+def _shard(text: str, ray: str | None) -> Any:
+    from netgain.trials.shards import Shard
+
+    if ray is not None:
+        raise InputError("--shard", "stands beside --ray, which shares the work out by itself", "give one")
+    return Shard.of(text)
 
 
 def _with_data(trial: Any) -> Any:

@@ -9,19 +9,20 @@ import errno
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netgain.errors import FaultError, InputError, JournalError
 from netgain.records.journal import WriterLock, lock_of
 from netgain.trials.history import HISTORY
-from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS
+from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, own_name
 
 PROBE = 1 << 16  # bytes that are written and forced to the disk, to see whether that can be done
 TASK_BYTES, ADAPTATION_BYTES = 16_384, 1_024  # less than any was seen to leave: a journal with its pages, a row
 LONGEST = 200  # letters of a path that is shown
 ELSEWHERE = "give another folder with --out"
-_LEFT = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)")
+_LEFT = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(?:@(?P<host>.+))?")
 
 
 def check_folder(folder: Path, tasks: int = 0, adaptations: int = 0) -> None:
@@ -56,13 +57,14 @@ def missing_in(folder: Path) -> list[Path]:
     return [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
 
 
-def leave(folder: Path, made: Sequence[Path]) -> None:
-    """Where nothing was begun in a folder that is held, leave it as it was: the folders that were ``made`` go, the
-    deepest first, and so does the lock. Whoever waits for that finds it gone (:func:`~netgain.trials.history.hold`)."""
+def leave(folder: Path, held: Path, made: Sequence[Path]) -> None:
+    """Where nothing was begun in a folder, leave it as it was: the folders that were ``made`` go, the deepest first,
+    and so does the lock of the one that is ``held``, it or one inside it. Whoever waits for that finds it gone
+    (:func:`~netgain.trials.history.hold`)."""
     if (folder / LOCK).exists():
         return
     with contextlib.suppress(OSError):
-        lock_of(folder / HISTORY).unlink(missing_ok=True)
+        lock_of(held / HISTORY).unlink(missing_ok=True)
         for one in made:
             one.rmdir()
 
@@ -82,7 +84,7 @@ def _check_inside(folder: Path) -> None:
 
 def _probe(folder: Path) -> None:
     """Write, force to the disk and rename, as a run does. Raises OSError."""
-    first, second = folder / f".probe.{os.getpid()}", folder / f".probed.{os.getpid()}"
+    first, second = own_name(folder / "probe"), own_name(folder / "probed")
     try:
         with first.open("wb") as opened:
             opened.write(bytes(PROBE))
@@ -97,7 +99,7 @@ def _probe(folder: Path) -> None:
 
 def _probe_lock(folder: Path) -> None:
     """Take a lock as a journal's writer does, and let go. Raises JournalError."""
-    probed = folder / f".probe.{os.getpid()}"
+    probed = own_name(folder / "probe")
     try:
         WriterLock(probed).release()
     finally:
@@ -115,7 +117,8 @@ def clean(folder: Path) -> None:
     """Remove files that killed processes were writing beside what they would have become, and never finished."""
     for path in (*folder.glob(".*.*"), *folder.glob(f"{UNITS}/*/.*.*")):
         left = _LEFT.fullmatch(path.name)
-        if left is not None and path.is_file() and not _lives(int(left["pid"])):
+        here = left is not None and left["host"] in (None, socket.gethostname())
+        if left is not None and here and path.is_file() and not _lives(int(left["pid"])):
             with contextlib.suppress(OSError):
                 path.unlink()
 

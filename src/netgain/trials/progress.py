@@ -18,6 +18,7 @@ from netgain.records.journal import writer_of
 from netgain.trials.context import LOST
 from netgain.trials.history import HISTORY
 from netgain.trials.resolve import Trial
+from netgain.trials.shards import holders
 from netgain.trials.store import Store, write
 from netgain.trials.task_result import json_object, result_in
 from netgain.trials.tasks import Task, adaptations, budget, tasks
@@ -164,11 +165,11 @@ class Progress:
 # -- from the folder alone
 
 
-def write_snapshot(store: Store, progress: Progress) -> None:
+def write_snapshot(folder: Path, progress: Progress) -> None:
     """Put down what only the running process knows, for whoever asks in another one."""
     left = None if progress.ended else progress.seconds_left()
     fields = {"written": time.time(), "share": progress.share(), "gone": progress.seconds_gone(), "left": left}
-    write(store.folder / SNAPSHOT, json.dumps(fields) + "\n")
+    write(folder / SNAPSHOT, json.dumps(fields) + "\n")
 
 
 @final
@@ -216,7 +217,9 @@ def status_of(folder: Path) -> RunStatus:
         return {name: told for name, (found, told) in states.items() if found == state}
 
     currency = spec.budget.currency.value
-    snapshot = json_object(folder / SNAPSHOT) if those("running") else {}
+    whole = writer_of(folder / HISTORY)
+    parts = [f"{holder} (shard {name.replace('-of-', '/')})" for name, holder in holders(folder).items()]
+    snapshot = json_object(folder / SNAPSHOT) if those("running") and not parts else {}
     spent = {task.name: _spent(store, task, spec.budget.currency) for task in tasks(spec)}
     cut_off = those("cut off") | those("failed")
     age = max(0.0, time.time() - snapshot["written"]) if snapshot else 0.0
@@ -232,7 +235,7 @@ def status_of(folder: Path) -> RunStatus:
         currency=currency,
         spent=sum(whole for whole, _ in spent.values()),
         lost=sum(whole if name in cut_off else lost for name, (whole, lost) in spent.items()),
-        holder=writer_of(folder / HISTORY) or "",
+        holder=", ".join([*([whole] if whole else []), *parts]),
         share=snapshot.get("share"),
         seconds_gone=snapshot["gone"] + age if snapshot else None,
         seconds_left=None if left is None else max(0.0, left - age),

@@ -4,6 +4,7 @@ A task that raises, or whose process dies, is recorded as failed, and the rest g
 run goes on where it was.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from netgain.trials.processes import ProcessExecutor
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
+from netgain.trials.shards import Shard, in_the_way, join, unjoined
 from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, locked_form, spec_hash, task_identity
 from netgain.trials.task_result import TaskResult
@@ -71,9 +73,11 @@ def run_trial(
     load_judge: LoadJudge = load_judge,
     wait: Callable[[str], None] | None = None,
     before: Callable[[Mapping[str, Any]], None] = lambda form: None,
+    shard: Shard | None = None,
 ) -> TrialResult:
     """Do what is left of a trial and assemble its rows; with ``ray`` on the machines of the cluster at that address.
-    ``before`` is given what will be locked before anything is written or spent; what it raises ends the run.
+    ``before`` is given what will be locked before anything is written or spent; what it raises ends the run. With a
+    ``shard`` only the tasks of that part are done, and nothing is assembled: a whole run does that when all are done.
 
     Raises InputError where another trial was begun in the folder, it cannot hold records or a run is going on there
     (with ``wait`` it is waited for, as :func:`netgain.trials.history.hold` says), and FaultError where it no longer can
@@ -81,17 +85,28 @@ def run_trial(
     """
     trial = with_data(trial)
     check_before(trial)
-    planned = tasks(trial.spec)
-    check_folder(folder, len(planned), sum(adaptations(trial, task) for task in planned))
-    made = missing_in(folder)
-    lock = hold(folder, wait)
+    held = folder if shard is None else shard.folder(folder)
+    made = missing_in(held)
+    schedule = _Schedule(trial, Store(folder), show, before, shard)
+    if not schedule.tasks:
+        return TrialResult(folder, (), {})
+    if shard is not None:  # parts begin at the same moment: none may check a folder that another one's check removes
+        with contextlib.suppress(OSError):
+            held.mkdir(parents=True, exist_ok=True)
+    try:
+        check_folder(folder, len(schedule.tasks), sum(adaptations(trial, task) for task in schedule.tasks))
+        lock = hold(held, wait, partial(in_the_way, folder, shard))
+    except BaseException:
+        with contextlib.suppress(OSError):  # another process may be at work there
+            for one in made:
+                one.rmdir()
+        raise
     try:
         with recording(folder):
-            schedule = _Schedule(trial, Store(folder), show, before)
             start = partial(LocalExecutor, trial, folder, device, load, load_judge)
             return _run_held(schedule, lock, device, partial(_opened, start, folder, device, jobs, ray))
     finally:
-        leave(folder, made)
+        leave(folder, held, made)
         lock.release()
 
 
@@ -118,17 +133,19 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, device: str, start: Calla
                 setup = describe_run(trial, device)
                 found = {"versions": setup.versions | versions, "meter_check": check, "warnings": unknown_words(trial)}
                 schedule.store.describe(setup.model_copy(update=found))
-            with History.open(folder, lock) as history:
-                clean(folder)
+            with History.open(schedule.held, lock) as history:
                 schedule.write_history(history)
                 _run_all(schedule, executor)
-                if not schedule.left():
-                    exam = write_exam(trial, schedule.store)
-                    history.circumstances(setup_hash(schedule.store.setup()), exam)
+                schedule.complete(history)
         finally:
             executor.close()
+    elif schedule.shard is None and unjoined(folder):
+        with History.open(folder, lock) as history:
+            schedule.write_history(history)
+            schedule.complete(history)
     finished = {task: schedule.finished[task.name] for task in schedule.tasks if task.name in schedule.finished}
-    schedule.store.assemble(finished)
+    if schedule.shard is None:
+        schedule.store.assemble(finished)
     schedule.show(ended=True)
     return TrialResult(folder, tuple(finished), schedule.failed, schedule.repeated)
 
@@ -166,9 +183,18 @@ def _run_all(schedule: "_Schedule", executor: Executor) -> None:
 class _Schedule:
     """Which tasks are finished, begun and failed, and what may begin next."""
 
-    def __init__(self, trial: Trial, store: Store, show: Show, before: Callable[[Mapping[str, Any]], None]) -> None:
-        self.trial, self.store, self._show, self._before = trial, store, show, before
-        self.tasks: Sequence[Task] = tasks(trial.spec)
+    def __init__(
+        self,
+        trial: Trial,
+        store: Store,
+        show: Show,
+        before: Callable[[Mapping[str, Any]], None],
+        shard: Shard | None,
+    ) -> None:
+        self.trial, self.store, self._show, self._before, self.shard = trial, store, show, before, shard
+        self.held = store.folder if shard is None else shard.folder(store.folder)
+        planned, every = planned_work(trial), tasks(trial.spec)
+        self.tasks: Sequence[Task] = every if shard is None else shard.tasks(every, planned)
         self.finished: dict[str, TaskResult] = {}
         self.failed: dict[str, str] = {}
         self.begun: set[str] = set()
@@ -176,7 +202,7 @@ class _Schedule:
         self._history: History | None = None
         self._locked: dict[str, Any] = {}
         self._noted = -SNAPSHOT_SECONDS
-        self._progress = Progress(trial, self.tasks, planned_work(trial))
+        self._progress = Progress(trial, self.tasks, planned)
 
     def lock(self, digests: Mapping[str, str]) -> None:
         """Fix what was asked, and look up what is finished."""
@@ -195,10 +221,19 @@ class _Schedule:
         self.show()
 
     def write_history(self, history: History) -> None:
-        """From now on what happens is written there."""
+        """From now on what happens is written there; of a whole run, what its parts did before that as well."""
         self._history = history
         history.asked(spec_hash(self._locked), self._locked)
         history.circumstances(setup_hash(self.store.setup()))
+        if self.shard is None:  # nobody else is at work here
+            clean(self.store.folder)
+            join(history, self.store.folder)
+
+    def complete(self, history: History) -> None:
+        """Where the whole trial is done, write down what its exams asked."""
+        if self.shard is None and not self.left():
+            exam = write_exam(self.trial, self.store)
+            history.circumstances(setup_hash(self.store.setup()), exam)
 
     def left(self) -> bool:
         """Whether anything is not finished."""
@@ -210,7 +245,8 @@ class _Schedule:
             if task.name in self.begun or task.name in self.finished or task.name in self.failed:
                 continue
             if task.tuning is not None and task.tuning.name in self.failed:
-                self.failed[task.name] = f"its tuning failed: {self.failed[task.tuning.name]}"
+                self._fail(task, f"its tuning failed: {self.failed[task.tuning.name]}")
+                self.show()
             elif self._may_begin(task):
                 named = self._identity(task)
                 result = self.store.finished(task, named)
@@ -241,16 +277,20 @@ class _Schedule:
                 self._history.opened(name, update.head)
             return
         elif update.error:
-            self.failed[name] = update.error.strip().splitlines()[-1]
             if why := why_unwritable(self.store.folder):  # whatever comes next would fail alike
                 raise gone_wrong(self.store.folder, why)
-            if self._history is not None:
-                self._history.failed(name, self.failed[name], update.head)
-            self.store.fail(update.task, update.error)
-            self._progress.fail(update.task, self.failed[name])
+            self._fail(update.task, update.error, update.head)
         else:
             self._progress.tell(update.task, update.done, update.spent)
         self.show()
+
+    def _fail(self, task: Task, error: str, head: str = "") -> None:
+        """Note that a task failed wherever anybody may ask: also of one that could not even begin."""
+        self.failed[task.name] = reason = error.strip().splitlines()[-1]
+        if self._history is not None:
+            self._history.failed(task.name, reason, head)
+        self.store.fail(task, error)
+        self._progress.fail(task, reason)
 
     def show(self, *, ended: bool = False) -> None:
         """Show how far everything is."""
@@ -258,7 +298,7 @@ class _Schedule:
         now = time.monotonic()
         if ended or now - self._noted > SNAPSHOT_SECONDS:
             self._noted = now
-            write_snapshot(self.store, self._progress)
+            write_snapshot(self.held, self._progress)
         self._show(self._progress)
 
     def _may_begin(self, task: Task) -> bool:

@@ -10,6 +10,7 @@
     units/<task>/kept/      results of paid operations, until the task is finished: an attempt goes on from there
     units/<task>/failed.txt why the last attempt ended, until one succeeds
     history                 a journal of all launches: what was asked, which tasks were begun and finished
+    shards/2-of-4/history   the same of a part of the trial, until a whole run takes it over
     samples.jsonl           the rows of all finished tasks, in the trial's order
 
 Files appear under their names only when they are whole. A finished task is known by the identity of all that decides
@@ -18,6 +19,7 @@ it, and is never done again. What counts is content: a folder that was moved, wi
 
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from copy import deepcopy
@@ -219,15 +221,27 @@ def _require_rows(path: Path, rows: bytes, hashed: str) -> None:
         raise InputError(str(path), "holds other rows than were written there", remedy)
 
 
+def own_name(path: Path) -> Path:
+    """The name of a file beside ``path`` that only this process, of all machines that see the folder, writes."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}")
+
+
 def write(path: Path, text: str) -> None:
     """Write a whole file or nothing: beside it first, on the disk, then under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    beside.replace(path)
+    write_together(path.parent, {path.name: text.encode("utf-8")})
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The same for files that belong together: none gets its name before all of them are whole on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = {own_name(folder / name): folder / name for name in files}
+    for path, data in zip(beside, files.values(), strict=True):
+        with path.open("wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+    for path, named in beside.items():
+        path.replace(named)
 
 
 def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[str, Any]:
