@@ -39,8 +39,7 @@ class Generate:
     ``temperature`` 0 takes the likeliest token; above 0 tokens are drawn from the smallest set whose probability
     reaches ``top_p``, by a stream of this request's own, named by ``seed`` and the prompt: what is drawn does not
     depend on the rest of the batch. The answer ends before the first of the ``stop`` strings; one of white
-    space counts only behind the first visible character. Within a ``form`` only tokens are drawn that keep to it: a
-    model whose tokens are not drawn here refuses that.
+    space counts only behind the first visible character. Within a ``form`` only tokens are drawn that keep to it.
     """
 
     account: Account
