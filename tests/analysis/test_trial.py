@@ -110,19 +110,6 @@ def test_a_rival_chosen_on_test_problems_is_a_finding(simulated: ModuleType) -> 
     assert "rival-chosen-on-test" in checks(judged(simulated, simulated.Design(simulated.STANDARD, development=False)))
 
 
-@pytest.mark.parametrize(("seeds", "enough"), [(1, False), (2, False), (3, True)])
-def test_below_three_shared_runs_no_verdict_may_rest_on_trained_arms(
-    simulated: ModuleType, seeds: int, enough: bool
-) -> None:
-    design = simulated.Design(simulated.STANDARD, problems=12, seeds=seeds)
-    evidence = Evidence.of(claim_of(simulated.spec_of(design), simulated.rows_of(design), simulated.ROLES), 0)
-    seal, passage = (evidence.method("plain", name) or "" for name in ("seal", "passage"))
-    frozen = evidence.own("plain", Role.FROZEN)[0]
-    assert evidence.enough_runs(seal, passage) is enough
-    assert evidence.enough_runs(seal, frozen) is enough
-    assert evidence.enough_runs(frozen, frozen)  # nothing was trained: its one run stands for all seeds
-
-
 def test_an_arm_that_falls_behind_is_said_to(simulated: ModuleType) -> None:
     seal = simulated.Arm("seal", 0.25, 0.0, 0.0, learns=True, label="SEAL")
     assert judged(simulated, simulated.Design(arms(simulated, seal=seal), seeds=5)).headline.kind == "rival ahead"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netgain.analysis.verdict import Comparison, Verdict
-from netgain.audit.audit import audit, find_reader, read_claim
+from netgain.audit.audit import audit, find_readers, read_claim
 from netgain.audit.seal import naming, pricing
 from netgain.audit.seal.frozen_answers import FrozenAnswers, groups
 from netgain.errors import InputError
@@ -443,7 +443,7 @@ def test_two_files_of_one_name_become_two_arms(tree: Path) -> None:
 def test_a_folder_of_something_else_is_refused_in_one_line(tmp_path: Path) -> None:
     write(tmp_path, "package.json", '{"name": "x"}')
     with pytest.raises(InputError, match="no result files that a reader knows"):
-        find_reader(tmp_path)
+        find_readers(tmp_path)
 
 
 def test_a_folder_of_broken_results_is_refused_with_the_reason(tmp_path: Path) -> None:

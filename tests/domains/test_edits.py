@@ -12,8 +12,8 @@ DOCUMENT = EditFormat("document", "{title}\n{text}\n", 64, "document")
 QUESTIONS = EditFormat("questions", "{title}\n{text}\n", 64, "questions")
 
 
-def cut(edit: str, edit_format: EditFormat = LINES, **settings: bool) -> tuple[str, ...]:
-    texts = sequences(MATERIAL, edit, edit_format, READING, **settings)
+def cut(edit: str, edit_format: EditFormat = LINES) -> tuple[str, ...]:
+    texts = sequences(MATERIAL, edit, edit_format, READING)
     assert all(text.startswith("Apollo\n") for text in texts)
     return tuple(text.removeprefix("Apollo\n") for text in texts)
 
@@ -60,11 +60,6 @@ def test_what_the_prompt_had_begun_belongs_to_the_edit() -> None:
     wanted = ("Question 1: Who?\nAnswer: Apollo.", "Question 2: When?\nAnswer: 1969.")
     assert cut(edit, READING.formats["self-qa"]) == wanted
     assert cut("What it says.", READING.formats["no-prompt"]) == ("What it says.",)
-
-
-def test_the_passage_comes_last_where_it_is_wanted() -> None:
-    assert cut("One.", with_passage=True) == ("One.", MATERIAL.text)
-    assert cut("", with_passage=True) == (MATERIAL.text,)
 
 
 def test_a_domain_without_titles_puts_none() -> None:

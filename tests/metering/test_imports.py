@@ -6,7 +6,7 @@ import sys
 CODE = """
 import sys
 import netgain.metering.price, netgain.metering.rates, netgain.metering.verification, netgain.metering.estimate
-heavy = {"torch", "transformers", "peft", "genai_prices", "pynvml"} & set(sys.modules)
+heavy = {"torch", "transformers", "peft", "genai_prices"} & set(sys.modules)
 sys.exit(f"imported {heavy}" if heavy else 0)
 """
 

@@ -190,7 +190,7 @@ def lora_key_and_output(family: str) -> None:
 
 def all_linear(shape: ModelShape, rank: int) -> Lora:
     """PEFT's ``target_modules="all-linear"``, but for the stacked experts of a model without a shared one."""
-    names = (name for number in range(shape.layers) for name in shape.projections(number))
+    names = (part.name for number in range(shape.layers) for part in shape.layer(number) if part.adaptable)
     return Lora(rank, tuple(dict.fromkeys(names)))
 
 

@@ -24,7 +24,7 @@ QWEN: dict[str, Any] = {
 def test_a_config_gives_the_shape_in_the_catalogue() -> None:
     mine, known = ModelShape.from_config(QWEN), find_shape("Qwen2.5-7B")
     assert (mine.body_weights, mine.head_weights) == (known.body_weights, known.head_weights)
-    assert mine.projections() == known.projections()
+    assert mine.layer(0) == known.layer(0)
 
 
 def test_stored_weights_are_those_of_the_published_model() -> None:
@@ -43,7 +43,7 @@ def test_a_token_meets_only_its_experts() -> None:
 def test_a_folder_a_file_and_fields_give_the_same_shape(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(QWEN))
     folder, file = ModelShape.from_config(tmp_path), ModelShape.from_config(tmp_path / "config.json", "mine")
-    assert folder.projections() == file.projections() == ModelShape.from_config(QWEN).projections()
+    assert folder.layer(0) == file.layer(0) == ModelShape.from_config(QWEN).layer(0)
     assert (folder.name, file.name) == (tmp_path.name, "mine")
 
 

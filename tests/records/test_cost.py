@@ -48,7 +48,7 @@ def test_padding_only_adds_positions() -> None:
 
 def test_an_unknown_amount_is_not_within_a_limit() -> None:
     limit = Cost(flops=10)
-    assert Cost(flops=10).within(limit)
+    assert Cost(flops=10).beyond(limit) == ()
     assert Cost(flops=11).beyond(limit) == (Currency.FLOPS,)
     assert Cost(updates=1).beyond(limit) == (Currency.FLOPS,)
 

@@ -45,7 +45,8 @@ def test_a_measurement_is_made_once_for_a_machine_a_model_and_sizes(
     for workers, dtype in ((2, "float32"), (2, "float32"), (1, "float32"), (2, "bfloat16")):
         got = calibrate(tmp_path, dtype, "auto", MACHINE, workers, SIZES)
         assert got is not None
-        assert (got.pace.train, got.pace.load, got.memory.weight) == (2.0, 4.0, 4)
+        pace, held = got
+        assert (pace.train, pace.load, held.weight) == (2.0, 4.0, 4)
     assert measured == [2, 1, 2]
     (tmp_path / "config.json").write_text(json.dumps({"changed": 1}))
     calibrate(tmp_path, "float32", "auto", MACHINE, 2, SIZES)

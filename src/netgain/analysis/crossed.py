@@ -200,7 +200,6 @@ def equivalence_p(
     values: Floats,
     weights: Floats,
     margin: float,
-    bounds: tuple[float, float] = SIDES,
     questions: float | None = None,
 ) -> float:
     """Two one-sided tests: p of the claim that the true mean lies within +- ``margin`` (Schuirmann 1987).
@@ -209,11 +208,7 @@ def equivalence_p(
     """
     if margin <= 0:
         raise ValueError(f"margin = {margin}: an equivalence margin is above 0")
-    mirrored = (-bounds[1], -bounds[0])
-    return max(
-        one_sided_p(values, weights, -margin, bounds, questions),
-        one_sided_p(-values, weights, -margin, mirrored, questions),
-    )
+    return max(one_sided_p(side, weights, -margin, questions=questions) for side in (values, -values))
 
 
 def smallest_detectable(values: Floats) -> float | None:

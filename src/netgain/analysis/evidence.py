@@ -135,6 +135,10 @@ class Evidence:
     def of(cls, claim: Claim, seed: int, grade: GradeName | None = None) -> Self:
         return cls(claim, Table.of(claim, grade), {arm.name: arm_cost(claim, arm) for arm in claim.arms}, seed)
 
+    def by(self, grade: GradeName) -> "Evidence":
+        """The same claim by another grade; what does not depend on it is shared, the bootstrap's weights too."""
+        return Evidence(self.claim, Table.of(self.claim, grade), self.costs, self.seed, self._weights)
+
     @cached_property
     def exam(self) -> str:
         return self.claim.terms.exam if self.claim.terms else ""
@@ -251,18 +255,6 @@ class Evidence:
     ) -> Interval:
         """The mean of seeds by problems with its interval; each value a mean of so many questions (None: unknown)."""
         return crossed.estimate(values, self.weights(values.shape[1]), bounds, questions)
-
-    def enough_runs(self, *names: str) -> bool:
-        """Whether a verdict may rest on these arms together: on as many shared runs as their luck takes.
-
-        What was not trained has no luck of training: its single run stands for all seeds. A published arm counts as the
-        one run that it is.
-        """
-        table = self.table
-        if any(name not in table for name in names):
-            return False
-        untrained = all(table.rows[name].any_seed for name in names)
-        return untrained or len(table.seeds(*names)) >= crossed.FEWEST_RUNS
 
     def accuracy(self, name: str, kind: str) -> Interval | None:
         """An arm's measured accuracy on one kind of question."""

@@ -26,7 +26,7 @@ from scipy import optimize, special, stats
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
 FEWEST_RESAMPLES, MOST_WEIGHTS = 2_000, 40_000_000
-FLIPS = 10_000
+AT_ONCE = 1_000
 FEWEST_TO_RESAMPLE = 10
 ROUNDING = 1e-9
 LEVEL = 0.95
@@ -66,8 +66,11 @@ def resample_weights(units: int, rng: np.random.Generator, resamples: int = RESA
         resamples = max(FEWEST_RESAMPLES, MOST_WEIGHTS // units)
         drawn = (rng.integers(units, size=units) for _ in range(resamples))
         return np.stack([np.bincount(row, minlength=units) for row in drawn]) / units
-    counts: NDArray[np.int64] = rng.multinomial(units, np.full(units, 1 / units), size=resamples)
-    return counts / units
+    weights = np.empty((resamples, units))
+    for first in range(0, resamples, AT_ONCE):  # drawn all at once they would be in memory twice, as counts as well
+        part = weights[first : first + AT_ONCE]
+        part[:] = rng.multinomial(units, np.full(units, 1 / units), size=len(part)) / units
+    return weights
 
 
 def expanded_levels(units: int, level: float = LEVEL) -> tuple[float, float]:
@@ -183,19 +186,19 @@ def from_resamples(value: float, samples: Floats, units: int, level: float = LEV
     return Interval(value, float(low), float(high))
 
 
-def wilson(right: float, asked: int, level: float = LEVEL) -> Interval:
+def wilson(right: float, asked: int) -> Interval:
     """Wilson's interval for a proportion (questions taken as independent). ``right`` is rounded to whole answers."""
     result = stats.binomtest(round(right), asked)
-    interval = result.proportion_ci(confidence_level=level, method="wilson")
+    interval = result.proportion_ci(confidence_level=LEVEL, method="wilson")
     return Interval(right / asked, float(interval.low), float(interval.high))
 
 
-def wilson_over(share: float, units: int, level: float = LEVEL) -> Interval:
+def wilson_over(share: float, units: int) -> Interval:
     """Wilson's interval for a share that so many independent units have in the mean, each unit of several answers.
 
     It is the widest that the units' agreement can make it: as if all answers of one unit were the same.
     """
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
     middle = (share + z * z / (2 * units)) / (1 + z * z / units)
     half = z * float(np.sqrt(share * (1 - share) / units + (z / (2 * units)) ** 2)) / (1 + z * z / units)
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
@@ -221,20 +224,6 @@ def student(values: Floats, level: float = LEVEL) -> Interval:
         return Interval(mean, mean, mean)
     interval = stats.ttest_1samp(values, 0.0).confidence_interval(level)
     return Interval(mean, float(interval.low), float(interval.high))
-
-
-def sign_flip_p(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) -> float:
-    """Two-sided p of a zero mean by flipping the signs of whole problems at random; never below 1 / (flips + 1).
-
-    Valid where the two arms are exchangeable within a problem under the null hypothesis. Problems without a
-    difference cannot change the statistic and are left out.
-    """
-    moved = differences[np.abs(differences) > ROUNDING]
-    if not len(moved):
-        return 1.0
-    signs = rng.integers(0, 2, size=(flips, len(moved)), dtype=np.int8) * 2 - 1
-    sums = np.abs(signs @ moved)
-    return float((1 + np.count_nonzero(sums >= abs(moved.sum()) - 1e-12)) / (flips + 1))
 
 
 @final

@@ -43,11 +43,6 @@ class Reader(ABC):
         """
 
 
-def find_reader(folder: Path, name: str | None = None) -> Reader:
-    """The first of :func:`find_readers`."""
-    return find_readers(folder, name)[0]
-
-
 def find_readers(folder: Path, name: str | None = None) -> list[Reader]:
     """Who reads this folder: the first by name that knows it as a whole, else everyone whose logs are in it.
 

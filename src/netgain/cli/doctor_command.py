@@ -22,7 +22,6 @@ EXTRAS = {
     "tokenizer": (("tokenizers",), "token counts of published texts in an audit"),
     "prices": (("genai-prices",), "dollars of models behind a server, from a price list"),
     "gguf": (("gguf",), "models in GGUF files"),
-    "energy": (("nvidia-ml-py",), "joules of an NVIDIA GPU"),
     "datasets": (("datasets",), "problems from the datasets library"),
 }
 CORE = ("numpy", "scipy", "pydantic", "pyyaml", "typer", "rich", "jinja2")

@@ -20,14 +20,11 @@ _FIRST = re.compile(r"^1[.)]")
 _NUMBER = re.compile(r"^\s*\d+[.)]\s*")
 
 
-def sequences(
-    material: Material, edit: str, edit_format: EditFormat, prompts: Prompts, *, with_passage: bool = False
-) -> tuple[str, ...]:
+def sequences(material: Material, edit: str, edit_format: EditFormat, prompts: Prompts) -> tuple[str, ...]:
     """The training texts of one self-edit, in its order; nothing where it has none.
 
     What the prompt of a format began for the model (``1.`` or ``Question 1:``) belongs to the edit; what repeats the
-    demonstration that it was shown does not. ``with_passage`` puts the passage itself behind them, below its title as
-    well.
+    demonstration that it was shown does not.
     """
     if edit_format.splitting == "settings":
         return (edit,)
@@ -36,8 +33,7 @@ def sequences(
         shown = _parts(edit_format.example[1].removeprefix(edit_format.head), replace(edit_format, example=None))
         repeated = {_bare(one) for part in shown for one in _cut(part, edit_format)}
         parts = [one for one in parts if _bare(one) not in repeated]
-    whole = [*parts, material.text] if with_passage else parts
-    return tuple(prompts.titled.format(title=material.title, text=text) for text in whole)
+    return tuple(prompts.titled.format(title=material.title, text=text) for text in parts)
 
 
 def _parts(edit: str, edit_format: EditFormat) -> list[str]:

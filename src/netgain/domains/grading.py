@@ -26,11 +26,6 @@ Grader = Callable[[Question, str], Grade]
 Words = tuple[str, ...]
 
 
-def normalise(text: str, language: str = "en") -> str:
-    """The words of a text that are compared, with single spaces between them."""
-    return " ".join(words(text, language))
-
-
 def f1(answer: str, reference: str, language: str = "en") -> float:
     """The harmonic mean of precision and recall over the words of both; 0 where either has none."""
     return _f1(words(answer, language), words(reference, language))

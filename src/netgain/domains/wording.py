@@ -116,7 +116,7 @@ PLAIN_PROMPTS = Prompts(
 # -- settings
 
 
-def settings_format(tools: Mapping[str, str], max_new_tokens: int = 128) -> EditFormat:
+def settings_format(tools: Mapping[str, str]) -> EditFormat:
     """How a model is asked to choose its own training on a few examples: as JSON, in SEAL's schema.
 
     ``tools`` are the groups of augmentations that it may choose, with what each is. What is asked of a base model is
@@ -133,4 +133,4 @@ def settings_format(tools: Mapping[str, str], max_new_tokens: int = 128) -> Edit
         '- "num_train_epochs": a whole number, 1 or more'
     )
     literal = told.replace("{", "{{").replace("}", "}}")
-    return EditFormat("settings", "{text}Settings:\n", max_new_tokens, "settings", instruction=f"{{text}}{literal}")
+    return EditFormat("settings", "{text}Settings:\n", 128, "settings", instruction=f"{{text}}{literal}")

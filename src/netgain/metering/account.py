@@ -13,7 +13,6 @@ A :class:`Book` may be shared between threads. Opening the same account again, a
 account with everything that it has spent.
 """
 
-import contextlib
 import threading
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
@@ -21,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from netgain.errors import InputError, JournalError, OverrunError
-from netgain.metering.budget import Booking, Standing, fold, overruns
+from netgain.errors import InputError, JournalError, NetgainError, OverrunError
+from netgain.metering.budget import Booking, Standing, overruns
 from netgain.records.chain import JournalRow, encode
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import (
@@ -48,10 +47,9 @@ UNLIMITED = Cost()
 class Book:
     """One journal being written and the state of its accounts. Open it with :meth:`open`; close it or use ``with``."""
 
-    def __init__(self, journal: Journal, records: tuple[JournalRow, ...]) -> None:
+    def __init__(self, journal: Journal, standing: Standing, noted: dict[str, Noted]) -> None:
         self.journal = journal
-        self._standing = fold(records)
-        self._noted = {record.event.text: record.event for record in records if isinstance(record.event, Noted)}
+        self._standing, self._noted = standing, noted
         self._lock = threading.RLock()
         self._pending: list[Event] = []
 
@@ -61,9 +59,25 @@ class Book:
 
         Raises JournalError where another process writes to it or where its rows contradict each other.
         """
-        journal, records = Journal.open(path, software=software)
+        standing, noted, contradictions = Standing(), dict[str, Noted](), list[Exception]()
+
+        def take(row: JournalRow) -> None:  # one at a time: a long journal's rows are never in memory together
+            if isinstance(row.event, Noted):
+                noted[row.event.text] = row.event
+            try:
+                if not contradictions:
+                    standing.apply(row.seq, row.event)
+            except (ValueError, NetgainError) as problem:
+                contradictions.append(problem)
+
+        journal, began = Journal.open(path, software=software, take=take)
+        if contradictions:
+            journal.close()
+            problem = contradictions[0]
+            raise JournalError(str(path), f"its rows contradict each other: {problem}") from problem
         try:
-            book = cls(journal, records)
+            book = cls(journal, standing, noted)
+            standing.apply(began[-1].seq, began[-1].event)
             book._charge_lost()
         except Exception as problem:
             journal.close()
@@ -218,9 +232,6 @@ class Account:
         *,
         purpose: Purpose | None = None,
         limit: Cost = UNLIMITED,
-        run: str | None = None,
-        arm: str | None = None,
-        seed: int | None = None,
     ) -> "Account":
         """The account of this name below this one, opened where it is new; what is not given is inherited.
 
@@ -233,9 +244,9 @@ class Account:
         wanted = Opened(
             name=name,
             parent=self.row,
-            run=mine.run if run is None else run,
-            arm=mine.arm if arm is None else arm,
-            seed=mine.seed if seed is None else seed,
+            run=mine.run,
+            arm=mine.arm,
+            seed=mine.seed,
             purpose=purpose or mine.purpose,
             limit=limit,
         )
@@ -296,12 +307,11 @@ class Account:
 class Reservation:
     """A promised amount for one operation. End it with :meth:`settle` or :meth:`fail`, or use it in a ``with`` block.
 
-    Leaving the block by an exception books a failure; :meth:`did` says beforehand how much was done by then.
+    Leaving the block by an exception books a failure of unknown extent, its whole quote.
     """
 
     def __init__(self, account: Account, row: int, operation: str, quote: Cost) -> None:
         self.account, self.row, self.operation, self.quote = account, row, operation, quote
-        self._done: Cost | None = None
         self._ended = False
 
     def settle(self, actual: Cost, *, later: bool = False) -> None:
@@ -315,15 +325,11 @@ class Reservation:
 
     def fail(self, error: BaseException | str, done: Cost | None = None, *, later: bool = False) -> None:
         """Book that the work failed after ``done``; where that is None, its whole quote is charged."""
-        charged = done if done is not None else self._done if self._done is not None else self.quote
+        charged = self.quote if done is None else done
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         text = text.encode("utf-8", "replace").decode("utf-8")[:LONGEST_ERROR]
         over = overruns(self.quote, charged)
         self._end(Failed(reservation=self.row, cost=charged, error=text, overrun=over), charged, later=later)
-
-    def did(self, part: Cost) -> None:
-        """Add to what is done so far, for the case that the work fails later on. Nothing is booked yet."""
-        self._done = part if self._done is None else self._done + part
 
     def _end(self, event: Settled | Failed, actual: Cost, *, later: bool) -> None:
         with self.account.book._lock:
@@ -345,8 +351,7 @@ class Reservation:
         if self._ended:
             return
         if error is not None:
-            with contextlib.suppress(OverrunError):  # it is booked, and the error that caused it says more
-                self.fail(error)
+            self.fail(error)
             return
         self.fail("the block ended without settling")
         raise ValueError(f"{self.operation} (row {self.row}) was left without settling; its whole quote is charged")

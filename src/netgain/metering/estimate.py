@@ -116,27 +116,22 @@ def training_estimate(
     *,
     training: Training,
     epochs: int = 1,
-    max_steps: int | None = None,
     batch_size: int = 1,
-    padded_to: int | None = None,
     engine: Engine = "hooks",
 ) -> Cost:
     """An inner loop over sequences of these lengths (tokens), one after another, labelled everywhere.
 
-    Whole epochs are exact; of an epoch that ``max_steps`` cuts short its share is charged. With ``batch_size`` above 1
-    sequences are padded as ``padded_to`` says (None: not at all, which is a lower bound). ``engine`` as in
+    With ``batch_size`` above 1 sequences are taken as not padded, which is a lower bound. ``engine`` as in
     ``load_model``: ``hooks`` forms logits everywhere and attends to the full square, ``planned`` neither.
     """
     if batch_size < 1 or epochs < 0:
         raise InputError("training estimate", f"epochs {epochs}, batch size {batch_size}: too small")
-    each = -(-len(lengths) // batch_size)
-    steps = epochs * each if max_steps is None else min(epochs * each, max_steps)
     labelled = float(sum(max(0, length - 1) for length in lengths))
     kernel: Kernel = "full" if engine == "hooks" else "causal"
     heads = None if engine == "hooks" else labelled
-    epoch = pass_over(lengths, padded_to=padded_to, kernel=kernel, head_positions=heads) + Work(training=labelled)
-    share = steps / each if each else 0.0
-    return training_cost(shape, share * epoch + Work(updates=steps), training)
+    epoch = pass_over(lengths, kernel=kernel, head_positions=heads) + Work(training=labelled)
+    updates = epochs * -(-len(lengths) // batch_size)
+    return training_cost(shape, epochs * epoch + Work(updates=updates), training)
 
 
 def generation_estimate(
@@ -153,12 +148,10 @@ def generation_estimate(
     return forward_cost(shape, count * generate([prompt], [new_tokens], kernel=kernel), adapter)
 
 
-def scoring_estimate(
-    shape: ModelShape, prompt: int, continuation: int, *, count: int = 1, adapter: Lora | None = None
-) -> Cost:
-    """The log-likelihoods of ``count`` continuations after prompts, in tokens."""
+def scoring_estimate(shape: ModelShape, prompt: int, continuation: int) -> Cost:
+    """The log-likelihood of a continuation after a prompt, in tokens."""
     work = pass_over([prompt + continuation], head_positions=continuation + 1)
-    return forward_cost(shape, count * work, adapter)
+    return forward_cost(shape, work)
 
 
 @final

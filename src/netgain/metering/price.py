@@ -258,12 +258,10 @@ def _parts(shape: ModelShape) -> list[tuple[int, Projection]]:
     return [(number, part) for number in range(shape.layers) for part in shape.layer(number)]
 
 
-def forward_flops(
-    shape: ModelShape, positions: float, context: float, head_positions: float, adapter: Lora | None = None
-) -> float:
+def forward_flops(shape: ModelShape, positions: float, context: float, head_positions: float) -> float:
     """FLOPs of forward passes over ``positions``, with logits at ``head_positions`` of them."""
     work = Work(positions=positions, context=context, head_positions=head_positions)
-    return coefficients(shape, adapter).flops(work)
+    return coefficients(shape, None).flops(work)
 
 
 def training_flops(

@@ -1,17 +1,13 @@
-"""From seconds and tokens to dollars and joules: device rates, API prices, an energy counter.
+"""From seconds and tokens to dollars: device rates, API prices.
 
 What is not known stays unknown: a model without a list price costs an unknown amount, never nothing.
 """
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import final
 
 from netgain.errors import InputError, MissingExtraError
-from netgain.records.cost import Cost
-
-HOUR = 3600.0  # seconds
 
 
 @final
@@ -25,15 +21,6 @@ class DeviceRate:
     def __post_init__(self) -> None:
         if not 0 <= self.dollars_per_hour < float("inf"):
             raise InputError(f"rate {self.dollars_per_hour!r}", "dollars per hour are a finite number of 0 or more")
-
-    def price(self, cost: Cost) -> Cost:
-        """``cost`` with the dollars that its device seconds take at this rate; unknown if the seconds are.
-
-        Raises ValueError where ``cost`` has dollars already: the same work is not paid twice.
-        """
-        if cost.dollars is not None:
-            raise ValueError(f"the cost has {cost.dollars} dollars already")
-        return replace(cost, dollars=None if cost.seconds is None else cost.seconds / HOUR * self.dollars_per_hour)
 
 
 TYPICAL = "typical on-demand price in 2025, an assumption; state your own"
@@ -52,14 +39,12 @@ class ApiPrice:
     source: str
 
 
-def api_price(
-    model: str, input_tokens: int, output_tokens: int, *, provider: str | None = None, at: datetime | None = None
-) -> ApiPrice:
-    """The list price of one API call, from the price list of the package ``genai-prices`` (an extra).
+def api_price(model: str, input_tokens: int, output_tokens: int, *, provider: str | None = None) -> ApiPrice:
+    """Today's list price of one API call, from the price list of the package ``genai-prices`` (an extra).
 
-    ``provider`` is that list's name for who serves the model; ``at`` picks the price of a day (None: today's).
-    A model that is not in the list, or has no price for its tokens, costs an unknown amount. Nothing is looked up
-    over the network. Raises MissingExtraError without the package.
+    ``provider`` is that list's name for who serves the model. A model that is not in the list, or has no price for its
+    tokens, costs an unknown amount. Nothing is looked up over the network. Raises MissingExtraError without the
+    package.
     """
     try:
         import genai_prices
@@ -67,9 +52,8 @@ def api_price(
         raise MissingExtraError("the price of API calls", "prices") from missing
     source = f"genai-prices {version('genai-prices')}"
     usage = genai_prices.Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-    moment = at or datetime.now(UTC)
     try:
-        found = genai_prices.calc_price(usage, model, provider_id=provider, genai_request_timestamp=moment)
+        found = genai_prices.calc_price(usage, model, provider_id=provider)
     except LookupError:
         return ApiPrice(None, f"{source}: {model} is not in it")
     if _lacks_price(found.model_price, input_tokens, output_tokens):
@@ -80,26 +64,3 @@ def api_price(
 def _lacks_price(price: object, input_tokens: int, output_tokens: int) -> bool:
     asked = {"input_mtok": input_tokens, "output_mtok": output_tokens}
     return any(tokens and getattr(price, name) is None for name, tokens in asked.items())
-
-
-@final
-class NvmlEnergy:
-    """The energy counter of an NVIDIA device, by NVML (the package ``nvidia-ml-py``, an extra)."""
-
-    def __init__(self, device: int = 0) -> None:
-        """Raises MissingExtraError without the package, InputError where this device has no such counter."""
-        try:
-            import pynvml
-        except ImportError as missing:
-            raise MissingExtraError("measuring energy", "energy") from missing
-        self._nvml = pynvml
-        try:
-            pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByIndex(device)
-            self.joules()
-        except pynvml.NVMLError as problem:
-            raise InputError(f"device {device}", f"its energy cannot be read ({problem})") from problem
-
-    def joules(self) -> float:
-        """Joules that the device has used since its driver was loaded (NVML counts millijoules)."""
-        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000.0

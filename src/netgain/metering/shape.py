@@ -373,10 +373,6 @@ class ModelShape:
             block.append(Projection("shared_expert_gate", self.hidden, 1, "feed_in", "shared_gate"))
         return block
 
-    def projections(self, layer: int = 0) -> dict[str, tuple[int, int]]:
-        """(inputs, outputs) of the matrices of one layer that a LoRA can adapt, by name (PEFT matches its end)."""
-        return {part.name: (part.inputs, part.outputs) for part in self.layer(layer) if part.adaptable}
-
     @property
     def body_weights(self) -> int:
         """Weights in the products that one token passes in all layers: the ``P`` of the formulas without the head."""

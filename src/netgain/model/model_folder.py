@@ -93,9 +93,9 @@ def _check_counts(folder: Path, config: Mapping[str, Any], tensors: int) -> None
             raise InputError(str(folder / CONFIG), problem, "the configuration is wrong")
 
 
-def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, int | float]]:
+def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
     """Every number in a configuration, under the name of the innermost field that it stands in."""
-    waiting = [(name, value)]
+    waiting: list[tuple[str, Any]] = [("", config)]
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, Mapping):

@@ -69,16 +69,6 @@ class Sizes:
     new: int
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """What was measured: the pace and the memory of one of ``workers``."""
-
-    pace: Pace
-    memory: Memory
-    workers: int
-
-
 def find_machine(device: str = "auto") -> Machine:
     """The device that a run would take: a GPU that torch sees, else the CPU. Raises InputError where it sees none and
     one was asked for."""
@@ -138,8 +128,8 @@ def free_memory() -> float:
 
 def calibrate(
     model: Path, dtype: str, attention: str, machine: Machine, workers: int, sizes: Sizes, *, measure: bool = True
-) -> Calibration | None:
-    """What was measured before, or is measured now where ``measure``; None where that cannot be done here."""
+) -> tuple[Pace, Memory] | None:
+    """The pace and memory of one worker, measured before or, where ``measure``, now; None where neither can be."""
     if not model.is_dir():
         return None
     asked = {
@@ -160,7 +150,7 @@ def calibrate(
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         place.write_text(json.dumps(found), encoding="utf-8")
     source = f"measured with this model on {workers} worker{'' if workers == 1 else 's'}"
-    return Calibration(pace=Pace(**found["pace"], source=source), memory=Memory(**found["memory"]), workers=workers)
+    return Pace(**found["pace"], source=source), Memory(**found["memory"])
 
 
 def _cache() -> Path:

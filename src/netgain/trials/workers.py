@@ -35,7 +35,6 @@ from netgain.methods.synthetic import SyntheticSettings
 from netgain.records.claim import UNTRAINED, Role
 from netgain.records.cost import Cost, Purpose, known_total
 from netgain.trials.calibration import (
-    Calibration,
     Machine,
     Sizes,
     calibrate,
@@ -48,7 +47,7 @@ from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.task_costs import Lengths, inner_of, known_amount, trained_by, training_of
 from netgain.trials.tasks import WIDTH, Task, deployments, groups, learn_limit, levels, tasks
 
-Calibrate = Callable[..., Calibration | None]
+Calibrate = Callable[..., tuple[Pace, Memory] | None]
 Held = tuple[Training | None, Load]
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
@@ -89,8 +88,8 @@ def _rounded(length: float) -> int:
 
 def calibrated(
     trial: Trial, machine: Machine, workers: int, lengths: Mapping[str, Lengths], how: Calibrate = calibrate
-) -> Calibration | None:
-    """The calibration of the trial's model on this machine; None where its weights are not at hand."""
+) -> tuple[Pace, Memory] | None:
+    """A worker's pace and memory with the trial's model on this machine; None where its weights are not at hand."""
     try:
         folder = door.weights_folder(trial.model)
     except MissingExtraError:
@@ -145,8 +144,8 @@ def staffed(
     workers = most_workers(machine, memory, jobs, count)
     found = None if calibrate is None else calibrated(trial, machine, workers, lengths, calibrate)
     if found is not None:
-        memory = worker_memory(trial, shape, lengths, found.memory)
-    pace = found.pace if found else pace_of(this_cpu() if machine.kind == "cpu" else known_gpu(machine.name), shape)
+        memory = worker_memory(trial, shape, lengths, found[1])
+    pace = found[0] if found else pace_of(this_cpu() if machine.kind == "cpu" else known_gpu(machine.name), shape)
     fitting = most_workers(machine, memory, jobs, count)
     return Staff(
         name=machine.name,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.audit.runs.spoiling import endures
 
-from netgain.audit.audit import audit, find_reader, read_claim
+from netgain.audit.audit import audit, find_readers, read_claim
 from netgain.audit.runs.every_eval_reader import EveryEvalReader
 from netgain.audit.runs.inspect_reader import InspectReader
 from netgain.audit.runs.lm_eval_reader import LmEvalReader
@@ -273,7 +273,7 @@ def test_the_real_logs_of_inspect(real: Path) -> None:
     assert found["mistral/mistral-small-latest"].n_questions == 79
     old = read_claim(real / "inspect")
     assert len(old.arms) == 15  # of them some were written as .eval and as .json
-    assert isinstance(find_reader(real / "inspect"), InspectReader)
+    assert isinstance(find_readers(real / "inspect")[0], InspectReader)
 
 
 def test_the_real_results_of_lm_eval(real: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from tests.audit.runs.spoiling import endures
 
-from netgain.audit.audit import Reader, find_reader, read_claim
+from netgain.audit.audit import Reader, find_readers, read_claim
 from netgain.audit.runs.llama_factory_reader import LlamaFactoryReader
 from netgain.audit.runs.mlflow_reader import MlflowReader
 from netgain.audit.runs.tensorboard_reader import TensorboardReader
@@ -194,7 +194,7 @@ def cost(claim: Claim) -> Cost:
 def test_every_tracker_tells_the_same_of_a_run(tmp_path: Path, name: str) -> None:
     write, reader = WRITERS[name]
     folder = write(tmp_path / "logs")
-    assert type(find_reader(folder)) is type(reader)
+    assert type(find_readers(folder)[0]) is type(reader)
     claim = read_claim(folder)
     (arm,) = claim.arms
     assert (arm.model, arm.accuracy) == ("Qwen/Qwen2.5-0.5B", pytest.approx(0.5))

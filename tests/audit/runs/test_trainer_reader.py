@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.audit.runs.spoiling import endures
 
-from netgain.audit.audit import audit, find_reader, read_claim
+from netgain.audit.audit import audit, find_readers, read_claim
 from netgain.audit.runs.trainer_reader import TrainerReader
 from netgain.records.claim import Claim
 from netgain.records.cost import Cost
@@ -151,7 +151,7 @@ def test_300_spoiled_variants_are_a_claim_or_one_line(tmp_path: Path) -> None:
 
 
 def test_the_reader_knows_its_folders(tmp_path: Path) -> None:
-    assert isinstance(find_reader(write(tmp_path / "run")), TrainerReader)
+    assert isinstance(find_readers(write(tmp_path / "run"))[0], TrainerReader)
     assert not TrainerReader().recognises(tmp_path / "nowhere")
 
 

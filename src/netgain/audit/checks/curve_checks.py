@@ -17,7 +17,6 @@ from netgain.records.measurements import Curve, CurvePoint
 ENOUGH_POINTS = 3
 ENOUGH_VALUES, MOST_QUESTIONS = 8, 2_000  # different values that have to agree on a number of questions, and its limit
 VISIBLE = 0.02  # of a score without a number of questions: a fall smaller than two points is not told
-MOST_TOLD = 12
 
 
 def peak_is_not_the_end(claim: Claim, verdict: Verdict) -> Iterator[Finding]:

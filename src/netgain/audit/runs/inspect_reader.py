@@ -40,7 +40,6 @@ from netgain.errors import MissingExtraError
 from netgain.records.claim import Claim
 from netgain.tokens import TokenCounter
 
-DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ZSTD = 93
 TEXT = ("*.json", "*.txt")
 USAGE = ("input_tokens", "input_tokens_cache_write", "input_tokens_cache_read")
