@@ -34,8 +34,7 @@ from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.sealing import sealed
 from netgain.trials.store import RESULT, Store, problem_digests, spec_hash
-from netgain.trials.task_result import TaskResult
-from netgain.trials.tasks import Task
+from netgain.trials.tasks import Task, TaskResult
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it

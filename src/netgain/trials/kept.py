@@ -32,8 +32,7 @@ from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
 from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, JOINED, OPENED, STOPPED, notes
 from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
-from netgain.trials.task_result import json_object, result_in, result_of
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, json_object, result_in, result_of, tasks
 
 JOURNALS, VERDICT = "journals.xz", "verdict.json"
 

@@ -37,8 +37,7 @@ from netgain.trials.store import (
     spec_hash,
     task_identity,
 )
-from netgain.trials.task_result import TaskResult
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, TaskResult, tasks
 
 SHOWN = 3  # rows that are named of those that are wrong in one task
 WITHOUT_JOURNALS = "the records hold no journals: that the rows are all, what they cost, and the card, is not told"

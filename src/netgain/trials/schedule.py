@@ -34,8 +34,7 @@ from netgain.trials.resolve import Trial, with_data
 from netgain.trials.shards import Shard, in_the_way, join, unjoined
 from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, locked_form, spec_hash, task_identity
-from netgain.trials.task_result import TaskResult
-from netgain.trials.tasks import Task, adaptations, tasks
+from netgain.trials.tasks import Task, TaskResult, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]
