@@ -17,8 +17,8 @@ from netgain.records.samples import Adaptation, GradedAnswer, Investment, Row, W
 from netgain.report import answers_view
 from netgain.report.answers_view import AnswerPages
 from netgain.report.page import render
-from netgain.trials.exam_text import FILE, read_exam
 from netgain.trials.outcome import Outcome
+from netgain.trials.run_setup import EXAM_FILE, read_exam
 from netgain.trials.store import Store
 from netgain.trials.trial_claim import claim_of
 
@@ -172,7 +172,7 @@ def test_a_damaged_exam_file_is_one_line_and_a_domain_of_ones_own_is_not_run(tmp
     (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     assert read_exam(tmp_path, spec.model_copy(update={"domains": own})) == []
     assert not (tmp_path / "ran").exists()
-    (tmp_path / FILE).write_text('{"domain": 3}\n')
+    (tmp_path / EXAM_FILE).write_text('{"domain": 3}\n')
     with pytest.raises(InputError, match="is damaged"):
         read_exam(tmp_path, spec)
 

@@ -20,12 +20,11 @@ from netgain.records.events import Closed, Noted
 from netgain.records.identity import identity
 from netgain.records.samples import rows_of
 from netgain.trials.context import by_purpose_name, lost_work, seconds
-from netgain.trials.exam_text import FILE as EXAM_FILE
 from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, notes
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.row_amounts import RowAmounts
+from netgain.trials.run_setup import EXAM_FILE, setup_hash
 from netgain.trials.shards import SHARDS, unjoined
-from netgain.trials.shown_tasks import setup_hash
 from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.store import (
     LOCK,

@@ -1,5 +1,5 @@
 """The tasks of a trial: what is done in one go and never repeated, what it may spend, how many adaptations it does.
-The plan, the schedule and the progress all count by it. All is arithmetic on the spec.
+The plan, the schedule and the progress all count by it. All is arithmetic on the spec, but for what a task left.
 """
 
 from collections.abc import Mapping

@@ -45,7 +45,7 @@ from netgain.trials.outcome import (
     reward_runs,
     summed,
 )
-from netgain.trials.shown_tasks import shown_answers
+from netgain.trials.run_setup import shown_answers
 from netgain.trials.spec import MATCHED, TrialSpec
 from netgain.trials.tasks import Task, deployments, tasks
 
