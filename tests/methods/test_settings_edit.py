@@ -14,8 +14,8 @@ from netgain.methods.settings_edit import fit_edits, read_settings, recipe_of, w
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model import Model
-from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency, Purpose
+from netgain.records.learning import ChosenTraining
 
 from ..trials import letters
 from .conftest import by_purpose, finish

@@ -11,7 +11,7 @@ import pytest
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError
-from netgain.records.edit_rounds import EditRound, RewardedEdit
+from netgain.records.learning import EditRound, RewardedEdit
 from netgain.records.provenance import ExaminedProblem, ExaminedQuestion
 from netgain.records.samples import Adaptation, GradedAnswer, Investment, Row, WrittenText, read_rows
 from netgain.report import answers_view

@@ -40,10 +40,10 @@ from netgain.model.requests import (
     Trained,
     TrainFull,
 )
-from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Opened
+from netgain.records.learning import ChosenTraining
 from netgain.strict_json import parse_json
 
 TAG = "$"  # the key under which an object names what it is

@@ -16,7 +16,7 @@ from netgain.domains.problem import Grade, Material, Problem, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, sit
 from netgain.methods.finetune import PRESETS, FinetuneSettings, fit_passages
-from netgain.methods.fitting import Count
+from netgain.methods.fitting import Positive
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED
 from netgain.methods.policy_gradient import GradientPolicy, GradientSettings, Group, apart
@@ -42,8 +42,8 @@ class ConventionalRlSettings(GradientSettings, FinetuneSettings):
     an answer: the ``exam``'s own, or another by name.
     """
 
-    rounds: Count = 8
-    contexts: Count | None = None
+    rounds: Positive = 8
+    contexts: Positive | None = None
     candidates: Annotated[int, Field(ge=2, le=1000)] = 8
     asked: Literal["both", "closed", "open"] = "both"
     reward: Literal["exam", "exact", "contains", "f1"] = "exam"

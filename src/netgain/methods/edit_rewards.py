@@ -42,7 +42,7 @@ from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Generate, Score, Train
 from netgain.records.claim import GradeName, RewardRun, Training
 from netgain.records.cost import Purpose
-from netgain.records.edit_rounds import EditRound, RewardedEdit
+from netgain.records.learning import EditRound, RewardedEdit
 
 RewardName = Literal[
     "exam", "exact", "contains", "f1", "gain", "likelihood", "net", "own-questions", "rubric", "random"

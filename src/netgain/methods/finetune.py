@@ -8,7 +8,7 @@ from pydantic import Field
 from netgain.domains.problem import Material, Problem, Prompt
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Inner, Outer, fit, merge_quote, merged
+from netgain.methods.fitting import Inner, Outer, Positive, fit, merge_quote, merged
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.paraphrase import paraphrases
 from netgain.methods.writing import by_sentence, passages
@@ -62,7 +62,7 @@ class ConventionalSettings(FinetuneSettings, Outer):
     learns while tuned.
     """
 
-    outer_epochs: Count | None = None
+    outer_epochs: Positive | None = None
     with_passages: bool = True
 
 

@@ -13,7 +13,7 @@ from netgain.domains.problem import Material, Problem, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.edit_rewards import Reward, RewardName
-from netgain.methods.fitting import Count
+from netgain.methods.fitting import Positive
 from netgain.methods.method import LATER, Desk, Settings
 from netgain.methods.self_evaluation import examine
 from netgain.methods.writing import own_questions
@@ -46,9 +46,9 @@ class RewardSettings(Settings):
 
     reward: Annotated[RewardName, LATER] = "exam"
     broken_weight: Annotated[float, Field(ge=0, le=100), LATER] = 1.0
-    reward_controls: Annotated[Count, LATER] = 16
+    reward_controls: Annotated[Positive, LATER] = 16
     asking: Annotated[str, LATER] = "self-qa"
-    questions: Annotated[Count, LATER] = 1
+    questions: Annotated[Positive, LATER] = 1
     placebo: Annotated[bool, LATER] = False
 
 

@@ -27,8 +27,8 @@ from netgain.methods.self_evaluation import discard, exam_quote, examine, likeli
 from netgain.methods.writing import Pair, SelfEdit
 from netgain.model.program import Steps
 from netgain.model.requests import Train
-from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Purpose
+from netgain.records.learning import ChosenTraining
 
 KEY = "use_{}_augmentations"
 LOSSES: dict[str, Literal["all", "answers"]] = {

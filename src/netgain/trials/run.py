@@ -31,10 +31,9 @@ from netgain.model.program import Steps, run
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.cost import Purpose
-from netgain.records.edit_rounds import EditRound
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
-from netgain.records.policy_run import PolicyStep
+from netgain.records.learning import EditRound, PolicyStep
 from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.trials.context import (
     ChargesBelow,

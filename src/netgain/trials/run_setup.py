@@ -24,9 +24,9 @@ from netgain.domains.domain import Domain
 from netgain.domains.problem import Question, Split, in_turns
 from netgain.errors import InputError
 from netgain.extensions import BUILT_IN, find_domain
-from netgain.records.choices import ShownAnswer
 from netgain.records.claim import Arm, Role
 from netgain.records.identity import identity, short_hash
+from netgain.records.learning import ShownAnswer
 from netgain.records.provenance import ExaminedProblem, ExaminedQuestion, RunSetup, SampleQuestion, ShownTask
 from netgain.records.samples import Adaptation, GradedAnswer
 from netgain.trials.outcome import Outcome, arm_name

@@ -1,11 +1,66 @@
-"""What a policy gradient has shown, step by step: the curves of a run that may collapse."""
+"""What a method chose, wrote and learned: trainings chosen at test time, an outer loop's edits, a policy's steps."""
 
-from typing import Annotated, final
+from typing import Annotated, Literal, final
 
 from pydantic import Field
 
 from netgain.records.measurements import Finite, Fraction
 from netgain.records.provenance import Count, StrictModel
+
+
+@final
+class ChosenTraining(StrictModel):
+    """What a self-edit of settings, or a rule, chose of a training at test time; ``refused`` says why it was not used.
+
+    ``tools`` are the groups of augmentations, ``loss`` on what it is, ``epochs`` and ``steps`` (optimizer steps) what
+    was asked for; None and empty where a refused edit says nothing of the kind, ``epochs`` also where a rule trains
+    until the budget is used. ``problem`` and ``seed`` say for which
+    adaptation, where a row does not, ``score`` how its exam went (0 to 1).
+    """
+
+    tools: tuple[str, ...] = ()
+    loss: Literal["", "all", "answers"] = ""
+    learning_rate: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    epochs: Count | None = None
+    steps: Count | None = None
+    refused: str = ""
+    problem: str = ""
+    seed: int = 0
+    score: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+@final
+class ShownAnswer(StrictModel):
+    """What an arm answered to a task that is shown (:class:`~netgain.records.provenance.ShownTask`).
+
+    ``given`` is part for part, ``chosen`` what it was trained with where that was chosen.
+    """
+
+    arm: str
+    problem: str
+    seed: int
+    given: tuple[str, ...]
+    right: bool
+    chosen: ChosenTraining | None = None
+
+
+@final
+class RewardedEdit(StrictModel):
+    """A candidate of an outer loop: the text about a training problem, the score of each evaluation (mostly 0 to 1) and
+    whether the loop learned from it. No score: it was not evaluated, or nothing can be made of it."""
+
+    problem: str
+    text: str
+    scores: tuple[Finite, ...] = ()
+    kept: bool = False
+
+
+@final
+class EditRound(StrictModel):
+    """All candidates of one round of an outer loop, a tuple for each context."""
+
+    round: Count
+    contexts: tuple[tuple[RewardedEdit, ...], ...]
 
 
 @final
