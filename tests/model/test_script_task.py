@@ -17,8 +17,8 @@ import netgain  # noqa: E402
 from netgain.metering.verification import Verification, verify  # noqa: E402
 from netgain.model import load_model  # noqa: E402
 from netgain.model.loading import load_parts, reweighted  # noqa: E402
+from netgain.model.model_folder import saved_weights  # noqa: E402
 from netgain.model.requests import RunScript  # noqa: E402
-from netgain.model.saved_weights import saved_weights  # noqa: E402
 from netgain.model.script_task import FORMAT, ScriptTask  # noqa: E402
 from netgain.records.cost import Purpose  # noqa: E402
 from tests.model.conftest import save_model  # noqa: E402

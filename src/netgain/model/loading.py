@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from netgain.domains.problem import Prompt
+from netgain.domains.problem import Prompt, text_of
 from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
@@ -176,10 +176,8 @@ class Texts:
 
     def rendered(self, prompt: Prompt) -> str:
         """A prompt as one text."""
-        if isinstance(prompt, str):
-            return prompt
-        if not self.templated:
-            return "\n\n".join(message.content for message in prompt)
+        if isinstance(prompt, str) or not self.templated:
+            return text_of(prompt)
         turns = [{"role": message.role, "content": message.content} for message in prompt]
         return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 

@@ -5,7 +5,8 @@ header, offsets and shapes agree with the file, an index that names files and te
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,24 @@ def _entry(path: Path, name: str, entry: object) -> tuple[str, tuple[int, ...], 
 def _short_text(problem: Exception) -> str:
     text = str(problem.strerror if isinstance(problem, OSError) else problem).partition("\n")[0]
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+# -- the weights that a folder holds, by content
+
+
+def hashed_weight(shape: Sequence[int], data: bytes | memoryview) -> str:
+    """A digest of one weight: its shape, and its bytes in whatever precision it has."""
+    found = sha256(",".join(map(str, shape)).encode())
+    found.update(b";")
+    found.update(data)
+    return found.hexdigest()
+
+
+def saved_weights(folder: Path) -> Iterator[tuple[str, str]]:
+    """The name and digest of every weight in a folder's safetensors files. Raises InputError for a damaged file."""
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors, start = read_header(path)
+        with path.open("rb") as opened:
+            for name, (_, shape, first, last) in tensors.items():
+                opened.seek(start + first)
+                yield name, hashed_weight(shape, opened.read(last - first))

@@ -24,8 +24,8 @@ from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
 from netgain.metering.verification import verify
 from netgain.model.early.sitecustomize import EARLY, HOME, WATCHED
+from netgain.model.model_folder import saved_weights
 from netgain.model.requests import RunScript
-from netgain.model.saved_weights import saved_weights
 from netgain.model.script_task import FORMAT, JOURNAL, NAME, SEEN, TASK
 from netgain.records.cost import Cost, Purpose
 from netgain.records.events import Setting
