@@ -8,6 +8,7 @@ from typer.core import TyperCommand
 
 from netgain.cli.app import Quiet, compact_json, console, save, save_page, show_verdict
 from netgain.errors import InputError
+from netgain.records.identity import plain_name
 
 if TYPE_CHECKING:
     from netgain.records.claim import Claim
@@ -170,8 +171,7 @@ def _save_claim(path: Path, claim: "Claim", provenance: str) -> None:
 
 def _page_of(claim: str) -> Path:
     """A page of its own for each claim, whatever characters are in its name."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in claim).strip("-.")
-    return Path(f"netgain-audit-{plain[:80] or 'claim'}.html")
+    return Path(f"netgain-audit-{plain_name(claim).strip('-.')[:80] or 'claim'}.html")
 
 
 def _checked(pair: ArmPair) -> ArmPair:

@@ -75,25 +75,25 @@ def export(
     import yaml
 
     from netgain import api
-    from netgain.report import exports, hub_export
+    from netgain.report import exports
     from netgain.report import trackers as tracking
     from netgain.trials.kept import KeptRun
 
     tracking.require(trackers or [])
     run = KeptRun(folder)
     verdict = api.judge_run(run)
-    results = hub_export.eval_results(verdict, arm, dataset)
+    results = exports.eval_results(verdict, arm, dataset)
     pages = api.answer_pages(run, verdict)
     (out / "every-eval-ever").mkdir(parents=True, exist_ok=True)
     records = exports.every_eval_ever(verdict)
-    lines = hub_export.instances(pages.outcome, records, pages.examined)
+    lines = exports.instances(pages.outcome, records, pages.examined)
     for number, (name, record) in enumerate(records.items(), start=1):
         save(out / "every-eval-ever" / f"{number:03d}.json", exports.as_json(record))
         answered = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.get(name, []))
         save(out / "every-eval-ever" / f"{number:03d}_samples.jsonl", answered)
     save(out / "compute-card.json", exports.as_json({"methods": exports.compute_card(verdict)}))
     save(out / "compute-card.md", exports.compute_card_markdown(verdict))
-    save(out / "model-card.md", hub_export.model_card(verdict))
+    save(out / "model-card.md", exports.model_card(verdict))
     if results:
         (out / ".eval_results").mkdir(exist_ok=True)
         save(out / ".eval_results" / "netgain.yaml", yaml.safe_dump(results, sort_keys=False, allow_unicode=True))

@@ -12,6 +12,7 @@ import yaml
 
 from netgain.cli.app import complain, save
 from netgain.errors import InputError, NetgainError
+from netgain.records.identity import plain_name
 
 if TYPE_CHECKING:  # read when a command runs: the others answer faster without
     from netgain.domains.passages import Passages
@@ -250,8 +251,7 @@ def _sizes(domain: "Passages", entries: Sequence["Passage"], *, learns: bool) ->
 
 def _name(file: Path) -> str:
     """The file's name as the name of a trial, quoted where YAML would take it for a number or another word."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in file.stem.lower())
-    name = plain.strip("-._")[:64] or "trial"
+    name = plain_name(file.stem.lower()).strip("-._")[:64] or "trial"
     return name if isinstance(yaml.safe_load(name), str) else _quoted(name)
 
 
