@@ -80,6 +80,10 @@ ReportTo = Annotated[
         show_default=False,
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+VerdictJson = Annotated[
+    bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 
 

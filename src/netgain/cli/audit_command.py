@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, final
 import typer
 from typer.core import TyperCommand
 
-from netgain.cli.app import Quiet, compact_json, console, save, save_page, show_verdict
+from netgain.cli.app import Quiet, VerdictJson, compact_json, console, save, save_page, show_verdict
 from netgain.errors import InputError
 from netgain.records.identity import plain_name
 
@@ -76,9 +76,7 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
-    ] = False,
+    json: VerdictJson = False,
     compare: Annotated[
         list[ArmPair] | None,
         typer.Option(
