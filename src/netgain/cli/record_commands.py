@@ -1,4 +1,4 @@
-"""``netgain status``, ``report``, ``board``, ``pack``, ``export``, ``verify``: records looked at, judged, kept, checked."""
+"""``netgain status``, ``report``, ``board``, ``pack``, ``export`` and ``verify``: commands on records of runs."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -197,6 +197,9 @@ def hints(name: str) -> dict[str, Any]:
     return get_type_hints(KNOWN[name])
 
 
+PLAIN = Codec(intern=False)  # for what belongs to nobody (settings, presets, defaults) and crosses to many methods
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a decoded value is of a declared type: every element of it, as far as the type says anything."""
     origin, parts = get_origin(hint), get_args(hint)

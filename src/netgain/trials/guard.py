@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from inspect import isgenerator
 from types import MappingProxyType
-from typing import Any, TypeVar, cast, final
+from typing import Any, TypeVar, final
 
 from netgain.domains.few_shot import FewShot, Lesson, View, Vote
 from netgain.domains.leakage import holds_answer, holds_question, letters
@@ -28,7 +27,7 @@ from netgain.metering.account import Account
 from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, OwnWork, Teacher
 from netgain.model.metered import Model
-from netgain.model.program import ModelCall, Steps
+from netgain.model.program import ModelCall, Steps, require_program
 from netgain.model.requests import Generate, RunScript, Score, Train, TrainFull
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
@@ -68,7 +67,7 @@ class Guard:
 
     def watch(self, start: Callable[[], Steps[T]]) -> Steps[T]:
         """The same program, watched. Raises InputError in it for a call that it may not make."""
-        resume: Callable[[], Any] = lambda: _started(start)  # noqa: E731 - one of three ways to go on
+        resume: Callable[[], Any] = lambda: require_program(start())  # noqa: E731 - one of three ways to go on
         steps = self._advance(resume)
         resume = partial(next, steps)
         while True:
@@ -298,13 +297,6 @@ class Guard:
                     self._written.update(dict.fromkeys(result.product.written))
                 elif isinstance(request, Train | TrainFull):
                     self._trained.update(dict.fromkeys(tuple(map(int, tokens)) for tokens in request.job.sequences))
-
-
-def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
-    steps: Any = start()
-    if not isgenerator(steps):
-        raise InputError("method", f"gave {type(steps).__name__}, not a program in steps", "write it with yield from")
-    return cast("Steps[T]", steps)
 
 
 @final
