@@ -141,19 +141,24 @@ def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
     ``not-verified``, and the page says so above everything else. The folder is a run's, or a packed record. Raises
     InputError where it holds neither.
     """
-    return judge_run(KeptRun(folder), answers=answers)
-
-
-def judge_run(run: KeptRun, *, answers: bool = True) -> Verdict:
-    """The same of a run that is read already."""
-    folder, verdict = run.folder, judged(run, recheck(run).doubts)
+    run = KeptRun(folder)
+    verdict = judge_run(run)
     with recording(folder):
-        write(folder / VERDICT, verdict.model_dump_json(by_alias=True, indent=2) + "\n")
+        write(folder / VERDICT, _text_of(verdict))
         pages = answer_pages(run, verdict)
         write(folder / PAGE, render(verdict, examples=pages.examples()))
         if answers:
             write_site(folder / FOLDER, pages.render())
     return verdict
+
+
+def judge_run(run: KeptRun) -> Verdict:
+    """The verdict on kept records, which are checked first; nothing is written."""
+    return judged(run, recheck(run).doubts)
+
+
+def _text_of(verdict: Verdict) -> str:
+    return verdict.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
 def answer_pages(run: KeptRun, verdict: Verdict) -> AnswerPages:
@@ -170,8 +175,8 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
         )
         raise InputError(str(run.folder), f"holds no {SAMPLES}", remedy)
     spec, roles = run.store.asked()
-    setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
     try:
+        setup = (run.store.setup() or RunSetup()).model_copy(update={"history": run.history()})
         claim = claim_of(spec, run.rows, roles, setup=setup, beyond=run.beyond_rows())
         found = (*not_verified(doubts), *claim.findings)
         return judge(claim.model_copy(update={"findings": found}), seed=spec.seed)
@@ -185,14 +190,16 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
 
 
 def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Path:
-    """Write the records of a finished run to ``out``, small enough for a repository, journals included.
+    """Write the records of a finished run to ``out``, small enough for a repository, journals and verdict included;
+    the run's folder stays as it is.
 
     Raises InputError where a task is not finished, something does not verify, or another trial is registered there.
     """
     run = KeptRun(Path(folder))
     require_finished(run, unfinished=unfinished)
-    require_verified(judge_run(run, answers=False), run.folder)
-    return pack_run(run, Path(out))
+    verdict = judge_run(run)
+    require_verified(verdict, run.folder)
+    return pack_run(run, Path(out), _text_of(verdict))
 
 
 def require_verified(verdict: Verdict, folder: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import final
 
-from netgain.api import answer_pages, judged
+from netgain.api import answer_pages, judge_run
 from netgain.audit.audit import audit, read_claim
 from netgain.audit.library import LibraryRow, library, library_row, library_summary
 from netgain.errors import InputError
@@ -15,7 +15,6 @@ from netgain.report.library_view import library_page
 from netgain.report.page import render
 from netgain.report.site import folder_name, require_own, write_site
 from netgain.trials.kept import KeptRun
-from netgain.trials.recheck import recheck
 from netgain.trials.store import LOCK
 
 FRONT, UP = "index.html", "../../index.html"
@@ -33,7 +32,7 @@ class _Board:
         self.taken: set[str] = set()
 
     def add_trial(self, run: KeptRun) -> None:
-        verdict = judged(run, recheck(run).doubts)
+        verdict = judge_run(run)
         place = folder_name("trials", run.folder.resolve().name or verdict.claim, self.taken)
         pages = answer_pages(run, verdict) if self.answers else None
         self.files[f"{place}/{PAGE}"] = render(verdict, UP, pages.examples() if pages else None)

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from netgain.errors import BudgetExceeded, InputError, JournalError, OverrunError
 from netgain.metering.account import Account, Book
-from netgain.metering.budget import fold
-from netgain.metering.verification import verify
+from netgain.metering.verification import replay, verify
 from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency, Purpose
 
@@ -214,7 +214,7 @@ def test_the_state_in_use_is_the_fold_over_the_journal(path: Path) -> None:
         account.reserve("a", Cost(flops=0.1)).settle(Cost(flops=0.1))
         account.reserve("b", Cost(flops=0.2)).fail("x")
         account.reserve("c", Cost(flops=0.7))
-        assert fold(read(path).records) == book._standing
+        assert replay(read(path).records) == (book._standing, None)
 
 
 def test_concurrent_reservations_never_promise_more_than_there_is(path: Path) -> None:
@@ -272,3 +272,19 @@ def test_a_note_that_cannot_be_written_harms_nothing(path: Path, data: dict[str,
 def test_a_second_book_on_the_same_file_is_refused(path: Path) -> None:
     with Book.open(path), pytest.raises(JournalError, match=f"process {os.getpid()} on host"):
         Book.open(path)
+
+
+def test_a_book_is_opened_again_without_its_rows_in_memory(tmp_path: Path) -> None:
+    with Book.open(tmp_path / "j") as book:
+        account = book.account("a", purpose=Purpose.ADAPT)
+        for number in range(300):
+            book.note("seen", {"number": number, "text": "x" * 5_000})
+        account.reserve("train", Cost(flops=2.0)).settle(Cost(flops=1.0))
+        book.note("last", {"text": "kept"})
+    tracemalloc.start()
+    with Book.open(tmp_path / "j") as book:
+        assert tracemalloc.get_traced_memory()[1] < 750_000  # of 1,500,000 that the rows hold
+        assert book.noted("last") == {"text": "kept"}
+        assert (book.noted("seen") or {})["number"] == 299
+        assert book.account("a", purpose=Purpose.ADAPT).spent(Currency.FLOPS) == 1.0
+    tracemalloc.stop()

@@ -1,6 +1,7 @@
 """RL on conventional data: answers drawn and graded in context and closed book, learnt from, then the passage."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 import netgain
 from netgain.domains.people import People
+from netgain.engine.jobs import Failure
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.methods.conventional_rl import ConventionalRl, ConventionalRlSettings
@@ -45,6 +47,21 @@ def test_questions_are_put_both_ways_and_rewarded_by_their_grade(make_desk: Make
     assert (first.groups, first.texts) == (second.groups, second.texts) == (4, 12)
     assert 0 < (first.reward or 0) < 1
     assert set(by_purpose(book)) == {Purpose.LEARN}  # no edit, no inner loop, no exam
+
+
+def test_an_answer_that_failed_is_neither_graded_nor_learnt_from(
+    make_desk: Make, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local model hands out the tokens before the first that is no number, too."""
+    real, broken = Model.generate, Failure("not_finite", "no number any more", 2)
+
+    def generate(self: Model, requests: Any) -> Any:
+        results = real(self, requests)
+        return [replace(one, failure=broken if n % 3 == 0 else None) for n, one in enumerate(results)]
+
+    monkeypatch.setattr(Model, "generate", generate)
+    finish(ConventionalRl(ConventionalRlSettings(**LOOP)).learn(make_desk(scripted_model(open_book), None), PROBLEMS))
+    assert [(one.groups, one.texts) for one in steps_of(book)] == [(4, 8), (4, 8)]
 
 
 def test_closed_book_alone_shows_no_passage(make_desk: Make) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netgain.records.identity import canonical, identity
+from netgain.records.identity import canonical, identity, is_canonical
 
 VALUES = st.recursive(
     st.none()
@@ -52,3 +52,17 @@ def test_what_has_no_canonical_text_is_refused(value: object) -> None:
 def test_what_is_no_plain_value_is_a_type_error(value: object) -> None:
     with pytest.raises(TypeError):
         canonical(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1.0]", '{"a":-0.0}', "1.0", '{"b":1,"a":2}', '{"a":1, "b":2}', '"\\u00e9"', "1e2", "[9007199254740991.0]"],
+)
+def test_another_spelling_of_a_value_is_not_canonical(text: str) -> None:
+    assert not is_canonical(text, json.loads(text))
+
+
+@given(VALUES)
+def test_a_text_is_canonical_where_it_is_what_is_written(value: object) -> None:
+    for text in (canonical(value), json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))):
+        assert is_canonical(text, json.loads(text)) == (canonical(json.loads(text)) == text)

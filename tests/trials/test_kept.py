@@ -12,15 +12,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from netgain.api import PAGE, answer_pages, check_run, judge_folder, pack, verify_run
+from netgain.api import PAGE, answer_pages, check_run, judge_folder, judge_run, pack, verify_run
 from netgain.cli import app
-from netgain.errors import InputError
+from netgain.errors import InputError, JournalError
 from netgain.records.chain import ROOT, chain, encode, read
 from netgain.records.events import Began, Event, Noted, Settled
+from netgain.records.journal import Journal
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.report.page import render
 from netgain.trials.history import HISTORY, History
-from netgain.trials.kept import JOURNALS, VERDICT, KeptRun
+from netgain.trials.kept import JOURNALS, VERDICT, KeptRun, pack_run
 from netgain.trials.recheck import recheck
 from netgain.trials.schedule import register_trial
 from netgain.trials.store import LOCK, SAMPLES, Store, registration_of, spec_hash
@@ -245,6 +246,17 @@ EDITS: dict[str, tuple[Edit, str]] = {
 }
 
 
+def test_a_note_of_the_history_that_netgain_does_not_write_is_named_in_one_line(folder: Path) -> None:
+    texts, said = ("asked", "opened", "finished", "stopped", "invented"), "holds something else than netgain writes"
+    with Journal.open(folder / HISTORY, software="x")[0] as history:
+        history.append(*(Noted(text=text, data={}) for text in texts))
+    doubts = judge_run(KeptRun(folder)).doubts
+    assert [said in line and line.startswith(f"{HISTORY}: row ") for line in doubts[:5]] == [True] * 5, doubts
+    for _ in range(2):  # the refusal holds nothing
+        with pytest.raises(JournalError, match=f"{said} .asked without hash, form."):
+            History.open(folder)
+
+
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_of_a_run_is_named(folder: Path, name: str) -> None:
     edit, said = EDITS[name]
@@ -393,6 +405,34 @@ def test_only_a_finished_run_of_the_registered_trial_is_packed(folder: Path, tmp
     (folder / "units" / RUN / "unit.json").unlink()
     with pytest.raises(InputError, match=f"{RUN} is not finished"):
         pack(folder, tmp_path / "other")
+
+
+def test_judging_and_exporting_change_nothing_in_the_record_that_they_read(packed: Path, tmp_path: Path) -> None:
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in packed.iterdir()}
+    assert judge_run(KeptRun(packed)).headline
+    done = CliRunner().invoke(app, ["export", str(packed), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in packed.iterdir()} == before
+
+
+def test_a_record_is_packed_whole_or_not_at_all(
+    whole: Path, record: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill or a full disk in between leaves the record as it was, never half of an old one and half of a new one."""
+    before, left = {path.name: path.read_bytes() for path in packed.iterdir()}, 3
+
+    def full(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise OSError("no room")
+
+    monkeypatch.setattr("netgain.trials.store.os.fsync", full)
+    (packed / JOURNALS).write_bytes(b"an older one")
+    with pytest.raises(OSError, match="no room"):
+        pack_run(KeptRun(whole), packed, "{}")
+    now = {path.name: path.read_bytes() for path in packed.iterdir() if not path.name.startswith(".")}
+    assert now == before | {JOURNALS: b"an older one"}
 
 
 # -- what was stopped, done again or changed is told

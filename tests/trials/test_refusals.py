@@ -42,6 +42,7 @@ CASES = [
         "seal: {method: teacher, teacher_format: riddles}\n  other: {method: seal,",
         "is no edit format",
     ),
+    ("compare:", "exam: {at: [1, 2], text: prose}\ncompare:", "level 2 is not on the ladder [1]"),
     ("rank: 8", "target_modules: [q_prj]", "did you mean 'q_proj'?"),
     ("model: shipped", "model: ../nowhere/at/all", "there is no such folder"),
     ("compare:", "teacher: somebody\ncompare:", "write oracle, or a mapping with model"),

@@ -8,8 +8,12 @@ import pytest
 
 from netgain.errors import InputError
 from netgain.metering.verification import verify
+from netgain.model.requests import Generate
+from netgain.model.scripted import scripted_model
 from netgain.records.claim import Role
 from netgain.records.samples import Tuning, read_rows
+from netgain.trials.kept import KeptRun
+from netgain.trials.progress import status_of
 from netgain.trials.tasks import Task, adaptations, planned_trials
 from netgain.trials.trial_claim import claim_of
 from netgain.trials.tuning import KnobSearch, Values, search
@@ -33,6 +37,25 @@ def test_tuning_is_equal_and_charged(tmp_path: Path) -> None:
     assert rows["edits"].spent["tune"]["flops"] == 2 * (16 + 4 + 4 + 2 * 2)  # type: ignore[index]
     assert rows["passage"].development == 1.0
     assert rows["frozen"].development == 0.0
+
+
+def test_a_task_whose_tuning_failed_is_told_like_any_other_that_failed(tmp_path: Path) -> None:
+    def answer(request: Generate) -> str:
+        raise MemoryError
+
+    arms = {"passage": world.ARMS["passage"], "frozen": world.ARMS["frozen"]}
+    spec = world.spec(arms, compare={"arm": "passage", "against": "frozen"}, seeds=1, tuning={"trials": 1})
+    done = world.run(tmp_path, spec, load=lambda trial, device: scripted_model(answer))
+    why = "its tuning failed: MemoryError"
+    assert done.failed["run-towns-passage-0"] == why
+    assert (tmp_path / "units" / "run-towns-passage-0" / "failed.txt").read_text() == f"{why}\n"
+    status = status_of(tmp_path)
+    assert (status.waiting, status.failed["run-towns-passage-0"]) == ((), why)
+    history = KeptRun(tmp_path).history()
+    assert history is not None
+    assert f"run-towns-passage-0: {why}" in history.failed
+    assert world.run(tmp_path, spec).complete  # the same command does it again
+    assert not list(tmp_path.rglob("failed.txt"))
 
 
 def test_an_arm_and_its_control_are_tuned_alike(tmp_path: Path) -> None:

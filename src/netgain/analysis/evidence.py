@@ -135,6 +135,10 @@ class Evidence:
     def of(cls, claim: Claim, seed: int, grade: GradeName | None = None) -> Self:
         return cls(claim, Table.of(claim, grade), {arm.name: arm_cost(claim, arm) for arm in claim.arms}, seed)
 
+    def by(self, grade: GradeName) -> "Evidence":
+        """The same claim by another grade; what does not depend on it is shared, the bootstrap's weights too."""
+        return Evidence(self.claim, Table.of(self.claim, grade), self.costs, self.seed, self._weights)
+
     @cached_property
     def exam(self) -> str:
         return self.claim.terms.exam if self.claim.terms else ""

@@ -26,6 +26,7 @@ from scipy import optimize, special, stats
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
 FEWEST_RESAMPLES, MOST_WEIGHTS = 2_000, 40_000_000
+AT_ONCE = 1_000
 FEWEST_TO_RESAMPLE = 10
 ROUNDING = 1e-9
 LEVEL = 0.95
@@ -65,8 +66,11 @@ def resample_weights(units: int, rng: np.random.Generator, resamples: int = RESA
         resamples = max(FEWEST_RESAMPLES, MOST_WEIGHTS // units)
         drawn = (rng.integers(units, size=units) for _ in range(resamples))
         return np.stack([np.bincount(row, minlength=units) for row in drawn]) / units
-    counts: NDArray[np.int64] = rng.multinomial(units, np.full(units, 1 / units), size=resamples)
-    return counts / units
+    weights = np.empty((resamples, units))
+    for first in range(0, resamples, AT_ONCE):  # drawn all at once they would be in memory twice, as counts as well
+        part = weights[first : first + AT_ONCE]
+        part[:] = rng.multinomial(units, np.full(units, 1 / units), size=len(part)) / units
+    return weights
 
 
 def expanded_levels(units: int, level: float = LEVEL) -> tuple[float, float]:

@@ -57,7 +57,7 @@ def judge(claim: Claim, *, seed: int = 0, asked: list[tuple[str, str]] | None = 
     unfit = findings.unfit_judge(evidence) if _decides(claim) == "judge" else ""
     rows = (parts, compared, labels, training, unfit)
     domains = [_domain(contest, claim.terms, *rows) for contest in tested if claim.terms]
-    by_grade = {n: evidence if n == _decides(claim) else Evidence.of(claim, seed, n) for n in _grades(claim)}
+    by_grade = {n: evidence if n == _decides(claim) else evidence.by(n) for n in _grades(claim)}
     held = {n: tested if found is evidence else contests(found) for n, found in by_grade.items()}
     grades = [row for n, of in by_grade.items() for row in _by_grade(n, of, held[n], claim.terms, labels, training)]
     retentions = [forgetting.retention_table(continual) for continual in claim.continual]

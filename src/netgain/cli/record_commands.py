@@ -100,7 +100,9 @@ def export(
     ] = "",
     trackers: ReportTo = None,
 ) -> None:
-    """Write a run for other tools: Every Eval Ever, the compute card, a model card's section and .eval_results."""
+    """Write a run for other tools: Every Eval Ever, the compute card, a model card's section and .eval_results.
+
+    The run's own folder stays as it is."""
     import json
 
     import yaml
@@ -132,7 +134,7 @@ def export(
     files = "compute-card.md and compute-card.json, model-card.md"
     typer.echo(f"{out}: {len(records)} Every Eval Ever records with their samples, {files}, {hub}")
     if trackers:
-        count = tracking.report(verdict, trackers, folder)
+        count = tracking.report(verdict, trackers, out)
         typer.echo(f"{count} arms reported to {', '.join(trackers)}")
 
 

@@ -44,15 +44,15 @@ def sample(
     ]
     answers = yield from ask(model, drawn)
     given = [
-        (prompt, answer.product.ids)
+        (prompt, answer.value.ids)
         for prompt, answer in zip(prompts, answers, strict=True)
-        if answer.failure is None and answer.product is not None and answer.product.ids
+        if answer.value is not None and answer.value.ids
     ]
     scores = yield from ask(model, [Score(account=account, prompt=p, continuation=ids) for p, ids in given])
     return tuple(
-        BaseContinuation(prompt, ids, score.product.log_likelihood, score.product.tokens)
+        BaseContinuation(prompt, ids, score.value.log_likelihood, score.value.tokens)
         for (prompt, ids), score in zip(given, scores, strict=True)
-        if score.failure is None and score.product is not None and score.product.tokens
+        if score.value is not None and score.value.tokens
     )
 
 
@@ -75,7 +75,7 @@ def text_ability(answerer: Answerer, text: Sequence[str], account: Account) -> S
     perplexity); None where a paragraph could not be scored, for without it the mean would be of another text."""
     requests = [part for paragraph in text for part in windows(answerer, paragraph, account)]
     results = yield from ask(answerer.model, requests)
-    scores = [result.product for result in results if result.failure is None and result.product is not None]
+    scores = [result.value for result in results if result.value is not None]
     tokens = sum(score.tokens for score in scores)
     if len(scores) < len(requests) or not tokens:
         return None
@@ -103,9 +103,9 @@ def divergence(
     ]
     results = yield from ask(answerer.model, requests)
     pairs = [
-        (one, result.product.log_likelihood)
+        (one, result.value.log_likelihood)
         for one, result in zip(drawn, results, strict=True)
-        if result.failure is None and result.product is not None
+        if result.value is not None
     ]
     tokens = sum(one.tokens for one, _ in pairs)
     return sum(one.log_likelihood - now for one, now in pairs) / tokens if tokens else None

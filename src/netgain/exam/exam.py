@@ -225,14 +225,14 @@ def _vote(answerer: Answerer, request: Generate, voter: Account, number: int) ->
 
 
 def _text(result: Result[Answered]) -> str:
-    return result.product.text.strip() if result.product is not None and result.failure is None else ""
+    return result.value.text.strip() if result.value is not None else ""
 
 
 def _answer(result: Result[Answered], prompts: Prompts) -> Given:
     """The answer, and whether the limit of tokens ended it: not where it had ended before."""
     text = _text(result)
     answer = prompts.answer(text)
-    return answer, answer == text and result.product is not None and result.product.finish == "length"
+    return answer, answer == text and result.value is not None and result.value.finish == "length"
 
 
 @final

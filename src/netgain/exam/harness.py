@@ -128,10 +128,10 @@ def _got(do: Callable[[Sequence[R]], Sequence[Result[Any]]], requests: Sequence[
     """The products of these requests. Raises InputError where one failed: a measure without it would be another one."""
     products: list[Answered | Scored] = []
     for result in do(requests):
-        if result.failure is not None or result.product is None:
+        if result.value is None:
             why = "nothing came of it" if result.failure is None else result.failure.detail
             raise InputError("lm-eval", f"a request failed ({why})", "shorten what the tasks ask: num_fewshot, limit")
-        products.append(result.product)
+        products.append(result.value)
     return products
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from netgain.errors import InputError, JournalError, OverrunError
-from netgain.metering.budget import Booking, Standing, fold, overruns
+from netgain.errors import InputError, JournalError, NetgainError, OverrunError
+from netgain.metering.budget import Booking, Standing, overruns
 from netgain.records.chain import JournalRow, encode
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import (
@@ -47,10 +47,9 @@ UNLIMITED = Cost()
 class Book:
     """One journal being written and the state of its accounts. Open it with :meth:`open`; close it or use ``with``."""
 
-    def __init__(self, journal: Journal, records: tuple[JournalRow, ...]) -> None:
+    def __init__(self, journal: Journal, standing: Standing, noted: dict[str, Noted]) -> None:
         self.journal = journal
-        self._standing = fold(records)
-        self._noted = {record.event.text: record.event for record in records if isinstance(record.event, Noted)}
+        self._standing, self._noted = standing, noted
         self._lock = threading.RLock()
         self._pending: list[Event] = []
 
@@ -60,9 +59,25 @@ class Book:
 
         Raises JournalError where another process writes to it or where its rows contradict each other.
         """
-        journal, records = Journal.open(path, software=software)
+        standing, noted, contradictions = Standing(), dict[str, Noted](), list[Exception]()
+
+        def take(row: JournalRow) -> None:  # one at a time: a long journal's rows are never in memory together
+            if isinstance(row.event, Noted):
+                noted[row.event.text] = row.event
+            try:
+                if not contradictions:
+                    standing.apply(row.seq, row.event)
+            except (ValueError, NetgainError) as problem:
+                contradictions.append(problem)
+
+        journal, began = Journal.open(path, software=software, take=take)
+        if contradictions:
+            journal.close()
+            problem = contradictions[0]
+            raise JournalError(str(path), f"its rows contradict each other: {problem}") from problem
         try:
-            book = cls(journal, records)
+            book = cls(journal, standing, noted)
+            standing.apply(began[-1].seq, began[-1].event)
             book._charge_lost()
         except Exception as problem:
             journal.close()

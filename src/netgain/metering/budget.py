@@ -10,13 +10,12 @@ is spent plus what is reserved plus what is asked stays within the limit, in eve
 - An actual cost may be above its quote by rounding (:data:`ROUNDING`, relative); beyond that it is an overrun.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import final
 
 from netgain.errors import BudgetExceeded
-from netgain.records.chain import JournalRow
-from netgain.records.cost import Cost, Currency, Purpose
+from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose
 from netgain.records.events import (
     FORMAT,
     Began,
@@ -69,7 +68,8 @@ class Booking:
 
     def counted(self) -> dict[str, float]:
         """The amounts that budgets count, by currency: the actual ones, or quoted ones where these are unknown."""
-        return self.quote.known() | self.cost.known()
+        pairs = zip(CURRENCIES, self.cost.amounts, self.quote.amounts, strict=True)
+        return {name: found for name, cost, quote in pairs if (found := quote if cost is None else cost) is not None}
 
 
 @final
@@ -84,6 +84,7 @@ class Standing:
     _open: dict[int, dict[int, Booking]] = field(default_factory=dict)
     # What :meth:`reserved` has added up, until a reservation of the account ends.
     _promised: dict[int, dict[Currency, float]] = field(default_factory=dict, compare=False)
+    _limits: dict[int, dict[Currency, float]] = field(default_factory=dict, compare=False)  # of accounts that have any
 
     def apply(self, seq: int, event: Event) -> None:
         """Take in the event of row ``seq``.
@@ -122,6 +123,8 @@ class Standing:
         self.accounts[seq] = event
         self._rows[_key(event)] = seq
         self._spent[seq], self._open[seq], self._promised[seq] = {}, {}, {}
+        if limits := {Currency(name): amount for name, amount in event.limit.known().items()}:
+            self._limits[seq] = limits
 
     def _apply_reserved(self, seq: int, event: Reserved) -> None:
         opened = self.accounts.get(event.account)
@@ -180,8 +183,8 @@ class Standing:
         charge = self._open_charge(reservation)
         if overrun != overruns(charge.quote, cost):
             raise ValueError(f"reservation {reservation} does not say truly in which currencies it was overrun")
-        charge = replace(charge, cost=cost, outcome=outcome, error=error)
-        self.charges[reservation] = charge
+        where, what = (charge.account, charge.opened, charge.purpose), (charge.operation, charge.quote)
+        self.charges[reservation] = charge = Booking(reservation, *where, *what, cost, outcome, error)
         # In a currency that the actual cost does not know, the quote counts: unknown must not mean free.
         counted = charge.counted()
         for account in self.payers(charge.account):
@@ -228,8 +231,7 @@ class Standing:
         """
         least: dict[Currency, float] = {}
         for row in self.payers(account):
-            for name, limit in self.accounts[row].limit.known().items():
-                currency = Currency(name)
+            for currency, limit in self._limits.get(row, {}).items():
                 left = max(0.0, limit - self.spent(row, currency) - self.reserved(row, currency))
                 least[currency] = min(left, least.get(currency, left))
         return least
@@ -237,8 +239,7 @@ class Standing:
     def require(self, account: int, quote: Cost) -> None:
         """Raise BudgetExceeded, for the budget nearest the root, if the account may not reserve ``quote``."""
         for row in reversed(self.payers(account)):
-            for name, limit in self.accounts[row].limit.known().items():
-                currency = Currency(name)
+            for currency, limit in self._limits.get(row, {}).items():
                 asked, spent, reserved = quote.amount(currency), self.spent(row, currency), self.reserved(row, currency)
                 if asked is None or spent + reserved + asked > limit:
                     raise BudgetExceeded(
@@ -267,19 +268,10 @@ class Standing:
         return tuple(charge for charge in self.charges.values() if charge.outcome == "open")
 
 
-def fold(records: Iterable[JournalRow]) -> Standing:
-    """The state after these records. Raises as :meth:`Standing.apply` does."""
-    standing = Standing()
-    for record in records:
-        standing.apply(record.seq, record.event)
-    return standing
-
-
 def overruns(quote: Cost, actual: Cost) -> tuple[Currency, ...]:
     """The currencies in which ``actual`` is above ``quote`` by more than rounding; unknown amounts are not compared."""
-    promised = quote.known()
-    above = (name for name, amount in actual.known().items() if amount > promised.get(name, amount) * (1 + ROUNDING))
-    return tuple(Currency(name) for name in above)
+    pairs = zip(Currency, quote.amounts, actual.amounts, strict=True)
+    return tuple(c for c, most, took in pairs if most is not None and took is not None and took > most * (1 + ROUNDING))
 
 
 def _key(opened: Opened) -> tuple[object, ...]:

@@ -180,8 +180,8 @@ class ConventionalRl(Method):
         results = yield from ask(desk.model, requests)
         groups = []
         for number, (question, _) in enumerate(chosen):
-            own = [one.product for one in results[number * size : (number + 1) * size] if one.product is not None]
-            answers = [one for one in own if one.ids]
+            own = [one.value for one in results[number * size : (number + 1) * size]]
+            answers = [one for one in own if one is not None and one.ids]
             said = [desk.prompts.answer(one.text) for one in answers]
             rewards = [self._reward(desk.grade(question, answer)) for answer in said]
             ids, empty = [one.ids for one in answers], sum(not answer for answer in said)

@@ -78,7 +78,5 @@ class Distillation(Method):
         return [
             Pair(pair.material, pair.question, answer)
             for pair, result in given
-            if result.failure is None
-            and result.product is not None
-            and (answer := desk.prompts.answer(result.product.text))
+            if result.value is not None and (answer := desk.prompts.answer(result.value.text))
         ]

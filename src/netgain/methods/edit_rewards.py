@@ -177,10 +177,10 @@ def evaluate_once(desk: Desk, requested: Sequence[Evaluation], inner: Inner, res
     examined: list[tuple[Context, int, Answerer]] = []
     for (context, edit), result in zip(requested, trained, strict=False):
         context.charges[edit] += result.charges
-        if result.failure is not None or result.product is None:
+        if result.value is None:
             context.add(edit, 0)  # an edit that cannot be trained on is worth nothing
         else:
-            examined.append((context, edit, Answerer(model=desk.model, adapter=result.product.adapter)))
+            examined.append((context, edit, Answerer(model=desk.model, adapter=result.value.adapter)))
     asked = [one for one in examined if one[0].reward != "likelihood"]
     marked = yield from examine(desk, [(answerer, context.examined) for context, _, answerer in asked])
     for (context, edit, _), marks in zip(asked, marked, strict=True):
@@ -188,7 +188,7 @@ def evaluate_once(desk: Desk, requested: Sequence[Evaluation], inner: Inner, res
     for context, edit, answerer in examined:
         if context.reward == "likelihood":
             results = yield from ask(desk.model, _scores(desk, context.problem, answerer.adapter))
-            known = [one.product for one in results if one.product is not None and not one.failure]
+            known = [one.value for one in results if one.value is not None]
             context.add(edit, sum(exp(one.log_likelihood / max(1, one.tokens)) for one in known))
     return count
 

@@ -83,10 +83,10 @@ def fit_policy(desk: Desk, kept: Sequence[SelfEdit], settings: Inner, reserved: 
         desk.note("the policy stays as it is", {"kept": len(kept)})
         return Answerer(model=desk.model)
     (result,) = yield from train(desk, [job], Purpose.LEARN)
-    if result.failure is not None or result.product is None:
+    if result.value is None:
         desk.note("the policy stays as it is", {"failed": str(result.failure)})
         return Answerer(model=desk.model)
-    return Answerer(model=desk.model, adapter=result.product.adapter)
+    return Answerer(model=desk.model, adapter=result.value.adapter)
 
 
 class Improvement(ABC):

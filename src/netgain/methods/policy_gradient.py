@@ -221,12 +221,12 @@ class GradientPolicy:
         began = (yield from ask(base, self._scores(desk, samples))) if self._distinct(desk) else old
         scored = zip(samples, old, began, strict=True)
         sound = [
-            replace(one, old=a, began=b, states=x.product.hidden if x.product is not None else None)
+            replace(one, old=a, began=b, states=x.value.hidden if x.value else None)
             for one, x, y in scored
             if (a := _each(x)) and (b := _each(y))
         ]
         trained = yield from self._update(desk, len(groups), sound, reserved)
-        entropies = [(one.product.entropy or 0.0, one.product.tokens) for one in old if one.product is not None]
+        entropies = [(one.value.entropy or 0.0, one.value.tokens) for one in old if one.value]
         self.curve.append(self._shown(desk, groups, sound, entropies, trained))
         if trained is None:
             return desk.model
@@ -384,7 +384,7 @@ def at_constant_rate(outer: Inner) -> Inner:
 
 def _each(result: Result[Scored]) -> tuple[float, ...]:
     """The log-probability of every token; none where it is not known."""
-    return () if result.failure is not None or result.product is None else result.product.each
+    return result.value.each if result.value else ()
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -74,7 +74,7 @@ def worth(ratings: dict[str, int]) -> float:
 def ratings_of(desk: Desk, requests: Sequence[Generate]) -> Steps[list[float | None]]:
     """What each of these replies is worth; None where it cannot be read or was not given."""
     results = yield from ask(judge_of(desk), requests)
-    replies = [None if one.failure is not None or one.product is None else one.product.text for one in results]
+    replies = [None if one.value is None else one.value.text for one in results]
     ratings = [None if reply is None else read_rubric(reply) for reply in replies]
     return [None if rating is None else worth(rating) for rating in ratings]
 

@@ -53,7 +53,7 @@ def likelihood(desk: Desk, answerer: Answerer, pairs: Sequence[Pair]) -> Steps[f
         for pair in pairs
     ]
     results = yield from ask(answerer.model, requests)
-    scores = [result.product.log_likelihood for result in results if not result.failure and result.product]
+    scores = [result.value.log_likelihood for result in results if result.value]
     return sum(scores) / len(scores) if scores else float("-inf")
 
 

@@ -243,9 +243,9 @@ def try_recipe(
         return None
     (result,) = yield from train(desk, [job])
     discard(desk, result.charges, TRIED)
-    if result.failure is not None or result.product is None:
+    if result.value is None:
         return WORST
-    answerer = Answerer(model=desk.model, adapter=result.product.adapter)
+    answerer = Answerer(model=desk.model, adapter=result.value.adapter)
     if score == "answers":
         (marked,) = yield from examine(desk, [(answerer, fold)])
         return accuracy(marked)

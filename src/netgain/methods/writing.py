@@ -156,11 +156,11 @@ def _shortened(desk: Desk, request: Generate, left: float) -> list[Generate]:
 
 
 def _edit(desk: Desk, one: Ask, result: Result[Answered], invalid: bool) -> SelfEdit | None:
-    if result.failure is not None or result.product is None:
+    if result.value is None:
         return None
-    raw = result.product.text
+    raw = result.value.text
     texts = sequences(one.material, raw, one.format, desk.prompts)
-    return SelfEdit(one, raw, texts, result.charges, result.product.ids) if texts or invalid else None
+    return SelfEdit(one, raw, texts, result.charges, result.value.ids) if texts or invalid else None
 
 
 def passages(desk: Desk, materials: Sequence[Material]) -> list[str]:

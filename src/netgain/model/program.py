@@ -33,8 +33,9 @@ Steps = Generator[Sequence[ModelCall], list[list[Result[Any]]], T]
 
 def require_program(found: Steps[T]) -> Steps[T]:
     """What a user's method gave, where it is a program. Raises InputError where it is none: code is not checked."""
-    if not isgenerator(found):
-        raise InputError("method", f"gave {type(found).__name__}, not a program in steps", "write it with yield from")
+    given: Any = found
+    if not isgenerator(given):
+        raise InputError("method", f"gave {type(given).__name__}, not a program in steps", "write it with yield from")
     return found
 
 

@@ -409,14 +409,19 @@ class Result(Generic[P]):
         remedy = "give it more, or ask for fewer jobs (--jobs), and run it again"
         return FaultError("memory", f"{self.failure.detail}; {available_memory()}", remedy)
 
+    @property
+    def value(self) -> P | None:
+        """The product; None where the request failed, though something may have come of it before."""
+        return self.product if self.failure is None else None
+
     def get(self) -> P:
         """The product. Raises ValueError, with the reason, where the request failed; FaultError for want of memory."""
         if self.fault is not None:
             raise self.fault
-        if self.failure is not None or self.product is None:
+        if self.value is None:
             reason = "nothing came of it" if self.failure is None else f"{self.failure.kind}: {self.failure.detail}"
             raise ValueError(f"the request failed ({reason})")
-        return self.product
+        return self.value
 
 
 def available_memory() -> str:

@@ -17,10 +17,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from netgain.records.events import Event, from_fields, to_fields
-from netgain.records.identity import canonical, digest
+from netgain.records.identity import canonical, digest, is_canonical
 
 MAGIC = b"SQLite format 3\0"
 ROOT = "0" * 64
@@ -64,17 +64,25 @@ def decode(seq: int, previous: str, row: tuple[object, object, object]) -> Journ
     if chain(previous, text) != stored:
         raise ValueError("the hash does not belong to this row and the one before it")
     try:
-        if canonical(json.loads(text)) != text:
+        fields = json.loads(text)
+        if not is_canonical(text, fields):
             raise ValueError("the row is not canonical JSON")
     except (RecursionError, TypeError) as problem:
         raise ValueError(f"the row's text is not a record: {problem}") from problem
-    return parse(seq, text, stored)
+    return _record(seq, fields, stored)
 
 
 def parse(seq: int, text: str, stored: str) -> JournalRow:
     """The record in a text that is known to be canonical and to have the hash ``stored``; ValueError as above."""
     try:
         fields = json.loads(text)
+    except RecursionError as problem:
+        raise ValueError(f"the row's text is not a record: {problem}") from problem
+    return _record(seq, fields, stored)
+
+
+def _record(seq: int, fields: Any, stored: str) -> JournalRow:
+    try:
         if set(fields) != {"seq", "at", "event"} or fields["seq"] != seq:
             raise ValueError("the row's text does not carry its number, time and event")
         return JournalRow(seq, float(fields["at"]), from_fields(fields["event"]), stored)

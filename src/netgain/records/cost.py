@@ -4,9 +4,10 @@ An unknown amount is ``None`` and stays unknown in every sum that contains it; i
 lower bound is wanted instead, :func:`known_total` says what is known and names what is not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Self, final
 
 
@@ -65,8 +66,7 @@ class Cost:
     dollars: float | None = None
 
     def __post_init__(self) -> None:
-        for name in CURRENCIES:
-            value = getattr(self, name)
+        for name, value in zip(CURRENCIES, self.amounts, strict=True):
             if value is not None and not 0 <= value < float("inf"):
                 raise ValueError(f"{name} = {value!r}: a cost is a finite number >= 0, or None where unknown")
         real, padded = self.tokens_real, self.tokens_padded
@@ -77,6 +77,11 @@ class Cost:
     def zero(cls) -> Self:
         """The cost of doing nothing: every currency known to be 0."""
         return cls(**dict.fromkeys(CURRENCIES, 0.0))
+
+    @property
+    def amounts(self) -> tuple[float | None, ...]:
+        """The amounts in all currencies, in their order."""
+        return _AMOUNTS(self)
 
     def amount(self, currency: Currency) -> float | None:
         """The amount in one currency, ``None`` where unknown."""
@@ -98,10 +103,11 @@ class Cost:
 
     def known(self) -> dict[str, float]:
         """The known amounts by currency name, for records and JSON."""
-        return {name: value for name in CURRENCIES if (value := getattr(self, name)) is not None}
+        return {name: value for name, value in zip(CURRENCIES, self.amounts, strict=True) if value is not None}
 
 
 CURRENCIES = tuple(field.name for field in fields(Cost))
+_AMOUNTS: Callable[[Cost], tuple[float | None, ...]] = attrgetter(*CURRENCIES)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -120,13 +126,16 @@ def known_total(costs: Iterable[Cost]) -> tuple[Cost, tuple[Currency, ...]]:
     """
     parts = list(costs)
     sums: dict[str, float | None] = {}
-    for name in CURRENCIES:
-        values = [value for part in parts if (value := getattr(part, name)) is not None]
-        sums[name] = sum(values) if values else None
+    incomplete = []
+    for currency in Currency:
+        column = list(map(attrgetter(currency.value), parts))
+        values = [value for value in column if value is not None]
+        sums[currency.value] = sum(values) if values else None
+        if len(values) < len(column):
+            incomplete.append(currency)
     if sums["tokens_padded"] is not None:
         sums["tokens_padded"] = max(sums["tokens_padded"], sums["tokens_real"] or 0.0)
-    incomplete = tuple(currency for currency in Currency if any(part.amount(currency) is None for part in parts))
-    return Cost(**sums), incomplete
+    return Cost(**sums), tuple(incomplete)
 
 
 def _sum(left: float | None, right: float | None) -> float | None:

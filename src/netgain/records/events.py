@@ -19,19 +19,19 @@ LARGEST = 1e150  # so that no sum of amounts can overflow
 
 def _read_cost(value: object) -> Cost:
     if isinstance(value, Cost):
-        cost = value
+        cost, amounts = value, value.known()
     elif isinstance(value, Mapping):
-        cost = _cost_of(value)
+        cost, amounts = _cost_of(value), dict(value)
     else:
         raise ValueError("a cost is a mapping of currencies to numbers")  # noqa: TRY004 - pydantic collects ValueError
-    if any(amount > LARGEST for amount in cost.known().values()):
+    if amounts and max(amounts.values()) > LARGEST:
         raise ValueError(f"an amount above {LARGEST} is not the cost of anything")
     return cost
 
 
 def _cost_of(amounts: Mapping[Any, Any]) -> Cost:
     for name, amount in amounts.items():
-        if name not in CURRENCIES or isinstance(amount, bool) or not isinstance(amount, int | float):
+        if name not in CURRENCIES or type(amount) not in (int, float):
             raise ValueError(f"{name!r}: {amount!r} is not an amount of a currency")
     try:
         return Cost(**{name: float(amount) for name, amount in amounts.items()})

@@ -7,11 +7,13 @@ therefore have equal bytes, and equal bytes equal identities, on every machine.
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 WHOLE = 2.0**53
+FRACTIONLESS = re.compile(r"\.0(?:[],}]|$)")
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -28,6 +30,15 @@ def canonical(value: object) -> str:
 def encoded(plain: Any) -> str:
     """The same of a value that was read from canonical JSON, whose numbers have their one spelling already."""
     return _ENCODER.encode(plain)
+
+
+def is_canonical(text: str, value: Any) -> bool:
+    """Whether ``text``, from which ``value`` was read, is its canonical JSON; raises as :func:`canonical` does.
+
+    A text that the encoder gives back can differ from it by the spelling of whole numbers alone (``1.0``, ``-0.0``), so
+    the slow way is taken only where such a spelling may stand in it.
+    """
+    return encoded(value) == text and (FRACTIONLESS.search(text) is None or canonical(value) == text)
 
 
 def identity(kind: str, value: object) -> str:

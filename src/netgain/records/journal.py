@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self, final
 
 from netgain.errors import JournalError
-from netgain.records.chain import ROOT, TABLES, JournalRow, chain, encode, read
+from netgain.records.chain import ROOT, TABLES, JournalRow, chain, encode, scan
 from netgain.records.events import Began, Event
 
 MOUNTS = Path("/proc/mounts")
@@ -123,8 +123,11 @@ class Journal:
         software: str = "netgain",
         clock: Callable[[], float] = time.time,
         lock: WriterLock | None = None,
+        take: Callable[[JournalRow], None] | None = None,
     ) -> tuple[Self, tuple[JournalRow, ...]]:
         """The journal at ``path``, made where there is none, and the rows that it held before this writer began.
+
+        With ``take``, which is given each of these as it is read, none of them is kept: only this writer's first.
 
         Raises JournalError where another process writes to it, or where it does not verify: a file that lies is
         not written on. ``clock`` gives seconds since 1970 and is only written down, never computed with. ``lock`` is
@@ -144,33 +147,34 @@ class Journal:
                 own.release()
             raise JournalError(str(path), f"it cannot be opened for writing: {problem}") from problem
         try:
-            records = journal._prepare(existing)
+            records = journal._prepare(existing, take)
             began = journal.append(Began(software=software, host=socket.gethostname(), pid=os.getpid()))
         except BaseException:
             journal.close()
             raise
         return journal, records + began
 
-    def _prepare(self, existing: bool) -> tuple[JournalRow, ...]:
-        records = self._check() if existing else ()
+    def _prepare(self, existing: bool, take: Callable[[JournalRow], None] | None) -> tuple[JournalRow, ...]:
+        records = self._check(take) if existing else ()
         mode = "DELETE" if is_remote(self.path) else "WAL"
         try:
             self._connection.execute(f"PRAGMA journal_mode = {mode}")
             self._connection.execute("PRAGMA synchronous = FULL")
-            if not records:
+            if not self._length:
                 self._create()
         except sqlite3.Error as problem:
             raise self._refusal(problem) from problem
-        if records:
-            self._length, self._head = len(records), records[-1].hash
         return records
 
-    def _check(self) -> tuple[JournalRow, ...]:
-        reading = read(self.path)
-        if not reading.findings or self._is_empty_shell():
-            return reading.records
+    def _check(self, take: Callable[[JournalRow], None] | None) -> tuple[JournalRow, ...]:
+        rows, kept = scan(self.path), list[JournalRow]()
+        for row in rows:
+            (take or kept.append)(row)
+        if not rows.findings or self._is_empty_shell():
+            self._length, self._head = rows.count, rows.head
+            return tuple(kept)
         raise JournalError(
-            str(self.path), str(reading.findings[0]), "keep it as evidence and write to a new file; read() salvages it"
+            str(self.path), str(rows.findings[0]), "keep it as evidence and write to a new file; read() salvages it"
         )
 
     def _is_empty_shell(self) -> bool:

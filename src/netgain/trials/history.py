@@ -11,30 +11,71 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
+
+from pydantic import Field, ValidationError, model_validator
 
 import netgain
 from netgain.errors import InputError, JournalError
 from netgain.records.chain import JournalRow
 from netgain.records.events import Began, Noted
 from netgain.records.journal import Journal, WriterLock, lock_of, writer_of
+from netgain.records.provenance import Count, StrictModel
 
 HISTORY = "history"
 ASKED, BEGUN, FINISHED, FAILED, STOPPED, DONE = "asked", "begun", "finished", "failed", "stopped", "done"
 OPENED, CIRCUMSTANCES, JOINED = "opened", "circumstances", "joined"
 OF_TASKS = (BEGUN, OPENED, FINISHED, FAILED)
+FIELDS: dict[str, tuple[str, ...]] = {  # that a note of this text always has
+    ASKED: ("hash", "form"),
+    BEGUN: ("task", "identity"),
+    OPENED: ("task", "head"),
+    FINISHED: ("task", "identity", "attempts", "head"),
+    FAILED: ("task", "error"),
+    STOPPED: ("by",),
+    DONE: (),
+    CIRCUMSTANCES: ("hash",),
+    JOINED: ("part", "first", "rows", "again"),
+}
+
+
+@final
+class HistoryNote(StrictModel):
+    """A row of a history: what happened (``text``), and the fields that :data:`FIELDS` names for it, as the methods of
+    :class:`History` write them. Beside these a failure may have ``head``, and the circumstances ``exam``."""
+
+    text: Literal["asked", "begun", "opened", "finished", "failed", "stopped", "done", "circumstances", "joined"]
+    task: str = ""
+    hash: str = ""
+    form: dict[str, Any] = Field(default_factory=dict)
+    identity: str = ""
+    attempts: Count = 0
+    head: str = ""
+    error: str = ""
+    by: str = ""
+    exam: str = ""
+    part: str = ""
+    first: str = ""
+    rows: Count = 0
+    again: int = 0
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if lacking := [name for name in FIELDS[self.text] if name not in self.model_fields_set]:
+            raise ValueError(f"{self.text} without {', '.join(lacking)}")
+        return self
 
 
 @final
 class History:
     """The writing end of a folder's history, a context manager: leaving it by an exception is written down."""
 
-    def __init__(self, journal: Journal, before: Iterable[JournalRow], lock: WriterLock | None = None) -> None:
+    def __init__(self, journal: Journal, before: Iterable[HistoryNote], lock: WriterLock | None = None) -> None:
         self._journal, self._lock = journal, lock
-        noted = notes(before)
-        last = {note.text: note.data["hash"] for note in noted if note.text in (ASKED, CIRCUMSTANCES)}
+        noted = list(before)
+        last: dict[str, str] = {note.text: note.hash for note in noted if note.text in (ASKED, CIRCUMSTANCES)}
         self._last_asked, self._last_setup = last.get(ASKED, ""), last.get(CIRCUMSTANCES, "")
-        self._joined = {note.data["first"]: int(note.data["rows"]) for note in noted if note.text == JOINED}
+        self._joined = {note.first: note.rows for note in noted if note.text == JOINED}
 
     @classmethod
     def open(cls, folder: Path, lock: WriterLock | None = None) -> Self:
@@ -48,7 +89,13 @@ class History:
             if held is not None:
                 held.release()
             raise
-        return cls(journal, rows, held)
+        noted, wrong = read_history(rows)
+        if wrong:
+            journal.close()
+            if held is not None:
+                held.release()
+            raise JournalError(str(folder / HISTORY), wrong[0], "keep the folder as evidence, and run in another")
+        return cls(journal, noted, held)
 
     def asked(self, spec: str, form: Mapping[str, Any]) -> None:
         """What is asked, whole, where this launch asks something else than the one before it; ``spec`` is its hash."""
@@ -82,13 +129,15 @@ class History:
 
     def join(self, part: str, records: Sequence[JournalRow]) -> None:
         """Take over what the history of a part of the run notes of tasks and of stopped launches, all at once, and only
-        what was not taken over before."""
+        what was not taken over before. Raises JournalError for rows that no history has."""
         if not records:
             return
         first = records[0].hash
         known = self._joined.get(first, 0)
         new = records[known:]
         again = sum(isinstance(row.event, Began) for row in new) - (known == 0)  # the first is a part of this launch
+        if wrong := read_history(new)[1]:
+            raise JournalError(part, wrong[0], "keep the folder as evidence, and run in another")
         told = [note for note in notes(new) if note.text in (*OF_TASKS, STOPPED)]
         joined = {"part": part, "first": first, "rows": len(records), "again": again}
         self._journal.append(Noted(text=JOINED, data=joined), *told)
@@ -159,5 +208,21 @@ def hold(
 
 
 def notes(records: Iterable[JournalRow]) -> list[Noted]:
-    """What the rows of a history say, in order."""
+    """What the rows of a journal note, in order."""
     return [row.event for row in records if isinstance(row.event, Noted)]
+
+
+def read_history(records: Iterable[JournalRow]) -> tuple[list[HistoryNote], list[str]]:
+    """What the rows of a history say, in order; and of each that no history has, in words, what is wrong with it."""
+    noted, wrong = list[HistoryNote](), list[str]()
+    for row in records:
+        if isinstance(row.event, Noted):
+            try:
+                noted.append(HistoryNote.model_validate({**row.event.data, "text": row.event.text}, strict=True))
+            except ValidationError as problem:
+                why = " ".join(problem.errors()[0]["msg"].removeprefix("Value error, ").split())[:200]
+                field = ".".join(map(str, problem.errors()[0]["loc"]))
+                wrong.append(
+                    f"row {row.seq}: holds something else than netgain writes ({f'{field}: ' if field else ''}{why})"
+                )
+    return noted, wrong

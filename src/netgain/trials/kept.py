@@ -23,15 +23,25 @@ from netgain.metering.budget import Booking
 from netgain.metering.verification import replay
 from netgain.records.chain import Reading, Scan, read, scan
 from netgain.records.cost import Purpose
-from netgain.records.events import Began, Noted
+from netgain.records.events import Began
 from netgain.records.identity import identity
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
 from netgain.records.samples import Amounts, Row, read_rows, read_samples
 from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
-from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, JOINED, OPENED, STOPPED, notes
-from netgain.trials.store import LOCK, SAMPLES, SETUP, UNITS, Store, differences, registration_of, spec_hash, write
+from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, JOINED, OPENED, STOPPED, HistoryNote, read_history
+from netgain.trials.store import (
+    LOCK,
+    SAMPLES,
+    SETUP,
+    UNITS,
+    Store,
+    differences,
+    registration_of,
+    spec_hash,
+    write_together,
+)
 from netgain.trials.tasks import Task, json_object, result_in, result_of, tasks
 
 JOURNALS, VERDICT = "journals.xz", "verdict.json"
@@ -160,7 +170,7 @@ class KeptRun:
         Of records that are older than the history of attempts nothing is known here, and nothing is given.
         """
         reading = self.history_journal if self.has_journals else None
-        if reading is None or not any(note.text == OPENED for note in notes(reading.records)):
+        if reading is None or not any(note.text == OPENED for note in read_history(reading.records)[0]):
             return {}
         spec, _ = self.store.asked()
         asked, found = {task.name: task for task in tasks(spec)}, dict[Task, dict[str, dict[Purpose, Amounts]]]()
@@ -200,27 +210,27 @@ class KeptRun:
         if not self.has_journals:
             return self._told().model_copy(update={"spec": spec, "registered": registered})
         reading = self.history_journal
-        noted = notes(reading.records) if reading else []
-        done = Counter(note.data["task"] for note in noted if note.text == FINISHED)
-        again = sum(int(note.data["again"]) for note in noted if note.text == JOINED)  # of parts that were begun anew
+        noted = read_history(reading.records)[0] if reading else []  # :mod:`recheck` says what is wrong with the others
+        done = Counter(note.task for note in noted if note.text == FINISHED)
+        again = sum(note.again for note in noted if note.text == JOINED)  # of parts that were begun anew
         results = self.results if self.packed or (self.folder / UNITS).is_dir() else {}
         cut = {name: found for name, found in results.items() if found.get("attempts", 1) > 1}
         return RunHistory(
             spec=spec,
             registered=registered,
             launches=sum(isinstance(r.event, Began) for r in reading.records) + again if reading else 0,
-            changed=tuple(_changes([note.data for note in noted if note.text == ASKED])),
+            changed=tuple(_changes([note.form for note in noted if note.text == ASKED])),
             repeated=tuple(sorted(name for name, count in done.items() if count > 1)),
-            stopped=tuple(note.data["by"] for note in noted if note.text == STOPPED),
-            failed=tuple(f"{note.data['task']}: {note.data['error']}" for note in noted if note.text == FAILED),
+            stopped=tuple(note.by for note in noted if note.text == STOPPED),
+            failed=tuple(f"{note.task}: {note.error}" for note in noted if note.text == FAILED),
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
             lost=_lost(cut.values()),
             deleted=tuple(self._deleted(noted)),
         )
 
-    def _deleted(self, noted: list[Noted]) -> Iterator[str]:
+    def _deleted(self, noted: list[HistoryNote]) -> Iterator[str]:
         """Attempts that the history knows, and no journal has: each is one that could be tried until it suited."""
-        opened = Counter(note.data["task"] for note in noted if note.text == OPENED)
+        opened = Counter(note.task for note in noted if note.text == OPENED)
         for name, count in opened.items():
             result = self.results.get(name)
             if result is not None:
@@ -249,7 +259,7 @@ def content_hash(value: Any) -> str:
 def _changes(asked: list[dict[str, Any]]) -> Iterator[str]:
     """The names of what differs between what one launch asked and what the next one did."""
     for before, after in pairwise(asked):
-        yield ", ".join(differences(before["form"], after["form"]))
+        yield ", ".join(differences(before, after))
 
 
 def _lost(results: Any) -> dict[str, float]:
@@ -276,9 +286,9 @@ def require_finished(run: KeptRun, *, unfinished: bool = False) -> None:
         raise InputError(str(run.folder), f"{missing[0]} is not finished ({len(missing)} tasks in all)", remedy)
 
 
-def pack_run(run: KeptRun, out: Path) -> Path:
-    """Write the records of a run, which :func:`require_finished` has seen, to ``out``, small enough for a repository;
-    the same run gives the same bytes.
+def pack_run(run: KeptRun, out: Path, verdict: str) -> Path:
+    """Write the records of a run, which :func:`require_finished` has seen, and its ``verdict`` (as the text of its
+    file) to ``out``, small enough for a repository; the same run gives the same bytes. Nothing is written elsewhere.
 
     A ``spec.lock.yaml`` that stands there already (the registered one) must be the run's own. Raises InputError where
     it is not, or where a journal does not verify. Of a run that is not finished the verdict says how much is missing.
@@ -291,14 +301,10 @@ def pack_run(run: KeptRun, out: Path) -> Path:
     rows = read_samples(run.samples)
     history = run.history_journal
     kept = [(HISTORY, history)] if history else []
-    out.mkdir(parents=True, exist_ok=True)
     journals = pack_journals({"results": run.with_counts(rows)}, _chained(kept, run))
     samples = lzma.compress(rows, preset=9 | lzma.PRESET_EXTREME)
-    for name, data in ((f"{SAMPLES}.xz", samples), (JOURNALS, journals)):
-        (out / name).write_bytes(data)
-    for name in (LOCK, SETUP, VERDICT):
-        if (run.folder / name).is_file():
-            write(out / name, (run.folder / name).read_text(encoding="utf-8"))
+    asis = {name: (run.folder / name).read_bytes() for name in (LOCK, SETUP) if (run.folder / name).is_file()}
+    write_together(out, {f"{SAMPLES}.xz": samples, JOURNALS: journals, **asis, VERDICT: verdict.encode("utf-8")})
     return out
 
 

@@ -140,8 +140,8 @@ class Preview:
         said = []
         for number, (prompt, result) in enumerate(zip(way.prompts, results, strict=True)):
             sizes = (len(model.tokenize(prompt)), 0 if result.product is None else result.product.tokens)
-            finish = str(result.failure) if result.product is None else result.product.finish
-            text = "" if result.product is None else result.product.text
+            finish = str(result.failure) if result.value is None else result.value.finish
+            text = "" if result.value is None else result.value.text  # as an exam has it
             if form is None:
                 answer = prompts.answer(text)
                 grade = asdict(self.domain.grade(way.questions[number], answer))

@@ -20,7 +20,7 @@ from netgain.records.events import Closed, Noted
 from netgain.records.identity import identity
 from netgain.records.samples import rows_of
 from netgain.trials.context import by_purpose_name, lost_work, seconds
-from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, notes
+from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, HistoryNote, notes, read_history
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run_setup import EXAM_FILE, setup_hash
@@ -96,7 +96,7 @@ def recheck(run: KeptRun, show: Callable[[Verification], None] = lambda found: N
         check.take_history(history)
     check.wrong += _guarded(LOCK, _of_lock(run, check.noted))
     for kept in run.journals():
-        opened = [note["head"] for note in check.of_task.get(kept.name, ()) if note["text"] == OPENED]
+        opened = [note.head for note in check.of_task.get(kept.name, ()) if note.text == OPENED]
         show(verified := verify_scan(kept.journal, f"{run.folder}/{kept.name}", wanted=opened))
         check.take_task(kept, verified)
     check.finish()
@@ -117,25 +117,21 @@ class _Check:
         self._unpinned: list[str] = []
         self._deleted: list[str] = []
         self._blocks: dict[bytes, tuple[int, bytes]] = {}  # by a task's first row: the length of the rest, and the hash
-        self.noted: list[dict[str, Any]] = []
-        self.of_task: dict[str, list[dict[str, Any]]] = {}  # the same, by the task that they are about
+        self.noted: list[HistoryNote] = []
+        self.of_task: dict[str, list[HistoryNote]] = {}  # the same, by the task that they are about
         self._hashes: set[str] = set()  # of all that was ever asked here
         self.tasks: dict[str, Any] = {}
         self.wrong: list[str] = []
         self.unfinished: list[str] = []
 
     def take_history(self, reading: Reading) -> None:
-        """What the history notes, each with its ``text``; and what is wrong with it."""
-        self.noted = [{"text": note.text, **note.data} for note in notes(reading.records)]
-        self.wrong += [f"{HISTORY}: {damage}" for damage in reading.findings]
+        """What the history notes, and what is wrong with it."""
+        self.noted, wrong = read_history(reading.records)
+        self.wrong += [f"{HISTORY}: {line}" for line in (*reading.findings, *wrong)]
         for note in self.noted:
-            if "task" in note:
-                self.of_task.setdefault(note["task"], []).append(note)
-            elif note["text"] in (OPENED, FINISHED):
-                self.wrong.append(
-                    f"{HISTORY}: holds something else than netgain writes ({note['text']} without a task)"
-                )
-        self._hashes = {note["hash"] for note in self.noted if note["text"] == ASKED}
+            if note.task:
+                self.of_task.setdefault(note.task, []).append(note)
+        self._hashes = {note.hash for note in self.noted if note.text == ASKED}
 
     def take_task(self, kept: KeptTask, verified: Verification) -> None:
         """Hold a task's records against each other and the history."""
@@ -148,7 +144,7 @@ class _Check:
             self.wrong.append(f"{name}: is no task of the trial")
             return
         mine = self.of_task.get(name, [])
-        if not kept.result and not (mine and mine[-1]["text"] == FINISHED):
+        if not kept.result and not (mine and mine[-1].text == FINISHED):
             empty = not verified.rows + verified.untrusted  # its process ended before it could write
             found = [] if empty or verified.ok else [f"journal: {verified.first_lie}"]
             self.unfinished.append(f"{name}: is not finished")
@@ -167,7 +163,7 @@ class _Check:
     def finish(self) -> None:
         """What is wrong with the whole, once every task was taken."""
         for name in self._asked.keys() - self._seen:
-            there = [note["text"] for note in self.of_task.get(name, ())]
+            there = [note.text for note in self.of_task.get(name, ())]
             if FINISHED in there or OPENED in there:
                 done = "finished" if FINISHED in there else "begun"
                 self.wrong.append(f"{name}: is missing, although the history notes that it was {done}")
@@ -203,24 +199,24 @@ def _time(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
-def _of_lock(run: KeptRun, noted: list[dict[str, Any]]) -> Iterator[str]:
+def _of_lock(run: KeptRun, noted: list[HistoryNote]) -> Iterator[str]:
     locked = run.store.locked() or {}
     now, stated = spec_hash(locked), registration_of(locked)
     if stated and stated["hash"] != now:
         yield f"{LOCK}: was edited after it was registered: its hash is not {stated['hash']}"
-    last = [note for note in noted if note["text"] == ASKED]
-    if last and last[-1]["hash"] != now:
-        changed = ", ".join(differences(_asked(last[-1]["form"]), _asked(locked))[:SHOWN])
-        yield f"{LOCK}: is not what the last launch was asked: its hash is not {last[-1]['hash']}; changed: {changed}"
-    if last and REGISTERED in last[-1]["form"] and last[-1]["form"][REGISTERED] != locked.get(REGISTERED):
+    last = [note for note in noted if note.text == ASKED]
+    if last and last[-1].hash != now:
+        changed = ", ".join(differences(_asked(last[-1].form), _asked(locked))[:SHOWN])
+        yield f"{LOCK}: is not what the last launch was asked: its hash is not {last[-1].hash}; changed: {changed}"
+    if last and REGISTERED in last[-1].form and last[-1].form[REGISTERED] != locked.get(REGISTERED):
         yield f"{LOCK}: says otherwise than the history when it was registered"
     if locked.get("primary") != primary_hash(locked["trial"]):
         yield f"{LOCK}: its comparison and budget do not have the hash that stands there under primary"
-    circumstances = [note for note in noted if note["text"] == CIRCUMSTANCES]
-    if circumstances and circumstances[-1]["hash"] != setup_hash(run.store.setup()):
+    circumstances = [note for note in noted if note.text == CIRCUMSTANCES]
+    if circumstances and circumstances[-1].hash != setup_hash(run.store.setup()):
         yield f"{SETUP}: is not the one that the last launch wrote"
     exam = run.folder / EXAM_FILE  # it may be deleted, and a packed record has none
-    asked = [note["exam"] for note in circumstances if "exam" in note]
+    asked = [note.exam for note in circumstances if note.exam]
     if asked and exam.is_file() and sha256(exam.read_bytes()).hexdigest() != asked[-1]:
         yield f"{EXAM_FILE}: is not the one that the last launch wrote"
 
@@ -234,9 +230,9 @@ def _unknown_of_lock(run: KeptRun) -> Iterator[str]:
         yield f"{LOCK}: holds no digests of the problems and their answers: whether all tasks sat one exam is not told"
 
 
-def _deleted(verified: Verification, mine: list[dict[str, Any]]) -> int:
+def _deleted(verified: Verification, mine: list[HistoryNote]) -> int:
     """How many attempts the history knows, of which the journal has no row: they were deleted, or cut off its end."""
-    return sum(note["text"] == OPENED and note["head"] not in verified.seen for note in mine)
+    return sum(note.text == OPENED and note.head not in verified.seen for note in mine)
 
 
 def _guarded(file: str, lines: Iterator[str]) -> Iterator[str]:
@@ -254,7 +250,7 @@ def _of_task(
     task: Task,
     kept: KeptTask,
     verified: Verification,
-    mine: list[dict[str, Any]],
+    mine: list[HistoryNote],
     asked: set[str],
 ) -> Iterator[str]:
     """What is wrong with one task, its journal first: nothing else is believed of one that does not verify. ``mine``
@@ -266,9 +262,10 @@ def _of_task(
     if result.keys() not in (fields := set(TaskResult.__dataclass_fields__), fields - {"beside"}):
         yield "unit.json: is missing or damaged, although the history notes that the task was finished"
         return
-    kept_of = next((note for note in reversed(mine) if note["text"] == FINISHED), None)
+    kept_of = next((note for note in reversed(mine) if note.text == FINISHED), None)
+    noted = {} if kept_of is None else kept_of.model_dump()
     for name in ("identity", "head", "attempts"):
-        if kept_of is None or kept_of.get(name) != result.get(name):
+        if noted.get(name) != result.get(name):
             yield f"unit.json: its {name} is not what the history noted when the task was finished"
     last = records[-2] if len(records) > 1 and isinstance(records[-1].event, Closed) else records[-1]
     if last.hash != result["head"]:

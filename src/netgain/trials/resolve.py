@@ -342,7 +342,7 @@ def with_data(trial: Trial) -> Trial:
             _check_domain(fitted, name, domain)
         told = [f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes]
         told += [f"{name}: {LEARNS_IN_CONTEXT}" for name, domain in fitted.domains.items() if domain.few_shot]
-        told += fitted.spec.exam.check(fitted.lines)
+        told += fitted.spec.exam.check(fitted.lines, fitted.spec.budget.ladder)
     except NetgainError:
         raise
     except Exception as error:

@@ -127,7 +127,7 @@ class RowAmounts:
         if expected is None:
             yield f"rows: {name}: the journal has no account of such work"
             return
-        found = {field: dict(row)[field] for field in expected}
+        found = dict(row)
         wrong = [field for field in expected if not equal_but_for_rounding(found[field], expected[field])]
         if wrong:
             verb = "is" if len(wrong) == 1 else "are"

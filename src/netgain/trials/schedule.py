@@ -243,7 +243,8 @@ class _Schedule:
             if task.name in self.begun or task.name in self.finished or task.name in self.failed:
                 continue
             if task.tuning is not None and task.tuning.name in self.failed:
-                self.failed[task.name] = f"its tuning failed: {self.failed[task.tuning.name]}"
+                self._fail(task, f"its tuning failed: {self.failed[task.tuning.name]}")
+                self.show()
             elif self._may_begin(task):
                 named = self._identity(task)
                 result = self.store.finished(task, named)
@@ -274,16 +275,20 @@ class _Schedule:
                 self._history.opened(name, update.head)
             return
         elif update.error:
-            self.failed[name] = update.error.strip().splitlines()[-1]
             if why := why_unwritable(self.store.folder):  # whatever comes next would fail alike
                 raise gone_wrong(self.store.folder, why)
-            if self._history is not None:
-                self._history.failed(name, self.failed[name], update.head)
-            self.store.fail(update.task, update.error)
-            self._progress.fail(update.task, self.failed[name])
+            self._fail(update.task, update.error, update.head)
         else:
             self._progress.tell(update.task, update.done, update.spent)
         self.show()
+
+    def _fail(self, task: Task, error: str, head: str = "") -> None:
+        """Note that a task failed wherever anybody may ask: also of one that could not even begin."""
+        self.failed[task.name] = reason = error.strip().splitlines()[-1]
+        if self._history is not None:
+            self._history.failed(task.name, reason, head)
+        self.store.fail(task, error)
+        self._progress.fail(task, reason)
 
     def show(self, *, ended: bool = False) -> None:
         """Show how far everything is."""

@@ -4,7 +4,7 @@ primary comparison before anything runs.
 Settings of domains and methods stand beside ``kind`` and ``method``; they are checked when the trial is resolved.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, final
@@ -209,9 +209,13 @@ class ExamSpec(_Spec):
         named = {"text": PROSE if self.text == Path("prose") else self.text, "lm_eval": tasks}
         return {name: folder / path.expanduser() for name, path in named.items() if path is not None}
 
-    def check(self, lines: SourceLines) -> tuple[str, ...]:
-        """Require that the text and the tasks are there; what a plan should say of them. Raises InputError at their
-        line, MissingExtraError without lm-eval."""
+    def check(self, lines: SourceLines, ladder: Sequence[float]) -> tuple[str, ...]:
+        """Require that the levels are on the trial's ladder, and that the text and the tasks are there; what a plan
+        should say of them. Raises InputError at their line, MissingExtraError without lm-eval."""
+        if missing := [f"{level:g}" for level in self.at if level not in ladder]:
+            levels = ", ".join(f"{level:g}" for level in ladder)
+            problem = f"level {missing[0]} is not on the ladder [{levels}]: nothing is run there, and nothing asked"
+            raise lines.error(("exam", "at"), problem, "name levels of budget.ladder")
         field = "text"
         try:
             if "text" in self.files(lines.folder):

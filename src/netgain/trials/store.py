@@ -227,13 +227,20 @@ def own_name(path: Path) -> Path:
 
 def write(path: Path, text: str) -> None:
     """Write a whole file or nothing: beside it first, on the disk, then under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = own_name(path)
-    with beside.open("w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    beside.replace(path)
+    write_together(path.parent, {path.name: text.encode("utf-8")})
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The same for files that belong together: none gets its name before all of them are whole on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = {own_name(folder / name): folder / name for name in files}
+    for path, data in zip(beside, files.values(), strict=True):
+        with path.open("wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+    for path, named in beside.items():
+        path.replace(named)
 
 
 def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[str, Any]:
