@@ -145,7 +145,7 @@ class ConventionalRl(Method):
     def _fitting(self, desk: Desk, policy: GradientPolicy, groups: Sequence[Group], one: Asked, reserved: float) -> int:
         """How many answers to one more question fit into a step with these groups, each as long as it may be."""
         request = self._request(desk, one)
-        each = desk.model.quote([request])[0].amount(desk.currency) or 0.0
+        each = desk.bounds([request])[0]
         longest = desk.model.tokenize(request.prompt)[-1:] * request.max_new_tokens
         for size in range(self.settings.candidates, LEAST - 1, -1):
             more = Group(request.prompt, [longest] * size, [0.0] * size)
@@ -167,7 +167,7 @@ class ConventionalRl(Method):
 
     def _bound(self, desk: Desk, policy: GradientPolicy, one: Asked) -> float:
         request, size = self._request(desk, one), self.settings.candidates
-        drawn = size * (desk.model.quote([request])[0].amount(desk.currency) or 0.0)
+        drawn = size * desk.bounds([request])[0]
         longest = desk.model.tokenize(request.prompt)[-1:] * request.max_new_tokens
         return drawn + policy.cost(desk, [Group(request.prompt, [longest] * size, [0.0] * size)])
 

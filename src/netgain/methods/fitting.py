@@ -270,4 +270,4 @@ def merge_quote(desk: Desk, settings: Inner) -> float:
     """
     (token, *_) = desk.model.tokenize("a")
     job = replace(job_of(desk, (), settings, epochs=1), sequences=[(token,) * (2 + settings.rank * 3 // 5)])
-    return desk.model.quote([Train(account=desk.pay(Purpose.LEARN), job=job)])[0].amount(desk.currency) or 0.0
+    return desk.bounds([Train(account=desk.pay(Purpose.LEARN), job=job)])[0]

@@ -194,9 +194,9 @@ class GradientPolicy:
             return 0.0
         base = self._base or desk.model
         train = Train(account=desk.pay(Purpose.LEARN), job=self._job(desk, samples), start=self._adapter)
-        scores = desk.model.quote(self._scores(desk, samples))
-        quotes = [*scores, *(scores if self._distinct(desk) else ()), *base.quote([train])]
-        whole = sum(quote.amount(desk.currency) or 0.0 for quote in quotes) + merge_quote(desk, self.outer)
+        scores = desk.bounds(self._scores(desk, samples))
+        bounds = [*scores, *(scores if self._distinct(desk) else ()), *desk.bounds([train], base)]
+        whole = sum(bounds) + merge_quote(desk, self.outer)
         return whole + self._head_cost(desk, sum(len(one.ids) for one in samples))
 
     def _head_cost(self, desk: Desk, tokens: int) -> float:

@@ -237,8 +237,8 @@ def try_recipe(
     with so much ``kept``."""
     settings = recipe.settings or inner
     job = job_of(desk, recipe.texts, settings, epochs=settings.max_epochs or 1)
-    (training,) = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job)])
-    cost = (training.amount(desk.currency) or 0.0) + exam_quote(desk, fold)  # more than a likelihood takes
+    (training,) = desk.bounds([Train(account=desk.pay(Purpose.ADAPT), job=job)])
+    cost = training + exam_quote(desk, fold)  # more than a likelihood takes
     if not recipe.texts or cost > desk.left() - kept:
         return None
     (result,) = yield from train(desk, [job])
