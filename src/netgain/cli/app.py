@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain import __version__
+from netgain import SOFTWARE
 from netgain.errors import InputError, one_line
 
 app = typer.Typer(
@@ -92,7 +92,7 @@ def _root(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
     if version:
-        typer.echo(f"netgain {__version__}")
+        typer.echo(SOFTWARE)
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -26,7 +26,7 @@ from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, OwnWork, Teacher
-from netgain.model.metered import Model
+from netgain.model.metered import OPERATIONS, Model
 from netgain.model.program import ModelCall, Steps, require_program
 from netgain.model.requests import Generate, RunScript, Score, Train, TrainFull
 from netgain.records.cost import Purpose
@@ -36,7 +36,6 @@ from netgain.tokens import RARE
 from netgain.trials.sealing import sealed
 
 T = TypeVar("T")
-OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
 LEAST_LETTERS = 3
@@ -264,7 +263,7 @@ class Guard:
         for charge in charges:
             if not self._account.holds(charge) or charge.purpose is Purpose.EVALUATE:
                 raise InputError(f"account {charge.opened.name!r}", "is not this arm's to spend from", "use desk.pay")
-            if charge.operation in OF_THE_DOOR:
+            if charge.operation in OPERATIONS:
                 raise InputError(f"model.{charge.operation}", "was called past the steps", "yield from ask(model, ...)")
 
     def _check(self, calls: Sequence[ModelCall]) -> None:
