@@ -196,7 +196,7 @@ class GradientPolicy:
         train = Train(account=desk.pay(Purpose.LEARN), job=self._job(desk, samples), start=self._adapter)
         scores = desk.bounds(self._scores(desk, samples))
         bounds = [*scores, *(scores if self._distinct(desk) else ()), *desk.bounds([train], base)]
-        whole = sum(bounds) + merge_quote(desk, self.outer)
+        whole: float = sum(bounds) + merge_quote(desk, self.outer)
         return whole + self._head_cost(desk, sum(len(one.ids) for one in samples))
 
     def _head_cost(self, desk: Desk, tokens: int) -> float:
