@@ -327,43 +327,28 @@ class _WatchedFewShot(FewShot):
 
     def __init__(self, few_shot: FewShot, taught: dict[tuple[Material, tuple[str, ...], int], None]) -> None:
         self.tools, self.attempts, self._taught = MappingProxyType(dict(few_shot.tools)), few_shot.attempts, taught
-
-        def lessons(material: Material, how: tuple[Collection[str], int]) -> tuple[Lesson, ...]:
-            return few_shot.lessons(material, *how)
-
-        def held_out(material: Material, _: None) -> tuple[Problem, ...]:
-            return few_shot.held_out(material)
-
-        def views(question: Question, _: None) -> tuple[View, ...]:
-            return few_shot.views(question)
-
-        def shown(text: str, _: None) -> tuple[tuple[str, str], ...]:
-            return few_shot.shown(text)
-
-        def forms(answer: str, _: None) -> tuple[str, ...]:
-            return few_shot.forms(answer)
-
-        self._lessons, self._views, self._elect = sealed(lessons), sealed(views), sealed(few_shot.elect)
-        self._shown, self._forms, self._held_out = sealed(shown), sealed(forms), sealed(held_out)
+        self._lessons, self._held_out = sealed(few_shot.lessons), sealed(few_shot.held_out)
+        self._views, self._elect = sealed(few_shot.views), sealed(few_shot.elect)
+        self._shown, self._forms = sealed(few_shot.shown), sealed(few_shot.forms)
 
     def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
         self._taught[material, tuple(sorted(tools)), seed] = None
-        return self._lessons(material, (tools, seed))
+        return self._lessons(material, tools, seed)
 
     def held_out(self, material: Material) -> tuple[Problem, ...]:
-        return self._held_out(material, None)
+        return self._held_out(material)
 
     def views(self, question: Question) -> tuple[View, ...]:
-        return self._views(question, None)
+        return self._views(question)
 
     def elect(self, question: Question, given: Sequence[Vote]) -> tuple[str, ...]:
         return self._elect(question, given)
 
     def shown(self, text: str) -> tuple[tuple[str, str], ...]:
-        return self._shown(text, None)
+        return self._shown(text)
 
     def forms(self, answer: str) -> tuple[str, ...]:
-        return self._forms(answer, None)
+        return self._forms(answer)
 
 
 def hashed(question: str) -> str:
