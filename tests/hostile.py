@@ -181,6 +181,16 @@ def _readings(folder: Path) -> list[list[str]]:
     ]
 
 
+def _again(folder: Path) -> None:
+    from netgain.trials.reproduction import Reproduction
+    from tests.trials import world
+
+    reproduction = Reproduction(folder, folder, lambda line: None)
+    reproduction.begin(folder / "again", "cpu")
+    reproduction.compare(folder)
+    reproduction.trial(find_method=world.find_method, find_domain=world.find_domain)
+
+
 READERS = (
     *("mapped", "peft", "algoperf", "rasbt", "lm_eval", "every_eval", "tensorboard", "wandb", "trackio"),
     *("mlflow_database", "mlflow_folder", "llama_factory", "trainer"),
@@ -191,6 +201,7 @@ KINDS: dict[str, Kind] = {
     "card": Kind(_write("card.yaml", CARD), _audits_file("card.yaml")),
     "claim": Kind(_claim, _audits_file("claim.json")),
     "records": Kind(_records, _readings),
+    "again": Kind(_records, lambda folder: [lambda: _again(folder)], "[s-v]*.[jy]*"),
     "seal": Kind(_seal, _audits),
     **{f"reader-{name}": Kind(_reader(name), _audits) for name in READERS},
     "model": Kind(_model, lambda folder: [lambda: _loaded(folder)]),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.hostile import KINDS, PATIENCE, READERS, Tally, fault, run_one, try_case
 
-SLOW = {"model": 3, "records": 2, "seal": 4, "spec": 6}
+SLOW = {"again": 3, "model": 3, "records": 2, "seal": 4, "spec": 6}
 OFTEN = 8
 
 

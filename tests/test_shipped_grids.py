@@ -9,8 +9,10 @@ import pytest
 
 import netgain
 from netgain.domains.grid import GridTask, read, written_pairs, written_question
+from netgain.domains.grid_shots import TOOLS
 from netgain.domains.grid_world import Kind, draw_kind
 from netgain.metering.account import Account, Book
+from netgain.methods.settings_edit import read_settings, settings_form
 from netgain.model import Generate
 from netgain.records.cost import Purpose
 
@@ -77,3 +79,21 @@ def test_it_writes_settings_as_json_that_end_and_that_vary(model: Any, account: 
         assert set(edit) == {"data_generation", "training"}
         assert set(edit["training"]) == {"strategy", "learning_rate", "num_train_epochs"}
     assert len({json.dumps(edit) for edit in edits}) >= 6
+
+
+def test_held_to_the_schema_every_self_edit_is_valid_however_wildly_it_is_drawn(model: Any, account: Account) -> None:
+    """At temperature 3 hardly one is without it; every token is charged as any other."""
+    tools = tuple(TOOLS)
+    prompt = f"{written_pairs(draw_kind('held-out', 'test', 0, 0).examples)}Settings:\n"
+    how: dict[str, Any] = {"max_new_tokens": 128, "temperature": 3.0, "stop": ("\n\n",)}
+    free = model.generate([Generate(account=account, prompt=prompt, seed=n, **how) for n in range(6)])
+    form = settings_form(tools)
+    held = model.generate([Generate(account=account, prompt=prompt, seed=n, form=form, **how) for n in range(6)])
+    assert sum(not read_settings(one.get().text, tools).refused for one in free) <= 1
+    chosen = [read_settings(one.get().text, tools) for one in held]
+    assert {one.refused for one in chosen} == {""}
+    assert len({one.model_dump_json() for one in chosen}) == 6
+    assert {one.get().finish for one in held} == {"stop"}
+    charges = {charge.reservation: charge for charge in account.book.charges()}
+    for one in held:
+        assert sum(charges[row].cost.tokens_generated or 0 for row in one.charges) == len(one.get().ids)

@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -23,6 +23,7 @@ from netgain.metering.verification import Verification
 from netgain.records.identity import equal_but_for_rounding
 from netgain.records.provenance import RunSetup
 from netgain.report.answers_view import FOLDER, AnswerPages
+from netgain.report.exports import Table, to_frame
 from netgain.report.page import render
 from netgain.report.site import with_manifest, write_site
 from netgain.trials.calibration import calibrate
@@ -49,12 +50,23 @@ class Run:
     """A trial that was run: the ``folder`` with its records, and by name why tasks ``failed`` (mostly none)."""
 
     folder: Path
-    failed: Mapping[str, str]
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def verdict(self) -> Verdict:
         """The verdict from the records, written beside them with its page. Raises InputError without any record."""
         return judge_folder(self.folder)
+
+    def to_frame(self, table: Table = "arms") -> Any:
+        """``arms``, ``comparisons``, ``grades`` or every one of the ``answers`` as a pandas data frame, a row each.
+
+        Raises InputError for another table, and where pandas is not installed.
+        """
+        if table != "answers":
+            return to_frame(self.verdict, table)
+        run = KeptRun(self.folder)
+        spec, _ = run.store.asked()
+        return to_frame(self.verdict, table, Outcome.of(spec, run.rows), read_exam(self.folder, spec))
 
 
 def plan(

@@ -1,5 +1,6 @@
 """The library: cards that say where each figure was read, judged like any other claim, in one table that stays true."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -47,6 +48,22 @@ def test_every_arm_says_where_its_figures_were_read_and_how_sure_that_is(card: P
     assert all(source.sure and source.file for arm in claim.arms for source in arm.sources)
     sure = {source.sure for arm in claim.arms for source in arm.sources}
     assert ("summary" in sure) == (claim.read != "primary text")
+
+
+FACES = {
+    "primary text": "# Read in the primary text.",
+    "primary text in part": "# Some figures were read in the primary text, the others in summaries of it: `sure` says",
+    "summary": "# Read in summaries of the paper, NOT checked against the primary text: check a figure there before",
+}
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
+def test_the_first_line_of_a_card_says_what_its_field_says_and_a_paper_has_the_shape_of_a_number(card: Path) -> None:
+    claim, text = claims()[card.stem], card.read_text(encoding="utf-8")
+    assert text.startswith(FACES[claim.read])
+    assert re.fullmatch(r"(arXiv [0-9]{2}(0[1-9]|1[0-2])\.[0-9]{5})?", claim.paper)
+    numbers = set(re.findall(r"\b[0-9]{4}\.[0-9]{4,5}\b", text))
+    assert numbers <= {claim.paper.removeprefix("arXiv ")}  # one paper, one number: a card names no second one
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)

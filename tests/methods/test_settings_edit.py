@@ -7,15 +7,17 @@ import pytest
 
 from netgain.domains.problem import Material
 from netgain.domains.wording import settings_format
+from netgain.engine.forms import DIGIT, POSITIVE, TokenForm
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.methods.fitting import Inner
-from netgain.methods.settings_edit import fit_edits, read_settings, recipe_of, written_settings
+from netgain.methods.settings_edit import fit_edits, read_settings, recipe_of, settings_form, written_settings
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model import Model
 from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency, Purpose
+from netgain.streams import stream
 
 from ..trials import letters
 from .conftest import by_purpose, finish
@@ -137,3 +139,26 @@ def test_a_budget_cuts_what_an_edit_asks_for_and_what_it_does_not_ask_for_is_lef
     spent = rich.account.spent(Currency.FLOPS)
     assert 2e8 < spent < 5e9
     assert 0.8e8 < poor.account.spent(Currency.FLOPS) <= 1e8
+
+
+def test_what_the_form_allows_is_what_can_be_read_and_what_is_written_is_allowed() -> None:
+    form = settings_form(TOOLS)
+    rng = stream(0, "form")
+    for _ in range(200):
+        parts = [alternatives[int(rng.integers(len(alternatives)))] for alternatives in form]
+        text = (
+            "".join(parts).replace(DIGIT, str(int(rng.integers(10)))).replace(POSITIVE, str(1 + int(rng.integers(9))))
+        )
+        assert not read_settings(text, TOOLS).refused, text
+    letters = [chr(code) for code in range(128)]
+    held = TokenForm(form, 128, lambda tokens: "".join(letters[token] for token in tokens))
+    for chosen in (
+        ChosenTraining(tools=TOOLS, loss="all", learning_rate=rate, epochs=12) for rate in (1e-4, 3e-5, 1.0, 0.123)
+    ):
+        assert held.done(held.after(written_settings(chosen, TOOLS)))
+
+
+def test_a_model_whose_tokens_are_drawn_elsewhere_is_refused(make_desk: Any) -> None:
+    desk = few_shot(make_desk, chooser(settings()), None)
+    with pytest.raises(InputError, match="not drawn here"):
+        finish(Synthetic(SyntheticSettings(constrained=True)).adapt(desk, [MATERIAL], None))

@@ -1,6 +1,7 @@
 """What other tools get: records in Every Eval Ever's schema with what training took, the compute card, data frames."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,13 @@ import pytest
 
 from netgain.analysis.rows import CardRow
 from netgain.analysis.verdict import Verdict
+from netgain.api import Run
 from netgain.audit.audit import audit, read_claim
 from netgain.errors import InputError
+from netgain.records.samples import read_rows
 from netgain.report import exports
 from tests.made_verdict import arm, verdict
+from tests.trials import world
 
 SCHEMA = Path(__file__).parents[3] / "shared/data/every-eval-ever/every_eval_ever/schemas/eval.schema.json"
 CARD = CardRow(
@@ -82,3 +86,29 @@ def test_a_frame_has_a_row_for_each_arm() -> None:
     assert frame["accuracy"].isna().tolist() == [False, True]
     with pytest.raises(InputError, match="there is no table 'arm'"):
         exports.to_frame(trial(), "arm")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a verdict holds no answers"):
+        exports.to_frame(trial(), "answers")
+
+
+def test_a_run_gives_every_answer_as_a_row_and_what_is_not_known_is_missing(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    arms = {name: world.ARMS[name] for name in ("frozen", "passage")}
+    asked = world.spec(arms, problems={"train": 1, "development": 1, "test": 2}, seeds=1, compare={"arm": "passage"})
+    world.run(tmp_path, asked)
+    run = Run(tmp_path)
+    frame = run.to_frame("answers")
+    assert set(frame["arm"]) >= {"towns/frozen@1", "towns/passage@1"}
+    assert set(run.to_frame("arms")["name"]) == set(frame["arm"])
+    own = frame[(frame["arm"] == "towns/passage@1") & (frame["kind"] == "knowledge")]
+    assert own["correct"].tolist() == [True, True]
+    assert [accepted[0] for accepted in own["accepted"]] == own["text"].tolist()
+    assert frame["judged"].isna().all()
+    assert len(frame) == sum(
+        len(row.answers) for row in read_rows(tmp_path / "samples.jsonl") if row.row == "adaptation"
+    )
+
+
+def test_without_pandas_a_frame_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="needs pandas, which is not installed; pip install pandas"):
+        exports.to_frame(trial())

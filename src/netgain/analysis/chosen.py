@@ -40,6 +40,8 @@ def _row(evidence: Evidence, arm: str, stage: str, chosen: Sequence[ChosenTraini
         stage=stage,
         written=len(chosen),
         valid=len(valid),
+        constrained=sum(one.constrained for one in chosen),
+        constrained_valid=sum(one.constrained for one in valid),
         refused=dict(Counter(one.refused for one in chosen if one.refused).most_common()),
         tools=dict(sorted(Counter(tool for one in valid for tool in one.tools).items())),
         losses=dict(sorted(Counter(one.loss for one in valid if one.loss).items())),

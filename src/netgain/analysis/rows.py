@@ -307,7 +307,8 @@ class ChosenRow(StrictModel):
 
     ``valid`` are those that could be trained with; the counts of ``tools``, ``losses``, ``rates`` and ``epochs`` are of
     these, ``refused`` of the others by reason. ``steps`` is the mean of what was asked for, ``score`` the mean accuracy
-    where it was measured.
+    where it was measured. ``constrained`` of them were written with only such tokens as keep to the schema, and
+    ``constrained_valid`` of those are valid.
     """
 
     setting: str
@@ -315,6 +316,8 @@ class ChosenRow(StrictModel):
     stage: str
     written: int
     valid: int
+    constrained: int = 0
+    constrained_valid: int = 0
     refused: dict[str, int] = Field(default_factory=dict)
     tools: dict[str, int] = Field(default_factory=dict)
     losses: dict[str, int] = Field(default_factory=dict)

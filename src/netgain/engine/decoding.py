@@ -7,11 +7,13 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
+from netgain.engine.forms import TokenForm, token_form
 from netgain.engine.jobs import Failure, Sampling, Work
 from netgain.engine.packs import run_in_halves
 from netgain.errors import InputError
 
 GREEDY = Sampling()
+STUCK = -2  # in place of a token: none keeps an answer in its form
 
 
 @final
@@ -51,10 +53,30 @@ class Decoded:
 class Chooser:
     """Chooses one request's tokens; owns its random stream."""
 
-    def __init__(self, request: DecodeRequest) -> None:
-        self._sampling = request.sampling
+    def __init__(self, request: DecodeRequest, form: TokenForm | None = None) -> None:
+        self._sampling, self._prompt, self._said = request.sampling, request.prompt, list[int]()
+        self.form, self.complete = form, False
         self.greedy = request.sampling.temperature == 0
         self._generator = torch.Generator().manual_seed(request.sampling.seed)
+
+    def within(self, logits: Tensor, form: TokenForm) -> int:
+        """One token from logits [vocabulary] that keeps the answer in its form; :data:`STUCK` where none does.
+
+        What is drawn is looked at as text, in its place, for a tokenizer may join tokens otherwise than alone.
+        """
+        state = form.after(text_behind(self._prompt, self._said, form.text_of)) if self._said else form.start
+        allowed = torch.tensor(form.allowed(state), dtype=torch.int64)
+        scores = torch.full((len(logits),), float("-inf"), dtype=torch.float64)
+        scores[allowed] = logits.to("cpu", torch.float64)[allowed]
+        while bool(torch.isfinite(scores).any()):
+            token = int(scores.argmax()) if self.greedy else self.draw(scores)
+            after = form.after(text_behind(self._prompt, [*self._said, token], form.text_of))
+            self.complete = form.done(after)
+            if self.complete or form.allowed(after):
+                self._said.append(token)
+                return token
+            scores[token] = float("-inf")
+        return STUCK
 
     def draw(self, logits: Tensor) -> int:
         """One token from logits [vocabulary] by temperature and top-p."""
@@ -71,7 +93,8 @@ class Chooser:
 
 
 def choose(logits: Tensor, choosers: list[Chooser]) -> list[int]:
-    """The next token of each row of logits [n, vocabulary]; -1 where the logits are not finite."""
+    """The next token of each row of logits [n, vocabulary]; -1 where the logits are not finite, :data:`STUCK` where no
+    token keeps an answer in its form."""
     if logits.dtype == torch.bfloat16:
         logits = logits.float()  # numpy has no bfloat16
     on_cpu = logits.device.type == "cpu"  # numpy's argmax is several times faster than torch's; a NaN wins both
@@ -80,6 +103,8 @@ def choose(logits: Tensor, choosers: list[Chooser]) -> list[int]:
     for i, chooser in enumerate(choosers):
         if not sound[i]:
             tokens[i] = -1
+        elif chooser.form is not None:
+            tokens[i] = chooser.within(logits[i], chooser.form)
         elif not chooser.greedy:
             tokens[i] = chooser.draw(logits[i])
     return [int(token) for token in tokens]
@@ -121,13 +146,16 @@ class DecodeRow:
 
     def take(self, token: int, room: int, text_of: TextOf | None) -> None:
         """Book a chosen token and decide whether the answer ends with it; ``room`` is how many tokens it may have."""
+        if token == STUCK:
+            self.fail("bad_token", f"after answer token {len(self.tokens)} no token keeps the answer in its form")
+            return
         if token < 0:
             self.fail("not_finite", f"logits of answer token {len(self.tokens)} are not finite")
             return
         self.tokens.append(token)
         if token in self.request.eos:
             self.finish = "eos"
-        elif self.request.sampling.stop and text_of and self._has_stop(text_of):
+        elif self.chooser.complete or (self.request.sampling.stop and text_of and self._has_stop(text_of)):
             self.finish = "stop"
         elif len(self.tokens) >= min(self.request.sampling.max_new_tokens, room):
             self.finish = "length"
@@ -148,15 +176,18 @@ class DecodeRow:
 def new_rows(
     requests: Sequence[DecodeRequest], adapters: int, context: int, vocabulary: int, text_of: TextOf | None
 ) -> list[DecodeRow]:
-    """Rows for requests; impossible ones are failed already. Raises InputError for an unknown adapter or a stop string
-    without a tokenizer."""
+    """Rows for requests; impossible ones are failed already. Raises InputError for an unknown adapter, and for a stop
+    string or a form without a tokenizer."""
     rows = []
     for index, request in enumerate(requests):
         if request.adapter is not None and not 0 <= request.adapter < adapters:
             raise InputError(f"adapter {request.adapter}", f"there are {adapters} adapters")
         if request.sampling.stop and text_of is None:
             raise InputError("stop strings", "need a way to turn tokens into text", "pass text_of to the decoder")
-        row = DecodeRow(index, request, Chooser(request))
+        if request.sampling.form and text_of is None:
+            raise InputError("form", "needs a way to turn tokens into text", "pass text_of to the decoder")
+        form = token_form(request.sampling.form, vocabulary, text_of) if request.sampling.form and text_of else None
+        row = DecodeRow(index, request, Chooser(request, form))
         if len(request.prompt) >= context:
             row.fail("too_long", f"a prompt of {len(request.prompt)} tokens leaves no room in a context of {context}")
         elif any(not 0 <= token < vocabulary for token in request.prompt):
@@ -171,7 +202,7 @@ def restart(rows: list[DecodeRow]) -> list[DecodeRow]:
     for row in rest:
         row.discarded += len(row.tokens)
         row.tokens.clear()
-        row.chooser = Chooser(row.request)
+        row.chooser = Chooser(row.request, row.chooser.form)
     return rest
 
 

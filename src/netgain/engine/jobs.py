@@ -363,6 +363,9 @@ class InnerLoopJob:
         )
 
 
+Form = tuple[tuple[str, ...], ...]  # what an answer may be: netgain.engine.forms
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -370,7 +373,8 @@ class Sampling:
 
     ``temperature`` 0 takes the likeliest token; above 0, tokens are drawn from the smallest set whose probability
     reaches ``top_p``. ``stop`` are texts that end the answer; one of white space counts only behind the first visible
-    character, for an empty line is no answer yet.
+    character, for an empty line is no answer yet. Within a ``form`` only tokens are drawn that keep the text the
+    beginning of one that it allows, and a whole one ends the answer.
     """
 
     max_new_tokens: int = 64
@@ -378,6 +382,7 @@ class Sampling:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    form: Form = ()
 
     def end(self, text: str) -> int:
         """Where the first stop string begins in an answer's text; -1 where the answer goes on."""

@@ -372,6 +372,7 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
         top_p=settings.top_p,
         share=share,
         invalid=loop.improvement.invalid,
+        within=settings.within(desk),
     )
     contexts = []
     for index, ((name, problem), baseline, reward) in enumerate(zip(chosen, baselines, rewards, strict=True)):

@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, NoReturn, final
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from netgain.domains.problem import Material, Problem
+from netgain.engine.forms import DIGIT, POSITIVE
+from netgain.engine.jobs import Form
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.fitting import Inner, Recipe, fit, job_of, train
@@ -106,6 +108,37 @@ def written_settings(chosen: ChosenTraining, tools: Collection[str]) -> str:
             },
         }
     )
+
+
+def settings_form(tools: Collection[str]) -> Form:
+    """What a self-edit among these tools may be, character by character, for decoding that is held to the schema.
+
+    Keys in the schema's order, at most a space (or a line break with an indentation) between two marks; rates from 1
+    down to 1e-9 with up to three digits, as decimals or with an exponent; up to 99,999 epochs. All of these are valid;
+    how many steps they come to is not the schema's to say.
+    """
+    gap = ("", " ", "\n", *("\n" + " " * indent for indent in (2, 4, 8)))
+    parts: list[tuple[str, ...]] = [gap, ("{",), gap, ('"data_generation"',), gap, (":",), gap, ("{",)]
+    for number, tool in enumerate(tools):
+        parts += [gap, (",",)] if number else []
+        parts += [gap, (f'"{KEY.format(tool)}"',), gap, (":",), gap, ("true", "false")]
+    parts += [gap, ("}",), gap, (",",), gap, ('"training"',), gap, (":",), gap, ("{",)]
+    decimals = tuple(f"0.{'0' * zeros}{POSITIVE}{DIGIT * more}" for zeros in range(7) for more in range(3))
+    powers = tuple(f"{POSITIVE}{more}e-{power}" for more in ("", f".{DIGIT}") for power in (f"0{POSITIVE}", POSITIVE))
+    values = {
+        "strategy": tuple(f'"{strategy}"' for strategy in LOSSES),
+        "learning_rate": (*decimals, *powers, "1", "1.0"),
+        "num_train_epochs": tuple(f"{POSITIVE}{DIGIT * more}" for more in range(5)),
+    }
+    for number, (key, value) in enumerate(values.items()):
+        parts += [gap, (",",)] if number else []
+        parts += [gap, (f'"{key}"',), gap, (":",), gap, value]
+    return (*parts, gap, ("}",), gap, ("}",))
+
+
+def no_form() -> InputError:
+    """Said of an arm whose edits have no form to be held to, before a trial or in the middle of it."""
+    return InputError("constrained", "edits of text have no form", "use it with a format of settings, on grids or arc")
 
 
 def _object(text: str) -> Any:
@@ -218,7 +251,8 @@ def fit_edits(
 
 def read_edit(desk: Desk, edit: SelfEdit) -> ChosenTraining:
     """What an edit chose among the domain's tools, or why it is refused."""
-    return read_settings(edit.raw, tuple(desk.few_shot.tools) if desk.few_shot else ())
+    chosen = read_settings(edit.raw, tuple(desk.few_shot.tools) if desk.few_shot else ())
+    return chosen.model_copy(update={"constrained": True}) if edit.constrained else chosen
 
 
 # -- trying a choice

@@ -6,10 +6,11 @@ from typing import Annotated, Any, ClassVar, Self, final
 from pydantic import model_validator
 
 from netgain.domains.problem import EditFormat, Material
+from netgain.engine.jobs import Form
 from netgain.exam.exam import Answerer
 from netgain.methods.fitting import Count, Inner, Recipe, Temperature, TopP, fit
 from netgain.methods.method import LATER, Desk, Learned, Method
-from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_edits, read_edit, recipe_of
+from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_edits, no_form, read_edit, recipe_of, settings_form
 from netgain.methods.writing import Beside, SelfEdit, find_format, propose, texts_of
 from netgain.model.program import Steps
 from netgain.records.claim import Role
@@ -30,7 +31,8 @@ class SyntheticSettings(Beside):
 
     Where the format is of settings (:mod:`netgain.methods.settings_edit`) an edit chooses what is trained on, with
     which loss, learning rate and epochs, up to ``most_steps`` optimizer steps. Of several ``edits`` the first that is
-    not refused is trained with; where they are ``tried``, the best on a shown pair that is held out.
+    not refused is trained with; where they are ``tried``, the best on a shown pair that is held out. ``constrained``
+    draws only tokens that keep such an edit to its schema.
     """
 
     format: str = ""
@@ -40,6 +42,7 @@ class SyntheticSettings(Beside):
     top_p: TopP = 0.95
     most_steps: Annotated[Count, LATER] = MOST_STEPS
     tried: Annotated[bool, LATER] = False
+    constrained: Annotated[bool, LATER] = False
 
     @model_validator(mode="after")
     def _mixes_what_is_mixed(self) -> Self:
@@ -52,6 +55,17 @@ class SyntheticSettings(Beside):
         if self.format != MIXED:
             return [find_format(desk, self.format)]
         return [find_format(desk, name) for name in self.mix or desk.prompts.formats]
+
+    def within(self, desk: Desk) -> Form:
+        """What edits are held to as they are drawn; nothing unless they are ``constrained``.
+
+        Raises InputError where they are no edits of settings, which have no form.
+        """
+        if not self.constrained:
+            return ()
+        if any(form.splitting != "settings" for form in self.formats(desk)) or desk.few_shot is None:
+            raise no_form()
+        return settings_form(tuple(desk.few_shot.tools))
 
     def prompt(self, desk: Desk) -> str:
         """What they are called in a record."""
@@ -97,6 +111,12 @@ def own_edits(desk: Desk, materials: Sequence[Material], settings: SyntheticSett
     forms = settings.formats(desk)
     return (
         yield from propose(
-            desk, materials, forms, settings.edits, temperature=settings.temperature, top_p=settings.top_p
+            desk,
+            materials,
+            forms,
+            settings.edits,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            within=settings.within(desk),
         )
     )

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, cycle, islice
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 from netgain.domains.edits import begun, sequences
 from netgain.domains.problem import EditFormat, Material, Prompt
+from netgain.engine.jobs import Form
 from netgain.errors import InputError, nearest
 from netgain.methods.fitting import Inner
 from netgain.methods.method import LATER, Desk
@@ -42,6 +43,7 @@ class SelfEdit:
     """A text that was written: ``raw`` as generated, ``texts`` to train on (at least one), ``charges`` that paid.
 
     ``ids`` are its tokens as they were drawn; none where a text was not drawn, or a server does not tell them.
+    ``constrained`` says that only tokens were drawn that keep to its form.
     """
 
     ask: Ask
@@ -49,6 +51,7 @@ class SelfEdit:
     texts: tuple[str, ...]
     charges: tuple[int, ...]
     ids: tuple[int, ...] = ()
+    constrained: bool = False
 
 
 def find_format(desk: Desk, name: str) -> EditFormat:
@@ -79,14 +82,14 @@ def propose(
     top_p: float = 0.95,
     purpose: Purpose = Purpose.PROPOSE,
     share: float = 0.5,
+    within: Form = (),
 ) -> Steps[list[SelfEdit]]:
     """Up to ``count`` edits of each material, in turn where there are several formats, by :func:`write`.
 
     As many as ``share`` of what is left can pay for.
     """
-    written = yield from write(
-        desk, asks(materials, form, count), temperature=temperature, top_p=top_p, purpose=purpose, share=share
-    )
+    how: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "purpose": purpose, "share": share}
+    written = yield from write(desk, asks(materials, form, count), **how, within=within)
     return [edit for edit in written if edit is not None]
 
 
@@ -99,10 +102,12 @@ def write(
     purpose: Purpose = Purpose.PROPOSE,
     share: float = 1.0,
     invalid: bool = False,
+    within: Form = (),
 ) -> Steps[list[SelfEdit | None]]:
     """What the model writes for each ask, in order; None for what was rejected or could not be paid for.
 
-    Where ``invalid`` edits are wanted, those that would be rejected are kept: they have no texts to train on.
+    Where ``invalid`` edits are wanted, those that would be rejected are kept: they have no texts to train on. With a
+    form only tokens are drawn that keep a text ``within`` it.
     Where ``share`` of what is left does not pay for everything, as many of the first asks are written as it does pay
     for, and the journal notes it. Where it does not pay for a single one, the first is written shorter.
 
@@ -120,6 +125,7 @@ def write(
                 top_p=top_p,
                 stop=one.format.stop,
                 seed=desk.draw("write", str(index)),
+                form=within,
             )
             for index, one in enumerate(requested)
         ],
@@ -128,6 +134,7 @@ def write(
     results = yield from ask(desk.model, requests)
     require_served(desk.model.name, results)
     edits = [_edit(desk, one, result, invalid) for one, result in zip(requested, results, strict=False)]
+    edits = [edit and replace(edit, constrained=bool(within)) for edit in edits]
     rejected = [row for edit, result in zip(edits, results, strict=True) if edit is None for row in result.charges]
     desk.account.book.discard(rejected, REJECTED)
     return [*edits, *[None] * (len(requested) - len(edits))]

@@ -42,6 +42,7 @@ from netgain.model.server import (
     Secret,
     check_key,
     kind_of,
+    undrawn,
     wait_asked,
 )
 from netgain.records.cost import Cost
@@ -284,6 +285,8 @@ class _Remote:
         return Done(place, None, parts, failure, estimated, again, wait)
 
     def _ask(self, request: Generate) -> _Said:
+        if request.form:
+            raise undrawn(self.name)
         settings: dict[str, Any] = {
             "model": self.name,
             "max_tokens": request.max_new_tokens,

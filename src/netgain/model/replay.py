@@ -295,7 +295,8 @@ def _path(account: Account) -> list[list[Any]]:
 
 def _asked(request: Request) -> Any:
     if isinstance(request, Generate):
-        return [_plain(request.prompt), asdict(request.sampling)]
+        sampling = asdict(request.sampling)
+        return [_plain(request.prompt), {name: value for name, value in sampling.items() if name != "form" or value}]
     if isinstance(request, Score):
         return [_plain(request.prompt), request.continuation]
     return None if isinstance(request, Merge) else _plain(request.job)

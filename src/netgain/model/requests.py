@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, final
 import numpy as np
 
 from netgain.domains.problem import Prompt
-from netgain.engine.jobs import Failure, InnerLoopJob, Sampling, Work
+from netgain.engine.jobs import Failure, Form, InnerLoopJob, Sampling, Work
 from netgain.errors import FaultError, InputError
 from netgain.metering.account import Account
 from netgain.metering.estimate import memory_left
@@ -38,7 +38,7 @@ class Generate:
     ``temperature`` 0 takes the likeliest token; above 0 tokens are drawn from the smallest set whose probability
     reaches ``top_p``, by a stream of this request's own, named by ``seed`` and the prompt: what is drawn does not
     depend on the rest of the batch. The answer ends before the first of the ``stop`` strings; one of white
-    space counts only behind the first visible character.
+    space counts only behind the first visible character. Within a ``form`` only tokens are drawn that keep to it.
     """
 
     account: Account
@@ -49,6 +49,7 @@ class Generate:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    form: Form = ()
 
     def __post_init__(self) -> None:
         _check_account(self.account)
@@ -63,6 +64,7 @@ class Generate:
             top_p=self.top_p,
             stop=self.stop,
             seed=self.seed,
+            form=self.form,
         )
 
 
@@ -182,6 +184,7 @@ def recorded(request: Request) -> dict[str, Setting]:
             "temperature": request.temperature,
             "top_p": request.top_p,
             "seed": request.seed,
+            **({"constrained": True} if request.form else {}),
         }
     if isinstance(request, Score):
         return {"adapter": request.adapter is not None}

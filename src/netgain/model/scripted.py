@@ -42,6 +42,7 @@ from netgain.model.requests import (
     Trained,
     TrainFull,
 )
+from netgain.model.server import undrawn
 from netgain.records.cost import Cost
 from netgain.records.identity import identity, short_hash
 from netgain.strict_json import parse_json
@@ -171,6 +172,8 @@ class _Scripted:
         return _Scripted(self._answers, self._scores, name, joined)
 
     def _look_up(self, request: Generate) -> str:
+        if request.form:
+            raise undrawn(self.name)
         if not isinstance(self._answers, Mapping):
             return self._answers(request)
         prompt = text_of(request.prompt)

@@ -240,3 +240,8 @@ class _Line:
         if line is not None:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
+
+
+def undrawn(model: str) -> InputError:
+    """Said of a model whose tokens are not drawn here, where an answer is to be held to a form."""
+    return InputError(f"model {model!r}", "its tokens are not drawn here: no answer can be held to a form")

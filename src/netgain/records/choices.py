@@ -14,7 +14,8 @@ class ChosenTraining(StrictModel):
     ``tools`` are the groups of augmentations, ``loss`` on what it is, ``epochs`` and ``steps`` (optimizer steps) what
     was asked for; None and empty where a refused edit says nothing of the kind, ``epochs`` also where a rule trains
     until the budget is used. ``problem`` and ``seed`` say for which
-    adaptation, where a row does not, ``score`` how its exam went (0 to 1).
+    adaptation, where a row does not, ``score`` how its exam went (0 to 1). ``constrained``: it was written
+    with only such tokens as keep to the schema.
     """
 
     tools: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class ChosenTraining(StrictModel):
     epochs: Count | None = None
     steps: Count | None = None
     refused: str = ""
+    constrained: bool = False
     problem: str = ""
     seed: int = 0
     score: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -80,6 +80,11 @@ class AnswerPages:
         self.problems = {(one.domain, one.problem): one for one in self.examined}
         self.asked = {(p.domain, q.question): q for p in self.problems.values() for q in p.questions}
         self.arms = {arm.name: arm for arm in verdict.arms}
+        self._rows: dict[Cell, dict[str, list[Adaptation]]] = {}  # by problem, so that no page looks through all rows
+        for cell, adaptations in outcome.adaptations.items():
+            of_cell = self._rows[cell] = {}
+            for (_, problem), row in sorted(adaptations.items()):
+                of_cell.setdefault(problem, []).append(row)
         self._own = {domain: self._compared(domain) for domain in outcome.spec.domains}
         self.files: dict[str, str] = {}
 
@@ -205,7 +210,7 @@ class AnswerPages:
         return ExaminedQuestion(question=name, kind=next(kinds, ""), text="", answers=())
 
     def _block(self, cell: Cell, problem: str) -> ArmBlock | None:
-        rows = [row for (_, p), row in sorted(self.outcome.adaptations[cell].items()) if p == problem]
+        rows = self._rows[cell].get(problem, [])
         arm = self.arms.get(arm_name(cell, self.outcome.spec))
         if not rows or arm is None:
             return None

@@ -169,9 +169,19 @@ def chosen_table(verdict: Verdict) -> Listing:
         share = row.valid / row.written if row.written else None
         return Cell(numbers.percent(share), sort=share)
 
+    def shares(count: int, valid: int) -> Cell:
+        return Cell(f"{numbers.percent(valid / count)} of {count:,}", sort=valid / count) if count else Cell("none")
+
+    def held(row: ChosenRow) -> Cell | None:
+        return shares(row.constrained, row.constrained_valid) if several else None
+
+    def free(row: ChosenRow) -> Cell | None:
+        return shares(row.written - row.constrained, row.valid - row.constrained_valid) if several else None
+
     def refused(row: ChosenRow) -> Cell:
         return Cell(", ".join(f"{reason} {count}" for reason, count in row.refused.items()) or "none")
 
+    several = any(row.constrained for row in verdict.chosen)
     note = "A refused choice stays paid for; where none is left, the model answers as it is."
     return listing(
         "Choices of trainings at test time, and how many could be trained with",
@@ -180,6 +190,8 @@ def chosen_table(verdict: Verdict) -> Listing:
             ("arm", lambda row: Cell(label_of(verdict, row.arm), row.stage)),
             ("choices", lambda row: Cell(f"{row.written:,}", sort=row.written)),
             ("valid", valid),
+            ("valid of those held to the schema", held),
+            ("valid of the others", free),
             ("refused, and why", refused),
             ("mean steps", lambda row: None if row.steps is None else Cell(f"{row.steps:.1f}", sort=row.steps)),
             ("accuracy", lambda row: None if row.score is None else Cell(numbers.percent(row.score), sort=row.score)),

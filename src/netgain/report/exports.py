@@ -6,20 +6,26 @@ is not known is left out.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from netgain import __version__
 from netgain.analysis.verdict import ArmRow, Verdict
 from netgain.errors import InputError
+from netgain.records.provenance import ExaminedProblem
 from netgain.report.detail_tables import card as card_listing
 from netgain.report.listings import Listing
 from netgain.report.numbers import clean
+from netgain.trials.outcome import Outcome, arm_name
 
 SCHEMA_VERSION = "0.3.0"
+ANSWER_COLUMNS = [
+    *("arm", "domain", "method", "level", "seed", "problem", "status", "question", "kind", "asked", "accepted", "text"),
+    *("correct", "exact", "contains", "f1", "judged", "votes", "cut", "drawn", "right"),
+]
 EXAMS = "exams"  # a stage of the compute card that is no training
-Table = Literal["arms", "comparisons", "answers"]
+Table = Literal["arms", "comparisons", "grades", "answers"]
 
 
 def every_eval_ever(verdict: Verdict) -> dict[str, dict[str, Any]]:
@@ -135,10 +141,16 @@ def markdown(listing: Listing) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in plain)
 
 
-def to_frame(verdict: Verdict, table: Table = "arms") -> Any:
-    """Arms, comparisons or answers (every arm by every grade) as a pandas data frame, a row each.
+def to_frame(
+    verdict: Verdict, table: Table = "arms", outcome: Outcome | None = None, examined: Iterable[ExaminedProblem] = ()
+) -> Any:
+    """Arms, comparisons, grades (every arm by every grade) or answers as a pandas data frame, a row each.
 
-    Raises InputError for another table, and where pandas is not installed: netgain itself does not need it.
+    Answers stand in a run's rows (``outcome``) and not in its verdict: :meth:`netgain.Run.to_frame` gives them.
+    ``examined`` says what was asked. What is not known is missing, never zero or false.
+
+    Raises InputError for another table, for answers without rows, and where pandas is not installed: netgain itself
+    does not need it.
     """
     try:
         import pandas
@@ -147,11 +159,28 @@ def to_frame(verdict: Verdict, table: Table = "arms") -> Any:
     rows: dict[str, Iterable[Any]] = {
         "arms": verdict.arms,
         "comparisons": verdict.comparisons,
-        "answers": verdict.answers,
+        "grades": verdict.answers,
     }
-    if table not in rows:
-        raise InputError("to_frame", f"there is no table {table!r}", f"one of {', '.join(rows)}")
+    if table not in (*rows, "answers"):
+        raise InputError("to_frame", f"there is no table {table!r}", f"one of {', '.join([*rows, 'answers'])}")
+    if table == "answers":
+        if outcome is None:
+            raise InputError("to_frame", "a verdict holds no answers", "ask the run: netgain.Run(folder).to_frame")
+        return pandas.DataFrame(list(_answers(outcome, examined)), columns=ANSWER_COLUMNS)
     return pandas.json_normalize([row.model_dump(mode="json") for row in rows[table]], max_level=1)
+
+
+def _answers(outcome: Outcome, examined: Iterable[ExaminedProblem]) -> Iterator[dict[str, Any]]:
+    """Every answer of every arm, level, run and problem; ``arm`` is the name that the verdict's arms have."""
+    asked = {(one.domain, question.question): question for one in examined for question in one.questions}
+    for cell in outcome.cells():
+        for (seed, problem), row in sorted(outcome.adaptations[cell].items()):
+            where = {"arm": arm_name(cell, outcome.spec), "domain": cell[0], "method": cell[1], "level": cell[2]}
+            for answer in row.answers:
+                known = asked.get((cell[0], answer.question))
+                told = {"asked": known.text, "accepted": list(known.answers)} if known else {}
+                graded = {**answer.model_dump(exclude={"attempts"}), "exact": answer.matched}
+                yield {**where, "seed": seed, "problem": problem, "status": row.status, **told, **graded}
 
 
 def as_json(record: dict[str, Any]) -> str:

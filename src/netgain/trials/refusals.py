@@ -16,10 +16,12 @@ from netgain.methods.edit_rewards import voted_on
 from netgain.methods.fitting import Inner
 from netgain.methods.method import Learning
 from netgain.methods.named_rewards import no_controls, no_questions
+from netgain.methods.policy_gradient import GradientSettings
 from netgain.methods.rejection import RejectionSettings, SelfConsistencySettings
 from netgain.methods.rubric import no_judge
 from netgain.methods.script import PYTHON, ScriptSettings
 from netgain.methods.seal import LoopSettings, SealSettings, too_small
+from netgain.methods.settings_edit import no_form
 from netgain.methods.synthetic import MIXED, SyntheticSettings
 from netgain.methods.taught import TaughtSettings, no_teacher
 from netgain.methods.trained_writers import SharpenedSettings
@@ -103,6 +105,17 @@ def _check_formats(trial: Trial, arm: ResolvedArm) -> None:
             if known and known.splitting == "settings" and isinstance(settings, TEXT_ALONE):
                 problem = f"format {known.name!r}: chooses a training, and this method compares texts to train on"
                 raise trial.lines.error(("arms", arm.name), problem, "use synthetic, seal or settings-search")
+            if isinstance(settings, SyntheticSettings) and settings.constrained:
+                _check_form(trial, arm, known is not None and known.splitting == "settings")
+
+
+def _check_form(trial: Trial, arm: ResolvedArm, chooses: bool) -> None:
+    """Edits that are held to a schema have one, and are learnt from by a rule that may."""
+    if not chooses:
+        raise trial.lines.error(("arms", arm.name), *_words(no_form()))
+    if isinstance(arm.settings, GradientSettings):
+        problem = "constrained: a policy gradient weighs its edits by what the policy itself would have drawn"
+        raise trial.lines.error(("arms", arm.name), problem, "leave it out, or use seal or reinforce")
 
 
 def _check_reward(trial: Trial, arm: ResolvedArm) -> None:

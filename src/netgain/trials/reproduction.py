@@ -102,7 +102,9 @@ class Reproduction:
         other = [name for name, values in found.items() if not (name.startswith(OF_THE_CODE) or ABSENT in values)]
         if other:
             told = ", ".join(f"{name} {_pair(*found[name])}" for name in other[:SHOWN])
-            remedy = "bring back what the record was made with (--base FOLDER says where its paths start)"
+            commit = (self._run.store.setup() or RunSetup()).commit
+            code = f"netgain {shown(self._locked.get('netgain'))}" + (f", commit {commit[:12]}" if commit else "")
+            remedy = f"bring back what it was made with ({code}), or say with --base where its paths start"
             raise InputError(str(self._run.folder / LOCK), f"cannot be done again here: {told}", remedy)
         for name, values in found.items():
             self._say(f"{name} {_pair(*values)}")

@@ -87,6 +87,13 @@ def answered(folder: Path) -> Path:
     return folder
 
 
+def test_a_table_may_lie_outside_of_its_folder(tmp_path: Path) -> None:
+    path = mapped(tmp_path / "own") / "mapping.yaml"
+    (tmp_path / "own" / "log.csv").rename(tmp_path / "log.csv")
+    path.write_text(path.read_text().replace("file: log.csv", f"file: {tmp_path / 'log.csv'}"))
+    assert {arm.name for arm in read_claim(tmp_path / "own").arms} >= {"grpo", "ours"}
+
+
 def test_a_table_of_answers_pairs_the_arms(tmp_path: Path) -> None:
     claim = read_claim(answered(tmp_path / "own"))
     row = audit(claim).comparisons[0]
@@ -102,6 +109,8 @@ def test_a_table_of_answers_pairs_the_arms(tmp_path: Path) -> None:
         ("headline: ours", "headline: our", "headline 'our' is in no table; did you mean 'ours'"),
         ("file: log.csv", "file: lag.csv", "there is no table lag.csv"),
         ("title: Ours", "tilte: Ours", "mapping.yaml:1: .*did you mean"),
+        ("file: arms.csv", f"file: {300 * 'x'}", r"mapping.yaml: there is no table x+"),
+        ("file: log.csv", f"file: {300 * 'x'}", r"mapping.yaml: there is no table x+"),
     ],
 )
 def test_a_mistake_in_a_mapping_is_one_line(tmp_path: Path, old: str, new: str, problem: str) -> None:

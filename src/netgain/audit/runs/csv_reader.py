@@ -127,8 +127,8 @@ class CsvReader(Reader):
 
 def _rows(files: Lenient, path: Path, *columns: str | None) -> list[dict[str, str]]:
     """The rows of a table. Raises InputError where it is not there or lacks a column that the mapping names."""
-    if not path.is_file():
-        raise InputError(f"{files.folder / MAPPING}", f"there is no table {path.name}")
+    if not files.has(path):
+        raise InputError(f"{files.folder / MAPPING}", f"there is no table {words(path.name, longest=100)}")
     rows = files.table(path)
     missing = [column for column in columns if column and rows and column not in rows[0]]
     if missing:

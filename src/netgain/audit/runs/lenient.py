@@ -42,7 +42,14 @@ class Lenient:
 
     def name(self, path: Path) -> str:
         """The path relative to the folder, as text that can be written down whatever bytes it has."""
-        return words(path.relative_to(self.folder).as_posix(), longest=300)
+        return words((path.relative_to(self.folder) if self.folder in path.parents else path).as_posix(), longest=300)
+
+    def has(self, path: Path) -> bool:
+        """Whether there is such a file; a name that no file can have, being too long, is of none."""
+        try:
+            return path.is_file()
+        except OSError:
+            return False
 
     def paths(self, *patterns: str) -> list[Path]:
         """The files below the folder whose names match one of these patterns, none hidden, in their order."""
