@@ -2,6 +2,11 @@
 
 Usage: python benchmarks/inner_loop.py --size 1M|8M|50M|135M|1B|7B [--rounds 3] [--dtype float32|bfloat16]
        [--device cpu|cuda] [--against-float32] [--json] [--full-reference]
+       python benchmarks/inner_loop.py --data grids [--loops 16] [--rounds 3] [--json]
+
+With ``--data grids`` the model is the shipped grid model and a loop trains on what SEAL's four groups of augmentation
+make of a held-out task (at most 60 sequences, 2 epochs), then answers its question. The padded reference pads there to
+the task's longest sequence, as SEAL's few-shot code does.
 
 One process, one thread; on a GPU all figures are wall-clock. Every round runs, one after the other: the padded
 reference (HF Trainer + PEFT, 2048 positions), the same Trainer without padding, our trainer on loops drawn from the
@@ -32,8 +37,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 from gates import check_gates
-from reference import PADDED, SIZES, Trained, answer_reference, build_model, synchronise, train_reference
+from reference import PADDED, SIZES, Shape, Trained, answer_reference, build_model, synchronise, train_reference
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+import netgain
+from netgain.domains.grids import Grids, GridsSettings
 from netgain.engine.decoding import DecodeRequest
 from netgain.engine.jobs import InnerLoopJob, Sampling
 from netgain.engine.kernels import NativeOps, library
@@ -42,6 +50,7 @@ from netgain.engine.planned import PlannedBackend
 from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.engine.trainer import MultiLoraTrainer
 
+GRID_MODEL = Path(netgain.__file__).parent / "shipped" / "grids"
 LENGTHS = Path(__file__).parent / "data" / "inner_loop_lengths.json"
 STEPS, TOKENS = 87.32, 4227.6  # one loop of the published round: 65,490 updates and 3,170,730 tokens over 750 loops
 ANSWERS, NEW, PROMPT, SHARED = 5, 64, 34, 17
@@ -110,33 +119,49 @@ def gemm_peak(dtype: torch.dtype = torch.float32, device: str = "cpu") -> float:
     return best
 
 
-def useful_gflop(size: str, loops: Sequence[dict[str, Any]]) -> tuple[float, float]:
+def useful_gflop(work: "Workload") -> tuple[float, float]:
     """Operations that one loop cannot do without, (training, answering): forward, input gradients, adapters.
 
     No weight gradients of the base, no pads, the head at labelled positions only, causal attention.
     """
-    shape = SIZES[size]
+    shape = work.shape
     body, head = shape.body, shape.head
     adapter = shape.layers * RANK * (3 * shape.hidden + shape.kv)  # of queries and values
-    lengths = [n for loop in loops for n in loop["sequences"]]
-    share = STEPS / len(lengths)
-    positions, labelled = TOKENS, TOKENS - STEPS
+    lengths = [n for loop in work.loops for n in loop["sequences"]]
+    share = work.steps / len(lengths)
+    positions, labelled = work.tokens, work.tokens - work.steps
     pairs = share * sum(n * (n + 1) / 2 for n in lengths)
     train = (
         4 * body * positions + 4 * head * labelled + 6 * adapter * positions + 12 * shape.layers * shape.hidden * pairs
     )
-    own = ANSWERS * (PROMPT - SHARED + NEW - 1)
-    pairs = SHARED * (SHARED + 1) / 2 + ANSWERS * sum(range(SHARED + 1, PROMPT + NEW))
-    answer = 2 * (body + adapter) * (SHARED + own) + 2 * head * ANSWERS * NEW + 4 * shape.layers * shape.hidden * pairs
+    own, shared, answers = work.answers * (work.prompt - work.shared + work.new - 1), work.shared, work.answers
+    pairs = shared * (shared + 1) / 2 + answers * sum(range(shared + 1, work.prompt + work.new))
+    answer = 2 * (body + adapter) * (shared + own) + 2 * head * answers * work.new
+    answer += 4 * shape.layers * shape.hidden * pairs
     return train / 1e9, answer / 1e9
 
 
 class Workload:
-    """The loops to run: lengths as published, tokens random."""
+    """The loops to run: lengths as published, tokens random.
+
+    A loop has on average ``steps`` and ``tokens``, and answers ``answers`` prompts of ``prompt`` tokens, of which the
+    first ``shared`` are the same, in ``new`` tokens each; the reference pads to ``padded``.
+    """
+
+    steps, tokens, answers, new, prompt, shared, padded = STEPS, TOKENS, ANSWERS, NEW, PROMPT, SHARED, PADDED
 
     def __init__(self, size: str) -> None:
-        self.size, self.vocabulary = size, SIZES[size].vocabulary
+        self.size, self.shape, self.plan = size, SIZES[size], PLAN[size]
+        self.vocabulary = self.shape.vocabulary
         self.loops: list[dict[str, Any]] = json.loads(LENGTHS.read_text(encoding="utf-8"))["loops"]
+
+    def model(self, dtype: torch.dtype, device: str) -> Any:
+        """The model that is trained."""
+        return build_model(self.size, dtype, device)
+
+    def typical_texts(self, seed: int) -> list[list[int]]:
+        """The sequences of the loop nearest to the mean one."""
+        return self.texts(self.typical(), seed)
 
     def texts(self, lengths: Sequence[int], seed: int) -> list[list[int]]:
         """Random sequences of these lengths."""
@@ -147,7 +172,7 @@ class Workload:
         """The sequence lengths of the loop nearest to the mean one."""
         near = min(
             self.loops,
-            key=lambda x: abs(len(x["sequences"]) - STEPS / 10) * 50 + abs(sum(x["sequences"]) - TOKENS / 10),
+            key=lambda x: abs(len(x["sequences"]) - self.steps / 10) * 50 + abs(sum(x["sequences"]) - self.tokens / 10),
         )
         return list(near["sequences"])
 
@@ -170,9 +195,66 @@ class Workload:
         ]
 
 
+class GridWorkload(Workload):
+    """What SEAL's augmentations make of held-out tasks, in the shipped grid model's own tokens."""
+
+    answers, shared = 1, 0
+    epochs, sequences = 2, 60
+
+    def __init__(self, count: int) -> None:
+        grids = Grids(GridsSettings(prediction="greedy", sequences=self.sequences))
+        self.tokenizer = AutoTokenizer.from_pretrained(GRID_MODEL)
+        problems = grids.problems("test", count, 1)
+        made = [[self._ids(one.prompt + one.answer) for one in self._lessons(grids, problem)] for problem in problems]
+        self.questions = [self._ids(problem.questions[0].text) for problem in problems]
+        self.loops = [{"sequences": [len(text) for text in texts], "texts": texts} for texts in made]
+        self.steps = self.epochs * statistics.mean(len(texts) for texts in made)
+        self.tokens = self.epochs * statistics.mean(sum(map(len, texts)) for texts in made)
+        self.prompt = round(statistics.mean(map(len, self.questions)))
+        self.new = round(statistics.mean(len(self._ids(problem.questions[0].answers[0])) for problem in problems))
+        config = LlamaConfig.from_pretrained(GRID_MODEL)
+        heads, kv = config.num_attention_heads, config.num_key_value_heads
+        sizes = (config.hidden_size, config.num_hidden_layers, config.vocab_size, config.intermediate_size)
+        self.size, self.shape = "grids", Shape(*sizes, heads, kv, tied=config.tie_word_embeddings)
+        self.plan, self.vocabulary = (count, self.epochs, 1024, min(count, 32), 3), self.shape.vocabulary
+        self.padded = max(self.typical())
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text)["input_ids"])
+
+    @staticmethod
+    def _lessons(grids: Grids, problem: Any) -> Sequence[Any]:
+        assert grids.few_shot is not None
+        return grids.few_shot.lessons(problem.material, tuple(grids.few_shot.tools), 0)
+
+    def typical(self) -> list[int]:
+        """The lengths of the loop nearest to the mean one."""
+        return list(self._typical()["sequences"])
+
+    def _typical(self) -> dict[str, Any]:
+        return min(self.loops, key=lambda one: abs(sum(one["sequences"]) * self.epochs - self.tokens))
+
+    def typical_texts(self, seed: int) -> list[list[int]]:
+        """Its sequences."""
+        return list(self._typical()["texts"])
+
+    def model(self, dtype: torch.dtype, device: str) -> Any:
+        """The grid model that ships."""
+        return LlamaForCausalLM.from_pretrained(GRID_MODEL, dtype=dtype).to(device).eval()
+
+    def jobs(self, count: int, epochs: int, seed: int) -> list[InnerLoopJob]:
+        """A job for each of the first tasks."""
+        return [
+            InnerLoopJob(
+                key=str(i), sequences=loop["texts"], epochs=epochs, learning_rate=1e-3, seed=seed + i, rank=RANK
+            )
+            for i, loop in enumerate(self.loops[:count])
+        ]
+
+
 def run_ours(backend: PlannedBackend, work: Workload, seed: int, clock: Clock) -> None:
     """Train and export many loops, then answer; booked per canonical loop."""
-    count, epochs, budget, resident, _ = PLAN[work.size]
+    count, epochs, budget, resident, _ = work.plan
     jobs = work.jobs(count, epochs, seed)
     outcomes = []
 
@@ -185,34 +267,33 @@ def run_ours(backend: PlannedBackend, work: Workload, seed: int, clock: Clock) -
                 save_adapter(outcome.adapter, Path(folder) / outcome.key)
 
     cpu, wall = timed(train)
-    share = TOKENS / sum(outcome.work.real for outcome in outcomes)
+    share = work.tokens / sum(outcome.work.real for outcome in outcomes)
     clock.add("ours_train", cpu * share, wall * share)
     adapters = [outcome.adapter for outcome in outcomes[:32] if outcome.adapter is not None]
-    prompts = work.texts([PROMPT] * ANSWERS * len(adapters), seed)
-    for i in range(0, len(prompts), ANSWERS):
-        for prompt in prompts[i : i + ANSWERS]:
-            prompt[:SHARED] = prompts[i][:SHARED]
+    prompts = work.texts([work.prompt] * work.answers * len(adapters), seed)
+    for i in range(0, len(prompts), work.answers):
+        for prompt in prompts[i : i + work.answers]:
+            prompt[: work.shared] = prompts[i][: work.shared]
     asked = [
-        DecodeRequest(prompt=tuple(prompt), adapter=i // ANSWERS, sampling=Sampling(max_new_tokens=NEW))
+        DecodeRequest(prompt=tuple(prompt), adapter=i // work.answers, sampling=Sampling(max_new_tokens=work.new))
         for i, prompt in enumerate(prompts)
     ]
-    cpu, wall = timed(lambda: MultiLoraDecoder(backend, rows=len(adapters) * ANSWERS).generate(asked, adapters))
+    cpu, wall = timed(lambda: MultiLoraDecoder(backend, rows=len(adapters) * work.answers).generate(asked, adapters))
     clock.add("ours_answer", cpu / len(adapters), wall / len(adapters))
 
 
 def run_references(model: Any, work: Workload, seed: int, clock: Clock) -> None:
     """Both references and HF generate; booked per canonical loop."""
-    lengths = work.typical()
-    texts = work.texts(lengths, seed)
-    steps = PLAN[work.size][4]
-    padded = train_reference(model, texts[: steps + 1], PADDED)
+    texts = work.typical_texts(seed)
+    steps = work.plan[4]
+    padded = train_reference(model, texts[: steps + 1], work.padded)
     model = padded.model.unload()
-    clock.add("padded_train", *_loop(padded, 1, STEPS))
+    clock.add("padded_train", *_loop(padded, 1, work.steps))
     epoch = train_reference(model, [*texts, *texts], None)
-    clock.add("unpadded_train", *_loop(epoch, len(texts), STEPS))
-    prompt = work.texts([PROMPT], seed)[0]
-    cpu, wall = timed(lambda: answer_reference(epoch.model, prompt, NEW))
-    clock.add("reference_answer", cpu * ANSWERS, wall * ANSWERS)
+    clock.add("unpadded_train", *_loop(epoch, len(texts), work.steps))
+    prompt = work.texts([work.prompt], seed)[0]
+    cpu, wall = timed(lambda: answer_reference(epoch.model, prompt, work.new))
+    clock.add("reference_answer", cpu * work.answers, wall * work.answers)
     epoch.model.unload()
 
 
@@ -222,9 +303,10 @@ def _loop(run: Trained, warm: int, steps: float) -> tuple[float, float]:
     return cpu * steps + run.fixed_cpu, wall * steps + run.fixed_wall
 
 
-def summary(size: str, clock: Clock, peaks: Sequence[float], work: Workload, gates: dict[str, float]) -> dict[str, Any]:
+def summary(clock: Clock, peaks: Sequence[float], work: Workload, gates: dict[str, float]) -> dict[str, Any]:
     """The figures that a reader wants, by the names that the JSON has."""
-    train, answer = useful_gflop(size, work.loops)
+    size = work.size
+    train, answer = useful_gflop(work)
     peak = statistics.median(peaks)
     floor = (train + answer) / peak
     result: dict[str, Any] = {"size": size, "rounds": len(peaks), "gates": gates, "gemm_peak_gflops": peak}
@@ -240,7 +322,7 @@ def summary(size: str, clock: Clock, peaks: Sequence[float], work: Workload, gat
     result["ceiling_here"] = {"padded": best_padded, "unpadded": best_unpadded}
     if size in GOALS:
         result["goals"] = dict(zip(("ratio_padded", "ratio_unpadded", "fraction_of_floor"), GOALS[size], strict=True))
-    result["tokens_a_second"] = TOKENS / clock.wall("ours_train")
+    result["tokens_a_second"] = work.tokens / clock.wall("ours_train")
     result["share_of_peak"] = train / clock.cpu("ours_train") / peak
     result["suspicious"] = result["fraction_of_floor"] > 1.0
     return result
@@ -305,6 +387,8 @@ def main() -> None:
     """Gates, rounds, figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="1M")
+    parser.add_argument("--data", choices=("passages", "grids"), default="passages")
+    parser.add_argument("--loops", type=int, default=16, help="tasks that are trained at a time, of --data grids")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -314,13 +398,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    work, clock, peaks = Workload(options.size), Clock(), list[float]()
+    if options.data == "grids" and (options.against_float32 or options.full_reference or options.loops < 1):
+        parser.error("--data grids has --loops 1 or more, and neither --against-float32 nor --full-reference")
+    work = Workload(options.size) if options.data == "passages" else GridWorkload(options.loops)
+    clock, peaks = Clock(), list[float]()
     if options.against_float32:
         print(json.dumps(beside_float32(options.size, work, options.rounds), indent=2))
         return
     gates = check_gates(options.device)
     dtype = DTYPES[options.dtype]
-    model = build_model(options.size, dtype, options.device)
+    model = work.model(dtype, options.device)
     backend = PlannedBackend(model)
     gc.collect()
     gc.freeze()  # for all sides alike: the collector need not walk the imported libraries
@@ -332,7 +419,7 @@ def main() -> None:
             clock.held.clear()
             peaks.clear()
         print(f"round {number} of {options.rounds} done", file=sys.stderr)
-    result = summary(options.size, clock, peaks, work, gates)
+    result = summary(clock, peaks, work, gates)
     result |= {"dtype": options.dtype, "device": hardware(options.device)}
     if options.full_reference:
         result["full_reference"] = full_reference(model, work)

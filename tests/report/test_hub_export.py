@@ -1,6 +1,7 @@
 """A trial for the hub and for Every Eval Ever's samples: what is known, in the schemas of those who read it."""
 
 import json
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -90,3 +91,13 @@ def test_samples_are_valid_under_the_schema(trial: Trial) -> None:
     for lines in exports.instances(outcome, exports.every_eval_ever(verdict), exam_of(rows)).values():
         for line in lines[:5]:
             validator.validate(line)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_date_means_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", zone)
+        time.tzset()
+        told = [exports._seconds(date) for date in ("2026-11-28", "2026-11-28T01:00:00+01:00", "", "yesterday")]
+    time.tzset()
+    assert told == ["1795824000", "1795824000", "unknown", "unknown"]

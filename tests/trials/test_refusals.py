@@ -131,3 +131,23 @@ def test_a_models_own_code_runs_with_the_consent_of_the_command_line_and_not_wit
     with contextlib.suppress(InputError):  # what the code makes of the model is its own affair
         load_model(pickle.loads(pickle.dumps(trial)), "cpu")  # noqa: S301 - as a worker gets it
     assert ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("domain", "arm", "words"),
+    [
+        ("people", "{method: synthetic, constrained: true}", "edits of text have no form"),
+        ("grids", "{method: grpo, format: settings, constrained: true}", "a policy gradient weighs its edits"),
+    ],
+)
+def test_edits_are_held_to_a_schema_where_they_have_one_and_their_chances_are_not_needed(
+    tmp_path: Path, domain: str, arm: str, words: str
+) -> None:
+    file = tmp_path / "trial.yaml"
+    file.write_text(
+        f"name: held\ndomains: {{mine: {{kind: {domain}}}}}\nproblems: {{train: 2, development: 0, test: 2}}\n"
+        f"tuning: {{trials: 0}}\nbudget: {{per_problem: 1.0e+12}}\narms: {{frozen: {{method: frozen}}, held: {arm}}}\n"
+        f"compare: {{arm: held, against: frozen, exam: {'knowledge' if domain == 'people' else 'held-out'}}}\n"
+    )
+    with pytest.raises(InputError, match=words):
+        check_before(with_data(resolve(file)))

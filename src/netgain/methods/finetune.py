@@ -58,8 +58,7 @@ class ConventionalSettings(FinetuneSettings, Outer):
     """``with_passages`` trains on the training problems' passages beside their questions (pre-instruction-tuning).
 
     ``outer_epochs`` None (the default here) trains until the investment is used. Few problems are then read very often,
-    which can do harm: a lower ``outer_learning_rate`` is worth an arm of its own. Tuning cannot try it, because nobody
-    learns while tuned.
+    which can do harm: a lower ``outer_learning_rate`` is worth trying, in an arm of its own or by tuning.
     """
 
     outer_epochs: Positive | None = None

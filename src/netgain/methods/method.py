@@ -204,5 +204,5 @@ class Method(ABC):
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Adapt to all of this material at once: one passage, or many in continued pretraining.
 
-        ``learned`` is what :meth:`learn` returned; None while the arm is tuned, which happens before it learns.
+        ``learned`` is what :meth:`learn` returned, in a trial of the tuning too; None for a method that does not learn.
         """

@@ -66,7 +66,7 @@ def rewards_of(
     if desk.few_shot is not None:
         raise no_questions(settings.asking)
     left = desk.left()
-    share = QUESTIONS if left == float("inf") else QUESTIONS * max(0.0, left - reserved) / left
+    share = QUESTIONS if left == float("inf") else QUESTIONS * max(0.0, left - reserved) / left if left else 0.0
     materials = list({problem.material.id: problem.material for problem in problems}.values())
     pairs = yield from own_questions(
         desk.at(contexts[0][0], "questions"), materials, settings.asking, settings.questions, share=share

@@ -364,7 +364,7 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
     if loop.rule is not None:
         rewards = yield from rewards_of(desk, chosen, settings, reserved)
     left = desk.left()
-    share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left
+    share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left if left else 0.0
     written = yield from write(
         desk.at(chosen[0][0]),
         requested,

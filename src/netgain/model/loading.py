@@ -27,6 +27,7 @@ from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
 from netgain.errors import InputError, nearest, one_line, shown
 from netgain.model.checked_load import attempt, check_finite, check_tokenizer, load_weights, quiet
+from netgain.model.device import gpu_number
 from netgain.model.gguf import SUFFIX, folder_of_gguf
 from netgain.model.model_folder import check_folder
 from netgain.model.requests import scheduled
@@ -141,6 +142,8 @@ def _device(name: str) -> torch.device:
         raise InputError(f"device {name!r}", "is none that torch knows", "use auto, cpu or cuda") from problem
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device {name!r}", "torch sees no GPU here", "use auto or cpu")
+    if device.type == "cuda":
+        gpu_number(name)
     return device
 
 

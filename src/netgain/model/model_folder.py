@@ -5,6 +5,7 @@ header, offsets and shapes agree with the file, an index that names files and te
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -209,6 +210,17 @@ def _entry(path: Path, name: str, entry: object) -> tuple[str, tuple[int, ...], 
 def _short_text(problem: Exception) -> str:
     text = str(problem.strerror if isinstance(problem, OSError) else problem).partition("\n")[0]
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def cache_folder() -> Path:
+    """Where what is made once for a machine lies (converted models, measurements): ``netgain`` in ``$HF_HOME`` if that
+    is set, else in ``$XDG_CACHE_HOME``, else in ``~/.cache``. Raises InputError where there is no home folder either.
+    """
+    try:
+        root = os.environ.get("HF_HOME") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(root).expanduser() / "netgain"
+    except RuntimeError:
+        raise InputError("the cache folder", "there is no home folder to put it in", "set XDG_CACHE_HOME") from None
 
 
 # -- the weights that a folder holds, by content

@@ -268,7 +268,11 @@ def _doubt(request: RunScript, process: _Process, booked: _Booked, seen: _Seen) 
 def _contents(folder: Path) -> dict[str, tuple[int, int]]:
     """What lies in the folder of the journal that pays, which is this process's alone while a script runs."""
     files = (path for path in folder.rglob("*") if not path.name.endswith("-shm"))
-    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in files
+        if path.is_file()
+    }
 
 
 def _changed(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> str:

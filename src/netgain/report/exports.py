@@ -8,7 +8,7 @@ is not known is left out.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from netgain import __version__
@@ -196,11 +196,12 @@ def as_json(record: dict[str, Any]) -> str:
 
 
 def _seconds(date: str) -> str:
-    """Unix time of an ISO date, as the schema has it."""
+    """Unix time of an ISO date, as the schema has it; one that names no time zone is UTC, wherever it is read."""
     try:
-        return str(int(datetime.fromisoformat(date).timestamp())) if date else "unknown"
+        at = datetime.fromisoformat(date)
     except ValueError:
         return "unknown"
+    return str(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()))
 
 
 # -- the hub, and single samples

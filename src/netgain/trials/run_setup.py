@@ -61,7 +61,11 @@ def describe_run(trial: Trial, device: str = "cpu") -> RunSetup:
                     version=prompts.version,
                 )
             )
-    found = {"questions": tuple(shown), "tasks": tuple(shown_tasks(trial)), "date": time.strftime("%Y-%m-%d")}
+    found = {
+        "questions": tuple(shown),
+        "tasks": tuple(shown_tasks(trial)),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
     return describe_machine(device).model_copy(update=found)
 
 
