@@ -100,11 +100,11 @@ def test_no_two_folders_import_each_other() -> None:
 # What a newcomer has to hold in mind, as measured on 2026-11-27 (NOTEBOOK.md). Lower a limit when the house gets
 # smaller; raise one only with a feature that is worth it, in the same commit.
 MOST_MODULES, MOST_CLASSES, MOST_PUBLIC_DATA_CLASSES, MOST_LINES, MOST_LINES_WITHOUT_ENGINE = (
-    276,
-    590,
-    270,
-    55_200,
-    51_700,
+    267,
+    560,
+    200,
+    54_900,
+    51_000,
 )
 DATA_BASES = {"BaseModel", "NamedTuple", "Settings"}
 

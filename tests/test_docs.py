@@ -84,6 +84,16 @@ def test_the_plan_of_the_house_names_only_what_stands_in_it() -> None:
     assert not missing, f"docs/design.md names what is not there: {', '.join(missing)}"
 
 
+def test_the_plan_of_the_house_names_all_that_stands_in_its_rooms() -> None:
+    """Those of the audit are named by what they look at: a reader or a check more is no other house."""
+    plan = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("## Rooms")[2].partition("## Laws")[0]
+    package, named = ROOT / "src" / "netgain", set(re.findall(r"\w+\.py", plan))
+    beside = ("audit/checks/", "audit/runs/", "audit/seal/", "audit/card_journal", "model/early/")
+    there = {path.relative_to(package).as_posix(): path.stem for path in package.rglob("*.py")}
+    inside = {name: stem for name, stem in there.items() if not (stem.startswith("__") or name.startswith(beside))}
+    assert [name for name, stem in inside.items() if f"{stem}.py" not in named] == []
+
+
 def test_every_file_of_the_project_that_a_page_names_is_there() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
     path = re.compile(r"\b(?:src|tests|docs|examples|benchmarks|training|scripts)/[\w./-]*\w")

@@ -1,6 +1,7 @@
 """What the doctor says is what a run would meet."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ def test_the_doctor_names_versions_checks_and_what_is_missing(
     assert found["missing"][-1] == "new: what is not there (pip install 'netgain[new]')"
     assert set(found["facts"]) == {"versions", "machine", "engine", "self-check"}
     assert all("of torch's profiler" in line for line in found["facts"]["self-check"])
+
+
+def test_every_extra_of_the_package_is_one_that_the_doctor_knows() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert doctor.EXTRAS.keys() == project["optional-dependencies"].keys()
 
 
 def test_a_price_that_is_off_is_a_refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -48,6 +48,19 @@ def test_six_notes_are_all_examined_but_one(tmp_path: Path, capsys: pytest.Captu
     assert trial.chat  # as its name says, where the hub cannot be asked
 
 
+def test_notes_in_another_language_are_read_by_its_rules_and_the_trial_says_so(tmp_path: Path) -> None:
+    folder = notes(tmp_path, 6)
+    for note in folder.iterdir():
+        note.write_text(note.read_text().replace("A: rain", "A: A"))  # a word in German, an article in English
+    with pytest.raises(typer.Exit):
+        init(tmp_path / "english.yaml", notes=folder)
+    init(tmp_path / "mine.yaml", notes=folder, language="de")
+    assert resolve(tmp_path / "mine.yaml").spec.domains["notes"].settings["language"] == "de"
+    for wrong in ({"notes": folder, "language": "xx"}, {"language": "de"}):
+        with pytest.raises(InputError, match="--language"):
+            init(tmp_path / "other.yaml", **wrong)  # type: ignore[arg-type]
+
+
 def test_notes_that_suffice_bring_in_what_learns_and_what_is_tuned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netgain.report.page import render
 
 __version__ = "0.1.0"
+SOFTWARE = f"netgain {__version__}"  # as records name it
 
 _HOMES = {
     "Book": ("netgain.metering.account", "Book"),

@@ -28,13 +28,13 @@ from netgain.report.page import render
 from netgain.report.site import with_manifest, write_site
 from netgain.trials.calibration import calibrate
 from netgain.trials.disk import recording
-from netgain.trials.exam_text import read_exam
 from netgain.trials.kept import VERDICT, KeptRun, pack_run, require_finished
 from netgain.trials.outcome import Outcome, not_verified
 from netgain.trials.plan import Plan, make_plan, suited
 from netgain.trials.progress import Progress
 from netgain.trials.recheck import RunCheck, recheck
 from netgain.trials.resolve import resolve, with_data
+from netgain.trials.run_setup import read_exam
 from netgain.trials.schedule import register_trial, run_trial
 from netgain.trials.shards import Shard
 from netgain.trials.store import SAMPLES, write

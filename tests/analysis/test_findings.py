@@ -13,8 +13,8 @@ import netgain
 from netgain.analysis import findings
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.rows import DomainRow, GradeRow, HeadlineKind
-from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Claim, Finding, GradeName, Search
+from netgain.records.learning import ChosenTraining
 from netgain.records.provenance import Judging, RunSetup
 from netgain.records.samples import Adaptation, Row, Tuning
 from netgain.trials.trial_claim import claim_of

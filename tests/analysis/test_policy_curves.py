@@ -10,7 +10,7 @@ from netgain.analysis.judge import judge
 from netgain.analysis.policy_curves import collapsed, share_of, told
 from netgain.analysis.verdict import Verdict
 from netgain.records.claim import Role
-from netgain.records.policy_run import PolicyRun, PolicyStep
+from netgain.records.learning import PolicyRun, PolicyStep
 from netgain.records.samples import Investment
 from netgain.report.page import render
 from netgain.trials.trial_claim import claim_of

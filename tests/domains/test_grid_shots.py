@@ -9,7 +9,7 @@ from netgain.domains.problem import Material, Question
 from netgain.domains.voting import grid_views
 from netgain.errors import InputError
 from netgain.methods.settings_edit import read_settings, written_settings
-from netgain.records.choices import ChosenTraining
+from netgain.records.learning import ChosenTraining
 
 from .test_augment import pairs, rows
 

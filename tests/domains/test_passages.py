@@ -12,7 +12,7 @@ from netgain.domains.passages import Passages, PassagesSettings, mistakes, read_
 from netgain.domains.reading import Shares
 from netgain.errors import InputError
 from netgain.trials.resolve import resolve, with_data
-from netgain.trials.shown_tasks import describe_run
+from netgain.trials.run_setup import describe_run
 
 GOOD = "# The old mill\n\nIt was built in 1820.\n\n## History\nIt burnt in 1901.\n\n## Questions\n\n{questions}"
 PAIRS = "Q: When was it built?\nA: 1820\nA: in 1820\n\n- q: When did it burn?\n- a: 1901\n"

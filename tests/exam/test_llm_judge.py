@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from netgain.domains.problem import Grade, Question
+from netgain.domains.problem import Grade, Question, text_of
 from netgain.errors import FaultError
 from netgain.exam.exam import Judge, Marked, judged
 from netgain.metering.account import Account, Book
 from netgain.model.program import run
 from netgain.model.requests import Generate
-from netgain.model.scripted import scripted_model, text_of
+from netgain.model.scripted import scripted_model
 from netgain.records.cost import Purpose
 
 

@@ -9,8 +9,8 @@ from netgain.metering.account import Book
 from netgain.methods.settings_edit import written_settings
 from netgain.model import Generate, Model, scripted_model
 from netgain.records.chain import read
-from netgain.records.choices import ChosenTraining
 from netgain.records.events import Reserved
+from netgain.records.learning import ChosenTraining
 
 from ..trials import letters
 

@@ -20,7 +20,7 @@ from netgain.model.program import Steps, ask
 from netgain.records.chain import read
 from netgain.records.cost import Purpose
 from netgain.records.events import Noted
-from netgain.records.policy_run import PolicyStep
+from netgain.records.learning import PolicyStep
 
 from ..model.conftest import save_model
 from ..profiled import EXACT

@@ -24,8 +24,8 @@ from netgain.model.scripted import ScriptedAdapter
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.cost import Cost, Currency, Purpose
-from netgain.records.edit_rounds import EditRound
 from netgain.records.events import Noted, Reserved
+from netgain.records.learning import EditRound
 
 from .conftest import MATERIAL, by_purpose, finish, problem
 

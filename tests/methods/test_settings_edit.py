@@ -15,8 +15,8 @@ from netgain.methods.settings_edit import fit_edits, read_settings, recipe_of, s
 from netgain.methods.synthetic import Synthetic, SyntheticSettings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model import Model
-from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency, Purpose
+from netgain.records.learning import ChosenTraining
 from netgain.streams import stream
 
 from ..trials import letters

@@ -15,10 +15,10 @@ import transformers  # noqa: E402
 
 import netgain  # noqa: E402
 from netgain.metering.verification import Verification, verify  # noqa: E402
-from netgain.model import load_model  # noqa: E402
+from netgain.model import load_model, script_runs  # noqa: E402
 from netgain.model.loading import load_parts, reweighted  # noqa: E402
+from netgain.model.model_folder import saved_weights  # noqa: E402
 from netgain.model.requests import RunScript  # noqa: E402
-from netgain.model.saved_weights import saved_weights  # noqa: E402
 from netgain.model.script_task import FORMAT, ScriptTask  # noqa: E402
 from netgain.records.cost import Purpose  # noqa: E402
 from tests.model.conftest import save_model  # noqa: E402
@@ -254,3 +254,14 @@ model.save_pretrained(task.output)
         said = "weights that its meter did not see" if "saves" in how else "an optimizer stepped off its meter"
         assert said in result.failure.detail
         assert spent == 1e8  # nobody knows what it took
+
+
+def test_a_change_is_seen_in_each_of_two_files_of_one_name(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.jsonl").write_text(name)
+    for name in ("a", "b"):
+        before = script_runs._contents(tmp_path)
+        (tmp_path / name / "rows.jsonl").write_text("another")
+        told = script_runs._changed(before, script_runs._contents(tmp_path))
+        assert told == f"{name}/rows.jsonl in the run's folder was written to while it ran"

@@ -11,14 +11,14 @@ import pytest
 from netgain.analysis.judge import judge
 from netgain.analysis.verdict import Verdict
 from netgain.errors import InputError
-from netgain.records.edit_rounds import EditRound, RewardedEdit
+from netgain.records.learning import EditRound, RewardedEdit
 from netgain.records.provenance import ExaminedProblem, ExaminedQuestion
 from netgain.records.samples import Adaptation, GradedAnswer, Investment, Row, WrittenText, read_rows
 from netgain.report import answers_view
 from netgain.report.answers_view import AnswerPages
 from netgain.report.page import render
-from netgain.trials.exam_text import FILE, read_exam
 from netgain.trials.outcome import Outcome
+from netgain.trials.run_setup import EXAM_FILE, read_exam
 from netgain.trials.store import Store
 from netgain.trials.trial_claim import claim_of
 
@@ -172,7 +172,7 @@ def test_a_damaged_exam_file_is_one_line_and_a_domain_of_ones_own_is_not_run(tmp
     (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     assert read_exam(tmp_path, spec.model_copy(update={"domains": own})) == []
     assert not (tmp_path / "ran").exists()
-    (tmp_path / FILE).write_text('{"domain": 3}\n')
+    (tmp_path / EXAM_FILE).write_text('{"domain": 3}\n')
     with pytest.raises(InputError, match="is damaged"):
         read_exam(tmp_path, spec)
 

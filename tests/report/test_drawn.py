@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from netgain.analysis.rows import ChosenRow
-from netgain.records.choices import ChosenTraining, ShownAnswer
+from netgain.records.learning import ChosenTraining, ShownAnswer
 from netgain.records.provenance import RunSetup, ShownTask
 from netgain.report import drawn, numbers
 from netgain.report.page import render

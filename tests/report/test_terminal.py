@@ -147,6 +147,11 @@ def test_progress_fits_a_terminal_of_80_columns_and_its_clock_goes_on() -> None:
         (134_123_520.0, "134 M"),
         (4.13e18, "4.13×10¹⁸"),
         (3.75, "3.75"),
+        (999_600.0, "999,600"),
+        (999.4e6, "999 M"),
+        (999.6e6, "1 G"),
+        (999.6e9, "1 T"),
+        (999.6e12, "1.00×10¹⁵"),
     ],
 )
 def test_amounts_are_short_and_unknown_is_a_word(value: float | None, text: str) -> None:

@@ -115,14 +115,7 @@ def test_a_value_that_some_arm_cannot_have_is_refused() -> None:
 def searched(
     score: Callable[[Values], float], knobs: Mapping[str, list[Any]], given: Values, trials: int, widen: int = 0
 ) -> KnobSearch:
-    steps = search(knobs, given, trials, widen, lambda values: 0 < values.get("rate", 1) <= 1)
-    values = next(steps)
-    while True:
-        try:
-            values = steps.send(score(values))
-        except StopIteration as stop:
-            found: KnobSearch = stop.value
-            return found
+    return search(knobs, given, trials, widen, lambda values: 0 < values.get("rate", 1) <= 1, score)
 
 
 def test_the_search_begins_with_what_is_given_and_tries_nothing_twice() -> None:

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.rows import ChosenRow
-from netgain.records.choices import ChosenTraining
+from netgain.records.learning import ChosenTraining
 
 BEFORE, AFTER, ALWAYS = "before the outer loop", "after the outer loop", "at adaptation"
 

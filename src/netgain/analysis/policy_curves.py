@@ -10,7 +10,7 @@ from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import LEVEL, Interval
 from netgain.analysis.rows import LoopRow
 from netgain.records.claim import Claim, Finding
-from netgain.records.policy_run import PolicyRun, PolicyStep
+from netgain.records.learning import PolicyRun, PolicyStep
 
 WINDOW = 2  # steps: the reward of a single batch is mostly luck
 USELESS = 0.5  # of a step's texts of no use: more than that is a collapse whatever the others earn

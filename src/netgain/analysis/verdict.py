@@ -27,10 +27,9 @@ from netgain.analysis.rows import (
     SpreadRow,
     WorstCase,
 )
-from netgain.records.choices import ShownAnswer
 from netgain.records.claim import NOT_VERIFIED, Finding, Terms
 from netgain.records.cost import Currency
-from netgain.records.policy_run import PolicyRun
+from netgain.records.learning import PolicyRun, ShownAnswer
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 
 SCHEMA: Literal["netgain.verdict/1"] = "netgain.verdict/1"

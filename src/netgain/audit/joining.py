@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple, final
 
 from pydantic import Field
 
-from netgain import __version__
+from netgain import SOFTWARE
 from netgain.errors import InputError, nearest
 from netgain.records.claim import Arm, Charge, Claim, Exam, Finding, Name, Purpose, Role
 from netgain.records.cost import Cost
@@ -309,7 +309,7 @@ def _claim(claims: Sequence[Claim], arms: Sequence[Arm], charges: Charges, findi
         name="+".join(dict.fromkeys(claim.name for claim in claims))[:80],
         title="; ".join(dict.fromkeys(claim.title for claim in claims)),
         model=next(iter(models)) if len(models) == 1 else "",
-        distilled_by=f"netgain {__version__}",
+        distilled_by=SOFTWARE,
         headline=lead,
         rival=rival if rival != lead else None,
         exams=tuple(exams),

@@ -14,9 +14,8 @@ from typer.exceptions import TyperException
 from netgain.cli.app import INTERRUPTED, TERMINATED, app, complain
 from netgain.cli.ask_command import ask
 from netgain.cli.audit_command import AuditCommand, audit
-from netgain.cli.board_command import board
 from netgain.cli.doctor_command import doctor
-from netgain.cli.record_commands import export, pack, report, status, verify
+from netgain.cli.record_commands import board, export, pack, report, status, verify
 from netgain.cli.setup_commands import init, list_names, validate
 from netgain.cli.trial_commands import plan, register, run
 from netgain.errors import NetgainError, Terminated

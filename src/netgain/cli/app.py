@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netgain import __version__
+from netgain import SOFTWARE
 from netgain.errors import InputError, one_line
 
 app = typer.Typer(
@@ -80,6 +80,10 @@ ReportTo = Annotated[
         show_default=False,
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+VerdictJson = Annotated[
+    bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 
 
@@ -88,7 +92,7 @@ def _root(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
     if version:
-        typer.echo(f"netgain {__version__}")
+        typer.echo(SOFTWARE)
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, final
 import typer
 from typer.core import TyperCommand
 
-from netgain.cli.app import Quiet, compact_json, console, save, save_page, show_verdict
+from netgain.cli.app import Quiet, VerdictJson, compact_json, console, save, save_page, show_verdict
 from netgain.errors import InputError
+from netgain.records.identity import plain_name
 
 if TYPE_CHECKING:
     from netgain.records.claim import Claim
@@ -75,9 +76,7 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
-    ] = False,
+    json: VerdictJson = False,
     compare: Annotated[
         list[ArmPair] | None,
         typer.Option(
@@ -170,8 +169,7 @@ def _save_claim(path: Path, claim: "Claim", provenance: str) -> None:
 
 def _page_of(claim: str) -> Path:
     """A page of its own for each claim, whatever characters are in its name."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in claim).strip("-.")
-    return Path(f"netgain-audit-{plain[:80] or 'claim'}.html")
+    return Path(f"netgain-audit-{plain_name(claim).strip('-.')[:80] or 'claim'}.html")
 
 
 def _checked(pair: ArmPair) -> ArmPair:

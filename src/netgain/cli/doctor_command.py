@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,10 @@ EXTRAS = {
     "prices": (("genai-prices",), "dollars of models behind a server, from a price list"),
     "gguf": (("gguf",), "models in GGUF files"),
     "datasets": (("datasets",), "problems from the datasets library"),
+    "optuna": (("optuna",), "settings-search by TPE (preset optuna)"),
+    "inspect": (("zstandard",) if sys.version_info < (3, 14) else (), "Inspect's compressed logs in an audit"),
+    "lm-eval": (("lm-eval",), "tasks of lm-eval in an exam"),
+    "ray": (("ray",), "trials on a cluster (--ray)"),
 }
 CORE = ("numpy", "scipy", "pydantic", "pyyaml", "typer", "rich", "jinja2")
 DISK = 2e9  # bytes below which a trial with checkpoints may not fit

@@ -1,17 +1,17 @@
-"""``netgain status``, ``report``, ``pack`` and ``verify``: a run's records, looked at, judged, kept and checked."""
+"""``netgain status``, ``report``, ``board``, ``pack``, ``export`` and ``verify``: commands on records of runs."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from netgain.cli.app import Quiet, ReportTo, compact_json, complain, judge_folder, save
+from netgain.cli.app import Json, Quiet, ReportTo, VerdictJson, compact_json, complain, judge_folder, save
 from netgain.errors import InputError
 
 
 def status(
     folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Say how far a run is, what failed and why, what is spent and how long it will take; also while it is running."""
     from netgain.trials.progress import status_of
@@ -27,9 +27,7 @@ def status(
 
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the verdict as JSON (schema: docs/verdict.schema.json).")
-    ] = False,
+    json: VerdictJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Check a run's records and judge it again from them, and write its page.
@@ -39,6 +37,39 @@ def report(
     for line in judge_folder(folder, quiet=quiet, json=json).doubts[:1]:
         complain(f"{folder}: does not verify: {line} (netgain verify {folder} says all of it)")
         raise typer.Exit(1)
+
+
+def board(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER]...",
+            help="Folders of runs, packed records, folders of these (runs/, results/), published results, claim cards.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the site is written; an earlier one there is replaced.")
+    ] = Path("board"),
+    library: Annotated[
+        bool, typer.Option("--library/--no-library", help="Show the library of published claims too.")
+    ] = True,
+    answers: Annotated[
+        bool, typer.Option("--answers/--no-answers", help="Let trials have pages of every single answer.")
+    ] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Write a static site of trials, audits and the library: one table, a page for each row, no server."""
+    from netgain.board import board as write_board
+    from netgain.report.numbers import clean
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(clean(line), err=True)
+
+    rows = write_board(folders or [], out, with_library=library, answers=answers, show=tell)
+    if not quiet:
+        typer.echo(f"{out / 'index.html'}: {len(rows)} comparisons; open it in a browser, no server is needed")
 
 
 def pack(
@@ -77,25 +108,25 @@ def export(
     import yaml
 
     from netgain import api
-    from netgain.report import exports, hub_export
+    from netgain.report import exports
     from netgain.report import trackers as tracking
     from netgain.trials.kept import KeptRun
 
     tracking.require(trackers or [])
     run = KeptRun(folder)
     verdict = api.judge_run(run)
-    results = hub_export.eval_results(verdict, arm, dataset)
+    results = exports.eval_results(verdict, arm, dataset)
     pages = api.answer_pages(run, verdict)
     (out / "every-eval-ever").mkdir(parents=True, exist_ok=True)
     records = exports.every_eval_ever(verdict)
-    lines = hub_export.instances(pages.outcome, records, pages.examined)
+    lines = exports.instances(pages.outcome, records, pages.examined)
     for number, (name, record) in enumerate(records.items(), start=1):
         save(out / "every-eval-ever" / f"{number:03d}.json", exports.as_json(record))
         answered = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.get(name, []))
         save(out / "every-eval-ever" / f"{number:03d}_samples.jsonl", answered)
     save(out / "compute-card.json", exports.as_json({"methods": exports.compute_card(verdict)}))
     save(out / "compute-card.md", exports.compute_card_markdown(verdict))
-    save(out / "model-card.md", hub_export.model_card(verdict))
+    save(out / "model-card.md", exports.model_card(verdict))
     if results:
         (out / ".eval_results").mkdir(exist_ok=True)
         save(out / ".eval_results" / "netgain.yaml", yaml.safe_dump(results, sort_keys=False, allow_unicode=True))
@@ -125,7 +156,7 @@ def verify(
     without_journals: Annotated[
         bool, typer.Option("--without-journals", help="Accept a record without its journals, as far as it tells.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Re-derive every hash, number and total of a journal or of a whole run, its verdict too, and name what lies.
 

@@ -12,6 +12,7 @@ import yaml
 
 from netgain.cli.app import complain, save
 from netgain.errors import InputError, NetgainError
+from netgain.records.identity import plain_name
 
 if TYPE_CHECKING:  # read when a command runs: the others answer faster without
     from netgain.domains.passages import Passages
@@ -56,7 +57,7 @@ model: {model}   # a folder, a GGUF file, or a name on the Hugging Face hub
 grade: contains                # right is an answer that has an accepted one in it; or exact, f1
 shots: {shots}                       # demonstrations before each question, from passages to learn on
 domains:
-  notes: {{kind: passages, path: {path}{shares}}}
+  notes: {{kind: passages, path: {path}{language}{shares}}}
 problems: {{train: {train}, development: {development}, test: {test}}}   # to learn on, to tune on, to be examined on
 budget:
   per_problem: {budget:.1e}         # FLOPs that an arm may spend on one problem: about {epochs} times its text
@@ -107,6 +108,10 @@ def init(
         str | None,
         typer.Option(help=f"The model that reads the notes: folder, GGUF file or hub name.  [default: {READER}]"),
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="The language of the notes, such as de.  [default: en]", show_default=False),
+    ] = None,
 ) -> None:
     """Write a commented trial that runs, on a model that ships or on your own notes."""
     if file.exists():
@@ -116,12 +121,14 @@ def init(
     if notes is None:
         if model is not None:
             raise InputError(f"--model {model}", "stands without --notes", "edit model: in the file that init writes")
+        if language is not None:
+            raise InputError(f"--language {language}", "stands without --notes", "leave it out")
         of_people = domain in (None, "people")
         rest = PEOPLE + REST if of_people else _body_of_demo(str(domain))
         text = HEAD.format(file=file, name=_name(file), question=OUTER_LOOP) + rest
         remarks: Sequence[str] = ()
     else:
-        text, remarks = _notes_trial(file, notes, model or READER)
+        text, remarks = _notes_trial(file, notes, model or READER, language or "en")
     save(file, text)
     typer.echo(f"wrote {file}")
     for remark in remarks:
@@ -139,15 +146,19 @@ def _body_of_demo(domain: str) -> str:
     return text[text.index("\nmodel:") + 1 :]
 
 
-def _notes_trial(file: Path, notes: Path, model: str) -> tuple[str, list[str]]:
+def _notes_trial(file: Path, notes: Path, model: str, language: str) -> tuple[str, list[str]]:
     """The text of a trial on these notes, and what there is to say about them: how many, and where that is too few."""
+    from netgain.domains.languages import ARTICLES
     from netgain.domains.passages import Passages, PassagesSettings
     from netgain.domains.reading import Shares
 
-    entries = _passages(notes)
+    if language not in ARTICLES:
+        remedy = f"one of {', '.join(sorted(ARTICLES))}"
+        raise InputError(f"--language {language}", "is none whose answers netgain can grade", remedy)
+    entries = _passages(notes, language)
     named = any(entry.split for entry in entries)
     shares = Shares() if named else _shares(len({entry.title for entry in entries}))
-    domain = Passages(PassagesSettings(path=notes, shares=shares))
+    domain = Passages(PassagesSettings.model_validate({"path": notes, "shares": shares, "language": language}))
     counts = domain.counts
     if not counts["test"]:
         raise InputError(str(notes), "none of its passages is for the exam", "put some into a folder named test")
@@ -155,6 +166,7 @@ def _notes_trial(file: Path, notes: Path, model: str) -> tuple[str, list[str]]:
     fields = {
         "model": _quoted(os.path.relpath(model, file.parent)) if Path(model).exists() else model,
         "path": _quoted(os.path.relpath(notes, file.parent)),
+        "language": "" if language == "en" else f", language: {language}",
         "shares": "" if named else f", shares: {_inline(shares)}",
         **{part: min(counts[part], 48) for part in ("train", "test")},
         "development": min(counts["development"], 12) if learns else 0,
@@ -171,21 +183,21 @@ def _notes_trial(file: Path, notes: Path, model: str) -> tuple[str, list[str]]:
         if learns
         else FEW.format(seeds=SEEDS, enough=FEW_PASSAGES, rate=RATE, controls=4 if counts["controls"] else 0)
     )
-    return head + NOTES.format(**fields) + rest, _sizes(domain, entries, learns=learns)
+    return head + NOTES.format(**fields) + rest, _sizes(domain, entries, language, learns=learns)
 
 
-def _passages(notes: Path) -> tuple["Passage", ...]:
+def _passages(notes: Path, language: str) -> tuple["Passage", ...]:
     """All passages of a folder; where files break a rule, each is told, and the command ends."""
     from netgain.domains.passages import mistakes, read_passages
 
-    found = mistakes(notes)
+    found = mistakes(notes, language)
     for error in found[:MOST_MISTAKES]:
         complain(str(error))
     if more := found[MOST_MISTAKES:]:
         complain(f"{notes}: and {len(more)} more files like these")
     if found:
         raise typer.Exit(2)
-    return read_passages(notes)
+    return read_passages(notes, language)
 
 
 def _shares(titles: int) -> "Shares":
@@ -217,7 +229,7 @@ def _weights(model: str) -> int:
     return shape_of(model).stored_weights
 
 
-def _sizes(domain: "Passages", entries: Sequence["Passage"], *, learns: bool) -> list[str]:
+def _sizes(domain: "Passages", entries: Sequence["Passage"], language: str, *, learns: bool) -> list[str]:
     from netgain.domains.passages import weak_questions
     from netgain.trials.plan import detectable
 
@@ -229,7 +241,7 @@ def _sizes(domain: "Passages", entries: Sequence["Passage"], *, learns: bool) ->
     )
     split = f"{counts['train']} to learn on, {counts['development']} to tune on, {counts['test']} for the exam"
     lines = [f"notes: {told}: {split}, {counts['controls']} for control questions", *domain.notes]
-    lines += weak_questions(entries)
+    lines += weak_questions(entries, language)
     if not learns:
         lines.append(
             f"too little to learn and tune on ({LEARNERS} and {TUNERS} passages are the least): SEAL and tuning are "
@@ -250,8 +262,7 @@ def _sizes(domain: "Passages", entries: Sequence["Passage"], *, learns: bool) ->
 
 def _name(file: Path) -> str:
     """The file's name as the name of a trial, quoted where YAML would take it for a number or another word."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in file.stem.lower())
-    name = plain.strip("-._")[:64] or "trial"
+    name = plain_name(file.stem.lower()).strip("-._")[:64] or "trial"
     return name if isinstance(yaml.safe_load(name), str) else _quoted(name)
 
 

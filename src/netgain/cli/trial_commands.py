@@ -11,6 +11,7 @@ from netgain.cli.app import (
     TERMINATED,
     Demo,
     Device,
+    Json,
     Limit,
     Methods,
     Quiet,
@@ -89,7 +90,7 @@ def plan(
     dollars_per_hour: Annotated[
         float | None, typer.Option(min=0, help="What an hour of the device costs you.", show_default=False)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Say what a trial would take and what it could see. No weights are needed, and nothing is spent.
 

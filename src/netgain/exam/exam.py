@@ -24,8 +24,8 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Answered, Generate, Result
 from netgain.model.server import require_served
-from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency
+from netgain.records.learning import ChosenTraining
 from netgain.records.measurements import Coverage
 from netgain.records.samples import JudgeCheck
 from netgain.streams import stream

@@ -40,10 +40,10 @@ from netgain.model.requests import (
     Trained,
     TrainFull,
 )
-from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Cost, Currency, Purpose
 from netgain.records.events import Opened
+from netgain.records.learning import ChosenTraining
 from netgain.strict_json import parse_json
 
 TAG = "$"  # the key under which an object names what it is
@@ -195,6 +195,9 @@ class Codec:
 def hints(name: str) -> dict[str, Any]:
     """The declared types of the fields of a class that crosses."""
     return get_type_hints(KNOWN[name])
+
+
+PLAIN = Codec(intern=False)  # for what belongs to nobody (settings, presets, defaults) and crosses to many methods
 
 
 def fits(value: Any, hint: Any) -> bool:

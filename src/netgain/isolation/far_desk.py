@@ -19,13 +19,12 @@ from netgain.metering.account import Account, Book
 from netgain.metering.budget import Booking
 from netgain.metering.shape import ModelShape
 from netgain.methods.method import Desk, Teacher
-from netgain.model.metered import Model
+from netgain.model.metered import OPERATIONS, Model
 from netgain.model.program import ModelCall, Steps
 from netgain.model.requests import Done, Part, Prices, Request, UnmeteredModel
 from netgain.records.cost import Cost, Currency
 from netgain.records.events import Event, Failed, Opened, Reserved, Settled
 
-OF_THE_DOOR = ("generate", "score", "train", "train_full", "merge")
 Reference = tuple[str, int]
 
 
@@ -137,7 +136,7 @@ class FarBook:
 
     def _record(self, event: Event, later: bool = False) -> tuple[int, ...]:
         if isinstance(event, Reserved):
-            if event.operation in OF_THE_DOOR:
+            if event.operation in OPERATIONS:
                 where = f"model.{event.operation}"
                 raise InputError(where, "was called past the steps", "yield from ask(model, ...)")
             row = self._harness.ask("reserve", event.account, event.operation, event.quote, event.settings)

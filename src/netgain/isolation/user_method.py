@@ -18,15 +18,14 @@ from netgain.domains.problem import Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.extensions import BUILT_IN, find_method, is_file, names
-from netgain.isolation.crossing import MOST_OPENED, Codec, ProtocolError, error_in_words, error_of
-from netgain.isolation.method_process import MethodEndedError, MethodHost, ProgramProcess
+from netgain.isolation.crossing import MOST_OPENED, PLAIN, ProtocolError, error_in_words, error_of
+from netgain.isolation.method_host import MethodEndedError, MethodHost, ProgramProcess
 from netgain.isolation.served_desk import Kept, ServedDesk
 from netgain.methods.method import Desk, Learned, Method, Settings
 from netgain.model.metered import Model
 from netgain.model.program import Steps
 from netgain.records.claim import Role
 
-PLAIN = Codec(intern=False)  # for what belongs to nobody; it talks to the processes of many methods
 LONGEST = 300  # letters of each thing that a process says it opened
 
 

@@ -5,6 +5,8 @@ the counts of :class:`netgain.engine.jobs.Work` that a pass or a generation will
 exactly as they would be charged. Seconds, dollars and memory are estimates, and say by what assumptions.
 """
 
+import contextlib
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from netgain.metering.shape import ModelShape, find_shape
 from netgain.records.cost import Cost
 
 Kernel = Literal["full", "causal"]
+GROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
 
 
 def context_sum(lengths: Collection[int | float], kernel: Kernel = "full", prefix: float = 0.0) -> float:
@@ -311,3 +314,32 @@ def peak_memory(memory: Memory, shape: ModelShape, training: Training | None, lo
     scores = 4.0 * asked * shape.vocabulary
     held = memory.base + load.copies * memory.copy + load.adapters * one
     return held + max(training_state + rows * memory.row, answering + scores)
+
+
+def free_memory() -> float:
+    """Bytes that processes may still take: what the machine has available, less where a container allows less."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        free = next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8e9
+    try:
+        most, used = (Path(path).read_text(encoding="utf-8").strip() for path in GROUP)
+        return free if most == "max" else min(free, max(0.0, float(most) - float(used)))
+    except (OSError, ValueError):
+        return free
+
+
+def memory_left() -> str:
+    """In words, what memory this machine has left for its processors, and whether the process may have it."""
+    told = [f"{free_memory() / 2**20:,.0f} MiB of the machine's memory are free"]
+    with contextlib.suppress(OSError, ValueError):
+        limits = Path("/proc/self/limits").read_text(encoding="ascii").splitlines()
+        limit = next((line.split()[3] for line in limits if line.startswith("Max address space")), "unlimited")
+        told += [] if limit == "unlimited" else [f"this process may have {int(limit) / 2**20:,.0f} MiB in all"]
+    return ", ".join(told)
+
+
+def gigabytes(size: float) -> str:
+    """Bytes in words: 0.512 GB, 12.3 GB, 1,024 GB."""
+    return f"{size / 1e9:,.0f} GB" if size >= 1e11 else f"{size / 1e9:.3g} GB"

@@ -16,7 +16,7 @@ from netgain.domains.problem import Grade, Material, Problem, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer, sit
 from netgain.methods.finetune import PRESETS, FinetuneSettings, fit_passages
-from netgain.methods.fitting import Count
+from netgain.methods.fitting import Positive
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED
 from netgain.methods.policy_gradient import GradientPolicy, GradientSettings, Group, apart
@@ -42,8 +42,8 @@ class ConventionalRlSettings(GradientSettings, FinetuneSettings):
     an answer: the ``exam``'s own, or another by name.
     """
 
-    rounds: Count = 8
-    contexts: Count | None = None
+    rounds: Positive = 8
+    contexts: Positive | None = None
     candidates: Annotated[int, Field(ge=2, le=1000)] = 8
     asked: Literal["both", "closed", "open"] = "both"
     reward: Literal["exam", "exact", "contains", "f1"] = "exam"
@@ -145,7 +145,7 @@ class ConventionalRl(Method):
     def _fitting(self, desk: Desk, policy: GradientPolicy, groups: Sequence[Group], one: Asked, reserved: float) -> int:
         """How many answers to one more question fit into a step with these groups, each as long as it may be."""
         request = self._request(desk, one)
-        each = desk.model.quote([request])[0].amount(desk.currency) or 0.0
+        each = desk.bounds([request])[0]
         longest = desk.model.tokenize(request.prompt)[-1:] * request.max_new_tokens
         for size in range(self.settings.candidates, LEAST - 1, -1):
             more = Group(request.prompt, [longest] * size, [0.0] * size)
@@ -167,7 +167,7 @@ class ConventionalRl(Method):
 
     def _bound(self, desk: Desk, policy: GradientPolicy, one: Asked) -> float:
         request, size = self._request(desk, one), self.settings.candidates
-        drawn = size * (desk.model.quote([request])[0].amount(desk.currency) or 0.0)
+        drawn = size * desk.bounds([request])[0]
         longest = desk.model.tokenize(request.prompt)[-1:] * request.max_new_tokens
         return drawn + policy.cost(desk, [Group(request.prompt, [longest] * size, [0.0] * size)])
 

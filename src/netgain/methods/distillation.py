@@ -11,7 +11,7 @@ from typing import ClassVar, final
 
 from netgain.domains.problem import Material, Prompt
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Temperature, TopP, fit
+from netgain.methods.fitting import Positive, Temperature, TopP, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.writing import Beside, Pair, affordable, own_questions, passages
 from netgain.model.program import Steps, ask
@@ -28,8 +28,8 @@ class DistillationSettings(Beside):
     """
 
     asking: str = "self-qa"
-    questions: Count = 2
-    answers: Count = 1
+    questions: Positive = 2
+    answers: Positive = 1
     temperature: Temperature = 1.0
     top_p: TopP = 0.95
 

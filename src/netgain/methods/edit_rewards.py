@@ -34,7 +34,7 @@ from netgain.errors import InputError
 from netgain.exam.exam import Answerer, Marked
 from netgain.methods.fitting import Inner, Recipe, job_of, train
 from netgain.methods.method import Desk
-from netgain.methods.rubric import rating, rating_quotes, ratings_of
+from netgain.methods.rubric import judge_of, rating, ratings_of
 from netgain.methods.selection import Rule, Tally
 from netgain.methods.self_evaluation import ADAPTED, exam_quote, examine
 from netgain.methods.writing import SelfEdit
@@ -42,7 +42,7 @@ from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Generate, Score, Train
 from netgain.records.claim import GradeName, RewardRun, Training
 from netgain.records.cost import Purpose
-from netgain.records.edit_rounds import EditRound, RewardedEdit
+from netgain.records.learning import EditRound, RewardedEdit
 
 RewardName = Literal[
     "exam", "exact", "contains", "f1", "gain", "likelihood", "net", "own-questions", "rubric", "random"
@@ -203,7 +203,7 @@ def _rate_once(desk: Desk, requested: Sequence[Evaluation], reserved: float) -> 
         seed = desk.draw(context.name, f"edit {edit}", f"repeat {done}", "rubric")
         requests.append(rating(desk, (context.problem.material, context.edits[edit].raw), seed))
     money = desk.left() - reserved
-    count = sum(total <= money for total in accumulate(rating_quotes(desk, requests)))
+    count = sum(total <= money for total in accumulate(desk.bounds(requests, judge_of(desk))))
     ratings = yield from ratings_of(desk, requests[:count])
     for (context, edit), found in zip(requested, ratings, strict=False):
         if found is None:
@@ -238,8 +238,7 @@ def _measure_quote(desk: Desk, context: Context) -> float:
     """An upper bound on what one evaluation takes beside its training, in the trial's currency."""
     if context.reward != "likelihood":
         return exam_quote(desk, context.examined)
-    quotes = desk.model.quote(_scores(desk, context.problem))
-    return ADAPTED * sum(quote.amount(desk.currency) or 0.0 for quote in quotes)
+    return ADAPTED * sum(desk.bounds(_scores(desk, context.problem)))
 
 
 def _jobs(desk: Desk, requested: Sequence[Evaluation], inner: Inner) -> list[InnerLoopJob]:
@@ -264,13 +263,10 @@ def _quotes(desk: Desk, requested: Sequence[Evaluation], jobs: Sequence[InnerLoo
     """Upper bounds on each evaluation, its training and its exam, in the trial's currency."""
     if not jobs:
         return []
-    trainings = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job) for job in jobs])
+    trainings = desk.bounds([Train(account=desk.pay(Purpose.ADAPT), job=job) for job in jobs])
     contexts = {id(context.examined): context for context, _ in requested}
     exams = {key: _measure_quote(desk, context) for key, context in contexts.items()}
-    return [
-        (quote.amount(desk.currency) or 0.0) + exams[id(context.examined)]
-        for (context, _), quote in zip(requested, trainings, strict=True)
-    ]
+    return [training + exams[id(context.examined)] for (context, _), training in zip(requested, trainings, strict=True)]
 
 
 def context_quote(
@@ -293,16 +289,15 @@ def context_quote(
     )
     inner = longest.settings or Inner()
     job = job_of(desk, longest.texts, inner, epochs=inner.max_epochs or 1)
-    (writing,) = desk.model.quote([request])
-    (training,) = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job)])
+    (writing,) = desk.bounds([request])
+    (training,) = desk.bounds([Train(account=desk.pay(Purpose.ADAPT), job=job)])
     length = max(1, sum(map(len, job.sequences)))
     longer = 1 if form.splitting == "settings" else 1 + 2 * form.max_new_tokens / length
-    loops: float = (training.amount(desk.currency) or 0.0) * longer
-    edits: float = candidates * (writing.amount(desk.currency) or 0.0)
+    loops, edits = training * longer, candidates * writing
     if reward == "rubric":
         size = max(1, len(desk.model.tokenize(problem.material.text, special=False)))
         notes = " ".join([problem.material.text] * -(-form.max_new_tokens // size))
-        return edits + evaluations * rating_quotes(desk, [rating(desk, (problem.material, notes), 0)])[0]
+        return edits + evaluations * desk.bounds([rating(desk, (problem.material, notes), 0)], judge_of(desk))[0]
     return max(edits + evaluations * (loops + _exam_bound(desk, problem, form, reward)), 1e-12)
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar, final
 
 from netgain.domains.problem import EditFormat, Material
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, fit
+from netgain.methods.fitting import Positive, fit
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.methods.writing import Ask, texts_of, write
@@ -34,9 +34,9 @@ _COMMON = set(
 class EntityPairsSettings(SyntheticSettings):
     """At most ``pairs`` pairs of at most ``entities`` entities; ``template`` has {title}, {text}, {first}, {second}."""
 
-    pairs: Count = 10
-    entities: Count = 8
-    max_new_tokens: Count = 64
+    pairs: Positive = 10
+    entities: Positive = 8
+    max_new_tokens: Positive = 64
     template: str = TEMPLATE
 
 

@@ -20,15 +20,15 @@ from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError, nearest
 from netgain.exam.exam import Answerer, accuracy
 from netgain.methods.edit_rewards import Context, evaluate_once
-from netgain.methods.fitting import Count, Inner, Rate, Recipe, fit, fit_with_charges
+from netgain.methods.fitting import Inner, Positive, Rate, Recipe, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Learning, Method
 from netgain.methods.policy import UNLIMITED
 from netgain.methods.self_evaluation import discard, exam_quote, examine
 from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_recipe, recipe_of, single, written_settings
 from netgain.methods.writing import Ask, SelfEdit
 from netgain.model.program import Steps
-from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
+from netgain.records.learning import ChosenTraining
 from netgain.streams import stream
 
 Loss = Literal["all", "answers"]
@@ -98,8 +98,8 @@ class ChoiceSettings(Inner):
 
     losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = ("all", "answers")
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
-    epochs: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
-    most_steps: Count = MOST_STEPS
+    epochs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
+    most_steps: Positive = MOST_STEPS
 
     def draw(self, tools: Sequence[str], rng: np.random.Generator) -> ChosenTraining:
         """Each of them by lot, every tool with even chances."""
@@ -145,7 +145,7 @@ class TunedSettings(ChoiceSettings, Learning):
     """
 
     candidates: Annotated[int, Field(ge=2, le=1000)] = 16
-    problems_each: Count = 4
+    problems_each: Positive = 4
 
     def middle(self, tools: Sequence[str]) -> ChosenTraining:
         """All tools, and the middle of what there is of every other setting."""
@@ -219,7 +219,7 @@ class LabelledSettings(Inner):
     tool_sets: Annotated[tuple[tuple[str, ...] | None, ...], Field(min_length=1)] = ((), None)
     losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = ("answers",)
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3, 3e-3)
-    epochs: Annotated[tuple[Count | None, ...], Field(min_length=1)] = (None,)
+    epochs: Annotated[tuple[Positive | None, ...], Field(min_length=1)] = (None,)
 
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:

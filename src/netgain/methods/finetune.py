@@ -8,7 +8,7 @@ from pydantic import Field
 from netgain.domains.problem import Material, Problem, Prompt
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Inner, Outer, fit, merge_quote, merged
+from netgain.methods.fitting import Inner, Outer, Positive, fit, merge_quote, merged
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.paraphrase import paraphrases
 from netgain.methods.writing import by_sentence, passages
@@ -58,11 +58,10 @@ class ConventionalSettings(FinetuneSettings, Outer):
     """``with_passages`` trains on the training problems' passages beside their questions (pre-instruction-tuning).
 
     ``outer_epochs`` None (the default here) trains until the investment is used. Few problems are then read very often,
-    which can do harm: a lower ``outer_learning_rate`` is worth an arm of its own. Tuning cannot try it, because nobody
-    learns while tuned.
+    which can do harm: a lower ``outer_learning_rate`` is worth trying, in an arm of its own or by tuning.
     """
 
-    outer_epochs: Count | None = None
+    outer_epochs: Positive | None = None
     with_passages: bool = True
 
 

@@ -21,8 +21,8 @@ from netgain.methods.method import LATER, Desk, Learning, Settings
 from netgain.model.metered import Model, Tuned
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Merge, Result, Train, Trained, TrainFull
-from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Currency, Purpose
+from netgain.records.learning import ChosenTraining
 
 EPOCHS = 10  # without a limit to the budget: SEAL's inner loop
 ROUNDING = 1e-9  # sums of quotes and of charges are added up in different orders
@@ -30,7 +30,7 @@ SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_p
 Training = Train | TrainFull
 Trainable = Prompt | Lesson  # a text, a conversation that ends in what the model is to say, or a lesson of examples
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=100_000)]
+Positive = Annotated[int, Field(ge=1, le=100_000)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 
@@ -44,12 +44,12 @@ class Inner(Settings):
     """
 
     kind: Literal["lora", "full"] = "lora"
-    rank: Count = 32
+    rank: Positive = 32
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 64.0
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
     learning_rate: Rate = 1e-3
-    batch_size: Count = 1
-    max_epochs: Count | None = None
+    batch_size: Positive = 1
+    max_epochs: Positive | None = None
     max_length: Annotated[int, Field(ge=2)] = 2048
     loss: Annotated[Literal["all", "answers"], LATER] = "all"
     schedule: Annotated[Schedule, LATER] = "linear"
@@ -64,11 +64,11 @@ class Outer(Inner, Learning):
     ``outer_epochs`` None trains until the investment (or a round's part of it) is used.
     """
 
-    outer_rank: Count = 64
+    outer_rank: Positive = 64
     outer_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 128.0
     outer_modules: Annotated[tuple[str, ...], Field(min_length=1)] = SEVEN
-    outer_epochs: Count | None = 2
-    outer_batch: Count = 10
+    outer_epochs: Positive | None = 2
+    outer_batch: Positive = 10
     outer_learning_rate: Rate = 3e-4
     outer_schedule: Annotated[Schedule, LATER] = "linear"
 
@@ -270,4 +270,4 @@ def merge_quote(desk: Desk, settings: Inner) -> float:
     """
     (token, *_) = desk.model.tokenize("a")
     job = replace(job_of(desk, (), settings, epochs=1), sequences=[(token,) * (2 + settings.rank * 3 // 5)])
-    return desk.model.quote([Train(account=desk.pay(Purpose.LEARN), job=job)])[0].amount(desk.currency) or 0.0
+    return desk.bounds([Train(account=desk.pay(Purpose.LEARN), job=job)])[0]

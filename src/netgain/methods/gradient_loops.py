@@ -13,7 +13,7 @@ from pydantic import Field
 from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.exam.exam import Answerer
 from netgain.methods.edit_rewards import Context, context_quote, evaluate
-from netgain.methods.fitting import Count
+from netgain.methods.fitting import Positive
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import Improvement, Kept
 from netgain.methods.policy_gradient import (
@@ -45,9 +45,9 @@ class EditGradientSettings(GradientSettings, LoopSettings):
     ``temperature`` and ``top_p`` are those of adaptation.
     """
 
-    rounds: Count = 8
+    rounds: Positive = 8
     candidates: Annotated[int, Field(ge=2, le=1000)] = 5
-    repeats: Count = 1
+    repeats: Positive = 1
 
 
 @final

@@ -21,6 +21,7 @@ from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.model.metered import Model
 from netgain.model.program import Steps
+from netgain.model.requests import Request
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
 from netgain.streams import stream
@@ -101,6 +102,10 @@ class Desk:
     def left(self) -> float:
         """What may still be spent here, in the trial's currency; infinite without a limit."""
         return self.account.remaining().get(self.currency, float("inf"))
+
+    def bounds(self, requests: Sequence[Request], model: Model | None = None) -> list[float]:
+        """Upper bounds on each request, run together as one batch, in the trial's currency; 0 where it counts none."""
+        return [quote.amount(self.currency) or 0.0 for quote in (model or self.model).quote(requests)]
 
     def note(self, text: str, data: Mapping[str, Any]) -> None:
         """Record something in the journal beside the charges, such as rewards; plain JSON values."""
@@ -199,5 +204,5 @@ class Method(ABC):
     def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
         """Adapt to all of this material at once: one passage, or many in continued pretraining.
 
-        ``learned`` is what :meth:`learn` returned; None while the arm is tuned, which happens before it learns.
+        ``learned`` is what :meth:`learn` returned, in a trial of the tuning too; None for a method that does not learn.
         """

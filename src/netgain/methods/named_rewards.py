@@ -13,7 +13,7 @@ from netgain.domains.problem import Material, Problem, Question
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.edit_rewards import Reward, RewardName
-from netgain.methods.fitting import Count
+from netgain.methods.fitting import Positive
 from netgain.methods.method import LATER, Desk, Settings
 from netgain.methods.self_evaluation import examine
 from netgain.methods.writing import own_questions
@@ -46,9 +46,9 @@ class RewardSettings(Settings):
 
     reward: Annotated[RewardName, LATER] = "exam"
     broken_weight: Annotated[float, Field(ge=0, le=100), LATER] = 1.0
-    reward_controls: Annotated[Count, LATER] = 16
+    reward_controls: Annotated[Positive, LATER] = 16
     asking: Annotated[str, LATER] = "self-qa"
-    questions: Annotated[Count, LATER] = 1
+    questions: Annotated[Positive, LATER] = 1
     placebo: Annotated[bool, LATER] = False
 
 
@@ -66,7 +66,7 @@ def rewards_of(
     if desk.few_shot is not None:
         raise no_questions(settings.asking)
     left = desk.left()
-    share = QUESTIONS if left == float("inf") else QUESTIONS * max(0.0, left - reserved) / left
+    share = QUESTIONS if left == float("inf") else QUESTIONS * max(0.0, left - reserved) / left if left else 0.0
     materials = list({problem.material.id: problem.material for problem in problems}.values())
     pairs = yield from own_questions(
         desk.at(contexts[0][0], "questions"), materials, settings.asking, settings.questions, share=share

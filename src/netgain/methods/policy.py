@@ -54,8 +54,7 @@ def _behind(prompt: tuple[int, ...], edit: SelfEdit, desk: Desk) -> tuple[int, .
 def policy_cost(desk: Desk, kept: Sequence[SelfEdit], settings: Inner) -> float:
     """An upper bound on fine-tuning the policy and merging its adapter, in the trial's currency."""
     request = Train(account=desk.pay(Purpose.LEARN), job=policy_job(desk, kept, settings))
-    trained = desk.model.quote([request])[0].amount(desk.currency) or 0.0
-    return trained + merge_quote(desk, settings)
+    return desk.bounds([request])[0] + merge_quote(desk, settings)
 
 
 def policy_bound(desk: Desk, material: Material, form: EditFormat, settings: Inner) -> float:
@@ -63,7 +62,7 @@ def policy_bound(desk: Desk, material: Material, form: EditFormat, settings: Inn
     prompt = desk.model.tokenize(form.prompt(material))
     longest = (*prompt, *prompt[-1:] * (form.max_new_tokens + 1))[: settings.max_length]
     job = replace(policy_job(desk, (), settings), sequences=[longest], loss_masks=None)
-    return desk.model.quote([Train(account=desk.pay(Purpose.LEARN), job=job)])[0].amount(desk.currency) or 0.0
+    return desk.bounds([Train(account=desk.pay(Purpose.LEARN), job=job)])[0]
 
 
 def fit_policy(desk: Desk, kept: Sequence[SelfEdit], settings: Inner, reserved: float) -> Steps[Answerer]:

@@ -30,7 +30,7 @@ from netgain.domains.problem import Problem, Prompt
 from netgain.engine.jobs import InnerLoopJob, PolicyLoss
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import ROUNDING, Count, Inner, Outer, job_of, merge_quote, merged
+from netgain.methods.fitting import ROUNDING, Inner, Outer, Positive, job_of, merge_quote, merged
 from netgain.methods.method import LATER, Desk
 from netgain.methods.policy import UNLIMITED
 from netgain.methods.value_head import ValueHead, estimates, fitting_cost, prediction_cost, whitened
@@ -38,7 +38,7 @@ from netgain.model.metered import Model
 from netgain.model.program import Steps, ask
 from netgain.model.requests import Adapter, Result, Score, Scored, Train, Trained
 from netgain.records.cost import Currency, Purpose
-from netgain.records.policy_run import PolicyStep
+from netgain.records.learning import PolicyStep
 from netgain.streams import stream
 
 FAR = 50.0  # a token that much likelier before: exp would not end
@@ -69,9 +69,9 @@ class GradientSettings(Outer):
     ``best`` on them.
     """
 
-    outer_rank: Count = 32
+    outer_rank: Positive = 32
     outer_alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 64.0
-    outer_batch: Count = 64
+    outer_batch: Positive = 64
     outer_learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1e-4
     advantage: Advantage = "group"
     penalty: Penalty = "loss"
@@ -84,9 +84,9 @@ class GradientSettings(Outer):
     gae: Annotated[float, Field(ge=0, le=1), LATER] = 0.95
     value_learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), LATER] = 1e-3
     value_clip: Annotated[float, Field(gt=0, le=100), LATER] = 0.2
-    value_epochs: Annotated[Count, LATER] = 4
+    value_epochs: Annotated[Positive, LATER] = 4
     check_every: Annotated[int, Field(ge=0, le=10_000)] = 0
-    held_out: Count = 4
+    held_out: Positive = 4
     checkpoint: Literal["end", "best"] = "end"
 
     @model_validator(mode="after")
@@ -194,9 +194,9 @@ class GradientPolicy:
             return 0.0
         base = self._base or desk.model
         train = Train(account=desk.pay(Purpose.LEARN), job=self._job(desk, samples), start=self._adapter)
-        scores = desk.model.quote(self._scores(desk, samples))
-        quotes = [*scores, *(scores if self._distinct(desk) else ()), *base.quote([train])]
-        whole = sum(quote.amount(desk.currency) or 0.0 for quote in quotes) + merge_quote(desk, self.outer)
+        scores = desk.bounds(self._scores(desk, samples))
+        bounds = [*scores, *(scores if self._distinct(desk) else ()), *desk.bounds([train], base)]
+        whole: float = sum(bounds) + merge_quote(desk, self.outer)
         return whole + self._head_cost(desk, sum(len(one.ids) for one in samples))
 
     def _head_cost(self, desk: Desk, tokens: int) -> float:

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from netgain.domains.problem import Material, Prompt
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, fit, fit_with_charges
+from netgain.methods.fitting import Positive, fit, fit_with_charges
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.self_evaluation import discard, likelihood
 from netgain.methods.synthetic import PRESETS, SyntheticSettings, own_edits
@@ -47,7 +47,7 @@ class RejectionSettings(SyntheticSettings):
     candidates: Annotated[int, Field(ge=2, le=1000)] = 5
     trial_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     asking: str = "self-qa"
-    questions: Count = 2
+    questions: Positive = 2
 
 
 @final
@@ -131,7 +131,7 @@ class SelfConsistencySettings(SyntheticSettings):
     their case and punctuation.
     """
 
-    edits: Count = 8
+    edits: Positive = 8
     agree: Annotated[int, Field(ge=2, le=1000)] = 2
 
 

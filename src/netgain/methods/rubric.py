@@ -90,11 +90,6 @@ def rating(desk: Desk, notes: Notes, seed: int) -> Generate:
     )
 
 
-def rating_quotes(desk: Desk, requests: Sequence[Generate]) -> list[float]:
-    """Upper bounds, in the trial's currency."""
-    return [quote.amount(desk.currency) or 0.0 for quote in judge_of(desk).quote(requests)]
-
-
 def judge_of(desk: Desk) -> Model:
     """The judge. Raises InputError where the trial has none."""
     if desk.judge is None:

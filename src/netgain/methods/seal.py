@@ -35,7 +35,7 @@ from netgain.methods.edit_rewards import (
     evaluate_again,
     reward_run,
 )
-from netgain.methods.fitting import SEVEN, Count, Inner, Outer, Rate, Recipe
+from netgain.methods.fitting import SEVEN, Inner, Outer, Positive, Rate, Recipe
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.named_rewards import UNREWARDED, RewardSettings, rewards_of, unrewarded
 from netgain.methods.policy import UNLIMITED, Imitation, Improvement, Keep, policy_bound
@@ -64,11 +64,11 @@ class LoopSettings(SyntheticSettings, RewardSettings, Outer):
     settings are those of the fine-tuning on kept edits.
     """
 
-    rounds: Count = 2
-    contexts: Count | None = None
+    rounds: Positive = 2
+    contexts: Positive | None = None
     candidates: Annotated[int, Field(ge=1, le=1000)] = 5
-    repeats: Count = 3
-    reward_epochs: Count = 10
+    repeats: Positive = 3
+    reward_epochs: Positive = 10
     reward_learning_rate: Rate | None = None
 
     def reward_training(self) -> Inner:
@@ -109,7 +109,7 @@ class SealSettings(LoopSettings):
 
     select: Literal["reward", "random", "unpaid", "adaptive"] = "reward"
     keep: Literal["best", "positive"] = "best"
-    wide: Count = 8
+    wide: Positive = 8
     reliability: Annotated[float, Field(gt=0, lt=1)] = RELIABILITY
 
     @model_validator(mode="after")
@@ -364,7 +364,7 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
     if loop.rule is not None:
         rewards = yield from rewards_of(desk, chosen, settings, reserved)
     left = desk.left()
-    share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left
+    share = 1.0 if left == UNLIMITED else max(0.0, left - reserved) / left if left else 0.0
     written = yield from write(
         desk.at(chosen[0][0]),
         requested,

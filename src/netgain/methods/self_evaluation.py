@@ -37,7 +37,7 @@ def exam_quote(desk: Desk, problem: Problem) -> float:
         for question in problem.questions
     ]
     requests = [request for parts in put for views in parts for _, request in views]
-    return ADAPTED * sum(quote.amount(desk.currency) or 0.0 for quote in desk.model.quote(requests))
+    return ADAPTED * sum(desk.bounds(requests))
 
 
 def likelihood(desk: Desk, answerer: Answerer, pairs: Sequence[Pair]) -> Steps[float]:

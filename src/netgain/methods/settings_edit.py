@@ -29,8 +29,8 @@ from netgain.methods.self_evaluation import discard, exam_quote, examine, likeli
 from netgain.methods.writing import Pair, SelfEdit
 from netgain.model.program import Steps
 from netgain.model.requests import Train
-from netgain.records.choices import ChosenTraining
 from netgain.records.cost import Purpose
+from netgain.records.learning import ChosenTraining
 
 KEY = "use_{}_augmentations"
 LOSSES: dict[str, Literal["all", "answers"]] = {
@@ -271,8 +271,8 @@ def try_recipe(
     with so much ``kept``."""
     settings = recipe.settings or inner
     job = job_of(desk, recipe.texts, settings, epochs=settings.max_epochs or 1)
-    (training,) = desk.model.quote([Train(account=desk.pay(Purpose.ADAPT), job=job)])
-    cost = (training.amount(desk.currency) or 0.0) + exam_quote(desk, fold)  # more than a likelihood takes
+    (training,) = desk.bounds([Train(account=desk.pay(Purpose.ADAPT), job=job)])
+    cost = training + exam_quote(desk, fold)  # more than a likelihood takes
     if not recipe.texts or cost > desk.left() - kept:
         return None
     (result,) = yield from train(desk, [job])

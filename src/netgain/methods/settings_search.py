@@ -16,12 +16,12 @@ from pydantic import Field, model_validator
 from netgain.domains.problem import Material
 from netgain.exam.exam import Answerer
 from netgain.methods.few_shot_training import ChoiceSettings, examples_of
-from netgain.methods.fitting import Count
+from netgain.methods.fitting import Positive
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.settings_edit import SEAL_ARC, TRIAL_SHARE, Score, fit_recipe, kept_back, single, try_recipe
 from netgain.model.program import Steps
-from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
+from netgain.records.learning import ChosenTraining
 from netgain.streams import stream
 
 IN_VAIN = 8  # proposals in a row that cannot be paid for, after which no cheaper one is looked for
@@ -46,7 +46,7 @@ class SearchSettings(ChoiceSettings):
     sampler: Literal["random", "tpe"] = "random"
     score: Score = "likelihood"
     trial_share: Annotated[float, Field(gt=0, lt=1)] = TRIAL_SHARE
-    most_trials: Count = 50
+    most_trials: Positive = 50
 
     @model_validator(mode="after")
     def _installed(self) -> Self:

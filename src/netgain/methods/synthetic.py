@@ -8,7 +8,7 @@ from pydantic import model_validator
 from netgain.domains.problem import EditFormat, Material
 from netgain.engine.jobs import Form
 from netgain.exam.exam import Answerer
-from netgain.methods.fitting import Count, Inner, Recipe, Temperature, TopP, fit
+from netgain.methods.fitting import Inner, Positive, Recipe, Temperature, TopP, fit
 from netgain.methods.method import LATER, Desk, Learned, Method
 from netgain.methods.settings_edit import MOST_STEPS, SEAL_ARC, fit_edits, no_form, read_edit, recipe_of, settings_form
 from netgain.methods.writing import Beside, SelfEdit, find_format, propose, texts_of
@@ -37,10 +37,10 @@ class SyntheticSettings(Beside):
 
     format: str = ""
     mix: tuple[str, ...] = ()
-    edits: Count = 1
+    edits: Positive = 1
     temperature: Temperature = 1.0
     top_p: TopP = 0.95
-    most_steps: Annotated[Count, LATER] = MOST_STEPS
+    most_steps: Annotated[Positive, LATER] = MOST_STEPS
     tried: Annotated[bool, LATER] = False
     constrained: Annotated[bool, LATER] = False
 

@@ -14,7 +14,7 @@ from netgain.domains.problem import EditFormat, Material, Prompt, Splitting
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.metering.price import declared_flops
-from netgain.methods.fitting import Count, Temperature, fit
+from netgain.methods.fitting import Positive, Temperature, fit
 from netgain.methods.method import Desk, Learned, Method, Teacher
 from netgain.methods.settings_edit import fit_edits
 from netgain.methods.writing import Ask, Beside, SelfEdit, find_format, lessons, write
@@ -100,7 +100,7 @@ class TaughtSettings(Beside):
     and the first of its ``texts`` that is not refused is trained with.
     """
 
-    texts: Count = 1
+    texts: Positive = 1
     teacher_format: str = ""
     teacher_temperature: Temperature = 1.0
     splitting: Splitting | None = None

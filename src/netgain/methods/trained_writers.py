@@ -16,7 +16,7 @@ from netgain.domains.problem import EditFormat, Material, Problem
 from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.methods.edit_rewards import Context
-from netgain.methods.fitting import Count, Outer, Temperature, merged
+from netgain.methods.fitting import Outer, Positive, Temperature, merged
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import fit_policy, policy_cost
 from netgain.methods.seal import LoopSettings, outer_loop
@@ -36,7 +36,7 @@ class SupervisedWriterSettings(SyntheticSettings, Outer):
     """
 
     format: str = "self-qa"
-    labelled: Count | None = None
+    labelled: Positive | None = None
 
 
 @final
@@ -102,8 +102,8 @@ class SharpenedSettings(SyntheticSettings, Outer):
     """
 
     sharpen_temperature: Temperature = 0.3
-    rounds: Count = 1
-    contexts: Count | None = None
+    rounds: Positive = 1
+    contexts: Positive | None = None
     candidates: Annotated[int, Field(ge=1, le=1000)] = 1
 
 

@@ -145,8 +145,7 @@ def affordable(desk: Desk, requests: Sequence[Generate], share: float = 1.0) -> 
     left = share * desk.left()
     if left == float("inf") or not requests:
         return list(requests)
-    quotes = [quote.amount(desk.currency) or 0.0 for quote in desk.model.quote(requests)]
-    count = sum(total <= left for total in accumulate(quotes))
+    count = sum(total <= left for total in accumulate(desk.bounds(requests)))
     if count < len(requests):
         desk.note("not all could be asked for", {"wanted": len(requests), "paid for": count})
     return list(requests[:count]) or _shortened(desk, requests[0], left)
@@ -156,7 +155,7 @@ def _shortened(desk: Desk, request: Generate, left: float) -> list[Generate]:
     size = request.max_new_tokens // 2
     while size >= SHORTEST:
         shorter = replace(request, max_new_tokens=size)
-        if (desk.model.quote([shorter])[0].amount(desk.currency) or 0.0) <= left:
+        if desk.bounds([shorter])[0] <= left:
             return [shorter]
         size //= 2
     return []

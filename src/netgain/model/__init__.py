@@ -1,4 +1,4 @@
-"""The language model. Its one door is :class:`Model`; nothing computes unmetered. The only package that imports torch.
+"""The language model. Its one door is :class:`Model`; nothing computes unmetered. Only it and the engine import torch.
 
 The public names below are imported when they are first used: requests, results and the scripted model need no torch.
 """

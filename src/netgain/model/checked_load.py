@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from netgain.engine.packs import is_out_of_memory
 from netgain.errors import InputError, NetgainError, Terminated, shown
+from netgain.metering.estimate import gigabytes
 
 T = TypeVar("T")
 LONGEST = 300  # characters of what a library says
@@ -97,7 +98,7 @@ def _compare(where: str, source: Any, config: Any, how: dict[str, Any]) -> None:
         sum(math.prod(x.shape) * x.element_size() for x in found) for found in (model.buffers(), model.parameters())
     ]
     if sizes[0] > max(FREE_BUFFERS, sizes[1]):
-        problem = f"its tables of positions would take {sizes[0] / 1e9:.3g} GB, and its weights {sizes[1] / 1e9:.3g}"
+        problem = f"its tables of positions would take {gigabytes(sizes[0])}, and its weights {gigabytes(sizes[1])}"
         raise InputError(where, problem, "the configuration is wrong")
 
 

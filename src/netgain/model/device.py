@@ -9,6 +9,8 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+from netgain.errors import InputError
+
 
 def weights_folder(model: str) -> Path | None:
     """Where a model's weights lie: its folder, or that of the hub's cache. None where they are not on this machine."""
@@ -22,12 +24,24 @@ def weights_folder(model: str) -> Path | None:
 
 
 def find_gpu(device: str) -> tuple[str, float] | None:
-    """The name of a GPU (``auto``, ``cuda``, ``cuda:1``) and its free bytes; None where torch sees none."""
+    """The name of a GPU (``auto``, ``cuda``, ``cuda:1``) and its free bytes; None where torch sees none. Raises
+    InputError where torch sees some, and not the one of this number."""
     if not torch.cuda.is_available():
         return None
-    index = int(device.partition(":")[2] or 0)
+    index = gpu_number(device)
     free, _ = torch.cuda.mem_get_info(index)
     return torch.cuda.get_device_name(index), float(free)
+
+
+def gpu_number(device: str) -> int:
+    """The number of a GPU that torch sees. Raises InputError where it sees none of that name."""
+    number, count = device.partition(":")[2] or "0", torch.cuda.device_count()
+    if not (number.isdecimal() and number.isascii() and int(number) < count):
+        there = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+        raise InputError(
+            f"device {device!r}", f"torch sees no such GPU here, but {there}", "name one of these, or auto"
+        )
+    return int(number)
 
 
 @final

@@ -4,7 +4,6 @@ transformers reads GGUF by itself (with the package ``gguf``) and dequantises it
 saves the result. The folder holds float32 weights: the numbers that a quantised format stands for fit into no 16 bits.
 """
 
-import os
 import shutil
 import tempfile
 from functools import cache
@@ -17,16 +16,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.import_utils import is_gguf_available
 
 from netgain.errors import InputError, MissingExtraError
+from netgain.model.model_folder import cache_folder
 
 SUFFIX = ".gguf"
 SHOWN = 12  # hexadecimal digits of the file's SHA-256 in the folder's name
-
-
-def cache_folder() -> Path:
-    """Where converted models lie: ``netgain/models`` in ``$HF_HOME`` if that is set, else in ``$XDG_CACHE_HOME``, else
-    in ``~/.cache``."""
-    root = os.environ.get("HF_HOME") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root).expanduser() / "netgain" / "models"
 
 
 def folder_of_gguf(file: str | Path) -> Path:
@@ -39,7 +32,7 @@ def folder_of_gguf(file: str | Path) -> Path:
     path = Path(file)
     try:
         about = path.stat()
-        target = cache_folder() / f"{path.stem}-{_digest(path, about.st_size, about.st_mtime_ns)[:SHOWN]}"
+        target = cache_folder() / "models" / f"{path.stem}-{_digest(path, about.st_size, about.st_mtime_ns)[:SHOWN]}"
     except OSError as problem:
         remedy = "paths in a trial are relative to its file"
         raise InputError(str(path), f"it cannot be read ({problem.strerror})", remedy) from problem

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from netgain.domains.problem import Prompt
+from netgain.domains.problem import Prompt, text_of
 from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.engine.lora import Adapter
 from netgain.engine.trainer import JobOutcome, train_fully
 from netgain.errors import InputError, nearest, one_line, shown
 from netgain.model.checked_load import attempt, check_finite, check_tokenizer, load_weights, quiet
+from netgain.model.device import gpu_number
 from netgain.model.gguf import SUFFIX, folder_of_gguf
 from netgain.model.model_folder import check_folder
 from netgain.model.requests import scheduled
@@ -141,6 +142,8 @@ def _device(name: str) -> torch.device:
         raise InputError(f"device {name!r}", "is none that torch knows", "use auto, cpu or cuda") from problem
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device {name!r}", "torch sees no GPU here", "use auto or cpu")
+    if device.type == "cuda":
+        gpu_number(name)
     return device
 
 
@@ -176,10 +179,8 @@ class Texts:
 
     def rendered(self, prompt: Prompt) -> str:
         """A prompt as one text."""
-        if isinstance(prompt, str):
-            return prompt
-        if not self.templated:
-            return "\n\n".join(message.content for message in prompt)
+        if isinstance(prompt, str) or not self.templated:
+            return text_of(prompt)
         turns = [{"role": message.role, "content": message.content} for message in prompt]
         return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # it imports torch
     from netgain.model.selfcheck import PriceCheck
 
 P = TypeVar("P")
+OPERATIONS = ("generate", "score", "train", "train_full", "merge")  # what only the door books
 AT_ONCE = ("generate", "score")  # many small results: booked as they end, written when their batch has ended
 NOT_RUN = "not run: another request of its batch was refused"
 

@@ -5,7 +5,9 @@ header, offsets and shapes agree with the file, an index that names files and te
 """
 
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,35 @@ def _entry(path: Path, name: str, entry: object) -> tuple[str, tuple[int, ...], 
 def _short_text(problem: Exception) -> str:
     text = str(problem.strerror if isinstance(problem, OSError) else problem).partition("\n")[0]
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def cache_folder() -> Path:
+    """Where what is made once for a machine lies (converted models, measurements): ``netgain`` in ``$HF_HOME`` if that
+    is set, else in ``$XDG_CACHE_HOME``, else in ``~/.cache``. Raises InputError where there is no home folder either.
+    """
+    try:
+        root = os.environ.get("HF_HOME") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(root).expanduser() / "netgain"
+    except RuntimeError:
+        raise InputError("the cache folder", "there is no home folder to put it in", "set XDG_CACHE_HOME") from None
+
+
+# -- the weights that a folder holds, by content
+
+
+def hashed_weight(shape: Sequence[int], data: bytes | memoryview) -> str:
+    """A digest of one weight: its shape, and its bytes in whatever precision it has."""
+    found = sha256(",".join(map(str, shape)).encode())
+    found.update(b";")
+    found.update(data)
+    return found.hexdigest()
+
+
+def saved_weights(folder: Path) -> Iterator[tuple[str, str]]:
+    """The name and digest of every weight in a folder's safetensors files. Raises InputError for a damaged file."""
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors, start = read_header(path)
+        with path.open("rb") as opened:
+            for name, (_, shape, first, last) in tensors.items():
+                opened.seek(start + first)
+                yield name, hashed_weight(shape, opened.read(last - first))

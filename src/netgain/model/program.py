@@ -8,9 +8,10 @@ alone, the others go on. The order of everything is that of the programs, so the
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import isgenerator
 from typing import Any, Generic, TypeVar, final
 
-from netgain.errors import NetgainError, is_fault
+from netgain.errors import InputError, NetgainError, is_fault
 from netgain.model.metered import Model
 from netgain.model.requests import Asked, Generate, Merge, Result, RunScript, Score, Train, TrainFull
 
@@ -28,6 +29,14 @@ class ModelCall:
 
 
 Steps = Generator[Sequence[ModelCall], list[list[Result[Any]]], T]
+
+
+def require_program(found: Steps[T]) -> Steps[T]:
+    """What a user's method gave, where it is a program. Raises InputError where it is none: code is not checked."""
+    given: Any = found
+    if not isgenerator(given):
+        raise InputError("method", f"gave {type(given).__name__}, not a program in steps", "write it with yield from")
+    return found
 
 
 def ask(model: Model, requests: Sequence[Asked]) -> Steps[list[Result[Any]]]:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 from urllib.parse import urlsplit
 
-from netgain.domains.problem import Prompt
+from netgain.domains.problem import Prompt, text_of
 from netgain.engine.jobs import Failure, RemoteKind, Work
 from netgain.errors import InputError, MissingExtraError, is_fault
 from netgain.metering.price import declared_flops
@@ -292,13 +292,13 @@ class _Remote:
             "max_tokens": request.max_new_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
-            "seed": int(stream(request.seed, "remote", _text(request.prompt)).integers(2**31)),
+            "seed": int(stream(request.seed, "remote", text_of(request.prompt)).integers(2**31)),
         }
         stop = [text for text in request.stop if text.strip()]
         if stop:  # those of white space are found here: a server would end an answer whose first line is empty
             settings["stop"] = stop
         if self._api == "completions":
-            answer = self._client.completions.create(prompt=_text(request.prompt), **settings)
+            answer = self._client.completions.create(prompt=text_of(request.prompt), **settings)
             text = answer.choices[0].text
         else:
             answer = self._client.chat.completions.create(messages=_turns(request.prompt), **settings)
@@ -326,7 +326,7 @@ class _Remote:
 
     def _usage(self, request: Generate, said: _Said, text: str) -> tuple[Part, str]:
         """The tokens that the server counted, where these texts can have so many; else as they are counted here."""
-        asked, written = _text(request.prompt), len(text.encode("utf-8", "replace"))
+        asked, written = text_of(request.prompt), len(text.encode("utf-8", "replace"))
         known = _is_count(said.tokens_in) and _is_count(said.tokens_out)
         most_in, most_out = _bytes(request.prompt) + TEMPLATE, max(request.max_new_tokens, written) + TURN
         if known and _can_be(said.tokens_in, len(asked), most_in) and _can_be(said.tokens_out, len(text), most_out):
@@ -343,7 +343,7 @@ class _Remote:
 
     def shown(self, prompt: Prompt) -> str:
         """As it is sent; the server's template is unknown here."""
-        return _text(prompt)
+        return text_of(prompt)
 
     def tokenize(self, text: Prompt, *, special: bool, answer: str = "") -> tuple[int, ...]:
         """Unknown here."""
@@ -392,10 +392,6 @@ def _part(tokens_in: float, tokens_out: float) -> Part:
     return Part(Work(positions=tokens_in, real=tokens_in, generated=tokens_out))
 
 
-def _text(prompt: Prompt) -> str:
-    return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
-
-
 def _turns(prompt: Prompt) -> list[dict[str, str]]:
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
@@ -405,7 +401,7 @@ def _turns(prompt: Prompt) -> list[dict[str, str]]:
 def _bytes(prompt: Prompt) -> int:
     """No fewer than the prompt's tokens under any byte-level vocabulary, template included."""
     turns = 1 if isinstance(prompt, str) else len(prompt)
-    return len(_text(prompt).encode("utf-8", "replace")) + TURN * (turns + 2)
+    return len(text_of(prompt).encode("utf-8", "replace")) + TURN * (turns + 2)
 
 
 def _is_count(value: object) -> bool:

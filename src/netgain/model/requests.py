@@ -4,8 +4,6 @@ Every request carries the account that pays for it, so a batch may serve many pr
 Whatever goes wrong with one request is its own ``Failure`` (engine.jobs); the rest of the batch is unharmed.
 """
 
-import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from netgain.domains.problem import Prompt
 from netgain.engine.jobs import Failure, Form, InnerLoopJob, Sampling, Work
 from netgain.errors import FaultError, InputError
 from netgain.metering.account import Account
+from netgain.metering.estimate import memory_left
 from netgain.metering.price import Lora, Training
 from netgain.metering.shape import ModelShape
 from netgain.records.cost import Cost, Currency, Purpose
@@ -410,7 +409,7 @@ class Result(Generic[P]):
         if self.failure is None or self.failure.kind != "out_of_memory":
             return None
         remedy = "give it more, or ask for fewer jobs (--jobs), and run it again"
-        return FaultError("memory", f"{self.failure.detail}; {available_memory()}", remedy)
+        return FaultError("memory", f"{self.failure.detail}; {memory_left()}", remedy)
 
     @property
     def value(self) -> P | None:
@@ -425,16 +424,3 @@ class Result(Generic[P]):
             reason = "nothing came of it" if self.failure is None else f"{self.failure.kind}: {self.failure.detail}"
             raise ValueError(f"the request failed ({reason})")
         return self.value
-
-
-def available_memory() -> str:
-    """In words, what memory this machine has left, and whether the process may have it."""
-    told = []
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        told.append(f"{free / 2**20:,.0f} MiB are free")
-    with contextlib.suppress(OSError, ValueError):
-        limits = Path("/proc/self/limits").read_text(encoding="ascii").splitlines()
-        limit = next((line.split()[3] for line in limits if line.startswith("Max address space")), "unlimited")
-        told += [] if limit == "unlimited" else [f"this process may have {int(limit) / 2**20:,.0f} MiB in all"]
-    return ", ".join(told) or "what is free is not known"

@@ -24,8 +24,8 @@ from netgain.metering.budget import Booking
 from netgain.metering.ledger import sum_up
 from netgain.metering.verification import verify
 from netgain.model.early.sitecustomize import EARLY, HOME, WATCHED
+from netgain.model.model_folder import saved_weights
 from netgain.model.requests import RunScript
-from netgain.model.saved_weights import saved_weights
 from netgain.model.script_task import FORMAT, JOURNAL, NAME, SEEN, TASK
 from netgain.records.cost import Cost, Purpose
 from netgain.records.events import Setting
@@ -268,7 +268,11 @@ def _doubt(request: RunScript, process: _Process, booked: _Booked, seen: _Seen) 
 def _contents(folder: Path) -> dict[str, tuple[int, int]]:
     """What lies in the folder of the journal that pays, which is this process's alone while a script runs."""
     files = (path for path in folder.rglob("*") if not path.name.endswith("-shm"))
-    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in files
+        if path.is_file()
+    }
 
 
 def _changed(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> str:

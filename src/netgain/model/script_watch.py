@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from netgain.model.calls import ADAPTER, causal_lm
 from netgain.model.early.sitecustomize import WATCHED
-from netgain.model.saved_weights import hashed_weight
+from netgain.model.model_folder import hashed_weight
 
 
 @final

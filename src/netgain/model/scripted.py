@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from netgain.domains.problem import Message, Prompt
+from netgain.domains.problem import Prompt, text_of
 from netgain.engine.jobs import Failure, Work
 from netgain.errors import InputError, nearest
 from netgain.model.metered import Model
@@ -95,15 +95,6 @@ def scripted_model(answers: Script, *, scores: Scores = lambda _: -1.0, name: st
     a failed result of that request, at its whole cost. Prompts and answers have one token a byte.
     """
     return Model(_Scripted(answers, scores, name, None), UnitPrices())
-
-
-def text_of(prompt: Prompt) -> str:
-    """A prompt as one text: the contents of a conversation, one below the other."""
-    return prompt if isinstance(prompt, str) else "\n\n".join(_content(message) for message in prompt)
-
-
-def _content(message: Message) -> str:
-    return message.content
 
 
 @final

@@ -10,20 +10,19 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import ConfigDict, Field, field_serializer, field_validator, model_validator
 
-from netgain.records.choices import ChosenTraining, ShownAnswer
 from netgain.records.cost import Cost, Currency
 from netgain.records.cost import Purpose as Purpose
+from netgain.records.learning import ChosenTraining, PolicyRun, ShownAnswer
 from netgain.records.measurements import Ability, Coverage, Curve, Finite
 from netgain.records.measurements import Continual as Continual
 from netgain.records.measurements import Fraction as Fraction
-from netgain.records.policy_run import PolicyRun
 from netgain.records.provenance import Judging, RunSetup, Source, StrictModel
 from netgain.records.stated import Loss, Stated
 
 SCHEMA: Literal["netgain.claim/1"] = "netgain.claim/1"
 Read = Literal["", "data", "primary text", "primary text in part", "summary"]
 
-Count = Annotated[int, Field(ge=0, le=10**12)]
+BoundedCount = Annotated[int, Field(ge=0, le=10**12)]
 GradeName = Literal["exact", "contains", "f1", "judge"]
 RIGHT = 0.5  # of a score: from here on an answer counts as right where yes or no is asked
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$", description="no control characters")]
@@ -84,8 +83,8 @@ class Training(StrictModel):
     target_modules: tuple[str, ...] | None = None
     max_length: int | None = None
     split_newlines: bool | None = None
-    sequences: Count | None = None
-    completions: Count | None = None
+    sequences: BoundedCount | None = None
+    completions: BoundedCount | None = None
 
 
 @final
@@ -99,8 +98,8 @@ class Charge(StrictModel):
     arm: str
     purpose: Purpose
     operation: str
-    count: Count | None = None
-    problems: Count | None = None
+    count: BoundedCount | None = None
+    problems: BoundedCount | None = None
     cost: Cost
     flops_unpadded: float | None = None
     estimated: tuple[Currency, ...] = ()
@@ -123,9 +122,9 @@ class SeedRun(StrictModel):
 
     seed: int
     correct: tuple[Verdicts, ...]
-    failed: Count = 0
+    failed: BoundedCount = 0
     grades: dict[GradeName, tuple[tuple[Fraction | None, ...], ...]] = Field(default_factory=dict)
-    right: tuple[tuple[Count | None, ...], ...] = ()
+    right: tuple[tuple[BoundedCount | None, ...], ...] = ()
 
 
 @final
@@ -145,7 +144,7 @@ class TrialArm(StrictModel):
     rung: float
     own: bool
     learns: bool = False
-    deployments: Count | None = None
+    deployments: BoundedCount | None = None
     development: Fraction | None = None
     budget: float | None = None
     most_spent: float | None = None
@@ -185,8 +184,8 @@ class Terms(StrictModel):
     per_problem: float
     ladder: tuple[float, ...]
     learn: float = 0.0
-    deployments: Count
-    curve: tuple[Count, ...] = ()
+    deployments: BoundedCount
+    curve: tuple[BoundedCount, ...] = ()
     compare: str
     against: str
     exam: str
@@ -194,16 +193,16 @@ class Terms(StrictModel):
     worlds: dict[str, str]
     controls: tuple[str, ...] = ()
     oracle: bool = False
-    seeds: Count
-    test_problems: Count
-    tuning_trials: Count
-    passages: Count = 1
-    runs_planned: Count
-    runs_done: Count
+    seeds: BoundedCount
+    test_problems: BoundedCount
+    tuning_trials: BoundedCount
+    passages: BoundedCount = 1
+    runs_planned: BoundedCount
+    runs_done: BoundedCount
     device: str = ""
     grade: GradeName = "exact"
     coverage: Coverage | None = None
-    missing: dict[str, Count] = Field(default_factory=dict)
+    missing: dict[str, BoundedCount] = Field(default_factory=dict)
 
 
 @final
@@ -235,11 +234,11 @@ class Arm(StrictModel):
     averaged: Literal["problems", "questions"] = "problems"
     accuracy: Fraction | None = None
     frozen_accuracy: Fraction | None = None
-    frozen_questions: Count | None = None
+    frozen_questions: BoundedCount | None = None
     paper_accuracy: Fraction | None = None
-    n_problems: Count | None = None
-    n_questions: Count | None = None
-    seeds: Count | None = None
+    n_problems: BoundedCount | None = None
+    n_questions: BoundedCount | None = None
+    seeds: BoundedCount | None = None
     training: Training | None = None
     invests: tuple[str, ...] = ()
     invests_unpublished: tuple[str, ...] = ()
@@ -277,18 +276,18 @@ class RewardRun(StrictModel):
     prompt: str
     round: int
     model: str = ""
-    problems: Count
-    edits: Count
-    repeats: Count
-    kept: Count
-    questions: tuple[Count, ...] = ()
+    problems: BoundedCount
+    edits: BoundedCount
+    repeats: BoundedCount
+    kept: BoundedCount
+    questions: tuple[BoundedCount, ...] = ()
     correct: tuple[tuple[tuple[int | Finite, ...], ...], ...] | None = None
     means: tuple[tuple[Finite, ...], ...] | None = None
     deviations: tuple[tuple[Finite | None, ...], ...] | None = None
     training: Training | None = None
     updates: float | None = None
-    verdicts_stored: Count | None = None
-    unread: Count = 0
+    verdicts_stored: BoundedCount | None = None
+    unread: BoundedCount = 0
     chosen: tuple[ChosenTraining, ...] = ()
     sources: tuple[Source, ...] = ()
 

@@ -59,6 +59,11 @@ def short_hash(*parts: str) -> str:
     return state.hexdigest()[:10]
 
 
+def plain_name(text: str, filler: str = "-") -> str:
+    """A text as a file name: letters, digits and ``-_.`` of ASCII, ``filler`` for every other character."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else filler for c in text)
+
+
 def _plain(value: object) -> Any:
     if value is None or isinstance(value, (str, bool)):
         return value

@@ -14,12 +14,10 @@ from typing import Annotated, Literal, Self, final
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from netgain.errors import InputError
-from netgain.records.choices import ChosenTraining
-from netgain.records.claim import Count, Fraction, RewardRun
+from netgain.records.claim import BoundedCount, Fraction, RewardRun
 from netgain.records.cost import Purpose
-from netgain.records.edit_rounds import EditRound
+from netgain.records.learning import ChosenTraining, EditRound, PolicyStep
 from netgain.records.measurements import Ability, Finite
-from netgain.records.policy_run import PolicyStep
 from netgain.records.provenance import StrictModel
 
 Amounts = dict[str, float]  # by currency name; unknown ones left out
@@ -44,14 +42,14 @@ class GradedAnswer(StrictModel):
     text: str
     correct: bool
     f1: Fraction
-    votes: Count = 1
+    votes: BoundedCount = 1
     judged: bool | None = None
     exact: bool | None = None
     contains: bool | None = None
     cut: bool | None = None
     attempts: tuple[tuple[str, ...], ...] = ()
-    drawn: Count | None = None
-    right: Count | None = None
+    drawn: BoundedCount | None = None
+    right: BoundedCount | None = None
 
     @property
     def matched(self) -> bool:
@@ -72,10 +70,10 @@ class JudgeCheck(StrictModel):
     """What a judge said of planted answers: of ``right`` ones it ``rejected`` so many, of ``wrong`` ones it
     ``accepted`` so many. A verdict that could not be read is neither."""
 
-    right: Count = 0
-    rejected: Count = 0
-    wrong: Count = 0
-    accepted: Count = 0
+    right: BoundedCount = 0
+    rejected: BoundedCount = 0
+    wrong: BoundedCount = 0
+    accepted: BoundedCount = 0
 
 
 @final
@@ -100,7 +98,7 @@ class Adaptation(StrictModel):
     arm: str
     seed: int
     rung: float
-    deployments: Count | None = None
+    deployments: BoundedCount | None = None
     problem: str
     status: Status = "ok"
     error: str = ""
@@ -134,7 +132,7 @@ class Investment(StrictModel):
     arm: str
     seed: int
     rung: float
-    deployments: Count
+    deployments: BoundedCount
     status: Status = "ok"
     error: str = ""
     budget: float | None = None
@@ -142,7 +140,7 @@ class Investment(StrictModel):
     rejected: Amounts = Field(default_factory=dict)
     rewards: tuple[RewardRun, ...] = ()
     policy: tuple[PolicyStep, ...] = ()
-    policy_kept: Count | None = None
+    policy_kept: BoundedCount | None = None
     edits: tuple[EditRound, ...] = ()
 
 
@@ -166,10 +164,10 @@ class Tuning(StrictModel):
     row: Literal["tuning"] = "tuning"
     domain: str
     arm: str
-    deployments: Count | None = None
+    deployments: BoundedCount | None = None
     attempts: tuple[Attempt, ...] = ()
     chosen: int | None = None
-    widened: Count = 0
+    widened: BoundedCount = 0
     edges: tuple[str, ...] = ()
     development: Fraction | None = None
     spent: dict[Purpose, Amounts] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import final
 
 from netgain.analysis.verdict import ArmRow, Verdict
-from netgain.records.edit_rounds import EditRound
+from netgain.records.learning import EditRound
 from netgain.records.provenance import ExaminedProblem, ExaminedQuestion
 from netgain.records.samples import Adaptation, GradedAnswer
 from netgain.report.numbers import clean, percent

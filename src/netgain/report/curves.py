@@ -10,7 +10,7 @@ from markupsafe import Markup
 from netgain.analysis.rows import BreakEvenRow, CoverageRow, DeploymentsPoint, WorstCase
 from netgain.analysis.sentences import points
 from netgain.analysis.verdict import AmortisationRow, ArmRow
-from netgain.records.policy_run import PolicyRun, PolicyStep
+from netgain.records.learning import PolicyRun, PolicyStep
 from netgain.report import numbers, svg
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 64, 230, 28, 52

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from netgain.analysis.rows import ChosenRow
 from netgain.analysis.verdict import Verdict
-from netgain.records.choices import ChosenTraining, ShownAnswer
+from netgain.records.learning import ChosenTraining, ShownAnswer
 from netgain.records.provenance import ShownTask
 from netgain.report import numbers, summary, svg
 from netgain.report.listings import Cell, Listing, label_of, listing

@@ -48,19 +48,24 @@ def estimate(value: Interval | None) -> str:
     return UNKNOWN if value is None else difference(value.value, value.low, value.high)
 
 
-_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+
+
+def three_digits(value: float) -> str:
+    """At most three digits that count, never as a power of ten: 0.5, 3.14, 812, 1,000."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def amount(value: float | None) -> str:
     """A quantity of work with three digits: ``65,490``, ``134 M``, ``4.13e18``; ``unknown`` where it is not known."""
     if value is None:
         return "unknown"
-    if value >= 1e15:
+    if value >= 0.9995e15:
         mantissa, exponent = f"{value:.2e}".split("e+")
         return f"{mantissa}\N{MULTIPLICATION SIGN}10{_superscript(exponent)}"
     if value >= 1e6:
-        size, prefix = next((size, prefix) for size, prefix in _PREFIXES if value >= size)
-        return f"{value / size:.3g} {prefix}"
+        size, prefix = next((size, prefix) for size, prefix in _PREFIXES if value >= 0.9995 * size)  # once rounded
+        return f"{three_digits(value / size)} {prefix}"
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 

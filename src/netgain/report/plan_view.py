@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netgain.analysis.crossed import FEWEST_RUNS
+from netgain.metering.estimate import gigabytes
 from netgain.records.cost import Cost
 from netgain.report import numbers
 from netgain.trials.plan import ArmPlan, Plan
@@ -74,14 +75,14 @@ def _effect(plan: Plan) -> str:
 
 
 def _hours_in_all(plan: Plan) -> str:
-    return f"about {plan.hours:.2g} hours" + (
+    return f"about {_few(plan.hours)} hours" + (
         f" without the scripts of {', '.join(plan.scripts)}" if plan.scripts else ""
     )
 
 
 def _memory(plan: Plan) -> str:
-    each = f"about {plan.memory / 1e9:.3g} GB" + (f" for {plan.workers} workers" if plan.workers > 1 else "")
-    return f"{each}; {plan.memory_free / 1e9:.3g} GB are free" + ("" if plan.fits else ": too little")
+    each = f"about {gigabytes(plan.memory)}" + (f" for {plan.workers} workers" if plan.workers > 1 else "")
+    return f"{each}; {gigabytes(plan.memory_free)} are free" + ("" if plan.fits else ": too little")
 
 
 def _flops(plan: Plan) -> str:
@@ -110,12 +111,17 @@ def _short(amount: float | None) -> str:
     """At most seven characters: 812, 50.6 k, 2.35 M, 5.4e18."""
     if amount is not None and amount >= 1e15:
         return f"{amount:.2g}".replace("e+", "e")
-    thousands = amount is not None and 10_000 <= amount < 1e6
-    return f"{amount / 1000:.3g} k" if amount is not None and thousands else numbers.amount(amount)
+    if amount is not None and 10_000 <= amount < 999_500:
+        return f"{numbers.three_digits(amount / 1000)} k"
+    return numbers.amount(amount if amount is None or amount < 999_500 else max(amount, 1e6))
 
 
 def _hours(cost: Cost) -> str:
-    return "unknown" if cost.seconds is None else f"{cost.seconds / 3600:.2g}"
+    return "unknown" if cost.seconds is None else _few(cost.seconds / 3600)
+
+
+def _few(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 99.5 else f"{hours:.2g}"
 
 
 def _dollars(cost: Cost) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netgain.errors import InputError
+from netgain.records.identity import plain_name
 from netgain.strict_json import parse_json
 
 MANIFEST = "site.json"
@@ -18,8 +19,7 @@ SCHEMA = "netgain.site/1"
 
 def folder_name(kind: str, name: str, taken: set[str]) -> str:
     """A folder for a page, ``kind/name`` in plain characters, numbered where it is taken; it is added to ``taken``."""
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in name).strip("-.")[:60]
-    stem, number = f"{kind}/{plain or 'claim'}", 1
+    stem, number = f"{kind}/{plain_name(name).strip('-.')[:60] or 'claim'}", 1
     found = stem
     while found.lower() in taken:
         number += 1

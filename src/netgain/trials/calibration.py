@@ -7,11 +7,13 @@ Kept by machine, model, dtype, versions and sizes in the cache folder, so that i
 On a CPU processor seconds are measured, which other work on the machine disturbs least; elsewhere the clock's.
 """
 
+import contextlib
 import json
 import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,9 +29,10 @@ from netgain import model as door
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, InnerLoopJob
 from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
-from netgain.metering.estimate import DEVICES, Device, Memory, Pace, find_device
+from netgain.metering.estimate import DEVICES, Device, Memory, Pace, find_device, free_memory
 from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
+from netgain.model.model_folder import cache_folder
 from netgain.model.requests import Generate, Train
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
@@ -38,7 +41,6 @@ from netgain.strict_json import parse_json
 LIBRARIES = ("torch", "transformers", "numpy")
 PATIENCE = 600.0  # seconds for loading and measuring
 GRAPHICS = ("/proc/driver/nvidia", "/dev/kfd")
-GROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
 SECONDS = 2.0  # about what each measurement may take
 PROMPT = "The quick brown fox jumps over the lazy dog, then looks for the road to the river. "
 
@@ -109,20 +111,6 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def free_memory() -> float:
-    """Bytes that processes may still take: what the machine has available, less where a container allows less."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        free = next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8e9
-    try:
-        most, used = (Path(path).read_text(encoding="utf-8").strip() for path in GROUP)
-        return free if most == "max" else min(free, max(0.0, float(most) - float(used)))
-    except (OSError, ValueError):
-        return free
-
-
 # -- asked for
 
 
@@ -140,21 +128,34 @@ def calibrate(
         "sizes": asdict(sizes),
     }
     key = short_hash(json.dumps([asked, _machine(machine), _content(model), _versions(), workers], sort_keys=True))
-    place = _cache() / f"calibration-{key}.json"
-    try:
-        found = parse_json(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = _measure(asked, workers) if measure else None
-        if found is None:
-            return None
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place.write_text(json.dumps(found), encoding="utf-8")
+    kept = _kept(key)
+    found = kept or (_measure(asked, workers) if measure else None)
+    if found is None:
+        return None
+    if kept is None:
+        _keep(key, found)
     source = f"measured with this model on {workers} worker{'' if workers == 1 else 's'}"
     return Pace(**found["pace"], source=source), Memory(**found["memory"])
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netgain"
+def _kept(key: str) -> dict[str, Any] | None:
+    """What was measured before; None where nothing was, or nothing that can be read."""
+    try:
+        found = parse_json((cache_folder() / f"calibration-{key}.json").read_text(encoding="utf-8"))
+        _ = Pace(**found["pace"], source=""), Memory(**found["memory"])
+    except (OSError, ValueError, KeyError, TypeError, InputError):
+        return None
+    return dict(found)
+
+
+def _keep(key: str, found: Mapping[str, Any]) -> None:
+    """Keep it for the next time, where there is a folder to keep it in."""
+    with contextlib.suppress(OSError, InputError):
+        file = cache_folder() / f"calibration-{key}.json"
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        beside.write_text(json.dumps(found), encoding="utf-8")
+        beside.replace(file)
 
 
 def _machine(machine: Machine) -> list[Any]:
@@ -175,11 +176,20 @@ def _versions() -> list[str]:
 
 
 def _measure(asked: Mapping[str, Any], workers: int) -> dict[str, Any] | None:
-    """The mean of what so many processes measure at the same time; None where one of them fails."""
+    """The mean of what so many processes measure at the same time; None where one of them fails, or is not done after
+    :data:`PATIENCE`."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     command = [sys.executable, "-m", "netgain.trials.calibration"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     processes = [subprocess.Popen(command, text=True, env=environment, **pipes) for _ in range(workers)]  # noqa: S603
+
+    def give_up() -> None:  # what is read from them then ends
+        for process in processes:
+            process.kill()
+
+    late = threading.Timer(PATIENCE, give_up)
+    late.daemon = True
+    late.start()
     try:
         for process in processes:
             _write(process, json.dumps(asked))
@@ -188,9 +198,10 @@ def _measure(asked: Mapping[str, Any], workers: int) -> dict[str, Any] | None:
         for process in processes:
             _write(process, "go")
         return _mean([parse_json(_read(process)) for process in processes])
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     finally:
+        late.cancel()
         for process in processes:
             process.kill()
             process.communicate()

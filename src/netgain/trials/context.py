@@ -36,9 +36,9 @@ from netgain.metering.ledger import sum_up
 from netgain.methods.method import Desk, Method, OwnWork, Teacher
 from netgain.model.metered import Model
 from netgain.model.program import Steps
-from netgain.records.choices import ChosenTraining
 from netgain.records.claim import Role
 from netgain.records.cost import Currency, Purpose
+from netgain.records.learning import ChosenTraining
 from netgain.records.measurements import Ability, Coverage
 from netgain.records.samples import Amounts, JudgeCheck
 from netgain.streams import stream as random_stream

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
-import netgain
+from netgain import SOFTWARE
 from netgain import model as door
 from netgain.domains.domain import Domain
 from netgain.errors import InputError, NetgainError
@@ -34,11 +34,9 @@ from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run import run_arm, tune_arm
 from netgain.trials.sealing import sealed
 from netgain.trials.store import RESULT, Store, problem_digests, spec_hash
-from netgain.trials.task_result import TaskResult
-from netgain.trials.tasks import Task
+from netgain.trials.tasks import Task, TaskResult
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-SOFTWARE = f"netgain {netgain.__version__}"  # as journals name it
 CHANGED = (
     "the model's weights in memory are no longer those that were loaded: code in this process changed them (a domain "
     "of one's own can, a method can't), and nothing of this task counts; mend that, and run again"

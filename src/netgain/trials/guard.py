@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from inspect import isgenerator
 from types import MappingProxyType
-from typing import Any, TypeVar, cast, final
+from typing import Any, TypeVar, final
 
 from netgain.domains.few_shot import FewShot, Lesson, View, Vote
 from netgain.domains.leakage import holds_answer, holds_question, letters
@@ -27,8 +26,8 @@ from netgain.exam.exam import Answerer
 from netgain.metering.account import Account
 from netgain.metering.budget import Booking
 from netgain.methods.method import Desk, OwnWork, Teacher
-from netgain.model.metered import Model
-from netgain.model.program import ModelCall, Steps
+from netgain.model.metered import OPERATIONS, Model
+from netgain.model.program import ModelCall, Steps, require_program
 from netgain.model.requests import Generate, RunScript, Score, Train, TrainFull
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
@@ -37,7 +36,6 @@ from netgain.tokens import RARE
 from netgain.trials.sealing import sealed
 
 T = TypeVar("T")
-OF_THE_DOOR = ("generate", "score", "train", "train_full")
 WRITTEN = (Purpose.PROPOSE, Purpose.TEACH)
 LEAST_TOKENS = 4
 LEAST_LETTERS = 3
@@ -68,7 +66,7 @@ class Guard:
 
     def watch(self, start: Callable[[], Steps[T]]) -> Steps[T]:
         """The same program, watched. Raises InputError in it for a call that it may not make."""
-        resume: Callable[[], Any] = lambda: _started(start)  # noqa: E731 - one of three ways to go on
+        resume: Callable[[], Any] = lambda: require_program(start())  # noqa: E731 - one of three ways to go on
         steps = self._advance(resume)
         resume = partial(next, steps)
         while True:
@@ -265,7 +263,7 @@ class Guard:
         for charge in charges:
             if not self._account.holds(charge) or charge.purpose is Purpose.EVALUATE:
                 raise InputError(f"account {charge.opened.name!r}", "is not this arm's to spend from", "use desk.pay")
-            if charge.operation in OF_THE_DOOR:
+            if charge.operation in OPERATIONS:
                 raise InputError(f"model.{charge.operation}", "was called past the steps", "yield from ask(model, ...)")
 
     def _check(self, calls: Sequence[ModelCall]) -> None:
@@ -300,13 +298,6 @@ class Guard:
                     self._trained.update(dict.fromkeys(tuple(map(int, tokens)) for tokens in request.job.sequences))
 
 
-def _started(start: Callable[[], Steps[T]]) -> Steps[T]:
-    steps: Any = start()
-    if not isgenerator(steps):
-        raise InputError("method", f"gave {type(steps).__name__}, not a program in steps", "write it with yield from")
-    return cast("Steps[T]", steps)
-
-
 @final
 class _Watched(Teacher):
     """A teacher whose texts the guard sees."""
@@ -336,43 +327,28 @@ class _WatchedFewShot(FewShot):
 
     def __init__(self, few_shot: FewShot, taught: dict[tuple[Material, tuple[str, ...], int], None]) -> None:
         self.tools, self.attempts, self._taught = MappingProxyType(dict(few_shot.tools)), few_shot.attempts, taught
-
-        def lessons(material: Material, how: tuple[Collection[str], int]) -> tuple[Lesson, ...]:
-            return few_shot.lessons(material, *how)
-
-        def held_out(material: Material, _: None) -> tuple[Problem, ...]:
-            return few_shot.held_out(material)
-
-        def views(question: Question, _: None) -> tuple[View, ...]:
-            return few_shot.views(question)
-
-        def shown(text: str, _: None) -> tuple[tuple[str, str], ...]:
-            return few_shot.shown(text)
-
-        def forms(answer: str, _: None) -> tuple[str, ...]:
-            return few_shot.forms(answer)
-
-        self._lessons, self._views, self._elect = sealed(lessons), sealed(views), sealed(few_shot.elect)
-        self._shown, self._forms, self._held_out = sealed(shown), sealed(forms), sealed(held_out)
+        self._lessons, self._held_out = sealed(few_shot.lessons), sealed(few_shot.held_out)
+        self._views, self._elect = sealed(few_shot.views), sealed(few_shot.elect)
+        self._shown, self._forms = sealed(few_shot.shown), sealed(few_shot.forms)
 
     def lessons(self, material: Material, tools: Collection[str], seed: int) -> tuple[Lesson, ...]:
         self._taught[material, tuple(sorted(tools)), seed] = None
-        return self._lessons(material, (tools, seed))
+        return self._lessons(material, tools, seed)
 
     def held_out(self, material: Material) -> tuple[Problem, ...]:
-        return self._held_out(material, None)
+        return self._held_out(material)
 
     def views(self, question: Question) -> tuple[View, ...]:
-        return self._views(question, None)
+        return self._views(question)
 
     def elect(self, question: Question, given: Sequence[Vote]) -> tuple[str, ...]:
         return self._elect(question, given)
 
     def shown(self, text: str) -> tuple[tuple[str, str], ...]:
-        return self._shown(text, None)
+        return self._shown(text)
 
     def forms(self, answer: str) -> tuple[str, ...]:
-        return self._forms(answer, None)
+        return self._forms(answer)
 
 
 def hashed(question: str) -> str:

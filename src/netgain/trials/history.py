@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, final
 
 from pydantic import Field, ValidationError, model_validator
 
-import netgain
+from netgain import SOFTWARE
 from netgain.errors import InputError, JournalError
 from netgain.records.chain import JournalRow
 from netgain.records.events import Began, Noted
@@ -83,8 +83,7 @@ class History:
         InputError while a run goes on there, JournalError where it does not verify."""
         held = hold(folder) if lock is None else None
         try:
-            software = f"netgain {netgain.__version__}"
-            journal, rows = Journal.open(folder / HISTORY, software=software, lock=held or lock)
+            journal, rows = Journal.open(folder / HISTORY, software=SOFTWARE, lock=held or lock)
         except BaseException:
             if held is not None:
                 held.release()

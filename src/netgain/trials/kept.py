@@ -42,8 +42,7 @@ from netgain.trials.store import (
     spec_hash,
     write_together,
 )
-from netgain.trials.task_result import json_object, result_in, result_of
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, json_object, result_in, result_of, tasks
 
 JOURNALS, VERDICT = "journals.xz", "verdict.json"
 

@@ -22,7 +22,7 @@ from netgain.records.claim import (
     owner_name,
 )
 from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose, total
-from netgain.records.policy_run import PolicyRun, PolicyStep
+from netgain.records.learning import PolicyRun, PolicyStep
 from netgain.records.provenance import Source
 from netgain.records.samples import Adaptation, AdaptationStream, Amounts, Investment, Row, Tuning
 from netgain.trials.spec import MATCHED, TrialSpec

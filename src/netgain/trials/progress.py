@@ -20,8 +20,7 @@ from netgain.trials.history import HISTORY
 from netgain.trials.resolve import Trial
 from netgain.trials.shards import holders
 from netgain.trials.store import Store, write
-from netgain.trials.task_result import json_object, result_in
-from netgain.trials.tasks import Task, adaptations, budget, tasks
+from netgain.trials.tasks import Task, adaptations, budget, json_object, result_in, tasks
 
 SNAPSHOT = "progress.json"
 

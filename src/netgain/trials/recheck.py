@@ -20,12 +20,11 @@ from netgain.records.events import Closed, Noted
 from netgain.records.identity import identity
 from netgain.records.samples import rows_of
 from netgain.trials.context import by_purpose_name, lost_work, seconds
-from netgain.trials.exam_text import FILE as EXAM_FILE
 from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, HistoryNote, notes, read_history
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.row_amounts import RowAmounts
+from netgain.trials.run_setup import EXAM_FILE, setup_hash
 from netgain.trials.shards import SHARDS, unjoined
-from netgain.trials.shown_tasks import setup_hash
 from netgain.trials.spec import TrialSpec, primary_hash
 from netgain.trials.store import (
     LOCK,
@@ -37,8 +36,7 @@ from netgain.trials.store import (
     spec_hash,
     task_identity,
 )
-from netgain.trials.task_result import TaskResult
-from netgain.trials.tasks import Task, tasks
+from netgain.trials.tasks import Task, TaskResult, tasks
 
 SHOWN = 3  # rows that are named of those that are wrong in one task
 WITHOUT_JOURNALS = "the records hold no journals: that the rows are all, what they cost, and the card, is not told"

@@ -27,7 +27,7 @@ from netgain.trials.kept import VERDICT, KeptRun, KeptTask
 from netgain.trials.plan import check_before
 from netgain.trials.resolve import FindDomain, Trial, resolve_spec, with_data
 from netgain.trials.resolved_arm import FindMethod
-from netgain.trials.shown_tasks import describe_machine
+from netgain.trials.run_setup import describe_machine
 from netgain.trials.spec import KNOWN_AFTERWARDS
 from netgain.trials.store import LOCK, differences, locked_form, without_locations
 

@@ -31,10 +31,9 @@ from netgain.model.program import Steps, run
 from netgain.records.chain import read
 from netgain.records.claim import RewardRun
 from netgain.records.cost import Purpose
-from netgain.records.edit_rounds import EditRound
 from netgain.records.events import Noted
 from netgain.records.identity import canonical
-from netgain.records.policy_run import PolicyStep
+from netgain.records.learning import EditRound, PolicyStep
 from netgain.records.samples import Adaptation, AdaptationStream, Attempt, GradedAnswer, Investment, Row, Tuning
 from netgain.trials.context import (
     ChargesBelow,
@@ -54,7 +53,7 @@ from netgain.trials.guard import hashed
 from netgain.trials.resolved_arm import ResolvedArm
 from netgain.trials.spec import MATCHED
 from netgain.trials.tasks import WIDTH, adapt_share, changed, knobs_of, learn_limit, levels, split_of, valid
-from netgain.trials.tuning import KnobSearch, search
+from netgain.trials.tuning import Values, search
 
 T = TypeVar("T")
 N = TypeVar("N", bound=BaseModel)
@@ -380,17 +379,15 @@ def tune_arm(context: RunContext, arm: ResolvedArm) -> tuple[Tuning, Settings]:
     trials = spec.tuning.trials
     knobs = knobs if trials else {}
     given = {name: value for name, value in arm.settings.model_dump().items() if name in knobs}
-    searching = search(knobs, given, max(1, trials), spec.tuning.widen if knobs else 0, partial(valid, arm.settings))
     paid: list[list[Account]] = []
-    values = next(searching)
-    while True:
+
+    def attempt(values: Values) -> float | None:
         accuracy, accounts = _try(context, arm.method(changed(arm.settings, values)), len(paid) + 1)
         paid.append(accounts)
-        try:
-            values = searching.send(accuracy)
-        except StopIteration as stop:
-            found: KnobSearch = stop.value
-            break
+        return accuracy
+
+    widen = spec.tuning.widen if knobs else 0
+    found = search(knobs, given, max(1, trials), widen, partial(valid, arm.settings), attempt)
     charges, currency = ChargesBelow(context.book, chain.from_iterable(paid)), spec.budget.currency
     attempts = tuple(
         Attempt(

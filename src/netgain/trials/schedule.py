@@ -15,7 +15,6 @@ from typing import Any, final
 import netgain
 from netgain.records.journal import WriterLock
 from netgain.trials.disk import check_folder, clean, gone_wrong, leave, missing_in, recording, why_unwritable
-from netgain.trials.exam_text import write_exam
 from netgain.trials.executor import (
     Load,
     LoadJudge,
@@ -31,11 +30,10 @@ from netgain.trials.processes import ProcessExecutor
 from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
+from netgain.trials.run_setup import describe_run, setup_hash, write_exam
 from netgain.trials.shards import Shard, in_the_way, join, unjoined
-from netgain.trials.shown_tasks import describe_run, setup_hash
 from netgain.trials.store import Store, locked_form, spec_hash, task_identity
-from netgain.trials.task_result import TaskResult
-from netgain.trials.tasks import Task, adaptations, tasks
+from netgain.trials.tasks import Task, TaskResult, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
 Show = Callable[[Progress], None]

@@ -2,31 +2,30 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast, final
+from typing import Any, ParamSpec, TypeVar, cast, final
 
-A = TypeVar("A")
-B = TypeVar("B")
+P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def sealed(function: Callable[[A, B], R]) -> Callable[[A, B], R]:
-    """The same function of two arguments, which nothing that holds it leads beyond: neither attributes nor closures
+def sealed(function: Callable[P, R]) -> Callable[P, R]:
+    """The same function, which nothing that holds it leads beyond: neither attributes nor closures
     reach what it belongs to (a domain, and through that the questions)."""
 
-    def server() -> Generator[Any, tuple[A, B], None]:
+    def server() -> Generator[Any, Any, None]:
         answer: Any = None
         while True:
-            first, second = yield answer
+            arguments, named = yield answer
             try:
-                answer = function(first, second)
+                answer = function(*arguments, **named)
             except Exception as error:
                 answer = _Raised(error)
 
     running = server()
     next(running)
 
-    def call(first: A, second: B) -> R:
-        given = running.send((first, second))
+    def call(*arguments: P.args, **named: P.kwargs) -> R:
+        given = running.send((arguments, named))
         if isinstance(given, _Raised):
             raise given.error
         return cast("R", given)

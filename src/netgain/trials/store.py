@@ -42,8 +42,7 @@ from netgain.records.provenance import RunSetup
 from netgain.strict_yaml import plain_yaml
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import IsolationSpec, TrialSpec, primary_hash
-from netgain.trials.task_result import TaskResult, result_in
-from netgain.trials.tasks import Task
+from netgain.trials.tasks import Task, TaskResult, result_in
 
 LOCK, SAMPLES, UNITS, SETUP = "spec.lock.yaml", "samples.jsonl", "units", "setup.json"
 RESULT = "result"  # the note in a task's journal that names its rows, so that the head of the journal stands for them

@@ -5,10 +5,12 @@ A budget is taken to be used up: the texts that an arm writes first, then its ki
 What a tuning tries, and what it ends with, is left to chance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, final
+from typing import final
+
+import numpy as np
 
 from netgain.domains.domain import Domain
 from netgain.domains.grading import MAX_NEW_TOKENS, judge_prompt
@@ -48,7 +50,7 @@ from netgain.trials.tasks import (
     tasks,
     valid,
 )
-from netgain.trials.tuning import KnobSearch, search
+from netgain.trials.tuning import Values, is_number, search
 
 WRITING = (Role.SYNTHETIC, Role.TEACHER, Role.SELF_IMPROVING)
 SAMPLE = 16  # problems whose texts are measured
@@ -162,6 +164,10 @@ def task_costs(
     return {purpose: (1 / len(found)) * total(costs[purpose] for costs in found) for purpose in found[0]}
 
 
+def _guess(draws: np.random.Generator) -> Callable[[Values], float]:
+    return lambda _: float(draws.random())
+
+
 def _courses(trial: Trial, task: Task, most: bool) -> list[tuple[list[Settings], Settings]]:
     """Ways in which a task's tuning may go: the settings that are tried, and those that it ends with."""
     arm, tuning = trial.arms[task.arm], trial.spec.tuning
@@ -169,7 +175,7 @@ def _courses(trial: Trial, task: Task, most: bool) -> list[tuple[list[Settings],
     if not knobs:
         return [([arm.settings], arm.settings)]
     if most:
-        wider = tuning.widen * sum(_are_numbers(values) for values in knobs.values())
+        wider = tuning.widen * sum(all(map(is_number, values)) for values in knobs.values())
         splits = [*knobs.get(SPLIT, ()), *([LARGEST_SPLIT] if tuning.widen else [])] if SPLIT in knobs else []
         ends = [arm.settings, *(changed(arm.settings, {SPLIT: split}) for split in splits)]
         return [([end] * (planned_trials(trial, task) + wider), end) for end in ends]
@@ -177,19 +183,9 @@ def _courses(trial: Trial, task: Task, most: bool) -> list[tuple[list[Settings],
     courses = []
     for number in range(SIMULATED):
         draws = stream(0, "plan", task.domain, task.arm, str(number))
-        searching = search(knobs, given, tuning.trials, tuning.widen, partial(valid, arm.settings))
-        next(searching)
-        try:
-            while True:
-                searching.send(float(draws.random()))
-        except StopIteration as stop:
-            found: KnobSearch = stop.value
+        found = search(knobs, given, tuning.trials, tuning.widen, partial(valid, arm.settings), _guess(draws))
         courses.append(([changed(arm.settings, one) for one, _ in found.tried], changed(arm.settings, found.values)))
     return courses
-
-
-def _are_numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 @final

@@ -10,7 +10,6 @@ from statistics import fmean
 
 from netgain.domains.grading import agreement, obvious
 from netgain.domains.problem import Grade
-from netgain.records.choices import ChosenTraining
 from netgain.records.claim import (
     BEST_CONVENTIONAL,
     RIGHT,
@@ -28,6 +27,7 @@ from netgain.records.claim import (
     Terms,
     TrialArm,
 )
+from netgain.records.learning import ChosenTraining
 from netgain.records.provenance import Judging, RunSetup, Source
 from netgain.records.samples import Adaptation, GradedAnswer, Row, Tuning
 from netgain.trials.outcome import (
@@ -45,7 +45,7 @@ from netgain.trials.outcome import (
     reward_runs,
     summed,
 )
-from netgain.trials.shown_tasks import shown_answers
+from netgain.trials.run_setup import shown_answers
 from netgain.trials.spec import MATCHED, TrialSpec
 from netgain.trials.tasks import Task, deployments, tasks
 

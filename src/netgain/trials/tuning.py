@@ -1,4 +1,4 @@
-"""Tuning: which settings an arm tries on development problems, one after another. Pure: who tries them is told.
+"""Tuning: which settings an arm tries on development problems, one after another. Pure: it is told how to try them.
 
 One knob at a time (coordinate search): every value of the first knob beside the settings as given, then every value of
 the next beside the best so far, and again from the first while there are trials left. No draw is made, so that no arm
@@ -6,7 +6,7 @@ is luckier than another in what it tries. Where the best value of a number lies 
 beyond that end are tried as well: a grid that stops too early is a weak rival.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -44,22 +44,27 @@ class KnobSearch:
 
 
 def search(
-    knobs: Knobs, given: Values, trials: int, widen: int, valid: Callable[[Values], bool]
-) -> Generator[Values, float | None, KnobSearch]:
-    """Yields values of all knobs to try, is sent their accuracy, and returns the search.
+    knobs: Knobs,
+    given: Values,
+    trials: int,
+    widen: int,
+    valid: Callable[[Values], bool],
+    score: Callable[[Values], float | None],
+) -> KnobSearch:
+    """Try values of all knobs, one after another, by ``score``: their accuracy, None where no question was asked.
 
     The first are those ``given``. At most ``trials`` are tried, and of each number ``widen`` more beyond its end; what
     is not ``valid`` is not tried.
     """
     done = KnobSearch()
-    done.add(given, (yield given))
+    done.add(given, score(given))
     while len(done.tried) < trials:
         before = len(done.tried)
         for name, values in knobs.items():
             for value in values:
                 candidate = {**done.values, name: value}
                 if len(done.tried) < trials and valid(candidate) and not done.seen(candidate):
-                    done.add(candidate, (yield candidate))
+                    done.add(candidate, score(candidate))
             _move(done)  # only now: all values of a knob are tried beside the same others
         if len(done.tried) == before:
             break  # every neighbour of the best is known
@@ -69,7 +74,7 @@ def search(
             if beyond is None:
                 break
             done.widened += 1
-            done.add(beyond, (yield beyond))
+            done.add(beyond, score(beyond))
             _move(done)
     done.edges = tuple(name for name in knobs if _beyond(done, name, valid) is not None)
     return done
@@ -89,8 +94,8 @@ def _beyond(done: KnobSearch, name: str, valid: Callable[[Values], bool]) -> Val
     best, right = done.values.get(name), done.tried[done.best][1]
     if any(accuracy == right for values, accuracy in done.tried if values.get(name) != best):
         return None
-    numbers = sorted({values[name] for values, _ in done.tried if _is_number(values.get(name))})
-    if not _is_number(best) or len(numbers) < 2 or best not in (numbers[0], numbers[-1]):
+    numbers = sorted({values[name] for values, _ in done.tried if is_number(values.get(name))})
+    if not is_number(best) or len(numbers) < 2 or best not in (numbers[0], numbers[-1]):
         return None
     neighbour = numbers[1] if best == numbers[0] else numbers[-2]
     candidate = {**done.values, name: _next(best, neighbour)}
@@ -106,5 +111,6 @@ def _next(end: float, neighbour: float) -> float:
     return float(f"{found:.6g}")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether values beyond it can be tried."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -22,6 +22,7 @@ from netgain.metering.estimate import (
     Pace,
     find_device,
     generation_estimate,
+    gigabytes,
     pace_of,
     peak_memory,
     training_estimate,
@@ -145,7 +146,8 @@ def staffed(
     found = None if calibrate is None else calibrated(trial, machine, workers, lengths, calibrate)
     if found is not None:
         memory = worker_memory(trial, shape, lengths, found[1])
-    pace = found[0] if found else pace_of(this_cpu() if machine.kind == "cpu" else known_gpu(machine.name), shape)
+    sheet = this_cpu() if machine.kind == "cpu" else known_gpu(machine.name)
+    pace = found[0] if found else pace_of(sheet, shape, weight_bytes=weight)
     fitting = most_workers(machine, memory, jobs, count)
     return Staff(
         name=machine.name,
@@ -159,13 +161,13 @@ def staffed(
 
 def _tight(memory: float, workers: int, wanted: int, free: float) -> tuple[str, ...]:
     """A warning where fewer workers fit than were wanted, or not even one."""
-    each, left = f"{memory / 1e9:.3g} GB", f"{free / 1e9:.3g} GB are free"
+    each, left = gigabytes(memory), f"{gigabytes(free)} are free"
     if memory > free:
         return (
             f"memory: one worker takes about {each}, and {left}: fewer problems, a smaller rank or dtype: bfloat16",
         )
     if workers < wanted:
-        return (f"memory: {wanted} workers take about {wanted * memory / 1e9:.3g} GB, and {left}: {workers} will run",)
+        return (f"memory: {wanted} workers take about {gigabytes(wanted * memory)}, and {left}: {workers} will run",)
     return ()
 
 

@@ -25,6 +25,7 @@ from netgain.audit.runs.tensorboard_reader import TensorboardReader
 from netgain.audit.runs.trackio_reader import TrackioReader
 from netgain.audit.runs.wandb_reader import WandbReader
 from netgain.audit.runs.wire import level_records, message, tf_records
+from netgain.errors import InputError
 from netgain.records.claim import Claim
 from netgain.records.cost import Cost
 
@@ -305,3 +306,38 @@ def test_files_of_the_trackers_themselves(tmp_path: Path, name: str) -> None:
     claim = read_claim(tmp_path / "logs")
     assert (cost(claim).updates, cost(claim).tokens_real) == (50, 20_000)
     assert claim.arms[0].model == "Qwen/Qwen2.5-0.5B"
+
+
+def parquet(folder: Path) -> Path:
+    pyarrow, written = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    folder.mkdir()
+    steps = list(range(1, 6))
+    columns = {"_step": steps, "_runtime": [60.0 * n for n in steps], "eval/accuracy": [None, 0.2, None, 0.5, 0.3]}
+    written.write_table(pyarrow.table(columns), folder / "history.parquet")
+    return folder
+
+
+def test_a_history_in_parquet_is_read_as_its_csv_is(tmp_path: Path) -> None:
+    claim = read_claim(parquet(tmp_path / "run"))
+    (tmp_path / "csv").mkdir()
+    rows = ["_step,_runtime,eval/accuracy", *(f"{n},{60.0 * n},{a}" for n, a in enumerate(["", 0.2, "", 0.5, 0.3], 1))]
+    (tmp_path / "csv" / "history.csv").write_text("\n".join(rows) + "\n")
+    other = read_claim(tmp_path / "csv")
+    assert [arm.accuracy for arm in claim.arms] == [arm.accuracy for arm in other.arms]
+    assert len(claim.charges) == len(other.charges)
+
+
+@pytest.mark.parametrize("cut", [0, 4, 200, -9])
+def test_a_spoiled_parquet_is_one_line(tmp_path: Path, cut: int) -> None:
+    path = parquet(tmp_path / "run") / "history.parquet"
+    data = path.read_bytes()
+    path.write_bytes(data[:cut] + (b"_step" if cut > 0 else b"") + b"\xff" * 40 + data[cut:][60:])
+    with pytest.raises(InputError):
+        read_claim(path.parent)
+
+
+def test_parquet_without_pyarrow_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = parquet(tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match="needs pyarrow: pip install pyarrow, or export the history as CSV"):
+        read_claim(path)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
-from netgain import __version__
+from netgain import SOFTWARE
 from netgain.audit.runs.lenient import number, whole, words
 from netgain.records.claim import Arm, Charge, Claim, Exam, ExamProblem, Finding, Purpose, Role
 from netgain.records.cost import Cost
@@ -109,7 +109,7 @@ def claim_of_evaluations(
     return Claim(
         name=name,
         title=title,
-        distilled_by=f"netgain {__version__}",
+        distilled_by=SOFTWARE,
         exams=tuple(exams.values()),
         arms=tuple(_arm(label, one, exams.get(one.setting)) for label, one in zip(names, evaluations, strict=True)),
         charges=tuple(c for label, one in zip(names, evaluations, strict=True) for c in _charges(label, one)),

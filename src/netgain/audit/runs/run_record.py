@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal, final
 
-from netgain import __version__
+from netgain import SOFTWARE
 from netgain.metering.price import known_weights, rough_training_flops
 from netgain.records.claim import Arm, Charge, Claim, Finding, Purpose, Role, Training
 from netgain.records.cost import Cost, Currency
@@ -134,7 +134,7 @@ def claim_of_runs(
         url=url,
         licence=licence,
         model=next(iter(models)) if len(models) == 1 else "",
-        distilled_by=f"netgain {__version__}",
+        distilled_by=SOFTWARE,
         headline=headline,
         rival=rival,
         arms=tuple(run.arm() for run in runs),

@@ -1,10 +1,11 @@
-"""Weights & Biases: offline runs (.wandb), what a sync leaves (summary, config), and exported histories (CSV).
+"""Weights & Biases: offline runs (.wandb), what a sync leaves (summary, config), exported histories (CSV, Parquet).
 
 An offline run is LevelDB's log of protobuf records; of some thirty kinds an auditor needs history, summary, config and
-the run's own. A history exported as Parquet is not read: export it as CSV.
+the run's own. A history exported as Parquet is read where pyarrow is installed.
 """
 
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, final
 
@@ -22,6 +23,8 @@ from netgain.tokens import TokenCounter
 
 SUMMARY, CONFIG = "wandb-summary.json", "config.yaml"
 MAGIC, HEADER = b":W&B", 7
+EXPORTED = ("*.csv", "*.parquet")
+PARQUET, MOST_CELLS = b"PAR1", 20_000_000  # a few bytes of Parquet can stand for any number of rows
 # Numbers of wandb_internal.proto: fields of a Record, and of an item of history, summary or config.
 HISTORY, SUMMARIES, CONFIGS, RUN = 2, 3, 5, 17
 KEY, NESTED, BOOLEAN, INTEGER, NUMBER, TEXT, JSON, VALUE = 1, 2, 4, 5, 6, 7, 8, 16
@@ -29,22 +32,23 @@ KEY, NESTED, BOOLEAN, INTEGER, NUMBER, TEXT, JSON, VALUE = 1, 2, 4, 5, 6, 7, 8, 
 
 @final
 class WandbReader(Reader):
-    """Weights & Biases: run-*.wandb, wandb-summary.json with config.yaml, history exported as CSV."""
+    """Weights & Biases: run-*.wandb, wandb-summary.json with config.yaml, history exported as CSV or Parquet."""
 
     joins = True
 
     def recognises(self, folder: Path) -> bool:
-        """Whether an offline run, a summary, or a CSV with W&B's columns lies below the folder."""
-        return bool(visible(folder, "*.wandb", SUMMARY)) or any(_is_history(p) for p in visible(folder, "*.csv"))
+        """Whether an offline run, a summary, or a table with W&B's columns lies below the folder."""
+        return bool(visible(folder, "*.wandb", SUMMARY)) or any(_is_history(p) for p in visible(folder, *EXPORTED))
 
     def read(self, folder: Path, tokens: TokenCounter) -> Claim:
         """The claim of these runs: of an offline run and its synced files one."""
         files = Lenient(folder)
         sources: dict[Path, list[Path]] = {}
-        for path in files.paths("*.wandb", SUMMARY, "*.csv"):
-            if path.suffix != ".csv" or _is_history(path):
+        for path in files.paths("*.wandb", SUMMARY, *EXPORTED):
+            exported = path.suffix in (".csv", ".parquet")
+            if not exported or _is_history(path):
                 home = path.parent.parent if path.parent.name == "files" else path.parent
-                sources.setdefault(path if path.suffix == ".csv" else home, []).append(path)
+                sources.setdefault(path if exported else home, []).append(path)
         root = folder.resolve().name
         names = distinct([_place(files, root, home) for home in sources])
         runs = [
@@ -57,8 +61,39 @@ class WandbReader(Reader):
 
 
 def _is_history(path: Path) -> bool:
+    if path.suffix == ".parquet":  # its columns are named at its end
+        return head(path, len(PARQUET)) == PARQUET and b"_step" in _tail(path)
     columns = head(path, 8192).split(b"\n")[0].replace(b'"', b"").strip().split(b",")
     return b"_step" in columns and bool({b"_runtime", b"_timestamp"} & set(columns))
+
+
+def _tail(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 2**20))
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _parquet(files: Lenient, path: Path) -> list[dict[str, Any]]:
+    """The rows of a history in Parquet, cells without a value left out; none, with a finding, where it is not read."""
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        files.refuse(path, "is Parquet, which needs pyarrow: pip install pyarrow, or export the history as CSV")
+        return []
+    try:
+        table = ParquetFile(BytesIO(files.data(path) or b""))
+        if table.metadata.num_rows * table.metadata.num_columns > MOST_CELLS:
+            files.refuse(path, f"holds more than {MOST_CELLS:,} cells, left out")
+            return []
+        rows = table.read().to_pylist()
+    except (ArrowException, OSError, ValueError, TypeError, OverflowError) as problem:
+        files.refuse(path, f"is no Parquet that can be read: {words(str(problem))}")
+        return []
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
 
 
 def _place(files: Lenient, root: str, home: Path) -> str:
@@ -73,6 +108,8 @@ def _run(files: Lenient, paths: list[Path], name: str) -> RunRecord | None:
             label = _offline(files, path, run) or label
         elif path.suffix == ".csv":
             run.rows += [{k: v for k, v in row.items() if v != ""} for row in files.table(path)]
+        elif path.suffix == ".parquet":
+            run.rows += _parquet(files, path)
         else:
             found = files.json(path)
             run.summary |= found if isinstance(found, dict) else {}

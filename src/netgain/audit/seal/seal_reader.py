@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import final
 
-from netgain import __version__
+from netgain import SOFTWARE
 from netgain.audit.audit import Reader
 from netgain.audit.seal import frozen_answers
 from netgain.audit.seal.arms import (
@@ -320,7 +320,7 @@ def _claim(draft: _Draft, files: SealFiles, tokens: TokenCounter) -> Claim:
         url="https://github.com/Continual-Intelligence/SEAL",
         licence="MIT",
         model=MODEL,
-        distilled_by=f"netgain {__version__}",
+        distilled_by=SOFTWARE,
         headline=headline,
         rival=_named(arms, "gpt4_1") or _teacher_beside(arms, headline),
         exams=tuple(draft.exams.values()),

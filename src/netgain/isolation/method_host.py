@@ -17,14 +17,15 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 from netgain.errors import NetgainError
 from netgain.isolation.crossing import ProtocolError, error_of, read_message, write_message
-from netgain.isolation.process_tree import kill_tree, seconds_of
 
+_PROC = Path("/proc")
+TICKS = os.sysconf("SC_CLK_TCK")
 START = 120.0  # seconds that a process has to come up, on a machine that is busy
 SETUP = 0.1  # processor seconds in which a process is set up, at most
 LONGEST_PLACE = 70  # letters of a folder for a socket, whose whole path has about 100
@@ -57,12 +58,12 @@ class MethodHost:
         weakref.finalize(self, _clean, self._place, self._links, self._started)
 
     def load(self) -> dict[str, Any]:
-        """What is in the file, as :func:`netgain.isolation.host.description` says it. Raises InputError where it is
-        no method."""
+        """What is in the file, as :func:`netgain.isolation.method_main.description` says it. Raises InputError
+        where it is no method."""
         self._stop()
         files = self._place / "files"
         environment = {**os.environ, "TMPDIR": str(files)}
-        code = "from netgain.isolation.host import main; main()"
+        code = "from netgain.isolation.method_main import main; main()"
         process = subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-c", code, str(self._place / "socket"), str(files)],
             env=environment,
@@ -78,7 +79,7 @@ class MethodHost:
         return told
 
     def validate(self, fields: Any) -> dict[str, Any]:
-        """What :func:`netgain.isolation.host.validated` says of these settings."""
+        """What :func:`netgain.isolation.method_main.validated` says of these settings."""
         self._ensure()
         return self._told({"validate": fields})
 
@@ -294,3 +295,67 @@ def _clean(place: Path, links: Sequence[socket.socket], started: Sequence["subpr
         link.close()
     _stop_all(started)
     shutil.rmtree(place, ignore_errors=True)
+
+
+# -- a process with all that it started, as the kernel counts it: read from ``/proc``, which the processes cannot
+# write to; without one (not Linux) nothing is known
+
+
+def seconds_of(pid: int) -> float | None:
+    """Processor seconds of a process, of those below it, and of those that they have waited for; None: not known."""
+    own = _stat(pid)
+    if own is None:
+        return None
+    below = [found for one in _below(pid) if (found := _stat(one)) is not None]
+    return _precise(pid, own) + own[3] + sum(run + waited for _, _, run, waited in below)
+
+
+def kill_tree(pid: int) -> None:
+    """End a process and all that it started. It is stopped first, so that it starts nothing more."""
+    _signal(pid, signal.SIGSTOP)
+    for one in [*_below(pid)]:
+        _signal(one, signal.SIGKILL)
+    _signal(pid, signal.SIGKILL)
+
+
+def _below(pid: int) -> Iterator[int]:
+    """The processes that this one started, and those that they started."""
+    children: dict[int, list[int]] = {}
+    for name in _names():
+        if (found := _stat(name)) is not None:
+            children.setdefault(found[0], []).append(name)
+    waiting = [*children.get(pid, ())]
+    while waiting:
+        one = waiting.pop()
+        waiting += children.get(one, ())
+        yield one
+
+
+def _names() -> list[int]:
+    try:
+        return [int(path.name) for path in _PROC.iterdir() if path.name.isdigit()]
+    except OSError:
+        return []
+
+
+def _stat(pid: int) -> tuple[int, str, float, float] | None:
+    """Its parent, its state, its processor seconds, and those of the children that it waited for."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    user, system, waited_user, waited_system = map(int, fields[11:15])
+    return int(fields[1]), fields[0], (user + system) / TICKS, (waited_user + waited_system) / TICKS
+
+
+def _precise(pid: int, stat: tuple[int, str, float, float]) -> float:
+    """Its own seconds by its clock, which is finer than the ticks of ``stat``."""
+    with contextlib.suppress(OSError):
+        return time.clock_gettime((~pid << 3) | 2)
+    return stat[2]
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

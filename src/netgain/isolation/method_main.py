@@ -11,7 +11,6 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from inspect import isgenerator
 from pathlib import Path
 from typing import Any, final
 
@@ -21,13 +20,11 @@ from netgain.errors import InputError
 from netgain.exam.exam import Answerer
 from netgain.extensions import find_method
 from netgain.isolation.confinement import confine, end_with_parent, hide
-from netgain.isolation.crossing import MOST_OPENED, Codec, error_in_words, error_of, read_message, write_message
+from netgain.isolation.crossing import MOST_OPENED, PLAIN, error_in_words, error_of, read_message, write_message
 from netgain.isolation.far_desk import FarHarness, Lecture, desk_of
 from netgain.methods.method import Desk, Method
 from netgain.model.metered import Model
-from netgain.model.program import ModelCall
-
-PLAIN = Codec(intern=False)  # for what belongs to nobody: settings, presets, defaults
+from netgain.model.program import ModelCall, require_program
 
 
 def main() -> None:
@@ -237,7 +234,7 @@ def _run(
 ) -> tuple[Any] | None:
     """Drive the program to its end, and tell how it ended. What it returned; None where it raised."""
     try:
-        steps = _started(method.learn(desk, given) if stage == "learn" else method.adapt(desk, given, learned))
+        steps = require_program(method.learn(desk, given) if stage == "learn" else method.adapt(desk, given, learned))
         message: dict[str, Any] = {"results": None}
         while True:
             if "throw" in message:
@@ -259,12 +256,6 @@ def _run(
         harness.tell({"raise": error_in_words(error), "opened": [*opened.found]})
         return None
     return (value,)
-
-
-def _started(steps: Any) -> Any:
-    if not isgenerator(steps):
-        raise InputError("method", f"gave {type(steps).__name__}, not a program in steps", "write it with yield from")
-    return steps
 
 
 def _in_words(harness: FarHarness, call: ModelCall) -> dict[str, Any]:
