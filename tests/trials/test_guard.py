@@ -13,6 +13,7 @@ from netgain.domains.problem import Material, Problem, Question, Split
 from netgain.exam.exam import Answerer
 from netgain.metering.account import Book
 from netgain.methods.method import Desk, Learned, Method
+from netgain.methods.policy_gradient import GradientSettings
 from netgain.model.program import Steps, ask, run
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
@@ -20,6 +21,7 @@ from netgain.records.claim import Role
 from netgain.records.cost import Purpose
 from netgain.trials.context import Evaluation, RunContext, evaluate
 from netgain.trials.guard import Guard, hashed
+from netgain.trials.run import _learn
 from netgain.trials.tasks import Task
 from tests.trials import world
 
@@ -203,6 +205,41 @@ def test_a_question_is_known_by_its_letters_however_it_is_cut(context: RunContex
         return Answerer(model=desk.model, adapter=trained.get().adapter)
 
     assert hashed(question) in adapted(context, leak).exposed
+
+
+def test_the_end_of_one_text_and_the_beginning_of_the_next_are_no_question(context: RunContext) -> None:
+    (problem,) = context.problems("test", 1)
+    question, name = problem.questions[0].text, problem.material.id
+    begun = question.partition(name)[0]
+
+    def train(desk: Desk, materials: Sequence[Material]) -> Steps[Answerer]:
+        (written,) = yield from ask(desk.model, [Generate(account=desk.pay(Purpose.PROPOSE), prompt="Ask something.")])
+        texts = [written.get().text, f"{name} lies by a river."]
+        (trained,) = yield from ask(desk.model, [world.training(desk, texts)])
+        return Answerer(model=desk.model, adapter=trained.get().adapter)
+
+    own = replace(context, model=scripted_model(lambda _: begun))
+    assert "".join([begun, name, " lie"]) in question
+    assert adapted(own, train).exposed == ()
+
+
+def test_a_learner_that_is_handed_development_problems_was_given_what_they_say(context: RunContext) -> None:
+    class Checking(Method):
+        role = Role.OTHER
+        Settings = GradientSettings
+        learns = True
+
+        def learn(self, desk: Desk, problems: Sequence[Problem]) -> Steps[str]:
+            yield from ask(desk.model, [Generate(account=desk.pay(Purpose.LEARN), prompt=desk.development[0].id)])
+            return ""
+
+        def adapt(self, desk: Desk, materials: Sequence[Material], learned: Learned) -> Steps[Answerer]:
+            raise NotImplementedError
+
+    (problem, *_) = context.problems("development", context.spec.problems.development)
+    learnt = _learn(context, Checking(GradientSettings(check_every=1)), 1.0)
+    assert learnt.error == ""
+    assert {problem.material.text, *(question.text for question in problem.questions)} <= set(learnt.given)
 
 
 def test_a_title_that_is_cut_in_two_is_still_a_title(context: RunContext) -> None:

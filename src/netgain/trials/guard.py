@@ -121,7 +121,8 @@ class Guard:
         what a model was asked, although nothing given or written before holds them."""
         if self._few_shot is not None:  # whose questions are mostly what was shown; see copied
             return []
-        trained = letters("".join(map(self._decoded, [*self._trained])))
+        # Each sequence by itself: the end of one and the beginning of the next may read like a question.
+        trained = "\n".join(letters(self._decoded(sequence)) for sequence in self._trained)
         known = "\n".join(map(letters, (*self.texts, *map(self._decoded, self._written), *desk.prompts.wording)))
         bare = {text: letters(desk.prompts.bare(text)) for text in asked}
         found = [text for text, own in bare.items() if holds_question(own, trained, known)]

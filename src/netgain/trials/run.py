@@ -162,7 +162,7 @@ def _learn(context: RunContext, method: Method, level: float, name: str = "") ->
     desk = context.learning_desk(account, "learn", f"x{level:g}")
     if isinstance(method.settings, GradientSettings) and method.settings.check_every and spec.problems.development:
         desk = replace(desk, development=context.problems("development", spec.problems.development))
-    given = [text for problem in training for text in _texts(problem)]
+    given = [text for problem in (*training, *desk.development) for text in _texts(problem)]
     guard = context.guard(desk, given)
     program = guard.watch(lambda: method.learn(guard.desk, training))
     ((_, ended),) = run({"learn": program}, between=lambda: context.progress(0))
