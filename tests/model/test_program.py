@@ -279,5 +279,7 @@ def test_a_fault_of_the_machine_is_no_programs_to_catch(book: Book, raised: Exce
 
 def test_what_does_not_fit_into_memory_even_alone_is_no_result(book: Book) -> None:
     failure = Failure("out_of_memory", "a step of 9 rows does not fit", 0)
-    with pytest.raises(FaultError, match=r"memory: a step of 9 rows does not fit; .* MiB are free"):
+    with pytest.raises(
+        FaultError, match=r"memory: a step of 9 rows does not fit; .* MiB of the machine's memory are free"
+    ):
         Result(None, failure, (), Cost.zero()).get()

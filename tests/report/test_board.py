@@ -157,7 +157,7 @@ def test_in_a_folder_of_runs_those_without_results_are_named_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = verdict(claim="t", title="T", terms=terms())
-    monkeypatch.setattr("netgain.board.judged", lambda run, doubts: made)
+    monkeypatch.setattr("netgain.board.judge_run", lambda run: made)
     for name in ("begun", "done"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         shutil.copy(RECORD / "spec.lock.yaml", tmp_path / "runs" / name)

@@ -38,7 +38,11 @@ def is_canonical(text: str, value: Any) -> bool:
     A text that the encoder gives back can differ from it by the spelling of whole numbers alone (``1.0``, ``-0.0``), so
     the slow way is taken only where such a spelling may stand in it.
     """
-    return encoded(value) == text and (FRACTIONLESS.search(text) is None or canonical(value) == text)
+    try:
+        alike = encoded(value) == text
+    except ValueError:  # which says it in the encoder's words
+        return canonical(value) == text
+    return alike and (FRACTIONLESS.search(text) is None or canonical(value) == text)
 
 
 def identity(kind: str, value: object) -> str:
