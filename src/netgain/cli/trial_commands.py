@@ -173,6 +173,7 @@ def run(
     """
     from netgain.report import trackers as tracking
     from netgain.trials.plan import suited, unknown_words
+    from netgain.trials.resolve import with_data
 
     tracking.require(trackers or [])
     part = None if shard is None else _shard(shard, ray)
@@ -180,7 +181,7 @@ def run(
     if again is None and base is not None:
         raise InputError("--base", "belongs to --from", "in a trial's file paths are relative to the file")
     if again is None:
-        resolved = _with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
+        resolved = with_data(_resolve(trial, domain, method, settings, limit, seed, trust_remote_code))
         reproduction = None
     else:
         reproduction = _reproduction(again, base or Path(), words | {"--seed": seed}, to_stderr=json, quiet=quiet)
@@ -224,12 +225,6 @@ def _shard(text: str, ray: str | None) -> Any:
     if ray is not None:
         raise InputError("--shard", "stands beside --ray, which shares the work out by itself", "give one")
     return Shard.of(text)
-
-
-def _with_data(trial: Any) -> Any:
-    from netgain.trials.resolve import with_data
-
-    return with_data(trial)
 
 
 def _default_folder(spec: Any, suffix: str) -> Path:

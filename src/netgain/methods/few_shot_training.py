@@ -284,11 +284,10 @@ class OracleSettings(Method):
             (marked,) = yield from examine(own, [(answerer, problem)])
             tried += 1
             score = (accuracy(marked), fmean(mark.grade.f1 for mark in marked))
-            lost, (best, answers, paid) = (
-                (paid, (score, replace(answerer, chosen=(chosen,)), list(charges)))
-                if score > best
-                else (charges, (best, answers, paid))
-            )
+            lost: Sequence[int] = charges
+            if score > best:
+                lost, paid = paid, list(charges)
+                best, answers = score, replace(answerer, chosen=(chosen,))
             discard(desk, lost, BY_LABELS)
             if score[0] == 1.0:
                 break

@@ -82,18 +82,15 @@ class History:
         """The history of the run in ``folder``, begun where there is none; ``lock`` is :func:`hold`'s. Raises
         InputError while a run goes on there, JournalError where it does not verify."""
         held = hold(folder) if lock is None else None
-        try:
+        with contextlib.ExitStack() as opened:  # what an error gives back
+            if held is not None:
+                opened.callback(held.release)
             journal, rows = Journal.open(folder / HISTORY, software=SOFTWARE, lock=held or lock)
-        except BaseException:
-            if held is not None:
-                held.release()
-            raise
-        noted, wrong = read_history(rows)
-        if wrong:
-            journal.close()
-            if held is not None:
-                held.release()
-            raise JournalError(str(folder / HISTORY), wrong[0], "keep the folder as evidence, and run in another")
+            opened.callback(journal.close)
+            noted, wrong = read_history(rows)
+            if wrong:
+                raise JournalError(str(folder / HISTORY), wrong[0], "keep the folder as evidence, and run in another")
+            opened.pop_all()
         return cls(journal, noted, held)
 
     def asked(self, spec: str, form: Mapping[str, Any]) -> None:

@@ -139,6 +139,12 @@ class KeptRun:
         return [*asked, *sorted(there - set(asked))]
 
     @cached_property
+    def _noted(self) -> list[HistoryNote]:
+        """What its rows say, of those that say anything; :mod:`recheck` says what is wrong with the others."""
+        reading = self.history_journal if self.has_journals else None
+        return read_history(reading.records)[0] if reading else []
+
+    @cached_property
     def history_journal(self) -> Reading | None:
         """The journal of the folder as a whole; None where there is none."""
         if not self.packed:
@@ -169,8 +175,7 @@ class KeptRun:
 
         Of records that are older than the history of attempts nothing is known here, and nothing is given.
         """
-        reading = self.history_journal if self.has_journals else None
-        if reading is None or not any(note.text == OPENED for note in read_history(reading.records)[0]):
+        if not any(note.text == OPENED for note in self._noted):
             return {}
         spec, _ = self.store.asked()
         asked, found = {task.name: task for task in tasks(spec)}, dict[Task, dict[str, dict[Purpose, Amounts]]]()
@@ -209,8 +214,7 @@ class KeptRun:
         spec, registered = spec_hash(locked), stated["at"] if stated else ""
         if not self.has_journals:
             return self._told().model_copy(update={"spec": spec, "registered": registered})
-        reading = self.history_journal
-        noted = read_history(reading.records)[0] if reading else []  # :mod:`recheck` says what is wrong with the others
+        reading, noted = self.history_journal, self._noted
         done = Counter(note.task for note in noted if note.text == FINISHED)
         again = sum(note.again for note in noted if note.text == JOINED)  # of parts that were begun anew
         results = self.results if self.packed or (self.folder / UNITS).is_dir() else {}

@@ -217,7 +217,7 @@ def status_of(folder: Path) -> RunStatus:
 
     currency = spec.budget.currency.value
     whole = writer_of(folder / HISTORY)
-    parts = [f"{holder} (shard {name.replace('-of-', '/')})" for name, holder in holders(folder).items()]
+    parts = [f"{holder} (shard {part})" for part, holder in holders(folder).items()]
     snapshot = json_object(folder / SNAPSHOT) if those("running") and not parts else {}
     spent = {task.name: _spent(store, task, spec.budget.currency) for task in tasks(spec)}
     cut_off = those("cut off") | those("failed")

@@ -71,9 +71,10 @@ def _arm(task: Task) -> tuple[str, str]:
 
 
 def holders(run: Path) -> dict[str, str]:
-    """The parts of a run that are at work, by the name of their folder, with the process."""
+    """The parts of a run that are at work (``2/4``), with the process."""
     folders = sorted((run / SHARDS).glob("*-of-*"))
-    return {folder.name: holder for folder in folders if (holder := writer_of(folder / HISTORY))}
+    working = {folder.name: holder for folder in folders if (holder := writer_of(folder / HISTORY))}
+    return {name.replace("-of-", "/"): holder for name, holder in working.items()}
 
 
 def in_the_way(run: Path, shard: Shard | None) -> str | None:
@@ -83,9 +84,9 @@ def in_the_way(run: Path, shard: Shard | None) -> str | None:
     """
     if shard is not None and (holder := writer_of(run / HISTORY)):
         return f"{holder}, on the whole trial"
-    for name, holder in holders(run).items():
-        if shard is None or not name.endswith(f"-of-{shard.count}"):
-            return f"{holder}, on shard {name.replace('-of-', '/')}"
+    for part, holder in holders(run).items():
+        if shard is None or not part.endswith(f"/{shard.count}"):
+            return f"{holder}, on shard {part}"
     return None
 
 
