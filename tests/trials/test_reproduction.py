@@ -1,5 +1,6 @@
 """A run is done again from its record: the same question, or none; and what differs is said."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from netgain.errors import InputError
 from netgain.model.metered import Model
 from netgain.model.requests import Generate
 from netgain.model.scripted import scripted_model
+from netgain.trials import run_setup
 from netgain.trials.reproduction import Reproduction
 from netgain.trials.resolve import Trial
 from netgain.trials.schedule import register_trial, run_trial
@@ -109,6 +111,28 @@ def test_what_the_record_was_made_with_is_told_before_and_at_the_end(record: Pat
     assert [line.removeprefix("differed beforehand: ") for line in said if line.startswith("differed")] == sorted(
         begun[:3]
     )
+
+
+@pytest.mark.parametrize("git", [None, ("1" * 40, ""), ("1" * 40, "2" * 64)])
+def test_code_is_the_same_by_its_source_whether_or_not_a_repository_is_at_hand(
+    record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: tuple[str, str] | None
+) -> None:
+    monkeypatch.setattr(run_setup, "_commit", lambda: git or ("", ""))
+    said: list[str] = []
+    Reproduction(record, Path(), said.append).begin(tmp_path, "cpu")
+    assert said == ["nothing differs beforehand: trial, model, data, code, packages and hardware are the record's"]
+    monkeypatch.setattr(run_setup, "_code", lambda: "3" * 64)
+    Reproduction(record, Path(), said.append).begin(tmp_path, "cpu")
+    assert said[-1].startswith(f"differs: netgain's code is '{'3' * 64}', was '")
+
+
+def test_a_record_from_before_the_source_was_kept_is_held_by_its_commit(record: Path, tmp_path: Path) -> None:
+    kept, said = pack(record, tmp_path / "packed"), list[str]()
+    setup = json.loads((kept / "setup.json").read_text())
+    del setup["code"]
+    (kept / "setup.json").write_text(json.dumps(setup | {"commit": "1" * 40}))
+    Reproduction(kept, Path(), said.append).begin(tmp_path / "again", "cpu")
+    assert [line for line in said if line.startswith("differs: commit is ") and line.endswith(f"was '{'1' * 40}'")]
 
 
 def test_a_run_is_not_done_again_in_its_own_folder(record: Path) -> None:

@@ -112,9 +112,10 @@ class RunSetup(StrictModel):
     A launch fills ``questions`` (from development or training problems), ``tasks`` (of a few examples, of the exam),
     ``hardware`` and ``date`` (ISO, when the run began) and ``warnings`` (what was said before anything was spent); its
     end ``examined`` (of each domain a problem of the exam, with one question). ``versions`` are those of Python and of
-    each library that decides results or costs, ``commit`` that of netgain's own code, where it runs from a repository,
-    with a digest of uncommitted ``changes``; ``meter_check`` is the result of the meter's self-check in words. An
-    audit's reader fills in what the published files hold. ``note`` is what whoever keeps the record adds later.
+    each library that decides results or costs, ``code`` the digest of netgain's own source, ``commit`` its name where
+    it runs from a repository, with a digest of uncommitted ``changes``; ``meter_check`` is the result of the meter's
+    self-check in words. An audit's reader fills in what the published files hold. ``note`` is what whoever keeps the
+    record adds later.
     ``history`` is no part of the file: it is taken from the locked trial and the journals whenever a record is judged.
     """
 
@@ -124,6 +125,7 @@ class RunSetup(StrictModel):
     hardware: str = ""
     date: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
+    code: str = ""
     commit: str = ""
     changes: str = ""
     meter_check: str = ""

@@ -126,10 +126,13 @@ def measured(verdict: Verdict) -> list[str]:
         return []
     setup = verdict.setup or RunSetup()
     versions = ", ".join(f"{library} {version}" for library, version in setup.versions.items())
-    code = f" netgain's code: commit {setup.commit[:12]}" if setup.commit else ""
-    code += f", with uncommitted changes ({setup.changes[:12]})" if setup.changes else ""
+    commit = f"commit {setup.commit[:12]}" if setup.commit else ""
+    changes = f"with uncommitted changes ({setup.changes[:12]})" if setup.changes else ""
+    source = f"source {setup.code[:12]}" if setup.code else ""
+    code = ", ".join(filter(None, (commit, changes, source)))
+    said = f" netgain's code: {code}." if code else ""
     return [
-        f"Library versions: {versions or ABSENT}.{code and f'{code}.'}",
+        f"Library versions: {versions or ABSENT}.{said}",
         f"Self-check of the meter: {setup.meter_check or ABSENT}.",
     ]
 

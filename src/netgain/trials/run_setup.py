@@ -36,6 +36,7 @@ from netgain.trials.store import Store, write
 
 SHOWN = 8  # tasks of each domain
 PACKAGES = ("numpy", "scipy", "tokenizers", "safetensors", "torch", "transformers", "peft")
+SOURCES = ("*.py", "*.cpp", "*.hpp", "*.json", "*.yaml")  # of netgain: what decides a result or what it costs
 GIT_SECONDS = 20.0
 EXAM_FILE = "exam.jsonl"
 
@@ -79,15 +80,25 @@ def describe_machine(device: str) -> RunSetup:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    commit, changes = _code()
+    commit, changes = _commit()
     hardware = cores if gpu is None else f"{gpu[0]}, {cores}"
-    return RunSetup(hardware=hardware, versions=versions, commit=commit, changes=changes)
+    return RunSetup(hardware=hardware, versions=versions, code=_code(), commit=commit, changes=changes)
 
 
 @cache
-def _code() -> tuple[str, str]:
-    """The commit of netgain's own code and a digest of what is not committed there (the code in this process was loaded
-    from it once); empty where it is not in a repository, as in an installation."""
+def _code() -> str:
+    """A digest of netgain's own source, which an installation has as a repository has it (the code in this process was
+    loaded from it once)."""
+    folder, found = Path(netgain.__file__).parent, sha256()
+    for path in sorted(path for kind in SOURCES for path in folder.rglob(kind)):
+        found.update(f"{path.relative_to(folder).as_posix()}\0{sha256(path.read_bytes()).hexdigest()}\0".encode())
+    return found.hexdigest()
+
+
+@cache
+def _commit() -> tuple[str, str]:
+    """The commit of netgain's own code and a digest of what is not committed there; empty where it is not in a
+    repository, as in an installation."""
     folder = Path(netgain.__file__).parent
 
     def git(*words: str) -> bytes:
