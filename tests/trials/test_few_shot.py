@@ -214,8 +214,12 @@ def test_a_grid_that_differs_from_the_answer_in_a_corner_alone_is_no_accusation(
         assert ended.error is None
         return guard.copied([task])
 
+    further = ((4, 1, 2), (3, 4, 5), (6, 7, 4))  # nobody was shown it
     assert told() == ()
-    assert len(told(f"the answer {written(answer)} is this")) == 1
+    assert told(f"{task.material.text} written behind what was shown") == ()
+    assert len(told(f"the answer {written(answer)} is this")) == len(told(written(answer))) == 1
+    assert len(told(f"{task.material.text} and {written(answer)}")) == 1
+    assert len(told(f"close to it: {written(further)} is this")) == 1
 
 
 def test_a_pair_that_two_splits_share_is_a_leak() -> None:

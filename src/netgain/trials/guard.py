@@ -11,6 +11,7 @@ are not. Whoever comes by them otherwise has to train on them to gain anything, 
 that is seen, by the text of the tokens and however it is cut.
 """
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -184,17 +185,20 @@ class Guard:
         return enough and (core := _core(answer, model)) in trained and _unknown(model) not in core
 
     def _derived(self, forms: Sequence[str], given_before: int) -> bool:
-        """Whether one of these stands in a text that the method had, or only lessons made of one hold them.
+        """Whether one of these stands in a text that the method had, or whatever holds them was copied from one or is a
+        lesson made of one.
 
-        Small grids often differ in a corner alone, and what was trained on is known by inner tokens; so what holds them
-        has to be such a lesson, whole and with nothing behind it. Lessons are made again, for they are many; those made
-        of a text of the method's own invention don't count."""
+        Small grids often differ in a corner alone, and what was trained on is known by inner tokens. So a copy has to
+        have the tokens around them too, and a lesson to be whole, with nothing behind it. Lessons are made again, for
+        they are many; those made of a text of the method's own invention don't count."""
         few_shot, model = self._few_shot, self.desk.model
         if few_shot is None or any(form in text for text in self.texts[given_before:] for form in forms):
             return True
         cores = [_core(form, model) for form in forms]
+        had = _joined(model.tokenize(text, special=False) for text in self.texts[given_before:])
         trained = (_joined([sequence]) for sequence in self._trained)
-        holding = [tokens for tokens in trained if any(core in tokens for core in cores)]
+        whole = re.compile("|".join(rf"(?=((?:,\d+)?{core}(?:\d+,)?))" for core in cores))
+        holding = [one for one in trained if any("".join(found) not in had for found in whole.findall(one))]
         for lesson in (one for how in self._taught for one in few_shot.lessons(*how)):
             if not holding:
                 break
