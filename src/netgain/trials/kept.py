@@ -8,6 +8,7 @@
 """
 
 import lzma
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, Any, final
 
-from netgain.errors import InputError
+from netgain.errors import InputError, shown
 from netgain.metering.budget import Booking
 from netgain.metering.verification import replay
 from netgain.records.chain import Reading, Scan, read, scan
@@ -115,7 +116,10 @@ class KeptRun:
         if self.packed:
             header = next(unpack_journals(self.folder / JOURNALS))[1]
             found = header.get("results", {})
-            return {name: result for name, one in found.items() if (result := result_of(one))}
+            if not isinstance(found, dict):
+                what = f"says what the tasks left in another form than netgain writes (results: {shown(found)})"
+                raise InputError(str(self.folder / JOURNALS), what, "bring the file back")
+            return {name: result for name, one in found.items() if _is_count(one) and (result := result_of(one))}
         return {name: result for name in self._names() if (result := result_in(self._unit(name) / "unit.json"))}
 
     def _unit(self, name: str) -> Path:
@@ -181,7 +185,7 @@ class KeptRun:
         asked, found = {task.name: task for task in tasks(spec)}, dict[Task, dict[str, dict[Purpose, Amounts]]]()
         for name, result in self.results.items():
             if name in asked and isinstance(result.get("beside"), dict):
-                parts = {"cut off": result["lost"]["spent"], "other": result["beside"]}
+                parts = {"cut off": result["lost"].get("spent", {}), "other": result["beside"]}
                 found[asked[name]] = {stage: _by_purpose(spent) for stage, spent in parts.items()}
         for name, charges in self._unfinished():
             if name in asked:
@@ -258,6 +262,12 @@ class KeptRun:
 def content_hash(value: Any) -> str:
     """The identity of plain values. Raises ValueError for what has no canonical form."""
     return identity("content", value)
+
+
+def _is_count(result: object) -> bool:
+    """Whether a packed task says how many rows are its own, or (of an older record) nothing about it."""
+    rows = result.get("rows", 0) if isinstance(result, dict) else None
+    return isinstance(rows, int) and 0 <= rows <= sys.maxsize
 
 
 def _changes(asked: list[dict[str, Any]]) -> Iterator[str]:
