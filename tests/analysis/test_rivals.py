@@ -140,6 +140,27 @@ def test_an_arm_ahead_of_the_chosen_rival_but_not_of_another_adds_nothing() -> N
     assert row.worst_case.p == max(one.p for one in row.worst_case.all) > LEVEL
 
 
+def test_between_arms_that_do_equally_well_in_development_no_lot_is_drawn() -> None:
+    """Where no arm solves a development problem, the first by name is no more a rival than the weakest of them."""
+    rivals = {"a weak one": 0.2, "b the best": 0.7, "c another": 0.4}
+    arms = [arm(name, Role.PASSAGE, right, development=0.0) for name, right in rivals.items()]
+    found = judge(claim(arm("seal", SELF, 0.5, deployments=N), *arms, arm("worse", TEXT, 0.9, development=None)))
+    assert row_of(found).rival == "plain/b the best@1"
+    (said,) = [one for one in found.findings if one.check == "rival-chosen-on-test"]
+    assert list(said.evidence) == ["plain: 3 arms reach 0.0% on the development problems, and none more"]
+    trained = [row.arm for row in found.regimes if row.regime == "no teacher"]
+    assert trained == ["plain/b the best@1"]
+    assert [row.chosen_on for row in found.domains] == ["test"]
+    sure = [arm("a weak one", TEXT, 0.2, development=0.1), *arms[1:]]
+    assert row_of(judge(claim(arm("seal", SELF, 0.5, deployments=N), *sure))).rival == "plain/a weak one@1"
+
+
+def test_a_domain_that_shows_examples_is_not_asked_whether_reading_them_is_enough() -> None:
+    arms = (arm("seal", SELF, 0.5, deployments=N), arm("votes", Role.IN_CONTEXT, 0.03), arm("text", Role.PASSAGE, 0.5))
+    told = [judge(claim(*arms, few_shot=few_shot)).findings for few_shot in ((), ("plain",))]
+    assert [any(one.check == "world-is-no-test" for one in found) for found in told] == [True, False]
+
+
 def test_an_arm_ahead_of_all_adds_something_and_says_by_how_much_at_least() -> None:
     found = judge(
         claim(arm("seal", SELF, 0.8, deployments=N), *(arm(f"r{i}", TEXT, 0.6, development=0.5) for i in range(4)))

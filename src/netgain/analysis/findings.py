@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from netgain.analysis import policy_curves
 from netgain.analysis.crossed import FEWEST_RUNS
 from netgain.analysis.evidence import Evidence
-from netgain.analysis.matching import best_of, closed_book
+from netgain.analysis.matching import best_of, closed_book, conventional, equally_best
 from netgain.analysis.rows import DomainRow, GradeRow, HeadlineKind
 from netgain.analysis.sentences import GRADES, interval
 from netgain.analysis.verdict import ArmRow, Comparison
@@ -59,7 +59,7 @@ def of_trial(
             *_unfinished(evidence),
             *_underspent(arms),
             *_single_seeds(evidence),
-            *_chosen_on_test(domains),
+            *_chosen_on_test(evidence, domains),
             *_tuned_less(evidence),
             *(found for setting in evidence.settings for found in _domain_shows_nothing(evidence, setting)),
             *_judge_unreadable(evidence),
@@ -130,11 +130,17 @@ def _single_seeds(evidence: Evidence) -> Iterator[Finding]:
         yield finding("single-seed", "medium", message, few)
 
 
-def _chosen_on_test(domains: list[DomainRow]) -> Iterator[Finding]:
-    on_test = [row.setting for row in domains if row.chosen_on == "test"]
-    if on_test:
-        message = "the rival was chosen on the test problems, which favours it: no accuracy on development is known"
-        yield finding("rival-chosen-on-test", "medium", message, on_test)
+def _chosen_on_test(evidence: Evidence, domains: list[DomainRow]) -> Iterator[Finding]:
+    terms, lines = evidence.claim.terms, []
+    for row in domains:
+        if terms and row.chosen_on == "test":
+            among = equally_best(evidence, conventional(evidence, row.setting, terms))
+            reached = evidence.trial(among[0]).development
+            equal = f"{len(among)} arms reach {reached or 0:.1%} on the development problems, and none more"
+            lines.append(f"{row.setting}: {'no accuracy on development is known' if reached is None else equal}")
+    if lines:
+        message = "the rival was chosen on the test problems, which favours it: development problems could not tell"
+        yield finding("rival-chosen-on-test", "medium", message, lines)
 
 
 def _judge_unreadable(evidence: Evidence) -> Iterator[Finding]:
@@ -247,7 +253,8 @@ def _domain_shows_nothing(evidence: Evidence, setting: str) -> Iterator[Finding]
     base = evidence.accuracy(frozen, kind) if frozen else None
     if base and terms and terms.worlds.get(setting) in INVENTED and base.low > CHANCE:
         reasons.append(f"the frozen model already knows the answers: {base.value:.1%}, chance is below {CHANCE:.0%}")
-    for name in evidence.own(setting, Role.IN_CONTEXT)[:1]:
+    shown = terms is not None and setting in terms.few_shot  # where examples are shown, to adapt is more than to read
+    for name in [] if shown else evidence.own(setting, Role.IN_CONTEXT)[:1]:
         read = evidence.accuracy(name, kind)
         if read and read.value < READS:
             reasons.append(f"with the text at hand the model answers only {read.value:.1%}, below {READS:.0%}")

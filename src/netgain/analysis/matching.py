@@ -174,13 +174,19 @@ def choose_rival(evidence: Evidence, setting: str, terms: Terms) -> tuple[str | 
 
 
 def best_of(evidence: Evidence, names: list[str]) -> tuple[str, Chosen]:
-    """The most accurate on development problems; on test problems only where no development accuracy is known."""
-    names = sorted(names)
-    developed = {name: value for name in names if (value := evidence.trial(name).development) is not None}
-    if developed or len(names) == 1:
-        return max(developed, key=lambda name: developed[name], default=names[0]), "development"
-    tested = {name: found.value for name in names if (found := evidence.accuracy(name, evidence.exam))}
-    return max(tested, key=lambda name: tested[name], default=names[0]), "test"
+    """The most accurate on development problems. On test problems where no development accuracy is known, and between
+    those that do equally well in development: one of them drawn by lot may be the weakest of all."""
+    among = equally_best(evidence, names)
+    if len(among) == 1:
+        return among[0], "development"
+    tested = {name: found.value for name in among if (found := evidence.accuracy(name, evidence.exam))}
+    return max(tested, key=lambda name: tested[name], default=among[0]), "test"
+
+
+def equally_best(evidence: Evidence, names: Sequence[str]) -> list[str]:
+    """The most accurate on development problems, usually one; all of them, by name, where none was measured there."""
+    developed = {name: value for name in sorted(names) if (value := evidence.trial(name).development) is not None}
+    return [name for name, value in developed.items() if value == max(developed.values())] or sorted(names)
 
 
 def cross_fitted(

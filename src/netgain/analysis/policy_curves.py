@@ -8,6 +8,7 @@ from scipy import special
 
 from netgain.analysis.evidence import Evidence
 from netgain.analysis.intervals import LEVEL, Interval
+from netgain.analysis.matching import best_of
 from netgain.analysis.rows import LoopRow
 from netgain.records.claim import Claim, Finding
 from netgain.records.learning import PolicyRun, PolicyStep
@@ -91,8 +92,8 @@ def loop_rows(evidence: Evidence) -> list[LoopRow]:
 
 def _best(evidence: Evidence, arms: Sequence[str]) -> str | None:
     """The arm with the highest accuracy on development problems; None where nobody measured it."""
-    known = [(found, arm) for arm in dict.fromkeys(arms) if (found := evidence.trial(arm).development) is not None]
-    return max(known, key=lambda one: one[0])[1] if known else None
+    known = [arm for arm in dict.fromkeys(arms) if evidence.trial(arm).development is not None]
+    return best_of(evidence, known)[0] if known else None
 
 
 def _loop(evidence: Evidence, setting: str, loop: str, runs: Sequence[PolicyRun], first: str | None) -> LoopRow:

@@ -174,10 +174,11 @@ class Terms(StrictModel):
 
     ``compare`` and ``against`` name methods; ``exam`` is the kind of question and ``setting`` the domain that the
     verdict rests on; ``controls`` are the kinds of questions that no problem owns. ``oracle``: the teacher is the
-    world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain, ``passages`` how many
-    problems are adapted to at once. ``curve`` are further numbers of deployments, at each of which arms that learn
-    invested anew. ``grade`` is what an answer counts by, ``coverage`` what was drawn of answers beside. ``missing`` is
-    how many of the runs that are compared (those at further deployments aside) are not done, by domain.
+    world's own writer, an upper bound and no rival. ``worlds`` gives the kind of each domain, ``few_shot`` those whose
+    questions show examples; ``passages`` is how many problems are adapted to at once. ``curve`` are further numbers of
+    deployments, at each of which arms that learn invested anew. ``grade`` is what an answer counts by, ``coverage``
+    what was drawn of answers beside. ``missing`` is how many of the runs that are compared (those at further
+    deployments aside) are not done, by domain.
     """
 
     currency: Currency
@@ -191,6 +192,7 @@ class Terms(StrictModel):
     exam: str
     setting: str
     worlds: dict[str, str]
+    few_shot: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
     oracle: bool = False
     seeds: BoundedCount

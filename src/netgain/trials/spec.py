@@ -245,6 +245,27 @@ class IsolationSpec(_Spec):
 
 
 @final
+class ServeSpec(_Spec):
+    """A server that generates the model's edits and answers (docs/engine.md): its ``url``, and a folder for
+    ``adapters`` that it sees under the same path. ``model`` is its name for the model, where it has several.
+
+    At most ``loaded`` adapters are loaded into it at a time, and ``concurrency`` requests under way. An attempt ends
+    after ``timeout`` seconds without a byte; there are ``attempts``, ``backoff`` seconds apart, doubling. A key comes
+    from the environment variable ``api_key_env``.
+    """
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$")]
+    adapters: Path
+    model: str | None = None
+    api_key_env: str | None = None
+    timeout: Annotated[float, Field(gt=0, le=10**5, allow_inf_nan=False)] = 600.0
+    attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    backoff: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 1.0
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    loaded: Annotated[int, Field(ge=1, le=1000)] = 8
+
+
+@final
 class ComparisonSpec(_Spec):
     """The primary comparison, fixed before the run: ``arm`` against another, on one kind of question of one domain."""
 
@@ -262,7 +283,7 @@ def primary_hash(trial: Mapping[str, Any]) -> str:
 @final
 class TrialSpec(_Spec):
     """One trial. ``model`` is ``shipped``, ``shipped-faithful``, ``shipped-grids``, a folder, a GGUF file or a hub
-    name; ``dtype`` is how its weights are held.
+    name; ``dtype`` is how its weights are held. Where it is served as well, ``serve`` says where.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
     ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked
@@ -289,6 +310,7 @@ class TrialSpec(_Spec):
     model: str = "shipped"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: Literal["auto", "sdpa", "eager"] = "auto"  # auto: sdpa where the architecture has it
+    serve: ServeSpec | None = None
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     grade: GradeName = "exact"

@@ -344,6 +344,12 @@ def _searches(tunings: dict[tuple[str, str, int], Tuning]) -> list[Search]:
     ]
 
 
+def _shows_examples(outcome: Outcome, domain: str) -> bool:
+    """Whether answers to its questions are attempts, as those of a domain of examples alone are."""
+    rows = (row for cell, found in outcome.adaptations.items() if cell[0] == domain for row in found.values())
+    return any(answer.attempts for row in rows for answer in row.answers)
+
+
 def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], device: str) -> Terms:
     spec = outcome.spec
     budget = spec.budget
@@ -359,6 +365,7 @@ def _terms(outcome: Outcome, roles: dict[str, Role], controls: tuple[str, ...], 
         exam=spec.compare.exam,
         setting=spec.compare.domain or next(iter(spec.domains)),
         worlds={name: domain.kind for name, domain in spec.domains.items()},
+        few_shot=tuple(name for name in spec.domains if _shows_examples(outcome, name)),
         controls=controls,
         oracle=oracle,
         seeds=spec.seeds,
