@@ -31,7 +31,19 @@ from netgain.records.provenance import RunHistory
 from netgain.records.samples import Amounts, Row, read_rows, read_samples
 from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
-from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, JOINED, OPENED, STOPPED, HistoryNote, read_history
+from netgain.trials.history import (
+    ASKED,
+    FAILED,
+    FINISHED,
+    HISTORY,
+    JOINED,
+    OPENED,
+    SEEN,
+    STOPPED,
+    HistoryNote,
+    read_history,
+)
+from netgain.trials.shards import SHARDS
 from netgain.trials.store import (
     LOCK,
     SAMPLES,
@@ -233,8 +245,14 @@ class KeptRun:
             failed=tuple(f"{note.task}: {note.error}" for note in noted if note.text == FAILED),
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
             lost=_lost(cut.values()),
-            deleted=tuple(self._deleted(noted)),
+            deleted=(*self._deleted(noted), *(f"{part}: all that it noted" for part in self.missing_parts())),
         )
+
+    def missing_parts(self) -> list[str]:
+        """Histories of parts (``shards/2-of-4``) that another part has seen, and that were never taken over."""
+        joined = {note.first for note in self._noted if note.text == JOINED}
+        seen = [note for note in self._noted if note.text == SEEN and note.first not in joined]
+        return sorted({f"{SHARDS}/{note.part}" for note in seen if not (self.folder / SHARDS / note.part).is_dir()})
 
     def _deleted(self, noted: list[HistoryNote]) -> Iterator[str]:
         """Attempts that the history knows, and no journal has: each is one that could be tried until it suited."""
