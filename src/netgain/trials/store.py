@@ -71,6 +71,7 @@ class Store:
             if text and text == self._parsed[0]:
                 return self._parsed[1]  # parsing is slow, and every task asks
             data = plain_yaml(text)
+            canonical(data)  # what has no identity (NaN, infinity) is no record
         except (OSError, ValueError, yaml.YAMLError) as problem:
             raise InputError(str(path), f"cannot be read ({problem})", "give another folder with --out") from None
         if not isinstance(data, dict):
