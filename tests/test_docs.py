@@ -34,6 +34,15 @@ def test_every_page_stands_in_the_navigation_of_the_site() -> None:
     assert named == {path.name for path in (ROOT / "docs").iterdir() if path.suffix in {".md", ".ipynb"}}
 
 
+def test_the_search_of_the_site_works_from_disk_and_loads_nothing_from_elsewhere() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert [one for one in site["plugins"] if isinstance(one, str)] == ["search", "offline"]
+    (script,) = site["extra"]["polyfills"]
+    assert "iframe-worker" in script  # else the plugin adds one that lies on another server
+    assert (ROOT / "docs" / script).is_file()
+    assert site["theme"]["font"] is False
+
+
 def pages_of(part: Any) -> list[str]:
     return [part] if isinstance(part, str) else [page for one in part for page in one.values()]
 

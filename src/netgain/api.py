@@ -33,6 +33,7 @@ from netgain.trials.outcome import Outcome, not_verified
 from netgain.trials.plan import Plan, make_plan, suited
 from netgain.trials.progress import Progress
 from netgain.trials.recheck import RunCheck, recheck
+from netgain.trials.reproduction import Reproduction
 from netgain.trials.resolve import resolve, with_data
 from netgain.trials.run_setup import read_exam
 from netgain.trials.schedule import register_trial, run_trial
@@ -47,15 +48,29 @@ Source = Path | str | Mapping[str, Any] | None
 @final
 @dataclass(frozen=True)
 class Run:
-    """A trial that was run: the ``folder`` with its records, and by name why tasks ``failed`` (mostly none)."""
+    """A trial that was run: the ``folder`` with its records, and by name why tasks ``failed`` (mostly none).
+
+    ``reproduction`` is that of a run that was done ``again``.
+    """
 
     folder: Path
     failed: Mapping[str, str] = field(default_factory=dict)
+    reproduction: Reproduction | None = field(default=None, repr=False)
 
     @cached_property
     def verdict(self) -> Verdict:
         """The verdict from the records, written beside them with its page. Raises InputError without any record."""
         return judge_folder(self.folder)
+
+    @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """Of a run that was done again, in lines, what differs from its record: beforehand (versions, hardware), and
+        whether verdict, answers and ledger are the same. Empty for any other run."""
+        if self.reproduction is None:
+            return ()
+        _ = self.verdict  # which writes what is compared
+        self.reproduction.compare(self.folder)
+        return tuple(self.reproduction.lines)
 
     def to_frame(self, table: Table = "arms") -> Any:
         """``arms``, ``comparisons``, ``grades`` or every one of the ``answers`` as a pandas data frame, a row each.
@@ -122,6 +137,8 @@ def run(
     show: Callable[[Progress], None] = lambda progress: None,
     wait: Callable[[str], None] | None = None,
     shard: str | None = None,
+    again: Path | str | None = None,
+    base: Path | str | None = None,
 ) -> Run:
     """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
 
@@ -129,15 +146,29 @@ def run(
     with more than one a script needs its ``if __name__ == "__main__":``. ``ray`` is the address of a cluster to work
     on, or ``local`` (docs/trials.md). ``trust_remote_code`` lets the trial's models run code that they bring. ``show``
     is given the progress as it changes. ``shard`` (``2/4``) does a part of the trial, and a run without it the rest.
+    ``again`` (a run's folder or a packed record) does that run once more, in ``runs/NAME-again``, with paths relative
+    to ``base`` (here); what differs is in :attr:`Run.compared`.
     Raises InputError where the trial is wrong, another one was begun in that folder, or another process is at work
-    there; with ``wait``, which is told who, it is waited for.
+    there (with ``wait``, which is told who, it is waited for), and where a run cannot be done again here.
     """
-    resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
-    folder = Path(out) if out is not None else default_folder(resolved.spec.name, resolved.spec.limited_to)
+    if again is None and base is not None:
+        raise InputError("base", "belongs to again", "in a trial's file paths are relative to the file")
+    if again is not None and (trial is not None or methods or options or limit is not None):
+        raise InputError("again", "asks what that run asked, and nothing else may be asked beside it", "give one")
+    reproduction = None if again is None else Reproduction(Path(again), Path(base or "."))
+    if reproduction is None:
+        resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
+    else:
+        resolved = reproduction.trial(trust_remote_code=trust_remote_code)
+    usual = default_folder(resolved.spec.name, resolved.spec.limited_to)
+    folder = Path(out) if out is not None else usual.with_name(usual.name + ("-again" if reproduction else ""))
+    how: dict[str, Any] = {"shard": None if shard is None else Shard.of(shard), "show": show, "wait": wait, "ray": ray}
+    if reproduction is not None:
+        reproduction.begin(folder, device)
+        how["before"] = reproduction.require_same
     workers = suited(resolved, device, jobs)[0] if ray is None else jobs
-    part = None if shard is None else Shard.of(shard)
-    result = run_trial(resolved, folder, device=device, jobs=workers, ray=ray, show=show, wait=wait, shard=part)
-    return Run(result.folder, result.failed)
+    result = run_trial(resolved, folder, device=device, jobs=workers, **how)
+    return Run(result.folder, result.failed, reproduction)
 
 
 def default_folder(name: str, limited_to: int | None) -> Path:

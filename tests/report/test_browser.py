@@ -303,3 +303,20 @@ def test_text_in_a_trials_bars_stands_out(browser: Any, tmp_path: Path, trial_te
         lighter, darker = sorted((luminance(text), luminance(bar)), reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 3, bar
     page.close()
+
+
+def test_the_search_of_the_documentation_has_a_worker_on_disk(browser: Any, tmp_path: Path) -> None:
+    shim = Path(__file__).parents[2] / "docs" / "assets" / "iframe-worker.js"
+    worker = """addEventListener("message", (event) => postMessage([event.data.term, "IFrameWorker" in parent]))"""
+    asks = """const worker = new Worker("a%20b/worker.js")
+        worker.addEventListener("message", (event) => { document.title = event.data.join(" ") })
+        worker.postMessage({ term: "compute" })"""
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "worker.js").write_text(worker, encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        f'<body><script src="{shim.as_uri()}"></script><script>{asks}</script>', encoding="utf-8"
+    )
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_function("document.title === 'compute true'", timeout=10_000)
+    page.close()

@@ -395,6 +395,39 @@ def test_a_row_changed_inside_packed_journals_breaks_their_chain(packed: Path) -
     assert any(f"{RUN}: journal: its rows do not give the hash" in line for line in recheck(KeptRun(packed)).found)
 
 
+@pytest.mark.parametrize(
+    ("index", "change", "words"),
+    [
+        (0, {"results": []}, "says what the tasks left in another form"),
+        (0, {"results": "x"}, "says what the tasks left in another form"),
+        (0, {"results": {RUN: None}}, "unit.json: is missing or damaged"),
+        (0, {"results": {RUN: {"rows": "many"}}}, "unit.json: is missing or damaged"),
+        (1, {"name": ["history"]}, "a journal has no name"),
+        (2, {"columns": [[]]}, "its columns cannot be read"),
+        (2, {"times": [1e400]}, "its columns cannot be read"),
+    ],
+)
+def test_packed_journals_of_another_form_are_named(
+    packed: Path, index: int, change: dict[str, Any], words: str
+) -> None:
+    lines = lzma.decompress((packed / JOURNALS).read_bytes()).splitlines()
+    lines[index] = json.dumps(json.loads(lines[index]) | change).encode()
+    (packed / JOURNALS).write_bytes(lzma.compress(b"\n".join(lines), preset=0))
+    try:
+        found = recheck(KeptRun(packed)).found
+    except InputError as error:
+        found = [str(error)]
+    assert any(words in line for line in found), found
+
+
+@pytest.mark.parametrize("value", [".nan", "[-.inf]"])
+def test_a_lock_with_a_number_that_has_no_identity_is_one_line(folder: Path, value: str) -> None:
+    with (folder / LOCK).open("a") as opened:
+        opened.write(f"note: {value}\n")
+    with pytest.raises(InputError, match=r"spec\.lock\.yaml: cannot be read"):
+        check_run(folder)
+
+
 def test_only_a_finished_run_of_the_registered_trial_is_packed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     lock(lambda fields: fields["trial"]["domains"].update(more={"kind": "towns"}))(folder)

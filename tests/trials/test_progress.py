@@ -3,13 +3,19 @@ recorded once, beside other work)."""
 
 import itertools
 import json
+import time
 from pathlib import Path
 
-from netgain.report.plan_view import about
+import pytest
+
+from netgain.records.journal import WriterLock
+from netgain.report.plan_view import about, status_text
 from netgain.trials.plan import planned_work
-from netgain.trials.progress import Progress
+from netgain.trials.progress import SNAPSHOT, Progress, status_of
 from netgain.trials.resolve import resolve, with_data
+from netgain.trials.store import Store, locked_form
 from netgain.trials.tasks import tasks
+from tests.trials import world
 
 EVENTS = json.loads((Path(__file__).parent / "demo_progress.json").read_text(encoding="utf-8"))
 
@@ -57,3 +63,45 @@ def test_nothing_is_said_of_the_time_left_before_anything_is_known() -> None:
     assert [left for at, _, left in replayed() if at < 10 + EVENTS[0][0]] == [None] * sum(
         at < 10 + EVENTS[0][0] for at, *_ in EVENTS
     )
+
+
+NOW = {"written": time.time(), "share": 0.5, "gone": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "left"),
+    [
+        (json.dumps(NOW | {"left": 600.0}), 0.5, True),
+        (json.dumps(NOW | {"left": None}), 0.5, False),
+        (json.dumps(NOW), 0.5, False),
+        (json.dumps(NOW | {"left": "soon"}), 0.5, False),
+        ("", None, False),
+        ("{", None, False),
+        ("[]", None, False),
+        ("{}", None, False),
+        (json.dumps(NOW | {"gone": None}), None, False),
+        (json.dumps(NOW | {"written": "today"}), None, False),
+        (json.dumps(NOW | {"share": True}), None, False),
+        (json.dumps(NOW | {"share": 7}), None, False),
+        (json.dumps(NOW | {"gone": float("nan")}), None, False),
+        (json.dumps(NOW | {"gone": 10**400}), None, False),
+    ],
+)
+def test_the_status_of_a_running_trial_tells_what_a_damaged_snapshot_still_says(
+    tmp_path: Path, text: str, share: float | None, *, left: bool
+) -> None:
+    trial, store = world.resolved(world.spec(seeds=1)), Store(tmp_path)
+    store.lock(locked_form(with_data(trial), "0", {"model_digest": "m"}))
+    task = tasks(trial.spec)[0]
+    store.of(task).mkdir(parents=True)
+    (tmp_path / SNAPSHOT).write_text(text)
+    lock = WriterLock(store.journal(task))
+    try:
+        status = status_of(tmp_path)
+    finally:
+        lock.release()
+    assert status.share == share
+    assert (status.seconds_left is not None) is left
+    assert (status.seconds_gone is not None) is (share is not None)
+    assert list(status.running) == [task.name]
+    assert ("% of the work" in status_text(status)) is (share is not None)

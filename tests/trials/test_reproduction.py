@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from netgain import api
 from netgain.api import judge_folder, pack
 from netgain.cli import main
 from netgain.domains.domain import Domain
@@ -70,6 +72,24 @@ def test_the_same_code_model_and_data_give_the_same_verdict_answers_and_ledger(
         "the same: answers",
         "the same: ledger",
     ]
+
+
+def test_a_run_is_done_again_in_python_and_says_what_differs(
+    record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = partialmethod(Reproduction.trial, find_method=world.find_method, find_domain=world.find_domain)
+    monkeypatch.setattr(Reproduction, "trial", found)
+    monkeypatch.setattr(api, "run_trial", partial(run_trial, load=world.load))
+    done = api.run(again=record, base=tmp_path, out=tmp_path / "again", device="cpu", jobs=1)
+    assert done.compared[1:] == ("the same: verdict", "the same: answers", "the same: ledger")
+    assert api.Run(record).compared == ()
+    monkeypatch.chdir(tmp_path)
+    assert api.run(again=record, device="cpu", jobs=1).folder == Path("runs/towns-again")
+    for how in ({"trial": "mine.yaml"}, {"options": ["seeds=1"]}, {"limit": 2}):
+        with pytest.raises(InputError, match="asks what that run asked"):
+            api.run(again=record, **how)
+    with pytest.raises(InputError, match="base: belongs to again"):
+        api.run(base=tmp_path)
 
 
 def test_another_model_is_refused_before_anything_is_written(record: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A trial in parts: the same records whatever their number, each task done once, and nobody in anybody's way."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from netgain.model.scripted import scripted_model
 from netgain.records.chain import read
 from netgain.trials.disk import clean
 from netgain.trials.history import FINISHED, HISTORY, hold, notes
+from netgain.trials.kept import KeptRun
 from netgain.trials.progress import status_of
+from netgain.trials.recheck import recheck
 from netgain.trials.resolve import Trial
 from netgain.trials.schedule import TrialResult
 from netgain.trials.shards import SHARDS, Shard
@@ -175,6 +178,26 @@ def test_a_history_of_a_part_that_was_edited_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data.replace(b"run-towns-frozen-0", b"run-towns-frozen-9"))
     with pytest.raises(Exception, match="keep it as evidence"):
         run(tmp_path)
+
+
+@pytest.mark.parametrize(("order", "deleted", "found"), [([1, 2], 1, True), ([1, 2], 2, False)])
+def test_a_part_that_is_deleted_and_done_again_is_missed_where_another_part_had_seen_it(
+    tmp_path: Path, order: list[int], deleted: int, *, found: bool
+) -> None:
+    for index in order:
+        done = run(tmp_path, shard=Shard(index, 2))
+        if index == deleted:
+            again = [task.name for task in done.finished]
+    shutil.rmtree(tmp_path / SHARDS / f"{deleted}-of-2")
+    for name in again:
+        shutil.rmtree(tmp_path / "units" / name)
+    run(tmp_path, shard=Shard(deleted, 2))
+    run(tmp_path, load=never)
+    verdict = judge_folder(tmp_path, answers=False)
+    assert ("attempts-deleted" in {finding.check for finding in verdict.findings}) is found
+    told = recheck(KeptRun(tmp_path))
+    assert told.wrong == ()  # what is there is true
+    assert any("shards/1-of-2: its history, which another part had seen" in line for line in told.unknown) is found
 
 
 def test_files_of_processes_on_other_machines_are_left_alone(tmp_path: Path) -> None:

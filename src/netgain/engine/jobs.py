@@ -407,7 +407,7 @@ class Sampling:
 
 
 LocalKind = Literal["empty", "bad_prompt", "too_long", "bad_token", "no_labels", "not_finite", "out_of_memory"]
-RemoteKind = Literal["unreachable", "busy", "server", "timeout", "malformed", "denied", "refused", "script"]
+RemoteKind = Literal["unreachable", "busy", "server", "timeout", "malformed", "denied", "refused", "script", "unserved"]
 
 
 @final
@@ -416,8 +416,8 @@ class Failure:
     """Why one job or request ended early, after ``step`` steps, tokens or attempts. The rest of its pack is unharmed.
 
     The remote kinds are those of models behind a network: not reached, not taken now, an error of the server, no answer
-    in time, an answer that makes no sense, nobody who may ask this, a request that is not taken; and a script's own
-    process.
+    in time, an answer that makes no sense, nobody who may ask this, a request that is not taken; a script's own
+    process; and (``unserved``) any of these where a server generates for a local model.
     """
 
     kind: LocalKind | RemoteKind

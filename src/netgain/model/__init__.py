@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from netgain.domains.problem import Message
     from netgain.engine.jobs import Failure, InnerLoopJob, PadLoss
     from netgain.model.device import DeviceMeter, find_gpu, weights_folder
+    from netgain.model.generation_server import GenerationServer
     from netgain.model.gguf import folder_of_gguf
     from netgain.model.hugging_face import load_model
     from netgain.model.metered import Model, Tuned
@@ -24,6 +25,7 @@ _HOMES = {
     "DeviceMeter": "device",
     "Failure": "netgain.engine.jobs",
     "Generate": "requests",
+    "GenerationServer": "generation_server",
     "InnerLoopJob": "netgain.engine.jobs",
     "Message": "netgain.domains.problem",
     "Model": "metered",
@@ -48,6 +50,7 @@ __all__ = [
     "DeviceMeter",
     "Failure",
     "Generate",
+    "GenerationServer",
     "InnerLoopJob",
     "Message",
     "Model",

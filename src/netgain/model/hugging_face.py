@@ -5,7 +5,7 @@ elsewhere. Log-likelihoods always use the model's own code.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,22 +14,22 @@ from typing import Any, Literal, final
 from netgain.domains.problem import Prompt
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
-from netgain.engine.hooks import HooksBackend, longest_pass, rectangles, together
+from netgain.engine.hooks import HooksBackend, rectangles
 from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import CONFIG, Layout, keep_whole, kept_whole, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
-from netgain.engine.packs import Extent, is_out_of_memory, lacking
+from netgain.engine.packs import Extent
 from netgain.engine.scoring import Scorer, ScoreRequest
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError
-from netgain.metering.estimate import generate as decoding
 from netgain.metering.price import Full, Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.checked_load import attempt
-from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, reweighted, tune
+from netgain.model.generation_server import GenerationServer
+from netgain.model.loading import Chat, Loaded, Texts, load_parts, merge, no_room, reweighted, tune
 from netgain.model.metered import Model
 from netgain.model.model_prices import MeasuredPrices, ShapePrices
-from netgain.model.passes import learnt, weights_in_memory
+from netgain.model.passes import decoding_bounds, learnt, weights_in_memory
 from netgain.model.requests import (
     Adapter,
     Answered,
@@ -45,7 +45,8 @@ from netgain.model.requests import (
     Trained,
     TrainFull,
 )
-from netgain.model.selfcheck import check_engine
+from netgain.model.selfcheck import PriceCheck, check_engine
+from netgain.model.served import ServedDecoder
 from netgain.streams import stream
 
 
@@ -64,6 +65,7 @@ def load_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    server: GenerationServer | None = None,
 ) -> Model:
     """The model in a folder, in a GGUF file (:mod:`netgain.model.gguf`) or of a hub name, metered.
 
@@ -72,7 +74,8 @@ def load_model(
     always continued as they stand. ``attention`` is one of transformers' implementations; ``auto`` is sdpa where the
     architecture has it, else eager. ``engine`` chooses how adapters are trained and answer; up to ``resident`` adapters
     are trained at a time in packs of up to ``positions`` tokens, and up to ``rows`` prompts are answered at a time.
-    ``shape`` prices by formula what has none of its own and would be measured.
+    ``shape`` prices by formula what has none of its own and would be measured. Where a ``server`` has the same model,
+    answers are generated there (:mod:`netgain.model.served`); models that are made from this one answer here.
 
     Raises InputError for a folder that is no causal language model, for weights that are a pickle (unless
     ``allow_pickle``), for a model with code of its own (unless ``trust_remote_code``) and for an architecture that can
@@ -88,6 +91,7 @@ def load_model(
         allow_pickle=allow_pickle,
     )
     how: dict[str, Any] = {"resident": resident, "rows": rows, "positions": positions, "shape": shape}
+    how |= {"server": server}
     return attempt(str(source), lambda: wrap_model(loaded, chat=chat, engine=engine, **how))
 
 
@@ -100,6 +104,7 @@ def wrap_model(
     rows: int = ROWS,
     positions: int = POSITIONS,
     shape: ModelShape | None = None,
+    server: GenerationServer | None = None,
 ) -> Model:
     """:func:`load_model` for a model that is in memory already. The model is left as it is, and must be left so."""
     backend = _HuggingFace(loaded, chat, engine, resident, rows, positions)
@@ -107,7 +112,11 @@ def wrap_model(
     if shape is None and ModelShape.has_formula(config):
         shape = ModelShape.from_config(config, loaded.name)
     prices = MeasuredPrices(loaded.model, backend.layout) if shape is None else ShapePrices(shape)
-    return Model(backend, prices, check=partial(check_engine, loaded.model, shape))
+    check = partial(backend.checked, partial(check_engine, loaded.model, shape))
+    if server is None:
+        return Model(backend, prices, check=check)
+    backend.serve(server)
+    return Model(backend, prices, check=check, attempts=server.attempts, pause=server.pause)
 
 
 @final
@@ -120,6 +129,18 @@ class _HuggingFace:
         self._trainer = MultiLoraTrainer(self._engine, resident=resident, budget=positions)
         self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._texts.text)
         self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
+        self._served: ServedDecoder | None = None
+
+    def serve(self, server: GenerationServer) -> None:
+        """Have answers generated there, but for those that are held to a form."""
+        self._served = ServedDecoder(server, self._engine, self._rows, self._texts)
+
+    def checked(self, check: Callable[[], PriceCheck]) -> PriceCheck:
+        """The check of prices, and that of the server. Raises InputError where it is no server for this model."""
+        if self._served is None:
+            return check()
+        width = self._loaded.model.dtype.itemsize
+        return replace(check(), served=self._served.check(self._decoder.generate, self._scorer, width))
 
     def layout(self, names: tuple[str, ...], rank: int, alpha: float) -> Layout:
         """Where the engine keeps adapters of this kind. Raises InputError for a name that fits no module."""
@@ -218,35 +239,12 @@ class _HuggingFace:
         if isinstance(requests[0], Score):
             return self._scorer.score_bounds([self._continuation(r, 0) for r in requests if isinstance(r, Score)])
         rows = [self._row(request, 0) for request in requests if isinstance(request, Generate)]
-        if isinstance(self._engine, HooksBackend):
-            return self._rectangle_bounds(rows)
-        return [self._decoding_bound(row) for row in rows]
-
-    def _decoding_bound(self, row: DecodeRequest) -> Work:
-        room = self._engine.context - len(row.prompt)
-        if room <= 0:
-            return Work()
-        return decoding([len(row.prompt)], [min(row.sampling.max_new_tokens, room)], kernel="causal")
-
-    def _rectangle_bounds(self, rows: Sequence[DecodeRequest]) -> list[Work]:
-        """As the decoder runs them: so many rows at a time, each padded to the longest prompt among them."""
-        sound = [place for place, row in enumerate(rows) if len(row.prompt) < self._engine.context]
-        bounds = [Work()] * len(rows)
-        context, switch = self._engine.context, self._engine.switch
-        for places in together([rows[place] for place in sound], self._rows, context, switch):
-            chunk = [sound[place] for place in places]
-            width = max(len(rows[place].prompt) for place in chunk)
-            for place in chunk:
-                most = min(rows[place].sampling.max_new_tokens, context - len(rows[place].prompt))
-                bounds[place] = replace(decoding([width], [most]), real=len(rows[place].prompt) + most - 1)
-                if switch is not None and len(rows[place].prompt) <= switch < longest_pass(rows[place], context):
-                    bounds[place] += Work(positions=switch, real=switch, context=switch * (switch + 1))
-        return bounds
+        return decoding_bounds(rows, self._engine, self._rows)
 
     # -- runs
 
     def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
-        """One attempt is all that a local model needs."""
+        """One attempt is all that what is done here needs."""
         if requests and isinstance(requests[0], Train):
             yield from self._train([request for request in requests if isinstance(request, Train)])
         for place, request in enumerate(requests):
@@ -262,7 +260,8 @@ class _HuggingFace:
             if isinstance(chosen[0], Score):
                 yield from self._score(places, [r for r in chosen if isinstance(r, Score)], lora, adapters)
             else:
-                yield from self._generate(places, [r for r in chosen if isinstance(r, Generate)], lora, adapters)
+                asked = [r for r in chosen if isinstance(r, Generate)]
+                yield from self._generate(places, asked, lora, adapters, attempt)
 
     def _train(self, wanted: list[Train]) -> Iterator[Done]:
         keyed = [replace(request.job, key=f"{place}:{request.job.key}") for place, request in enumerate(wanted)]
@@ -283,7 +282,7 @@ class _HuggingFace:
             parts, losses = (Part(outcome.work, training=Full()),), outcome.losses
             backend = None if outcome.failure else self._with(loaded)
         except (RuntimeError, MemoryError) as error:
-            return Done(place, Derived(request.job.key, None, losses), parts, _no_room(error))
+            return Done(place, Derived(request.job.key, None, losses), parts, no_room(error))
         return Done(place, Derived(request.job.key, backend, losses), parts, outcome.failure)
 
     def _merge(self, place: int, adapter: Adapter) -> Done:
@@ -291,16 +290,22 @@ class _HuggingFace:
         try:
             return Done(place, Derived("", self._with(merge(self._loaded, own)) if own else None), (part,))
         except (RuntimeError, MemoryError) as error:
-            return Done(place, None, (part,), _no_room(error))
+            return Done(place, None, (part,), no_room(error))
 
     def _generate(
-        self, places: list[int], requests: list[Generate], lora: Lora | None, adapters: list[LoraAdapter]
+        self, places: list[int], requests: list[Generate], lora: Lora | None, adapters: list[LoraAdapter], attempt: int
     ) -> Iterator[Done]:
         rows = [self._row(request, _index(adapters, request.adapter)) for request in requests]
-        answers = self._decoder.generate(rows, adapters)
-        for at, (place, request, answer) in enumerate(zip(places, requests, answers, strict=True)):
-            part = Part(answer.work, adapter=lora)
-            yield Done(place, self._answered(request, rows[at], answer), (part,), answer.failure)
+        served = [at for at, row in enumerate(rows) if self._served is not None and not row.sampling.form]
+        here = [at for at in range(len(rows)) if at not in set(served)]
+        answers = self._decoder.generate([rows[at] for at in here], adapters) if here else []
+        for at, answer in zip(here, answers, strict=True):
+            product = self._answered(requests[at], rows[at], answer)
+            yield Done(places[at], product, (Part(answer.work, adapter=lora),), answer.failure)
+        if self._served is not None and served:
+            for done, answer in self._served.generate([rows[at] for at in served], adapters, lora, attempt):
+                at = served[done.request]
+                yield replace(done, request=places[at], product=self._answered(requests[at], rows[at], answer))
 
     def _score(
         self, places: list[int], requests: list[Score], lora: Lora | None, adapters: list[LoraAdapter]
@@ -427,13 +432,6 @@ class _HuggingFace:
         if (folder / CONFIG).is_file():
             return self.load_adapter(folder)
         return Derived("", self._with(reweighted(self._loaded, folder)))
-
-
-def _no_room(error: RuntimeError | MemoryError) -> Failure:
-    """Raises the error again where it is about anything but memory."""
-    if not is_out_of_memory(error):
-        raise error
-    return Failure("out_of_memory", f"another copy of the model does not fit into memory ({lacking(error)})", 0)
 
 
 def _index(adapters: list[LoraAdapter], wanted: Adapter | None) -> int | None:

@@ -24,6 +24,7 @@ from transformers.pytorch_utils import Conv1D
 from netgain.domains.problem import Prompt, text_of
 from netgain.engine.jobs import Failure, InnerLoopJob
 from netgain.engine.lora import Adapter
+from netgain.engine.packs import is_out_of_memory, lacking
 from netgain.engine.trainer import JobOutcome, train_fully
 from netgain.errors import InputError, nearest, one_line, shown
 from netgain.model.checked_load import attempt, check_finite, check_tokenizer, load_weights, quiet
@@ -255,6 +256,13 @@ def _ends(loaded: Loaded) -> tuple[int, ...]:
     named = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
     named = loaded.tokenizer.eos_token_id if named is None else named
     return () if named is None else tuple(named) if isinstance(named, (list, tuple)) else (int(named),)
+
+
+def no_room(error: RuntimeError | MemoryError) -> Failure:
+    """That a copy of a model does not fit. Raises the error again where it is about anything but memory."""
+    if not is_out_of_memory(error):
+        raise error
+    return Failure("out_of_memory", f"another copy of the model does not fit into memory ({lacking(error)})", 0)
 
 
 MARK = re.compile(r"\+[0-9a-f]{10}$")

@@ -1,6 +1,6 @@
 """What a decoder is given in one pass: its positions, and those of earlier passes, under whatever names they come."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any
@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
+from netgain.engine.backend import Backend
+from netgain.engine.decoding import DecodeRequest
+from netgain.engine.hooks import HooksBackend, longest_pass, together
 from netgain.engine.jobs import Size, Work
 from netgain.errors import InputError
 from netgain.metering.estimate import generate as decoding
@@ -131,6 +134,33 @@ def generated(output: Any, prompt: tuple[int, float], named: Mapping[str, Any], 
         over |= new == end
     lengths = (over.cumsum(1) - over.long() == 0).sum(1)
     return Work(real=real + float((lengths - 1).clamp(min=0).sum()), generated=float(lengths.sum()))
+
+
+def decoding_bounds(rows: Sequence[DecodeRequest], engine: Backend, most: int) -> list[Work]:
+    """The most that answering these takes an engine, ``most`` at a time."""
+    if isinstance(engine, HooksBackend):
+        return _rectangle_bounds(rows, engine, most)
+    rooms = [(row, engine.context - len(row.prompt)) for row in rows]
+    return [
+        decoding([len(row.prompt)], [min(row.sampling.max_new_tokens, room)], kernel="causal") if room > 0 else Work()
+        for row, room in rooms
+    ]
+
+
+def _rectangle_bounds(rows: Sequence[DecodeRequest], engine: HooksBackend, most: int) -> list[Work]:
+    """As the decoder runs them: so many rows at a time, each padded to the longest prompt among them."""
+    context, switch = engine.context, engine.switch
+    sound = [place for place, row in enumerate(rows) if len(row.prompt) < context]
+    bounds = [Work()] * len(rows)
+    for places in together([rows[place] for place in sound], most, context, switch):
+        chunk = [sound[place] for place in places]
+        width = max(len(rows[place].prompt) for place in chunk)
+        for place in chunk:
+            new = min(rows[place].sampling.max_new_tokens, context - len(rows[place].prompt))
+            bounds[place] = replace(decoding([width], [new]), real=len(rows[place].prompt) + new - 1)
+            if switch is not None and len(rows[place].prompt) <= switch < longest_pass(rows[place], context):
+                bounds[place] += Work(positions=switch, real=switch, context=switch * (switch + 1))
+    return bounds
 
 
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a weight

@@ -136,25 +136,32 @@ def remote_model(
     It generates; it neither scores nor trains. Raises MissingExtraError without the package, InputError for a variable
     that is not set or holds no key, an address that is none, or counts that make no sense.
     """
-    try:
-        import openai
-    except ImportError as missing:
-        raise MissingExtraError("a model behind an OpenAI-compatible server", "teacher") from missing
-    if urlsplit(base_url).scheme not in ("http", "https") or urlsplit(base_url).username:
-        raise InputError("base_url", "is no http(s) address without a name and password in it", HINT)
     deadline = 2 * timeout if deadline is None else deadline
     if attempts < 1 or concurrency < 1 or not (isfinite(timeout) and timeout > 0 and isfinite(deadline)):
         told = f"attempts {attempts}, concurrency {concurrency}, timeout {timeout}, deadline {deadline}"
         raise InputError(told, "all must be above 0 and finite")
     if deadline < timeout:
         raise InputError(f"deadline {deadline:g}", f"is less than timeout {timeout:g}", "leave it out, or make it more")
+    library, client, secret = connect(base_url, api_key_env, timeout, deadline)
+    backend = _Remote(model, library, client, secret, api, attempts, concurrency, counter or EstimatedTokens())
+    return Model(backend, prices or TokenPrices(), attempts=attempts, pause=pause_by(backoff))
+
+
+def connect(base_url: str, api_key_env: str | None, timeout: float, deadline: float) -> tuple[Any, Any, Secret]:
+    """The package ``openai``, a client of it for a server, and what hides its key. Nothing is sent, and nothing will be
+    tried twice. Raises as :func:`remote_model` does."""
+    try:
+        import openai
+    except ImportError as missing:
+        raise MissingExtraError("a model behind an OpenAI-compatible server", "teacher") from missing
+    if urlsplit(base_url).scheme not in ("http", "https") or urlsplit(base_url).username:
+        raise InputError("base_url", "is no http(s) address without a name and password in it", HINT)
     key = _key(api_key_env)
     http = import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
     transport = BoundedTransport(http, base_url, deadline)
     sender = http.Client(transport=transport, follow_redirects=True, max_redirects=3)
-    client = openai.OpenAI(base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout, http_client=sender)
-    backend = _Remote(model, openai, client, Secret(key), api, attempts, concurrency, counter or EstimatedTokens())
-    return Model(backend, prices or TokenPrices(), attempts=attempts, pause=_pause(backoff))
+    how: dict[str, Any] = {"max_retries": 0, "timeout": timeout, "http_client": sender}
+    return openai, openai.OpenAI(base_url=base_url, api_key=key or "none", **how), Secret(key)
 
 
 def _key(variable: str | None) -> str:
@@ -167,7 +174,9 @@ def _key(variable: str | None) -> str:
     return check_key(key, shown)
 
 
-def _pause(backoff: float) -> Callable[[int, float], None]:
+def pause_by(backoff: float) -> Callable[[int, float], None]:
+    """A wait between attempts that doubles from ``backoff`` seconds, and is no shorter than what a server asked for."""
+
     def pause(attempts: int, asked: float) -> None:
         pause = min(LONGEST_PAUSE, backoff * 2 ** (attempts - 1)) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         time.sleep(max(pause, asked))
@@ -237,33 +246,11 @@ class _Remote:
                     one.cancel()
 
     def _try(self, place: int, request: Generate, attempt: int) -> Done:
-        library = self._library
         try:
             given = self._ask(request)
-        except library.APITimeoutError as error:
-            if _never_connected(error):
-                return self._failed(place, attempt, "unreachable", "no connection in time")
-            return self._failed(place, attempt, "timeout", "no answer in time")
-        except library.APIStatusError as error:
-            said = error.message.removeprefix(f"Error code: {error.status_code} - ")
-            detail = f"HTTP {error.status_code}: {said}"
-            wait = wait_asked(error.response.headers)
-            return self._failed(place, attempt, kind_of(error.status_code), detail, wait=wait)
-        except library.APIResponseValidationError as error:
-            return self._failed(place, attempt, "malformed", error.message)
-        except BodyTooLarge as error:
-            return self._failed(place, attempt, "malformed", str(error))
-        except library.APIConnectionError as error:
-            if isinstance(error.__cause__, BodyTooLarge):  # as version 2 of the client has it
-                return self._failed(place, attempt, "malformed", str(error.__cause__))
-            if _never_connected(error):
-                return self._failed(place, attempt, "unreachable", "the server cannot be reached")
-            return self._failed(place, attempt, "server", "the connection broke")
-        except Exception as error:  # whatever a body that is no JSON or no object makes the client raise
-            if is_fault(error):
-                raise
-            detail = f"the answer cannot be read ({type(error).__name__}: {error})"
-            return self._failed(place, attempt, "malformed", detail)
+        except Exception as error:
+            kind, detail, wait = ending(self._library, error)
+            return self._failed(place, attempt, kind, detail, wait=wait)
         return self._answered(place, request, given, attempt)
 
     def _failed(
@@ -411,6 +398,31 @@ def _is_count(value: object) -> bool:
 def _can_be(tokens: object, characters: int, most: int) -> bool:
     """Whether a text of so many characters can have so many tokens."""
     return characters / LONGEST_TOKEN <= int(str(tokens)) <= most and (tokens != 0 or not characters)
+
+
+def ending(library: Any, error: Exception) -> tuple[RemoteKind, str, float]:
+    """How an attempt ended that raised: its kind, in words, and the seconds that the server asks to wait. Raises the
+    error again where it is the machine's."""
+    if isinstance(error, library.APITimeoutError):
+        if _never_connected(error):
+            return "unreachable", "no connection in time", 0.0
+        return "timeout", "no answer in time", 0.0
+    if isinstance(error, library.APIStatusError):
+        said = error.message.removeprefix(f"Error code: {error.status_code} - ")
+        return kind_of(error.status_code), f"HTTP {error.status_code}: {said}", wait_asked(error.response.headers)
+    if isinstance(error, library.APIResponseValidationError):
+        return "malformed", error.message, 0.0
+    too_large = error if isinstance(error, BodyTooLarge) else error.__cause__  # as version 2 of the client has it
+    if isinstance(too_large, BodyTooLarge):
+        return "malformed", str(too_large), 0.0
+    if isinstance(error, library.APIConnectionError):
+        if _never_connected(error):
+            return "unreachable", "the server cannot be reached", 0.0
+        return "server", "the connection broke", 0.0
+    if is_fault(error):
+        raise error
+    # whatever a body that is no JSON or no object makes the client raise
+    return "malformed", f"the answer cannot be read ({type(error).__name__}: {error})", 0.0
 
 
 def _never_connected(error: BaseException) -> bool:

@@ -405,7 +405,11 @@ class Result(Generic[P]):
 
     @property
     def fault(self) -> FaultError | None:
-        """What the machine lacked, where that is why it failed: nothing that a method could have done otherwise."""
+        """What the machine lacked, or the server that generates for it, where that is why it failed: nothing that a
+        method could have done otherwise."""
+        if self.failure is not None and self.failure.kind == "unserved":
+            attempts = f"{self.failure.step} attempt{'' if self.failure.step == 1 else 's'}"
+            return FaultError("serve", f"the server gave no answer in {attempts} ({self.failure.detail})")
         if self.failure is None or self.failure.kind != "out_of_memory":
             return None
         remedy = "give it more, or ask for fewer jobs (--jobs), and run it again"

@@ -102,14 +102,20 @@ class PriceCheck:
     architecture: str
     comparisons: tuple[OperationCheck, ...]
     unchecked: str = ""  # why nothing was compared
+    served: str = ""  # what was found of the server that generates for the model
 
     def statement(self) -> dict[str, Any]:
         """For the record: versions and figures; no clock, so that equal runs leave equal records."""
         compared = {one.operation: {"priced": one.priced, "profiled": one.profiled} for one in self.comparisons}
         found = {"architecture": self.architecture, "versions": versions(), "flops": compared}
+        found |= {"served": self.served} if self.served else {}
         return found | ({"unchecked": self.unchecked} if self.unchecked else {})
 
     def __str__(self) -> str:
+        return f"{self._compared}; at a server: {self.served}" if self.served else self._compared
+
+    @property
+    def _compared(self) -> str:
         if self.unchecked:
             return f"not checked for {self.architecture}: {self.unchecked}"
         worst = max(abs(one.difference) for one in self.comparisons)

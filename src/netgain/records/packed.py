@@ -49,9 +49,11 @@ def unpack_journals(path: Path) -> Iterator[tuple[str, Any]]:
             yield "", header
             for line in lines:
                 packed = parse_json(line)
+                if not isinstance(packed["name"], str):
+                    raise TypeError("a journal has no name")  # noqa: TRY301 - told below
                 try:
                     reading = rechained(_texts(packed), packed["head"])
-                except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
+                except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as problem:
                     reading = Reading((), (Damage(None, f"its columns cannot be read ({problem})"),))
                 yield packed["name"], reading
     except (OSError, EOFError, ValueError, TypeError, KeyError, StopIteration, lzma.LZMAError) as problem:
@@ -112,7 +114,7 @@ def _texts(packed: Mapping[str, Any]) -> Iterator[str]:
     micros = 0
     for seq, (index, step) in enumerate(zip(packed["order"], packed["times"], strict=True)):
         micros += step
-        event = _give(packed["shapes"][index], iter([next(column) for column in cursors[index]]), seq)
+        event = _give(packed["shapes"][index], iter([_next(column) for column in cursors[index]]), seq)
         at = micros / MICRO
         yield encoded({"seq": seq, "at": int(at) if at.is_integer() else at, "event": event})
 
@@ -121,5 +123,12 @@ def _give(shape: Any, leaves: Iterator[Any], seq: int, name: str = "") -> Any:
     """The value of this shape, whose keys are in order, with these leaves."""
     if isinstance(shape, dict):
         return {key: _give(part, leaves, seq, key) for key, part in shape.items()}
-    leaf = next(leaves)
+    leaf = _next(leaves)
     return seq - leaf if name == REFERENCE and isinstance(leaf, int) else leaf
+
+
+def _next(values: Iterator[Any]) -> Any:
+    """The next of them. Raises ValueError where there is none: no generator may pass StopIteration on."""
+    for value in values:
+        return value
+    raise ValueError("a column is too short")

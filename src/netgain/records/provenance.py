@@ -90,7 +90,8 @@ class RunHistory(StrictModel):
     names, for each launch that asked something else than the one before it, what differs; ``repeated`` are tasks that
     were finished and done again, ``stopped`` the launches that ended before their time (by what), ``failed`` tasks with
     the error, ``cut_off`` how many attempts at which task did not end, and ``lost`` what these took, by currency.
-    ``deleted`` are attempts, by task, that were begun and of which no journal is left.
+    ``deleted`` are attempts, by task, that were begun and of which no journal is left, and parts of the
+    run (``--shard``) whose history is gone.
     """
 
     spec: str

@@ -77,13 +77,27 @@ def load_model(trial: Trial, device: str) -> Model:
     spec = trial.spec
     trusted = trial.trust_remote_code
     how: dict[str, Any] = {"dtype": spec.dtype, "attention": spec.attention, "trust_remote_code": trusted}
-    model: Model = door.load_model(trial.model, device=device, **how)
+    model: Model = door.load_model(trial.model, device=device, server=_server(trial), **how)
     if model.templated != trial.chat and spec.chat != "base":  # only its name was to be had before
         has = "a" if model.templated else "no"
         problem = f"chat = {spec.chat}: {spec.model} has {has} chat template, as only its loading could tell"
         remedy = "run it again: its files are here now" if spec.chat == "auto" else "write auto or base"
         raise trial.lines.error(("chat",), problem, remedy)
     return model
+
+
+def _server(trial: Trial) -> "door.GenerationServer | None":
+    """The server that generates for the model, to be checked with as large an adapter as the arms train."""
+    if trial.spec.serve is None:
+        return None
+    how = trial.spec.serve.model_dump()
+    url, adapters = how.pop("url"), trial.lines.folder / Path(how.pop("adapters")).expanduser()
+    for setting, names in (("rank", ("rank", "outer_rank")), ("targets", ("target_modules", "outer_modules"))):
+        given = [found for arm in trial.arms.values() for name in names for found in arm.values_of(name)]
+        how[setting] = (
+            max(given, default=1) if setting == "rank" else tuple(sorted({n for some in given for n in some}))
+        )
+    return door.GenerationServer(url, adapters, **how)
 
 
 def load_judge(trial: Trial, device: str) -> Model | None:

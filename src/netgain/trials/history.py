@@ -24,7 +24,7 @@ from netgain.records.provenance import Count, StrictModel
 
 HISTORY = "history"
 ASKED, BEGUN, FINISHED, FAILED, STOPPED, DONE = "asked", "begun", "finished", "failed", "stopped", "done"
-OPENED, CIRCUMSTANCES, JOINED = "opened", "circumstances", "joined"
+OPENED, CIRCUMSTANCES, JOINED, SEEN = "opened", "circumstances", "joined", "seen"
 OF_TASKS = (BEGUN, OPENED, FINISHED, FAILED)
 FIELDS: dict[str, tuple[str, ...]] = {  # that a note of this text always has
     ASKED: ("hash", "form"),
@@ -36,6 +36,7 @@ FIELDS: dict[str, tuple[str, ...]] = {  # that a note of this text always has
     DONE: (),
     CIRCUMSTANCES: ("hash",),
     JOINED: ("part", "first", "rows", "again"),
+    SEEN: ("part", "first"),
 }
 
 
@@ -44,7 +45,9 @@ class HistoryNote(StrictModel):
     """A row of a history: what happened (``text``), and the fields that :data:`FIELDS` names for it, as the methods of
     :class:`History` write them. Beside these a failure may have ``head``, and the circumstances ``exam``."""
 
-    text: Literal["asked", "begun", "opened", "finished", "failed", "stopped", "done", "circumstances", "joined"]
+    text: Literal[
+        "asked", "begun", "opened", "finished", "failed", "stopped", "done", "circumstances", "joined", "seen"
+    ]
     task: str = ""
     hash: str = ""
     form: dict[str, Any] = Field(default_factory=dict)
@@ -76,6 +79,7 @@ class History:
         last: dict[str, str] = {note.text: note.hash for note in noted if note.text in (ASKED, CIRCUMSTANCES)}
         self._last_asked, self._last_setup = last.get(ASKED, ""), last.get(CIRCUMSTANCES, "")
         self._joined = {note.first: note.rows for note in noted if note.text == JOINED}
+        self._seen = {note.first for note in noted if note.text == SEEN}
 
     @classmethod
     def open(cls, folder: Path, lock: WriterLock | None = None) -> Self:
@@ -123,9 +127,15 @@ class History:
         """A task ended with an error; ``head`` is its journal's, where that is known."""
         self._note(FAILED, task=task, error=error[:500], **({"head": head} if head else {}))
 
+    def seen(self, part: str, first: str) -> None:
+        """Another part of the run has a history, whose first row has this hash: it can't vanish unnoticed then."""
+        if first not in self._seen:
+            self._note(SEEN, part=part, first=first)
+            self._seen.add(first)
+
     def join(self, part: str, records: Sequence[JournalRow]) -> None:
-        """Take over what the history of a part of the run notes of tasks and of stopped launches, all at once, and only
-        what was not taken over before. Raises JournalError for rows that no history has."""
+        """Take over what the history of a part of the run notes of tasks, of stopped launches and of other parts,
+        all at once, and only what was not taken over before. Raises JournalError for rows that no history has."""
         if not records:
             return
         first = records[0].hash
@@ -134,7 +144,7 @@ class History:
         again = sum(isinstance(row.event, Began) for row in new) - (known == 0)  # the first is a part of this launch
         if wrong := read_history(new)[1]:
             raise JournalError(part, wrong[0], "keep the folder as evidence, and run in another")
-        told = [note for note in notes(new) if note.text in (*OF_TASKS, STOPPED)]
+        told = [note for note in notes(new) if note.text in (*OF_TASKS, STOPPED, SEEN)]
         joined = {"part": part, "first": first, "rows": len(records), "again": again}
         self._journal.append(Noted(text=JOINED, data=joined), *told)
         self._joined[first] = len(records)

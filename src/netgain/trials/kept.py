@@ -8,6 +8,7 @@
 """
 
 import lzma
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, Any, final
 
-from netgain.errors import InputError
+from netgain.errors import InputError, shown
 from netgain.metering.budget import Booking
 from netgain.metering.verification import replay
 from netgain.records.chain import Reading, Scan, read, scan
@@ -30,7 +31,19 @@ from netgain.records.provenance import RunHistory
 from netgain.records.samples import Amounts, Row, read_rows, read_samples
 from netgain.strict_json import parse_json
 from netgain.trials.context import by_purpose
-from netgain.trials.history import ASKED, FAILED, FINISHED, HISTORY, JOINED, OPENED, STOPPED, HistoryNote, read_history
+from netgain.trials.history import (
+    ASKED,
+    FAILED,
+    FINISHED,
+    HISTORY,
+    JOINED,
+    OPENED,
+    SEEN,
+    STOPPED,
+    HistoryNote,
+    read_history,
+)
+from netgain.trials.shards import SHARDS
 from netgain.trials.store import (
     LOCK,
     SAMPLES,
@@ -115,7 +128,10 @@ class KeptRun:
         if self.packed:
             header = next(unpack_journals(self.folder / JOURNALS))[1]
             found = header.get("results", {})
-            return {name: result for name, one in found.items() if (result := result_of(one))}
+            if not isinstance(found, dict):
+                what = f"says what the tasks left in another form than netgain writes (results: {shown(found)})"
+                raise InputError(str(self.folder / JOURNALS), what, "bring the file back")
+            return {name: result for name, one in found.items() if _is_count(one) and (result := result_of(one))}
         return {name: result for name in self._names() if (result := result_in(self._unit(name) / "unit.json"))}
 
     def _unit(self, name: str) -> Path:
@@ -181,7 +197,7 @@ class KeptRun:
         asked, found = {task.name: task for task in tasks(spec)}, dict[Task, dict[str, dict[Purpose, Amounts]]]()
         for name, result in self.results.items():
             if name in asked and isinstance(result.get("beside"), dict):
-                parts = {"cut off": result["lost"]["spent"], "other": result["beside"]}
+                parts = {"cut off": result["lost"].get("spent", {}), "other": result["beside"]}
                 found[asked[name]] = {stage: _by_purpose(spent) for stage, spent in parts.items()}
         for name, charges in self._unfinished():
             if name in asked:
@@ -229,8 +245,14 @@ class KeptRun:
             failed=tuple(f"{note.task}: {note.error}" for note in noted if note.text == FAILED),
             cut_off={name: found["attempts"] - 1 for name, found in cut.items()},
             lost=_lost(cut.values()),
-            deleted=tuple(self._deleted(noted)),
+            deleted=(*self._deleted(noted), *(f"{part}: all that it noted" for part in self.missing_parts())),
         )
+
+    def missing_parts(self) -> list[str]:
+        """Histories of parts (``shards/2-of-4``) that another part has seen, and that were never taken over."""
+        joined = {note.first for note in self._noted if note.text == JOINED}
+        seen = [note for note in self._noted if note.text == SEEN and note.first not in joined]
+        return sorted({f"{SHARDS}/{note.part}" for note in seen if not (self.folder / SHARDS / note.part).is_dir()})
 
     def _deleted(self, noted: list[HistoryNote]) -> Iterator[str]:
         """Attempts that the history knows, and no journal has: each is one that could be tried until it suited."""
@@ -258,6 +280,12 @@ class KeptRun:
 def content_hash(value: Any) -> str:
     """The identity of plain values. Raises ValueError for what has no canonical form."""
     return identity("content", value)
+
+
+def _is_count(result: object) -> bool:
+    """Whether a packed task says how many rows are its own, or (of an older record) nothing about it."""
+    rows = result.get("rows", 0) if isinstance(result, dict) else None
+    return isinstance(rows, int) and 0 <= rows <= sys.maxsize
 
 
 def _changes(asked: list[dict[str, Any]]) -> Iterator[str]:

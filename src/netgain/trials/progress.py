@@ -26,6 +26,7 @@ SNAPSHOT = "progress.json"
 
 # An estimate from less than this is noise: the first tasks wait for kernels to be compiled and caches to be filled.
 LEAST_SECONDS, LEAST_SHARE = 10.0, 0.02
+LATEST = 1e12  # seconds since 1970: no time of a run is beyond that
 UNFINISHED = 0.98  # of a task, however much it has spent: a plan may be below what a task takes
 
 
@@ -171,6 +172,20 @@ def write_snapshot(folder: Path, progress: Progress) -> None:
     write(folder / SNAPSHOT, json.dumps(fields) + "\n")
 
 
+def read_snapshot(folder: Path) -> dict[str, float]:
+    """What :func:`write_snapshot` put down, as far as it is there: empty where it is of another form, without the
+    seconds ``left`` where they were not known. Nothing depends on this file, so a damaged one is no error."""
+    found = json_object(folder / SNAPSHOT)
+    known = {name: float(value) for name, value in found.items() if _is_amount(value)}
+    if not {"written", "share", "gone"} <= known.keys() or known["share"] > 1.0:
+        return {}
+    return known
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value < LATEST
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class RunStatus:
@@ -218,7 +233,7 @@ def status_of(folder: Path) -> RunStatus:
     currency = spec.budget.currency.value
     whole = writer_of(folder / HISTORY)
     parts = [f"{holder} (shard {part})" for part, holder in holders(folder).items()]
-    snapshot = json_object(folder / SNAPSHOT) if those("running") and not parts else {}
+    snapshot = read_snapshot(folder) if those("running") and not parts else {}
     spent = {task.name: _spent(store, task, spec.budget.currency) for task in tasks(spec)}
     cut_off = those("cut off") | those("failed")
     age = max(0.0, time.time() - snapshot["written"]) if snapshot else 0.0

@@ -190,6 +190,8 @@ class _Check:
     def unknown(self) -> Iterator[str]:
         """What these records do not tell."""
         yield from (f"{line}: what came of them, and what they took" for line in self._deleted)
+        for part in self._run.missing_parts():
+            yield f"{part}: its history, which another part had seen, was deleted: what it did, and what that took"
         if self._unpinned:
             more = f" (and {len(self._unpinned) - 1} more)" if len(self._unpinned) > 1 else ""
             yield f"journals of {self._unpinned[0]}{more}: do not note which problems the task worked on"

@@ -45,10 +45,14 @@ SHOWN, LONGEST = 8, 80  # differences that are named, letters of a value
 @final
 class Reproduction:
     """The records in ``record`` (a run's folder, or packed) and a run of the same, whose paths are relative to
-    ``base``; every difference is passed to ``tell`` as it becomes known. Raises InputError where no trial is locked."""
+    ``base``; every difference is passed to ``tell`` as it becomes known, and kept in ``lines``.
 
-    def __init__(self, record: Path, base: Path, tell: Callable[[str], None]) -> None:
-        self._run, self._base, self._tell = KeptRun(record), base, tell
+    Raises InputError where no trial is locked.
+    """
+
+    def __init__(self, record: Path, base: Path, tell: Callable[[str], None] = lambda line: None) -> None:
+        self._run, self._base, self._told_to = KeptRun(record), base, tell
+        self.lines: list[str] = []  # all that was told
         self._locked = self._run.store.locked() or {}
         self._told: set[str] = set()
         if not self._locked:
@@ -111,6 +115,10 @@ class Reproduction:
             raise InputError(str(self._run.folder / LOCK), f"cannot be done again here: {told}", remedy)
         for name, values in found.items():
             self._say(f"{name} {_pair(*values)}")
+
+    def _tell(self, line: str) -> None:
+        self.lines.append(line)
+        self._told_to(line)
 
     def _say(self, difference: str) -> None:
         if difference not in self._told:

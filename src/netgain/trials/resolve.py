@@ -39,6 +39,10 @@ SHIPPED = {
 }
 DEMOS = {"people": "demo.yaml", "grids": "grids.yaml"}  # by the domain
 NO_FOLDER = "name a model's folder, a GGUF file or a hub's OWNER/NAME"
+SERVED = (
+    "edits and answers come from the server under serve, priced as if they were decoded here; its time is not in the "
+    "estimate. Models with other weights (trained in full, merged) and edits held to a form are decoded here"
+)
 LEARNS_IN_CONTEXT = "the shown pairs stand in every question, so the frozen model learns in context"
 
 
@@ -342,6 +346,7 @@ def with_data(trial: Trial) -> Trial:
             _check_domain(fitted, name, domain)
         told = [f"{name}: {note}" for name, domain in fitted.domains.items() for note in domain.notes]
         told += [f"{name}: {LEARNS_IN_CONTEXT}" for name, domain in fitted.domains.items() if domain.few_shot]
+        told += [] if fitted.spec.serve is None else [SERVED]
         told += fitted.spec.exam.check(fitted.lines, fitted.spec.budget.ladder)
     except NetgainError:
         raise

@@ -38,6 +38,11 @@ class ResolvedArm:
     fixed: tuple[str, ...] = ()
     source: str = ""
 
+    def values_of(self, name: str) -> list[Any]:
+        """All that a setting may be in this trial; nothing for one that the arm does not have."""
+        settings = self.settings.model_dump()
+        return [settings[name], *self.knobs.get(name, ())] if name in settings else []
+
     def given(self, tuned: Mapping[str, Any] | None) -> Settings:
         """The settings that a task starts from: those that the arm was tuned to, or those that it was given."""
         return self.settings if tuned is None else type(self.settings).model_validate(tuned)

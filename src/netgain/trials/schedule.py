@@ -31,7 +31,7 @@ from netgain.trials.progress import Progress, write_snapshot
 from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.run_setup import describe_run, setup_hash, write_exam
-from netgain.trials.shards import Shard, in_the_way, join, unjoined
+from netgain.trials.shards import Shard, in_the_way, join, unjoined, witness
 from netgain.trials.store import Store, locked_form, spec_hash, task_identity
 from netgain.trials.tasks import Task, TaskResult, adaptations, tasks
 
@@ -226,10 +226,14 @@ class _Schedule:
         if self.shard is None:  # nobody else is at work here
             clean(self.store.folder)
             join(history, self.store.folder)
+        else:
+            witness(history, self.store.folder, self.shard)
 
     def complete(self, history: History) -> None:
-        """Where the whole trial is done, write down what its exams asked."""
-        if self.shard is None and not self.left():
+        """Where the whole trial is done, write down what its exams asked; of a part, who else was at work meanwhile."""
+        if self.shard is not None:
+            witness(history, self.store.folder, self.shard)
+        elif not self.left():
             exam = write_exam(self.trial, self.store)
             history.circumstances(setup_hash(self.store.setup()), exam)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self, final
 
 from netgain.errors import InputError, JournalError, shown
-from netgain.records.chain import read
+from netgain.records.chain import read, scan
 from netgain.records.journal import writer_of
 from netgain.trials.history import HISTORY, History
 from netgain.trials.tasks import Task
@@ -93,6 +93,15 @@ def in_the_way(run: Path, shard: Shard | None) -> str | None:
 def unjoined(run: Path) -> bool:
     """Whether any part noted something that no whole run has taken over."""
     return any((run / SHARDS).glob(f"*/{HISTORY}"))
+
+
+def witness(history: History, run: Path, shard: Shard) -> None:
+    """Note in the history of a part which other parts have one by now: one that is deleted with all that its part did
+    is then missed, as long as any part that saw it is left."""
+    for path in sorted((run / SHARDS).glob(f"*/{HISTORY}")):
+        first = next(iter(scan(path)), None) if path.parent != shard.folder(run) else None
+        if first is not None:
+            history.seen(path.parent.name, first.hash)
 
 
 def join(history: History, run: Path) -> None:

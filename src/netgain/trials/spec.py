@@ -4,6 +4,7 @@ primary comparison before anything runs.
 Settings of domains and methods stand beside ``kind`` and ``method``; they are checked when the trial is resolved.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -245,6 +246,34 @@ class IsolationSpec(_Spec):
 
 
 @final
+class ServeSpec(_Spec):
+    """A server that generates the model's edits and answers (docs/engine.md): its ``url``, and a folder for
+    ``adapters`` that it sees under the same path. ``model`` is its name for the model, where it has several.
+
+    At most ``loaded`` adapters are loaded into it at a time, and ``concurrency`` requests under way. An attempt ends
+    after ``timeout`` seconds without a byte; there are ``attempts``, ``backoff`` seconds apart, doubling. A key comes
+    from the environment variable ``api_key_env``.
+    """
+
+    url: str
+    adapters: Path
+    model: str | None = None
+    api_key_env: str | None = None
+    timeout: Annotated[float, Field(gt=0, le=10**5, allow_inf_nan=False)] = 600.0
+    attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    backoff: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 1.0
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    loaded: Annotated[int, Field(ge=1, le=1000)] = 8
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", url):  # it may hold a password: it is not shown
+            raise ValueError("the url is no http(s) address without a name and password in it: http://HOST:PORT/v1")
+        return url
+
+
+@final
 class ComparisonSpec(_Spec):
     """The primary comparison, fixed before the run: ``arm`` against another, on one kind of question of one domain."""
 
@@ -262,7 +291,7 @@ def primary_hash(trial: Mapping[str, Any]) -> str:
 @final
 class TrialSpec(_Spec):
     """One trial. ``model`` is ``shipped``, ``shipped-faithful``, ``shipped-grids``, a folder, a GGUF file or a hub
-    name; ``dtype`` is how its weights are held.
+    name; ``dtype`` is how its weights are held. Where it is served as well, ``serve`` says where.
 
     ``teacher`` is ``oracle`` (the domain's own perfect writer), ``{model: folder or hub name}``,
     ``{url: ..., model: ..., api_key_env: ...}``, or none. ``judge`` is such a mapping, or none: a model that is asked
@@ -289,6 +318,7 @@ class TrialSpec(_Spec):
     model: str = "shipped"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: Literal["auto", "sdpa", "eager"] = "auto"  # auto: sdpa where the architecture has it
+    serve: ServeSpec | None = None
     teacher: str | dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
     grade: GradeName = "exact"

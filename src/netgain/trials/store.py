@@ -71,6 +71,7 @@ class Store:
             if text and text == self._parsed[0]:
                 return self._parsed[1]  # parsing is slow, and every task asks
             data = plain_yaml(text)
+            canonical(data)  # what has no identity (NaN, infinity) is no record
         except (OSError, ValueError, yaml.YAMLError) as problem:
             raise InputError(str(path), f"cannot be read ({problem})", "give another folder with --out") from None
         if not isinstance(data, dict):
@@ -250,7 +251,7 @@ def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[
     """
     spec = trial.spec.model_dump(mode="json")
     usual: dict[str, Any] = {"limited_from": None, "grade": "exact", "attention": "auto", "chat": "auto", "shots": 0}
-    usual |= {"cut": None, "isolation": IsolationSpec().model_dump(mode="json")}
+    usual |= {"cut": None, "serve": None, "isolation": IsolationSpec().model_dump(mode="json")}
     for name, value in usual.items():
         if spec[name] == value:
             del spec[name]  # as it was before it could be chosen
@@ -371,6 +372,8 @@ def portable(trial: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
     ``data`` are known by their digests."""
     fields = deepcopy(dict(trial))
     fields["model"] = ""
+    if fields.get("serve") is not None:
+        fields["serve"] = {}  # that it is served, not where
     for name in ("teacher", "judge"):
         other = fields.get(name)
         if isinstance(other, dict) and "url" not in other:
@@ -391,7 +394,7 @@ def task_identity(task: Task, settings: Mapping[str, Any], locked: Mapping[str, 
     """The identity of a task's work: of all that decides its rows, and of nothing else."""
     spec = portable(locked["trial"], locked.get("data", {}))
     parts = {name: spec[name] for name in ("problems", "seed", "budget", "teacher", "judge", "dtype")}
-    parts |= {name: spec[name] for name in ("attention", "isolation") if name in spec}
+    parts |= {name: spec[name] for name in ("attention", "isolation", "serve") if name in spec}
     parts |= {"prompts": locked["prompts"][task.domain]} if "prompts" in locked else {}
     digests = ["netgain", "model_digest", "teacher_digest"]
     if spec["judge"] is not None:
