@@ -20,12 +20,14 @@ class Server:
     ``seen`` are the bodies of completions, ``loads`` and ``unloads`` the names of adapters, in order.
     """
 
-    def __init__(self, folder: Path, *, context: int = 128, adapts: bool = True, honours: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, context: int = 128, adapts: bool = True, honours: bool = True, ids: bool = True
+    ) -> None:
         how: dict[str, Any] = {"dtype": "float32", "attention": "auto", "revision": None, "device": "cpu"}
         loaded = load_parts(folder, trust_remote_code=False, allow_pickle=False, **how)
         self._texts, self._engine = Texts(loaded, "auto"), backend_for(loaded.model)
         self._decoder = decoder_for(self._engine, text_of=self._texts.text)
-        self.context, self.adapts, self.honours = context, adapts, honours
+        self.context, self.adapts, self.honours, self.ids = context, adapts, honours, ids
         self.faults: list[Any] = []
         self.down_after: int | None = None
         self.seen: list[dict[str, Any]] = []
@@ -114,5 +116,8 @@ class Server:
                 break
         usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": len(tokens)}
         choice = {"index": 0, "text": self._texts.text(tokens), "finish_reason": finish, "token_ids": tokens}
+        if not self.ids:  # as before there was a field for them
+            told = {"tokens": [f"token_id:{token}" for token in tokens]} if body.get("logprobs") else None
+            choice |= {"token_ids": None, "logprobs": told}
         given = {"id": "1", "object": "text_completion", "model": NAME, "choices": [choice], "usage": usage}
         return 200, given | fault

@@ -124,6 +124,13 @@ def test_a_sampled_answer_has_a_seed_and_its_own_tokens(
     assert server.seen[-1]["temperature"] == 1.0
 
 
+def test_tokens_may_come_as_log_probabilities_of_token_ids(llama: Path, connect: Callable[..., Model]) -> None:
+    server = Server(llama, ids=False)
+    assert connect(server).check_prices() is not None
+    assert (server.seen[-1]["logprobs"], server.seen[-1]["return_tokens_as_token_ids"]) == (1, True)
+    server.close()
+
+
 # -- what is no server for the model
 
 
@@ -253,18 +260,22 @@ def test_a_model_with_other_weights_answers_here(server: Server, connect: Callab
 
 
 @pytest.mark.slow
-def test_a_real_vllm_answers_as_the_model_here(llama: Path, tmp_path: Path, book: Book) -> None:
-    """``NETGAIN_VLLM`` names the program of an environment of its own, such as ``vl/bin/vllm`` (docs/engine.md)."""
+def test_a_real_vllm_answers_as_the_model_here(save: Any, tmp_path: Path, book: Book) -> None:
+    """``NETGAIN_VLLM`` names the program of an environment of its own, such as ``vl/bin/vllm`` (docs/engine.md). Its
+    kernels for CPUs want heads of 32 at least."""
     program = os.environ.get("NETGAIN_VLLM") or shutil.which("vllm")
     if program is None:
         pytest.skip("vllm is not installed: NETGAIN_VLLM names its program")
+    heads = {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
+    model = save(tmp_path / "model", **heads)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["serve", str(llama), "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager"]
+    words = ["serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager"]
     words += ["--max-model-len", "128", "--enable-lora", "--max-lora-rank", "8", "--served-model-name", NAME]
     environment = os.environ | {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1"}
-    environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     running = subprocess.Popen([program, *words], env=environment)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -274,11 +285,11 @@ def test_a_real_vllm_answers_as_the_model_here(llama: Path, tmp_path: Path, book
                 break
             except OSError:
                 time.sleep(1)
-        away = GenerationServer(f"{url}/v1", tmp_path / "adapters", rank=8, timeout=60.0)
-        there, here, paying = load_model(llama, server=away), load_model(llama), account(book)
+        away = GenerationServer(f"{url}/v1", tmp_path / "adapters", rank=8, timeout=60.0, loaded=2)
+        there, here, paying = load_model(model, server=away), load_model(model), account(book)
         assert there.check_prices() is not None
-        adapters = trained(here, paying)
-        answers = [[one.get() for one in model.generate(asked(paying, adapters))] for model in (here, there)]
+        adapters = trained(here, paying, 3)
+        answers = [[answer.get() for answer in one.generate(asked(paying, adapters))] for one in (here, there)]
         assert answers[0] == answers[1]
     finally:
         running.terminate()

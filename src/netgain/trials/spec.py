@@ -4,6 +4,7 @@ primary comparison before anything runs.
 Settings of domains and methods stand beside ``kind`` and ``method``; they are checked when the trial is resolved.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -254,7 +255,7 @@ class ServeSpec(_Spec):
     from the environment variable ``api_key_env``.
     """
 
-    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$")]
+    url: str
     adapters: Path
     model: str | None = None
     api_key_env: str | None = None
@@ -263,6 +264,13 @@ class ServeSpec(_Spec):
     backoff: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 1.0
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
     loaded: Annotated[int, Field(ge=1, le=1000)] = 8
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", url):  # it may hold a password: it is not shown
+            raise ValueError("the url is no http(s) address without a name and password in it: http://HOST:PORT/v1")
+        return url
 
 
 @final
