@@ -7,9 +7,10 @@
 """
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, final
 
@@ -26,6 +27,7 @@ from netgain.report.answers_view import FOLDER, AnswerPages
 from netgain.report.exports import Table, to_frame
 from netgain.report.page import render
 from netgain.report.site import with_manifest, write_site
+from netgain.report.trackers import following
 from netgain.trials.calibration import calibrate
 from netgain.trials.disk import recording
 from netgain.trials.kept import VERDICT, KeptRun, pack_run, require_finished
@@ -139,6 +141,7 @@ def run(
     shard: str | None = None,
     again: Path | str | None = None,
     base: Path | str | None = None,
+    report_to: Sequence[str] = (),
 ) -> Run:
     """Run a trial at equal compute, or go on with it; see :func:`plan` for what may be given.
 
@@ -148,6 +151,8 @@ def run(
     is given the progress as it changes. ``shard`` (``2/4``) does a part of the trial, and a run without it the rest.
     ``again`` (a run's folder or a packed record) does that run once more, in ``runs/NAME-again``, with paths relative
     to ``base`` (here); what differs is in :attr:`Run.compared`.
+    ``report_to`` (``trackio``, ``wandb``, ``mlflow``, ``tensorboard``) gets curves while it runs, and none is told
+    anything by default; one that fails is a warning.
     Raises InputError where the trial is wrong, another one was begun in that folder, or another process is at work
     there (with ``wait``, which is told who, it is waited for), and where a run cannot be done again here.
     """
@@ -162,12 +167,18 @@ def run(
         resolved = reproduction.trial(trust_remote_code=trust_remote_code)
     usual = default_folder(resolved.spec.name, resolved.spec.limited_to)
     folder = Path(out) if out is not None else usual.with_name(usual.name + ("-again" if reproduction else ""))
-    how: dict[str, Any] = {"shard": None if shard is None else Shard.of(shard), "show": show, "wait": wait, "ray": ray}
+    how: dict[str, Any] = {"shard": None if shard is None else Shard.of(shard), "wait": wait, "ray": ray}
     if reproduction is not None:
         reproduction.begin(folder, device)
         how["before"] = reproduction.require_same
     workers = suited(resolved, device, jobs)[0] if ray is None else jobs
-    result = run_trial(resolved, folder, device=device, jobs=workers, **how)
+    with following(folder, report_to, partial(warnings.warn, stacklevel=1)) as tracked:
+
+        def told(progress: Progress) -> None:
+            tracked.take(progress)
+            show(progress)
+
+        result = run_trial(resolved, folder, device=device, jobs=workers, show=told, **how)
     return Run(result.folder, result.failed, reproduction)
 
 

@@ -1,14 +1,26 @@
 """What a trial found reaches the trackers that people have, by the real libraries and without a network."""
 
 import sqlite3
+import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netgain.errors import InputError
+from netgain.metering.account import Book
+from netgain.methods.policy_gradient import NOTE
+from netgain.records.cost import Cost, Purpose
 from netgain.report import trackers
+from netgain.report.trackers import Following, TrackedRun, following
+from netgain.trials.progress import Progress
+from netgain.trials.run import EDITS
+from netgain.trials.store import Store
+from netgain.trials.tasks import Task, tasks
 from tests.made_verdict import arm, verdict
+from tests.trials import world
 
 ARM = arm(
     "s/seal@1",
@@ -84,3 +96,123 @@ def values(database: Path, table: str, wanted: str) -> list[Any]:
     rows = [row for row in connection.execute(f"SELECT * FROM {table}") if wanted in str(row)]  # noqa: S608
     connection.close()
     return rows
+
+
+# -- while a trial runs
+
+Points = list[tuple[str, int | None, Mapping[str, float]]]
+
+
+@pytest.fixture
+def points(monkeypatch: pytest.MonkeyPatch) -> Points:
+    """What the tracker ``fake`` is given: run, step, values."""
+    found: Points = []
+
+    def start(name: str, told: trackers.Config) -> TrackedRun:
+        assert told["arm"]
+        return TrackedRun(lambda values, step: found.append((name, step, values)), lambda: None)
+
+    monkeypatch.setitem(trackers.TRACKERS, "fake", lambda folder: start)
+    return found
+
+
+def followed(folder: Path, names: list[str], warned: list[str]) -> tuple[Following, Task]:
+    trial = world.resolved(world.spec(seeds=1))
+    found = Following(folder, names, warned.append)
+    found.take(Progress(trial, every := tasks(trial.spec)))
+    return found, next(task for task in every if task.arm == "edits" and task.stage == "run")
+
+
+def test_curves_grow_with_the_journal_of_a_running_task(tmp_path: Path, points: Points) -> None:
+    found, task = followed(tmp_path, ["fake"], [])
+    journal = Store(tmp_path).journal(task)
+    journal.parent.mkdir(parents=True)
+    names = ["towns", "edits", "run", "learn", "x1", "step 1"]
+    step = {"step": 1, "reward": 0.25, "kl": 0.01, "development": 0.5, "flops": 7.0}
+    run = f"towns/{task.name}"
+    with Book.open(journal, software="t") as book:
+        account = book.account("towns", purpose=Purpose.LEARN)
+        charge(account, 3.0)
+        found.look()
+        assert points == [(run, 1, {"spent/flops": 3.0})]
+        found.look()
+        assert len(points) == 1  # nothing new
+        book.note(NOTE, {"names": names, **step})
+        book.note(NOTE, {"names": names, "step": "first"})  # of another form
+        book.note(EDITS, {"names": names, "round": 1, "contexts": []})  # said by the step already
+        edits = [{"problem": "p", "text": "secret", "scores": [0.0, 1.0], "kept": True}, {"problem": "p", "text": "-"}]
+        book.note(EDITS, {"names": [*names[:4], "x2", "round 3"], "round": 3, "contexts": [edits]})
+        charge(account, 4.0)
+        found.look()
+    assert points[1] == (f"{run}/x1", 1, {"reward": 0.25, "kl": 0.01, "development": 0.5, "flops": 7.0} | ZEROS)
+    assert points[2] == (f"{run}/x2", 3, {"edits": 2.0, "kept": 1.0, "spent/flops": 3.0, "reward": 0.5})
+    assert points[3:] == [(run, 2, {"spent/flops": 7.0})]
+    later, _ = followed(tmp_path, ["fake"], [])
+    with Book.open(journal, software="t") as book:
+        charge(book.account("towns", purpose=Purpose.LEARN), 1.0)
+    later.look()
+    assert points[4:] == [(f"{run} attempt 2", 3, {"spent/flops": 8.0})]  # what was told before is not told again
+
+
+ZEROS = {"groups": 0.0, "texts": 0.0, "invalid": 0.0, "updates": 0.0}
+
+
+def charge(account: Any, flops: float) -> None:
+    account.reserve("train", Cost(flops=flops)).settle(Cost(flops=flops))
+
+
+def test_a_tracker_that_fails_is_one_warning_and_the_trial_goes_on(
+    tmp_path: Path, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(name: str, told: trackers.Config) -> TrackedRun:
+        raise ConnectionError("no such host")
+
+    monkeypatch.setitem(trackers.TRACKERS, "broken", lambda folder: fails)
+    warned: list[str] = []
+    with following(tmp_path, ["broken", "fake"], warned.append, every=0.05) as found:
+        done = world.run(tmp_path, world.spec(seeds=1), show=found.take)
+    assert done.complete
+    assert warned == ["warning: broken gets no more of this run, which goes on: ConnectionError: no such host"]
+    assert found.working == ["fake"]
+    last = {name: values["spent/flops"] for name, _, values in points}
+    assert last.keys() >= {f"towns/{task.name}" for task in done.finished if task.arm != "frozen"}
+    found.report(FOUND)
+    assert points[-1][0] == "t/s/seal@1"
+    assert len(warned) == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "trackers"]
+
+
+def test_a_tracker_that_is_not_there_is_said_before_anything_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with (
+        pytest.raises(InputError, match="needs trackio, which is not installed"),
+        following(tmp_path, ["trackio"], pytest.fail),
+    ):
+        pytest.fail("it began")
+    with following(tmp_path, [], pytest.fail) as found:
+        assert found.working == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["trackio", "wandb", "mlflow", "tensorboard"])
+def test_a_real_tracker_takes_steps_of_several_runs_side_by_side(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for variable in ("WANDB_MODE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(variable, raising=False)
+    library = pytest.importorskip(name, reason=f"needs {name}: pip install {name}")
+    (start,) = trackers.opened([name], tmp_path).values()
+    runs = [start(f"t/run-{arm}", {"arm": arm}) for arm in ("seal", "sft")]
+    for step in range(2):
+        for run in runs:
+            run.log({"reward": 0.25 + step}, step)
+    for run in runs:
+        run.close()
+    folder = tmp_path if name != "trackio" else Path(library.utils.TRACKIO_DIR)  # where it was first imported
+    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert any(b"reward" in data for data in written)

@@ -76,7 +76,8 @@ ReportTo = Annotated[
     typer.Option(
         "--report-to",
         metavar="TRACKER",
-        help="Hand every arm's figures to trackio, wandb, mlflow or tensorboard. Can be repeated; off unless given.",
+        help="Hand curves while it runs, and every arm's figures at the end, to trackio, wandb, mlflow or tensorboard. "
+        "Can be repeated; off unless given.",
         show_default=False,
     ),
 ]

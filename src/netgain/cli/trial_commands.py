@@ -1,6 +1,7 @@
 """``netgain plan``, ``register`` and ``run``: a trial before and while it runs."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self, final
 
@@ -201,7 +202,8 @@ def run(
     if reproduction is not None:
         reproduction.begin(folder, device)
         how["before"] = reproduction.require_same
-    done = _worked(resolved, folder, live, how)
+    with tracking.following(folder, trackers or [], complain) as tracked:
+        done = _worked(resolved, folder, live, tracked.take, how)
     broken = False
     if shard is not None and not quiet:
         of = len(done.finished) + len(done.failed)
@@ -213,8 +215,7 @@ def run(
         broken = _tell_failures(verdict)
         if reproduction is not None:
             broken = not reproduction.compare(folder) or broken
-        if trackers:
-            tracking.report(verdict, trackers, folder)
+        tracked.report(verdict)
     if broken or not done.complete:
         raise typer.Exit(1)
 
@@ -250,13 +251,17 @@ def _reproduction(record: Path, base: Path, words: dict[str, Any], *, to_stderr:
     return Reproduction(record, base, tell)
 
 
-def _worked(trial: Any, folder: Path, live: "Live", how: dict[str, Any]) -> Any:
-    """Do what is left of a trial; whoever stops it is told what is saved."""
+def _worked(trial: Any, folder: Path, live: "Live", tell: Callable[[Any], None], how: dict[str, Any]) -> Any:
+    """Do what is left of a trial; ``tell`` is given the progress too. Whoever stops it is told what is saved."""
     from netgain.trials.schedule import run_trial
+
+    def show(progress: Any) -> None:
+        tell(progress)
+        live.show(progress)
 
     try:
         with live:
-            done = run_trial(trial, folder, show=live.show, **how)
+            done = run_trial(trial, folder, show=show, **how)
     except (KeyboardInterrupt, Terminated) as stop:
         kind, code = ("terminated", TERMINATED) if isinstance(stop, Terminated) else ("interrupted", INTERRUPTED)
         complain(f"{kind}: {live.saved()}; the same command goes on from there")

@@ -85,6 +85,7 @@ class Standing:
     # What :meth:`reserved` has added up, until a reservation of the account ends.
     _promised: dict[int, dict[Currency, float]] = field(default_factory=dict, compare=False)
     _limits: dict[int, dict[Currency, float]] = field(default_factory=dict, compare=False)  # of accounts that have any
+    _payers: dict[int, tuple[int, ...]] = field(default_factory=dict, compare=False)  # asked three times a charge
 
     def apply(self, seq: int, event: Event) -> None:
         """Take in the event of row ``seq``.
@@ -205,13 +206,17 @@ class Standing:
             yield row
             row = self.accounts[row].parent
 
-    def payers(self, account: int) -> list[int]:
+    def payers(self, account: int) -> tuple[int, ...]:
         """The accounts whose budgets a charge on ``account`` counts against, leaf first.
 
         All of its ancestors; for ``evaluate`` only those that are themselves for evaluation.
         """
-        evaluation = self.accounts[account].purpose is Purpose.EVALUATE
-        return [row for row in self.path(account) if not evaluation or self.accounts[row].purpose is Purpose.EVALUATE]
+        found = self._payers.get(account)
+        if found is None:
+            path, evaluate = tuple(self.path(account)), Purpose.EVALUATE
+            mine = tuple(row for row in path if self.accounts[row].purpose is evaluate)
+            found = self._payers[account] = mine if self.accounts[account].purpose is evaluate else path
+        return found
 
     def spent(self, account: int, currency: Currency) -> float:
         """What the account and those below it have spent for certain; the open reservations are not in it."""
@@ -255,10 +260,12 @@ class Standing:
 
         By the account's row, for accounts without a parent, and by currency; unknown amounts are left out.
         """
-        sums: dict[str, dict[str, float]] = {}
+        sums, roots = dict[str, dict[str, float]](), dict[int, str]()
         for charge in self.charges.values():
             if charge.outcome != "open":
-                mine = sums.setdefault(str(self._root(charge.account)), {})
+                if charge.account not in roots:
+                    roots[charge.account] = str(self._root(charge.account))
+                mine = sums.setdefault(roots[charge.account], {})
                 for name, amount in charge.cost.known().items():
                     mine[name] = mine.get(name, 0.0) + amount
         return sums
@@ -270,8 +277,9 @@ class Standing:
 
 def overruns(quote: Cost, actual: Cost) -> tuple[Currency, ...]:
     """The currencies in which ``actual`` is above ``quote`` by more than rounding; unknown amounts are not compared."""
-    pairs = zip(Currency, quote.amounts, actual.amounts, strict=True)
-    return tuple(c for c, most, took in pairs if most is not None and took is not None and took > most * (1 + ROUNDING))
+    pairs = enumerate(zip(quote.amounts, actual.amounts, strict=True))
+    above = [i for i, (most, took) in pairs if not (most is None or took is None) and took > most * (1 + ROUNDING)]
+    return tuple(Currency(CURRENCIES[index]) for index in above)
 
 
 def _key(opened: Opened) -> tuple[object, ...]:

@@ -10,6 +10,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Self, final
 
+INFINITY = float("inf")
+
 
 @final
 class Currency(StrEnum):
@@ -66,8 +68,9 @@ class Cost:
     dollars: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in zip(CURRENCIES, self.amounts, strict=True):
-            if value is not None and not 0 <= value < float("inf"):
+        for value in self.amounts:
+            if value is not None and not 0 <= value < INFINITY:
+                name = CURRENCIES[self.amounts.index(value)]
                 raise ValueError(f"{name} = {value!r}: a cost is a finite number >= 0, or None where unknown")
         real, padded = self.tokens_real, self.tokens_padded
         if real is not None and padded is not None and padded < real * (1 - 1e-12):
@@ -127,8 +130,8 @@ def known_total(costs: Iterable[Cost]) -> tuple[Cost, tuple[Currency, ...]]:
     parts = list(costs)
     sums: dict[str, float | None] = {}
     incomplete = []
-    for currency in Currency:
-        column = list(map(attrgetter(currency.value), parts))
+    columns = zip(*map(_AMOUNTS, parts), strict=True) if parts else ((),) * len(CURRENCIES)
+    for currency, column in zip(Currency, columns, strict=True):
         values = [value for value in column if value is not None]
         sums[currency.value] = sum(values) if values else None
         if len(values) < len(column):

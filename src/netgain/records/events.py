@@ -14,24 +14,27 @@ from netgain.records.cost import CURRENCIES, Cost, Currency, Purpose
 from netgain.records.provenance import StrictModel
 
 FORMAT = 1
+KNOWN = frozenset(CURRENCIES)
 LARGEST = 1e150  # so that no sum of amounts can overflow
 
 
 def _read_cost(value: object) -> Cost:
     if isinstance(value, Cost):
-        cost, amounts = value, value.known()
+        cost = value
     elif isinstance(value, Mapping):
-        cost, amounts = _cost_of(value), dict(value)
+        cost = _cost_of(value)
     else:
         raise ValueError("a cost is a mapping of currencies to numbers")  # noqa: TRY004 - pydantic collects ValueError
-    if amounts and max(amounts.values()) > LARGEST:
-        raise ValueError(f"an amount above {LARGEST} is not the cost of anything")
+    for amount in cost.amounts:
+        if amount is not None and amount > LARGEST:
+            raise ValueError(f"an amount above {LARGEST} is not the cost of anything")
     return cost
 
 
 def _cost_of(amounts: Mapping[Any, Any]) -> Cost:
     for name, amount in amounts.items():
-        if name not in CURRENCIES or type(amount) not in (int, float):
+        kind = type(amount)
+        if name not in KNOWN or not (kind is float or kind is int):
             raise ValueError(f"{name!r}: {amount!r} is not an amount of a currency")
     try:
         return Cost(**{name: float(amount) for name, amount in amounts.items()})

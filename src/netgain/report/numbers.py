@@ -22,6 +22,8 @@ ALL_NAMES = CURRENCY_NAMES | {
 
 def clean(text: str) -> str:
     """Outside text without control characters (a terminal would obey them); tabs and line breaks become spaces."""
+    if text.isprintable():  # then nothing of the kind is in it
+        return text
     spaced = text.replace("\n", " ").replace("\t", " ").replace("\r", " ")
     return "".join(char for char in spaced if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co"})
 
