@@ -165,8 +165,8 @@ def run(
         resolved = with_data(resolve(trial, methods, options, limit, trust_remote_code=trust_remote_code))
     else:
         resolved = reproduction.trial(trust_remote_code=trust_remote_code)
-    usual = default_folder(resolved.spec.name, resolved.spec.limited_to)
-    folder = Path(out) if out is not None else usual.with_name(usual.name + ("-again" if reproduction else ""))
+    usual = default_folder(resolved.spec.name, resolved.spec.limited_to, again=reproduction is not None)
+    folder = usual if out is None else Path(out)
     how: dict[str, Any] = {"shard": None if shard is None else Shard.of(shard), "wait": wait, "ray": ray}
     if reproduction is not None:
         reproduction.begin(folder, device)
@@ -182,9 +182,11 @@ def run(
     return Run(result.folder, result.failed, reproduction)
 
 
-def default_folder(name: str, limited_to: int | None) -> Path:
-    """Where the records of a trial go if nobody says where; those of a limited one not among the whole one's."""
-    return Path("runs") / (name if limited_to is None else f"{name}-limit-{limited_to}")
+def default_folder(name: str, limited_to: int | None, *, again: bool = False) -> Path:
+    """Where the records of a trial go if nobody says where; those of a limited one not among the whole one's, and of
+    one that is done ``again`` not among the first's."""
+    limited = "" if limited_to is None else f"-limit-{limited_to}"
+    return Path("runs") / f"{name}{limited}{'-again' if again else ''}"
 
 
 def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:

@@ -33,16 +33,7 @@ from netgain.trials.tasks import Task
 from tests.trials import world
 
 Load = Callable[[Trial, str], Model]
-ARMS = {name: world.ARMS[name] for name in ("frozen", "passage")}
-SMALL: dict[str, Any] = {
-    "arms": ARMS,
-    "compare": {"arm": "passage", "against": "frozen"},
-    "problems": {"train": 0, "development": 1, "test": 2},
-    "budget": {"per_problem": 2, "ladder": [1]},
-    "tuning": {"trials": 0},
-    "exam": {"controls": 0, "drift": 0},
-    "seeds": 1,
-}
+SMALL = world.SMALL
 
 
 def run(folder: Path, load: Load = world.load, **changes: Any) -> TrialResult:

@@ -26,14 +26,11 @@ ARMS: dict[str, Any] = {
     "passage": {"method": "finetune", **ADAPTER},
     "own": {"method": "synthetic", "format": "list", "temperature": 0.0, **ADAPTER},
 }
-SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = world.SMALL | {
     "arms": ARMS,
     "compare": {"arm": "own", "against": "passage"},
-    "problems": {"train": 0, "development": 1, "test": 2},
     "budget": {"per_problem": 1e8, "ladder": [1]},
-    "tuning": {"trials": 0},
     "exam": {"controls": 1, "drift": 0},
-    "seeds": 1,
 }
 
 

@@ -184,6 +184,16 @@ ARMS: dict[str, Any] = {
     "passage": {"method": "passage"},
     "edits": {"method": "edits", "label": "Edits"},
 }
+# The least that is a trial: two arms, two problems, one seed, nothing tuned.
+SMALL: dict[str, Any] = {
+    "arms": {name: ARMS[name] for name in ("frozen", "passage")},
+    "compare": {"arm": "passage", "against": "frozen"},
+    "problems": {"train": 0, "development": 1, "test": 2},
+    "budget": {"per_problem": 2, "ladder": [1]},
+    "tuning": {"trials": 0},
+    "exam": {"controls": 0, "drift": 0},
+    "seeds": 1,
+}
 
 
 def spec(arms: Mapping[str, Any] | None = None, **changes: Any) -> TrialSpec:

@@ -186,7 +186,8 @@ def best_of(evidence: Evidence, names: list[str]) -> tuple[str, Chosen]:
 def equally_best(evidence: Evidence, names: Sequence[str]) -> list[str]:
     """The most accurate on development problems, usually one; all of them, by name, where none was measured there."""
     developed = {name: value for name in sorted(names) if (value := evidence.trial(name).development) is not None}
-    return [name for name, value in developed.items() if value == max(developed.values())] or sorted(names)
+    most = max(developed.values(), default=None)
+    return [name for name, value in developed.items() if value == most] or sorted(names)
 
 
 def cross_fitted(

@@ -172,6 +172,7 @@ def run(
     failed; the same command then goes on. With --from also where verdict, answers or
     ledger are not the record's. With 0 only where the whole trial was judged.
     """
+    from netgain.api import default_folder
     from netgain.report import trackers as tracking
     from netgain.trials.plan import suited, unknown_words
     from netgain.trials.resolve import with_data
@@ -187,7 +188,8 @@ def run(
     else:
         reproduction = _reproduction(again, base or Path(), words | {"--seed": seed}, to_stderr=json, quiet=quiet)
         resolved = reproduction.trial(trust_remote_code=trust_remote_code)
-    folder = out or _default_folder(resolved.spec, "" if reproduction is None else "-again")
+    spec = resolved.spec
+    folder = out or default_folder(spec.name, spec.limited_to, again=reproduction is not None)
     workers, tight = suited(resolved, device, jobs) if ray is None else (jobs, ())
     for warning in () if quiet else (*unknown_words(resolved), *tight):
         complain(f"warning: {warning}")
@@ -226,13 +228,6 @@ def _shard(text: str, ray: str | None) -> Any:
     if ray is not None:
         raise InputError("--shard", "stands beside --ray, which shares the work out by itself", "give one")
     return Shard.of(text)
-
-
-def _default_folder(spec: Any, suffix: str) -> Path:
-    from netgain.api import default_folder
-
-    folder = default_folder(spec.name, spec.limited_to)
-    return folder.with_name(folder.name + suffix)
 
 
 def _reproduction(record: Path, base: Path, words: dict[str, Any], *, to_stderr: bool, quiet: bool) -> Any:

@@ -73,9 +73,8 @@ class GenerationServer:
         self.pause, self.rank, self.targets = pause_by(backoff), rank, targets
         self._model, self._adapters = model or "", adapters
         self._mark, self._times, self._with_logprobs = secrets.token_hex(4), 0, False
-        self._held: dict[
-            str, str
-        ] = {}  # its names of the adapters that are loaded, by content, the longest unused first
+        # Its names of the adapters that are loaded, by content, the longest unused first.
+        self._held: dict[str, str] = {}
         weakref.finalize(self, _leave, self._client, self._adapters, self._held)
 
     def __repr__(self) -> str:
@@ -112,8 +111,9 @@ class GenerationServer:
 
     def _send(self, path: str, body: Mapping[str, Any] | None = None) -> str:
         try:
-            asked = self._client.get(path, cast_to=str) if body is None else None
-            return str(self._client.post(path, body=dict(body), cast_to=str) if body is not None else asked)
+            if body is None:
+                return str(self._client.get(path, cast_to=str))
+            return str(self._client.post(path, body=dict(body), cast_to=str))
         except Exception as error:
             raise Unserved(*ending(self._library, error)) from error
 
@@ -199,19 +199,14 @@ class GenerationServer:
 
     def require_tokens(self, request: DecodeRequest) -> None:
         """Find out how it gives tokens. Raises InputError where it does not."""
-        try:
-            self._continue(request, "", (), 1, 0)
-        except Unserved as problem:
-            if problem.kind != "malformed":
-                raise self.error(
-                    f"{problem.kind}: {problem.detail}", "docs/engine.md says which servers will do"
-                ) from None
-            self._with_logprobs = True
+        for self._with_logprobs in (False, True):
             try:
                 self._continue(request, "", (), 1, 0)
-            except Unserved as other:
-                remedy = "docs/engine.md says which servers will do"
-                raise self.error(f"{other.kind}: {other.detail}", remedy) from None
+            except Unserved as problem:
+                if self._with_logprobs or problem.kind != "malformed":
+                    raise self.error(f"{problem.kind}: {problem.detail}", PAGE) from None
+            else:
+                return
 
 
 def _content(adapter: LoraAdapter) -> str:

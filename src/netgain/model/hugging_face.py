@@ -90,8 +90,7 @@ def load_model(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    how: dict[str, Any] = {"resident": resident, "rows": rows, "positions": positions, "shape": shape}
-    how |= {"server": server}
+    how: dict[str, Any] = {"resident": resident, "rows": rows, "positions": positions, "shape": shape, "server": server}
     return attempt(str(source), lambda: wrap_model(loaded, chat=chat, engine=engine, **how))
 
 

@@ -1,11 +1,9 @@
 """The tried model at a server as well: edits and answers are generated there, by tokens, and adapters are trained here.
 
-The server is vLLM, or any other OpenAI-compatible one that takes prompts as token ids, gives the tokens of its answers
-and loads LoRA adapters while it runs (``/v1/load_lora_adapter``). It is a decoder as the engine's are: what it is asked
-and what its tokens mean is decided by the tokenizer here, and its work is priced as if it had been decoded here.
+The server (:mod:`netgain.model.generation_server`) is a decoder as the engine's are: what it is asked and what its
+tokens mean is decided by the tokenizer here, and its work is priced as if it had been decoded here.
 
 - before anything is charged, its greedy tokens must be those of the model here, with an adapter and without
-- a count of tokens that is not that of the tokens that came is no answer
 - each attempt is reserved and booked on its own, at the costs of :mod:`netgain.model.remote`; what is not served in all
   of them is a fault and no answer (``unserved``)
 
@@ -172,12 +170,13 @@ class ServedDecoder:
         self._compare(plain, own, [], scorer, TIES.get(width, TIE))
         answers, how = [*own], ""
         if layout is not None:
-            adapted, adapter, theirs = [replace(request, adapter=0) for request in plain], fresh(layout, 0), own
+            adapted, said = [replace(request, adapter=0) for request in plain], [answer.tokens for answer in own]
             for scale in SCALES:
-                if [answer.tokens for answer in theirs] == [answer.tokens for answer in own]:
-                    adapter = _test_adapter(layout, scale)
-                    theirs = local(adapted, [adapter])
-            if [answer.tokens for answer in theirs] == [answer.tokens for answer in own]:
+                adapter = _test_adapter(layout, scale)
+                theirs = local(adapted, [adapter])
+                if [answer.tokens for answer in theirs] != said:
+                    break
+            else:
                 raise server.error("no test adapter changes what the model says", "leave serve out")
             self._compare(adapted, theirs, [adapter], scorer, TIES.get(width, TIE))
             answers, how = [*own, *theirs], f", half of them with an adapter of rank {layout.rank}"

@@ -92,11 +92,12 @@ def _server(trial: Trial) -> "door.GenerationServer | None":
         return None
     how = trial.spec.serve.model_dump()
     url, adapters = how.pop("url"), trial.lines.folder / Path(how.pop("adapters")).expanduser()
-    for setting, names in (("rank", ("rank", "outer_rank")), ("targets", ("target_modules", "outer_modules"))):
-        given = [found for arm in trial.arms.values() for name in names for found in arm.values_of(name)]
-        how[setting] = (
-            max(given, default=1) if setting == "rank" else tuple(sorted({n for some in given for n in some}))
-        )
+
+    def given(*names: str) -> list[Any]:
+        return [found for arm in trial.arms.values() for name in names for found in arm.values_of(name)]
+
+    modules = {module for some in given("target_modules", "outer_modules") for module in some}
+    how |= {"rank": max(given("rank", "outer_rank"), default=1), "targets": tuple(sorted(modules))}
     return door.GenerationServer(url, adapters, **how)
 
 

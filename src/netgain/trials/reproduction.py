@@ -32,8 +32,10 @@ from netgain.trials.spec import KNOWN_AFTERWARDS
 from netgain.trials.store import LOCK, differences, locked_form, without_locations
 
 OF_THE_CODE = ("netgain", "prompts", "schema")  # fields of a lock that may differ, and are told
-CIRCUMSTANCES = ("hardware", "date", "versions", "meter_check", "warnings", "note", "history")
-CODE = ("code", "commit", "changes")
+CIRCUMSTANCES = (
+    *("hardware", "date", "versions", "code", "commit", "changes"),
+    *("meter_check", "warnings", "note", "history"),
+)
 OF_ATTEMPTS = (
     "card",
     "compute",
@@ -86,11 +88,12 @@ class Reproduction:
         if folder.resolve() == self._run.folder.resolve():
             raise InputError(f"--out {folder}", "is the record itself", "give a folder of its own")
         now, before = describe_machine(device), self._run.store.setup() or RunSetup()
-        pairs = {"hardware": (before.hardware, now.hardware), "netgain's code": (before.code, now.code)}
+        pairs = {"hardware": (before.hardware, now.hardware)}
         if before.commit and not before.code:  # an older record names its code by the commit alone
-            del pairs["netgain's code"]
             pairs["commit"] = (before.commit, now.commit)
             pairs["uncommitted changes"] = (before.changes or "none", now.changes or "none")
+        else:
+            pairs["netgain's code"] = (before.code, now.code)
         pairs |= {name: (number, now.versions.get(name, "")) for name, number in before.versions.items()}
         for name, (old, new) in pairs.items():
             if old != new or not old:
@@ -176,7 +179,7 @@ def _of_verdicts(record: KeptRun, again: KeptRun) -> str:
         except (OSError, ValueError):
             return f"{run.folder / VERDICT} is missing, or not of a form that netgain {netgain.__version__} reads"
         form = json.loads(verdict.model_dump_json(by_alias=True))
-        setup = {key: value for key, value in (form["setup"] or {}).items() if key not in CIRCUMSTANCES + CODE}
+        setup = {key: value for key, value in (form["setup"] or {}).items() if key not in CIRCUMSTANCES}
         forms.append({key: value for key, value in form.items() if key not in OF_ATTEMPTS} | {"setup": setup})
     return _first(forms[0], forms[1])
 

@@ -36,7 +36,7 @@ from netgain.trials.store import Store, write
 
 SHOWN = 8  # tasks of each domain
 PACKAGES = ("numpy", "scipy", "tokenizers", "safetensors", "torch", "transformers", "peft")
-SOURCES = ("*.py", "*.cpp", "*.hpp", "*.json", "*.yaml")  # of netgain: what decides a result or what it costs
+SOURCES = {".py", ".cpp", ".hpp", ".json", ".yaml"}  # of netgain: what decides a result or what it costs
 GIT_SECONDS = 20.0
 EXAM_FILE = "exam.jsonl"
 
@@ -90,7 +90,7 @@ def _code() -> str:
     """A digest of netgain's own source, which an installation has as a repository has it (the code in this process was
     loaded from it once)."""
     folder, found = Path(netgain.__file__).parent, sha256()
-    for path in sorted(path for kind in SOURCES for path in folder.rglob(kind)):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in SOURCES):
         found.update(f"{path.relative_to(folder).as_posix()}\0{sha256(path.read_bytes()).hexdigest()}\0".encode())
     return found.hexdigest()
 
