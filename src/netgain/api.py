@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -198,8 +199,10 @@ def judge_folder(folder: Path, *, answers: bool = True) -> Verdict:
     InputError where it holds neither.
     """
     run = KeptRun(folder)
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        raise InputError(str(folder), "cannot be written, and its verdict and page go there", "report a copy of it")
     verdict = judge_run(run)
-    with recording(folder):
+    with recording(folder, "its records are as they were: mend it, or report a copy of it"):
         write(folder / VERDICT, _text_of(verdict))
         pages = answer_pages(run, verdict)
         write(folder / PAGE, render(verdict, examples=pages.examples()))
@@ -253,8 +256,12 @@ def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Pa
     """
     run = KeptRun(Path(folder))
     require_finished(run, unfinished=unfinished)
-    verdict = judge_run(run)
+    checked = recheck(run)
+    verdict = judged(run, checked.doubts)
     require_verified(verdict, run.folder)
+    if checked.unfinished and not unfinished:
+        remedy = "run it again, or keep what there is with --unfinished"
+        raise InputError(str(run.folder), checked.unfinished[0], remedy)
     return pack_run(run, Path(out), _text_of(verdict))
 
 

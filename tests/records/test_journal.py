@@ -6,13 +6,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from netgain.errors import JournalError
 from netgain.records.chain import ROOT, TABLES, chain, encode, read
 from netgain.records.events import Began, Noted
-from netgain.records.journal import Journal, is_remote, writer_of
+from netgain.records.journal import Journal, WriterLock, is_remote, writer_of
 
 
 def write(path: Path, *texts: str) -> None:
@@ -360,3 +361,45 @@ def test_a_writer_that_died_before_its_first_row_left_a_journal_to_begin(tmp_pat
     sql(tmp_path / "j", *statements)
     write(tmp_path / "j", "first")
     assert texts(tmp_path / "j") == ["first"]
+
+
+@pytest.mark.parametrize("since", [1e18, -1e18, float("inf"), "yesterday"])
+def test_a_lock_that_was_taken_at_no_time_of_any_clock_still_says_by_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: Any
+) -> None:
+    monkeypatch.setattr("netgain.records.journal.PATIENCE", 0.05)
+    lock = WriterLock(tmp_path / "journal")
+    lock._connection.execute("ROLLBACK")
+    lock._connection.execute("UPDATE holder SET since = ?", (since,))
+    lock._connection.execute("BEGIN IMMEDIATE")
+    assert str(writer_of(tmp_path / "journal")).startswith(f"process {os.getpid()} on host ")
+    with pytest.raises(JournalError, match=rf"process {os.getpid()} on host \S+ is writing to it"):
+        WriterLock(tmp_path / "journal")
+    lock.release()
+
+
+def test_a_lock_names_who_has_it_though_two_took_it_at_the_same_moment(tmp_path: Path) -> None:
+    class Late:
+        """A connection of which another one takes its turn after the first commit."""
+
+        def __init__(self, real: sqlite3.Connection, path: Path) -> None:
+            self.real, self.path, self.turns = real, path, 0
+
+        def execute(self, statement: str, *given: Any) -> Any:
+            found = self.real.execute(statement, *given)
+            if statement == "COMMIT" and not self.turns:
+                self.turns += 1
+                with sqlite3.connect(self.path, timeout=0.1) as other:
+                    other.execute("UPDATE holder SET pid = 1")
+            return found
+
+        def close(self) -> None:
+            self.real.close()
+
+    lock = WriterLock(tmp_path / "journal")
+    lock._connection.execute("ROLLBACK")
+    lock._connection = late = Late(lock._connection, lock.path)  # type: ignore[assignment]
+    lock._take()
+    assert late.turns == 1
+    assert str(writer_of(tmp_path / "journal")).startswith(f"process {os.getpid()} on host ")
+    lock.release()

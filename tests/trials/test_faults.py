@@ -248,7 +248,7 @@ def test_a_folder_below_a_file_too_long_or_too_small_is_refused_and_nothing_is_l
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: test_machines.py has root become another user")
 def test_a_folder_without_rights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir(mode=0o500)
     with pytest.raises(InputError, match="Permission denied"):
@@ -336,8 +336,18 @@ SAVED = "nothing was begun; the same command goes on from there\n"
             130,
             "netgain: interrupted again: left at once\n",
         ),
+        (
+            "try:\n        os.kill(os.getpid(), signal.SIGTERM)\n    finally:\n        press()",
+            130,
+            "netgain: interrupted again: left at once\n",
+        ),
+        (
+            "try:\n        press()\n    finally:\n        os.kill(os.getpid(), signal.SIGTERM)",
+            130,
+            f"netgain: interrupted: {SAVED}",
+        ),
     ],
-    ids=["TERM", "INT", "exit 0", "INT twice"],
+    ids=["TERM", "INT", "exit 0", "INT twice", "TERM, INT", "INT, TERM"],
 )
 def test_however_a_run_ends_it_says_so_and_never_with_0_without_a_verdict(
     tmp_path: Path, body: str, code: int, said: str

@@ -36,9 +36,13 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    _listen()
     try:
+        _listen()
         _run(arguments)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted", INTERRUPTED)
+    except Terminated:
+        _fail("terminated", TERMINATED)
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
@@ -54,10 +58,6 @@ def _run(arguments: list[str] | None) -> None:
         raise
     except OSError as error:  # a name that is too long, a folder without rights, wherever it was given
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 2 if error.errno in NAMED_WRONGLY else 1)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED)
-    except Terminated:
-        _fail("terminated", TERMINATED)
     except SystemExit as left:
         if left.code:
             raise
@@ -75,22 +75,25 @@ def _run(arguments: list[str] | None) -> None:
 
 
 def _listen() -> None:
-    """SIGTERM ends the work in order; so does the first Ctrl-C, and a second one leaves at once."""
+    """SIGTERM ends the work in order; so does Ctrl-C, and one more, whichever came first, leaves at once."""
     if threading.current_thread() is not threading.main_thread():
         return
-    pressed = False
+    ending = False
 
     def interrupt(number: int, frame: object) -> None:
-        nonlocal pressed
-        if pressed:
+        nonlocal ending
+        if ending:
             with contextlib.suppress(OSError):
                 os.write(2, b"netgain: interrupted again: left at once\n")
             os._exit(INTERRUPTED)  # workers end with their parent
-        pressed = True
+        ending = True
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
         raise KeyboardInterrupt
 
     def terminate(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
+        nonlocal ending
+        ending = True
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, behind nohup say

@@ -83,7 +83,8 @@ def pack(
     from netgain import api
 
     kept = api.pack(folder, out, unfinished=unfinished)
-    sizes = {path.name: path.stat().st_size for path in sorted(kept.iterdir()) if path.is_file()}
+    files = (path for path in sorted(kept.iterdir()) if not path.name.startswith("."))  # of others who write there
+    sizes = {path.name: path.stat().st_size for path in files if path.is_file()}
     typer.echo(
         f"{kept}: {sum(sizes.values()):,} bytes ({', '.join(f'{name} {size:,}' for name, size in sizes.items())})"
     )

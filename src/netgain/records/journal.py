@@ -25,6 +25,7 @@ from netgain.records.events import Began, Event
 
 MOUNTS = Path("/proc/mounts")
 REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p", "afs", "fuse.sshfs")
+WRITING = " is writing to it"  # what is wrong with a journal that another process has
 PATIENCE = 1.0  # seconds: whoever only asks who writes holds the lock for a moment
 
 
@@ -50,17 +51,21 @@ class WriterLock:
                 remedy = "if nobody writes to the journal, delete the lock file"
                 raise JournalError(str(self.path), f"the lock cannot be taken: {problem}", remedy) from problem
             raise JournalError(
-                str(journal), f"{holder} is writing to it", "wait for it, stop it, or write to another file"
+                str(journal), f"{holder}{WRITING}", "wait for it, stop it, or write to another file"
             ) from problem
 
     def _take(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.execute("DROP TABLE IF EXISTS holder")  # an older one does not say since when
-        self._connection.execute("CREATE TABLE holder (pid INTEGER, host TEXT, since REAL)")
         holder = (os.getpid(), socket.gethostname(), time.time())
-        self._connection.execute("INSERT INTO holder VALUES (?, ?, ?)", holder)
-        self._connection.execute("COMMIT")
-        self._connection.execute("BEGIN IMMEDIATE")
+        while True:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DROP TABLE IF EXISTS holder")  # an older one does not say since when
+            self._connection.execute("CREATE TABLE holder (pid INTEGER, host TEXT, since REAL)")
+            self._connection.execute("INSERT INTO holder VALUES (?, ?, ?)", holder)
+            self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+            if self._connection.execute("SELECT * FROM holder").fetchone() == holder:
+                return
+            self._connection.execute("ROLLBACK")  # another one wrote its name in between, and waits for its turn
 
     def release(self) -> None:
         """Let go of the lock. The file stays: removing it could take it from under the next holder."""
@@ -75,7 +80,10 @@ def _holder(connection: sqlite3.Connection) -> str:
         row = None
     if row is None:
         return "another process"
-    since = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(row[2]))}" if len(row) > 2 else ""
+    try:
+        since = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(row[2]))}"
+    except (IndexError, TypeError, ValueError, OverflowError, OSError):  # an older lock, or no time of any clock
+        since = ""
     return f"process {row[0]} on host {row[1]}{since}"
 
 

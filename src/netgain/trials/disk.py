@@ -22,6 +22,7 @@ PROBE = 1 << 16  # bytes that are written and forced to the disk, to see whether
 TASK_BYTES, ADAPTATION_BYTES = 16_384, 1_024  # less than any was seen to leave: a journal with its pages, a row
 LONGEST = 200  # letters of a path that is shown
 ELSEWHERE = "give another folder with --out"
+KEPT_TASKS = "every task that was finished is kept: mend it, and the same command goes on from there"
 _LEFT = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(?:@(?P<host>.+))?")
 
 
@@ -36,9 +37,9 @@ def check_folder(folder: Path, tasks: int = 0, adaptations: int = 0) -> None:
         if not folder.is_dir():
             kind = "a link that leads nowhere" if not folder.exists() else "a file"
             raise InputError(str(folder), f"is {kind}, and records go into a folder", ELSEWHERE)
-        _check_inside(folder)
         _probe(folder)
         _probe_lock(folder)
+        _check_inside(folder)
         least, free = tasks * TASK_BYTES + adaptations * ADAPTATION_BYTES, shutil.disk_usage(folder).free
         if free < least:
             problem = f"has {free / 2**20:,.1f} MiB free, and the records take {least / 2**20:,.1f} MiB at least"
@@ -76,8 +77,8 @@ def _check_inside(folder: Path) -> None:
     units = folder / UNITS
     if os.path.lexists(units) and not units.is_dir():
         raise InputError(str(units), "is a file where the folder of the tasks belongs", ELSEWHERE)
-    inside = [units, *units.iterdir()] if units.is_dir() else []
-    for path in (*inside, *(folder / name for name in (LOCK, HISTORY))):
+    inside = [units, *units.iterdir(), *units.glob("*/journal*"), *units.glob("*/kept*")] if units.is_dir() else []
+    for path in (*inside, folder / LOCK, *folder.glob(f"{HISTORY}*")):
         if path.exists() and not os.access(path, os.W_OK):
             raise InputError(str(path), "may not be written by this user", f"change its rights, or {ELSEWHERE}")
 
@@ -134,26 +135,25 @@ def _lives(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def recording(folder: Path) -> Iterator[None]:
+def recording(folder: Path, remedy: str = KEPT_TASKS) -> Iterator[None]:
     """Whatever keeps the records in ``folder`` from being written in here is raised as FaultError: one line that says
-    where, why, what is kept and how to go on."""
+    where, why, what is kept and how to go on (``remedy``)."""
     try:
         yield
     except JournalError as problem:
         if not problem.problem.startswith("it cannot be written"):
             raise
         why = problem.problem.removeprefix("it cannot be written (").replace(")", "", 1)
-        raise gone_wrong(folder, why) from problem
+        raise gone_wrong(folder, why, remedy) from problem
     except OSError as problem:
         named = Path(os.fsdecode(problem.filename)) if problem.filename else None
         if problem.errno == errno.ENOENT or (named is not None and not named.is_relative_to(folder)):
             raise
-        raise gone_wrong(folder, problem.strerror or str(problem)) from problem
+        raise gone_wrong(folder, problem.strerror or str(problem), remedy) from problem
 
 
-def gone_wrong(folder: Path, why: str) -> FaultError:
+def gone_wrong(folder: Path, why: str, remedy: str = KEPT_TASKS) -> FaultError:
     """What is said where a folder that could be written no longer can."""
-    remedy = "every task that was finished is kept: mend it, and the same command goes on from there"
     return FaultError(str(folder), f"cannot be written any more ({why})", remedy)
 
 

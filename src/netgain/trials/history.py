@@ -5,6 +5,7 @@ is new, and which tasks it began, finished and saw fail, with the heads of their
 operating system keeps a second one out of the folder.
 """
 
+import calendar
 import contextlib
 import sqlite3
 import time
@@ -17,15 +18,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from netgain import SOFTWARE
 from netgain.errors import InputError, JournalError
-from netgain.records.chain import JournalRow
+from netgain.records.chain import JournalRow, scan
 from netgain.records.events import Began, Noted
-from netgain.records.journal import Journal, WriterLock, lock_of, writer_of
+from netgain.records.journal import WRITING, Journal, WriterLock, lock_of, writer_of
 from netgain.records.provenance import Count, StrictModel
 
 HISTORY = "history"
 ASKED, BEGUN, FINISHED, FAILED, STOPPED, DONE = "asked", "begun", "finished", "failed", "stopped", "done"
 OPENED, CIRCUMSTANCES, JOINED, SEEN = "opened", "circumstances", "joined", "seen"
 OF_TASKS = (BEGUN, OPENED, FINISHED, FAILED)
+DATE = "%Y-%m-%dT%H:%M:%SZ"  # of a registration, in UTC
 FIELDS: dict[str, tuple[str, ...]] = {  # that a note of this text always has
     ASKED: ("hash", "form"),
     BEGUN: ("task", "identity"),
@@ -43,7 +45,8 @@ FIELDS: dict[str, tuple[str, ...]] = {  # that a note of this text always has
 @final
 class HistoryNote(StrictModel):
     """A row of a history: what happened (``text``), and the fields that :data:`FIELDS` names for it, as the methods of
-    :class:`History` write them. Beside these a failure may have ``head``, and the circumstances ``exam``."""
+    :class:`History` write them. Beside these a failure may have ``head``, the circumstances ``exam``, and a part that
+    joined ``since`` (seconds since 1970)."""
 
     text: Literal[
         "asked", "begun", "opened", "finished", "failed", "stopped", "done", "circumstances", "joined", "seen"
@@ -61,6 +64,7 @@ class HistoryNote(StrictModel):
     first: str = ""
     rows: Count = 0
     again: int = 0
+    since: float | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -145,7 +149,7 @@ class History:
         if wrong := read_history(new)[1]:
             raise JournalError(part, wrong[0], "keep the folder as evidence, and run in another")
         told = [note for note in notes(new) if note.text in (*OF_TASKS, STOPPED, SEEN)]
-        joined = {"part": part, "first": first, "rows": len(records), "again": again}
+        joined = {"part": part, "first": first, "rows": len(records), "again": again, "since": records[0].at}
         self._journal.append(Noted(text=JOINED, data=joined), *told)
         self._joined[first] = len(records)
 
@@ -194,14 +198,13 @@ def hold(
             lock.release()
         except FileNotFoundError:  # it, or the whole folder, was taken along just now
             continue
-        except JournalError:
-            holder = writer_of(path)
-            if holder is None and not told:
+        except JournalError as problem:
+            if not problem.problem.endswith(WRITING):
                 raise
+            holder = writer_of(path)  # nobody, where it ended just now
         except (OSError, sqlite3.Error) as problem:
-            raise InputError(
-                str(folder), f"cannot be written to ({problem})", "give another folder with --out"
-            ) from None
+            why = getattr(problem, "strerror", None) or problem
+            raise InputError(str(folder), f"cannot be written to ({why})", "give another folder with --out") from None
         if holder is None:
             continue
         if wait is None:
@@ -211,6 +214,37 @@ def hold(
             wait(holder)
         told = True
         time.sleep(1.0)
+
+
+def is_noted(noted: Sequence[HistoryNote], head: str) -> bool:
+    """Whether, of all that is ``noted`` of a task, the last is that it finished; or whether it did with this head of
+    its journal. A launch that is cut off in between leaves a finished task of which only the beginning is noted."""
+    return noted[-1].text == FINISHED or any(note.text == FINISHED and note.head == head for note in noted)
+
+
+def noted_of_tasks(folder: Path) -> dict[str, list[HistoryNote]]:
+    """What the history in ``folder`` notes of each task that it knows."""
+    path, found = folder / HISTORY, dict[str, list[HistoryNote]]()
+    for note in read_history(scan(path))[0] if path.is_file() else ():
+        if note.text in OF_TASKS:
+            found.setdefault(note.task, []).append(note)
+    return found
+
+
+def date_of(seconds: float) -> str:
+    """A date as a registration has it, of seconds since 1970; of what is no time of any clock the seconds."""
+    try:
+        return time.strftime(DATE, time.gmtime(seconds))
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} s after 1970"
+
+
+def seconds_of(date: str) -> float | None:
+    """The seconds since 1970 of such a date; None for what is none."""
+    try:
+        return float(calendar.timegm(time.strptime(date, DATE)))
+    except ValueError:
+        return None
 
 
 def notes(records: Iterable[JournalRow]) -> list[Noted]:

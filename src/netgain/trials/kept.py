@@ -82,8 +82,8 @@ class KeptRun:
     @property
     def samples(self) -> Path:
         """The file of all rows."""
-        plain = self.folder / SAMPLES
-        return plain if plain.is_file() else self.folder / f"{SAMPLES}.xz"
+        packed = self.folder / f"{SAMPLES}.xz"
+        return packed if packed.is_file() and not (self.folder / SAMPLES).is_file() else self.folder / SAMPLES
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -336,7 +336,11 @@ def pack_run(run: KeptRun, out: Path, verdict: str) -> Path:
     journals = pack_journals({"results": run.with_counts(rows)}, _chained(kept, run))
     samples = lzma.compress(rows, preset=9 | lzma.PRESET_EXTREME)
     asis = {name: (run.folder / name).read_bytes() for name in (LOCK, SETUP) if (run.folder / name).is_file()}
-    write_together(out, {f"{SAMPLES}.xz": samples, JOURNALS: journals, **asis, VERDICT: verdict.encode("utf-8")})
+    try:
+        write_together(out, {f"{SAMPLES}.xz": samples, JOURNALS: journals, **asis, VERDICT: verdict.encode("utf-8")})
+    except OSError as problem:
+        remedy = "make room, or give a folder where you may write; the run is as it was"
+        raise InputError(str(out), f"cannot be written ({problem.strerror or problem})", remedy) from None
     return out
 
 

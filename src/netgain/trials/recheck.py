@@ -6,13 +6,12 @@ that was rewritten with these as well, by amounts of rows that do not follow fro
 the history too, is found out only by a copy that was published before.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, final
 
-from netgain.errors import InputError
+from netgain.errors import InputError, shown
 from netgain.metering.budget import Standing
 from netgain.metering.verification import Verification, verify_scan
 from netgain.records.chain import Reading
@@ -20,7 +19,19 @@ from netgain.records.events import Closed, Noted
 from netgain.records.identity import identity
 from netgain.records.samples import rows_of
 from netgain.trials.context import by_purpose_name, lost_work, seconds
-from netgain.trials.history import ASKED, CIRCUMSTANCES, FINISHED, HISTORY, OPENED, HistoryNote, notes, read_history
+from netgain.trials.history import (
+    ASKED,
+    CIRCUMSTANCES,
+    FINISHED,
+    HISTORY,
+    OPENED,
+    HistoryNote,
+    date_of,
+    is_noted,
+    notes,
+    read_history,
+    seconds_of,
+)
 from netgain.trials.kept import KeptRun, KeptTask
 from netgain.trials.row_amounts import RowAmounts
 from netgain.trials.run_setup import EXAM_FILE, setup_hash
@@ -113,7 +124,7 @@ class _Check:
         self._run, self._spec = run, spec
         self._asked = {task.name: task for task in tasks(spec)}
         self._seen: set[str] = set()
-        self._began: list[float] = []
+        self._first: float | None = None  # when the first launch began, by the clock of its machine
         self._unpinned: list[str] = []
         self._deleted: list[str] = []
         self._blocks: dict[bytes, tuple[int, bytes]] = {}  # by a task's first row: the length of the rest, and the hash
@@ -127,6 +138,8 @@ class _Check:
     def take_history(self, reading: Reading) -> None:
         """What the history notes, and what is wrong with it."""
         self.noted, wrong = read_history(reading.records)
+        began = [row.at for row in reading.records[:1]] + [note.since for note in self.noted if note.since is not None]
+        self._first = min(began, default=None)
         self.wrong += [f"{HISTORY}: {line}" for line in (*reading.findings, *wrong)]
         for note in self.noted:
             if note.task:
@@ -138,13 +151,13 @@ class _Check:
         name = kept.name
         self._seen.add(name)
         self.tasks[f"task {name}"] = [verified.head, kept.result]
-        self._began += [] if verified.first is None else [verified.first]
         task = self._asked.get(name)
         if task is None:
             self.wrong.append(f"{name}: is no task of the trial")
             return
         mine = self.of_task.get(name, [])
-        if not kept.result and not (mine and mine[-1].text == FINISHED):
+        # Where a launch was cut off before it noted the end of a task, the task is not finished: the next one notes it.
+        if not (is_noted(mine, str(kept.result.get("head"))) if mine else kept.result):
             empty = not verified.rows + verified.untrusted  # its process ended before it could write
             found = [] if empty or verified.ok else [f"journal: {verified.first_lie}"]
             self.unfinished.append(f"{name}: is not finished")
@@ -169,12 +182,23 @@ class _Check:
                 self.wrong.append(f"{name}: is missing, although the history notes that it was {done}")
             else:
                 self.unfinished.append(f"{name}: is missing: the trial has this task, and the record has not")
-        stated = registration_of(self._run.store.locked() or {})
-        if stated and self._began and _time(min(self._began)) < stated["at"]:
-            begun = _time(min(self._began))
-            self.wrong.append(f"{LOCK}: says that it was registered {stated['at']}, but work began {begun}")
-        if not self._is_assembled():
+        self.wrong += self._registered_late()
+        if not self._run.samples.is_file():
+            self.unfinished.append(
+                f"{self._run.samples.name}: is missing: the command that began the run writes it at its end"
+            )
+        elif not self._is_assembled():
             self.wrong.append(f"{self._run.samples.name}: is not the rows of the tasks")
+
+    def _registered_late(self) -> Iterator[str]:
+        """Whether the record says itself that work began before the registration. A run begins at no time before it;
+        clocks of workers, and of a machine whose clock was set meanwhile, tell nothing of that."""
+        stated = registration_of(self._run.store.locked() or {})
+        at = seconds_of(stated["at"]) if stated else None
+        if stated and at is None:
+            yield f"{LOCK}: says that it was registered {shown(stated['at'])}, which is no date of a registration"
+        elif stated and at is not None and self._first is not None and self._first < at:
+            yield f"{LOCK}: says that it was registered {stated['at']}, but work began {date_of(self._first)}"
 
     def _is_assembled(self) -> bool:
         """Whether the rows are those of the tasks, one after another; read a task at a time."""
@@ -195,10 +219,6 @@ class _Check:
         if self._unpinned:
             more = f" (and {len(self._unpinned) - 1} more)" if len(self._unpinned) > 1 else ""
             yield f"journals of {self._unpinned[0]}{more}: do not note which problems the task worked on"
-
-
-def _time(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _of_lock(run: KeptRun, noted: list[HistoryNote]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, final
 
 import netgain
+from netgain.errors import InputError
 from netgain.records.journal import WriterLock
 from netgain.trials.disk import check_folder, clean, gone_wrong, leave, missing_in, recording, why_unwritable
 from netgain.trials.executor import (
@@ -24,7 +25,7 @@ from netgain.trials.executor import (
     load_judge,
     load_model,
 )
-from netgain.trials.history import History, hold
+from netgain.trials.history import History, date_of, hold, is_noted, noted_of_tasks, seconds_of
 from netgain.trials.plan import check_before, planned_work, unknown_words
 from netgain.trials.processes import ProcessExecutor
 from netgain.trials.progress import Progress, write_snapshot
@@ -32,7 +33,7 @@ from netgain.trials.ray_executor import RayExecutor
 from netgain.trials.resolve import Trial, with_data
 from netgain.trials.run_setup import describe_run, setup_hash, write_exam
 from netgain.trials.shards import Shard, in_the_way, join, unjoined, witness
-from netgain.trials.store import Store, locked_form, spec_hash, task_identity
+from netgain.trials.store import LOCK, Store, locked_form, registration_of, spec_hash, task_identity
 from netgain.trials.tasks import Task, TaskResult, adaptations, tasks
 
 SNAPSHOT_SECONDS = 2.0  # between what is put down for `netgain status`
@@ -120,9 +121,12 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, device: str, start: Calla
     """The same, by who may work in the folder."""
     trial, folder = schedule.trial, schedule.store.folder
     before = schedule.store.locked()
+    if schedule.shard is None:  # nobody else is at work here
+        clean(folder)
     if before is not None:
         schedule.lock({name: str(value) for name, value in before.items() if name.endswith("_digest")})
     if before is None or schedule.left():
+        _require_registered(before or {}, folder)
         executor = start()
         try:
             versions, check = executor.price_check()
@@ -137,7 +141,7 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, device: str, start: Calla
                 schedule.complete(history)
         finally:
             executor.close()
-    elif schedule.shard is None and unjoined(folder):
+    elif schedule.shard is None and (unjoined(folder) or schedule.unnoted()):
         with History.open(folder, lock) as history:
             schedule.write_history(history)
             schedule.complete(history)
@@ -146,6 +150,16 @@ def _run_held(schedule: "_Schedule", lock: WriterLock, device: str, start: Calla
         schedule.store.assemble(finished)
     schedule.show(ended=True)
     return TrialResult(folder, tuple(finished), schedule.failed, schedule.repeated)
+
+
+def _require_registered(locked: Mapping[str, Any], folder: Path) -> None:
+    """Raise InputError where, by this machine's clock, the trial will only be registered: the record would say that its
+    work began before."""
+    stated, now = registration_of(locked), time.time()
+    at = seconds_of(stated["at"]) if stated else None
+    if stated and (at is None or now < at):
+        problem = f"says that it was registered {stated['at']}, and this machine's clock says {date_of(now)}"
+        raise InputError(str(folder / LOCK), problem, "set the clock right, or bring the registered file back")
 
 
 def register_trial(
@@ -223,11 +237,17 @@ class _Schedule:
         self._history = history
         history.asked(spec_hash(self._locked), self._locked)
         history.circumstances(setup_hash(self.store.setup()))
-        if self.shard is None:  # nobody else is at work here
-            clean(self.store.folder)
+        if self.shard is None:
             join(history, self.store.folder)
         else:
             witness(history, self.store.folder, self.shard)
+        for name in self.unnoted():
+            self._note_end(name)
+
+    def unnoted(self) -> list[str]:
+        """The finished tasks whose end is not in the history: a launch was cut off before it noted that."""
+        noted = noted_of_tasks(self.held)
+        return [name for name, done in self.finished.items() if name in noted and not is_noted(noted[name], done.head)]
 
     def complete(self, history: History) -> None:
         """Where the whole trial is done, write down what its exams asked; of a part, who else was at work meanwhile."""
@@ -270,9 +290,8 @@ class _Schedule:
         """Take in news of a task."""
         name = update.task.name
         if update.finished is not None:
-            self.finished[name] = done = update.finished
-            if self._history is not None:
-                self._history.finished(name, done.identity, done.attempts, done.head)
+            self.finished[name] = update.finished
+            self._note_end(name)
             self._progress.finish(update.task, self._matched(update.finished))
         elif update.head and not update.error:
             if self._history is not None:
@@ -285,6 +304,11 @@ class _Schedule:
         else:
             self._progress.tell(update.task, update.done, update.spent)
         self.show()
+
+    def _note_end(self, name: str) -> None:
+        done = self.finished[name]
+        if self._history is not None:
+            self._history.finished(name, done.identity, done.attempts, done.head)
 
     def _fail(self, task: Task, error: str, head: str = "") -> None:
         """Note that a task failed wherever anybody may ask: also of one that could not even begin."""

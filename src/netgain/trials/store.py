@@ -17,6 +17,7 @@ Files appear under their names only when they are whole. A finished task is know
 it, and is never done again. What counts is content: a folder that was moved, with its trial or alone, is the same.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -40,6 +41,7 @@ from netgain.records.events import Began
 from netgain.records.identity import canonical, digest, identity
 from netgain.records.provenance import RunSetup
 from netgain.strict_yaml import plain_yaml
+from netgain.trials.history import date_of
 from netgain.trials.resolve import Trial, paths_in
 from netgain.trials.spec import IsolationSpec, TrialSpec, primary_hash
 from netgain.trials.tasks import Task, TaskResult, result_in
@@ -73,7 +75,8 @@ class Store:
             data = plain_yaml(text)
             canonical(data)  # what has no identity (NaN, infinity) is no record
         except (OSError, ValueError, yaml.YAMLError) as problem:
-            raise InputError(str(path), f"cannot be read ({problem})", "give another folder with --out") from None
+            why = problem.strerror if isinstance(problem, OSError) else problem
+            raise InputError(str(path), f"cannot be read ({why})", "give another folder with --out") from None
         if not isinstance(data, dict):
             raise InputError(str(path), "is no locked trial", "give another folder with --out")
         self._parsed = (text, data)
@@ -95,11 +98,8 @@ class Store:
         differing = differences(*without_locations(before, now))
         if differing:
             shown = ", ".join(differing[:8]) + (f" and {len(differing) - 8} more" if len(differing) > 8 else "")
-            raise InputError(
-                str(self.folder / LOCK),
-                f"another trial was begun here; what differs: {shown}",
-                "keep the trial as it was, or give another folder with --out",
-            )
+            remedy = "keep the trial as it was, or give another folder with --out"
+            raise InputError(str(self.folder / LOCK), f"another trial was begun here; what differs: {shown}", remedy)
 
     def _write_lock(self, form: Mapping[str, Any]) -> None:
         text = yaml.safe_dump(dict(form), sort_keys=False, allow_unicode=True, width=100)
@@ -123,7 +123,7 @@ class Store:
                 str(self.folder), "the trial was begun here before it was registered", "give another folder with --out"
             )
         now = json.loads(canonical(form))
-        stated = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "hash": spec_hash(now)}
+        stated = {"at": date_of(time.time()), "hash": spec_hash(now)}
         self._write_lock({REGISTERED: stated, **now})
         return stated
 
@@ -232,16 +232,25 @@ def write(path: Path, text: str) -> None:
 
 
 def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
-    """The same for files that belong together: none gets its name before all of them are whole on the disk."""
+    """The same for files that belong together: none gets its name before all of them are whole on the disk. Where that
+    cannot be, nothing of them is left, and the OSError names the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     beside = {own_name(folder / name): folder / name for name in files}
-    for path, data in zip(beside, files.values(), strict=True):
-        with path.open("wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-    for path, named in beside.items():
-        path.replace(named)
+    try:
+        for path, data in zip(beside, files.values(), strict=True):
+            with path.open("wb") as opened:
+                opened.write(data)
+                opened.flush()
+                os.fsync(opened.fileno())
+        for path, named in beside.items():
+            path.replace(named)
+    except OSError as problem:
+        problem.filename = problem.filename or str(folder)  # a full disk names no file
+        raise
+    finally:
+        for path in beside:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def locked_form(trial: Trial, version: str, digests: Mapping[str, str]) -> dict[str, Any]:
