@@ -7,6 +7,7 @@
     journals.xz                                 every journal, the history first, and what each task left (unit.json)
 """
 
+import json
 import lzma
 import sys
 from collections import Counter
@@ -26,6 +27,7 @@ from netgain.records.chain import Reading, Scan, read, scan
 from netgain.records.cost import Purpose
 from netgain.records.events import Began
 from netgain.records.identity import identity
+from netgain.records.journal import Journal
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
 from netgain.records.samples import Amounts, Row, read_rows, read_samples
@@ -85,6 +87,11 @@ class KeptRun:
         packed = self.folder / f"{SAMPLES}.xz"
         return packed if packed.is_file() and not (self.folder / SAMPLES).is_file() else self.folder / SAMPLES
 
+    def assemble(self) -> None:
+        """Write the file of all rows of a run that was cut off before it did so; a part of a run has none."""
+        if not (self.packed or self.samples.is_file() or (self.folder / SHARDS).is_dir()):
+            write_together(self.folder, {SAMPLES: b"".join(self._rows(name) for name in self.results)})
+
     @cached_property
     def rows(self) -> list[Row]:
         """Every row. Raises InputError where they cannot be read."""
@@ -142,8 +149,11 @@ class KeptRun:
         return rows.read_bytes() if rows.is_file() else b""
 
     def with_counts(self, samples: bytes) -> dict[str, dict[str, Any]]:
-        """What each finished task of a run left, with how many of the ``samples`` are its own, in their order."""
+        """What each finished task of a run left, with how many of the ``samples`` are its own, in their order. Raises
+        InputError where they lack those of a task."""
         texts = {name: self._rows(name) for name in self.results}
+        if lacking := next((name for name, text in texts.items() if text not in samples), ""):
+            raise InputError(str(self.samples), f"lacks the rows of {lacking}, which is finished", "run it again")
         places = sorted(texts, key=lambda name: (samples.find(texts[name]), name))
         return {name: {**self.results[name], "rows": texts[name].count(b"\n")} for name in places}
 
@@ -347,3 +357,28 @@ def pack_run(run: KeptRun, out: Path, verdict: str) -> Path:
 def _chained(kept: list[tuple[str, Reading]], run: KeptRun) -> Iterator[tuple[str, Reading]]:
     yield from kept
     yield from ((task.name, task.journal.collect()) for task in run.journals())
+
+
+def unpack_run(run: KeptRun, out: Path) -> Path:
+    """The folder of the run that a packed record is of, so that ``netgain run`` goes on there: finished tasks are not
+    done again, and what an unfinished one had taken stays in its journal as lost. Packed again it is the same bytes.
+
+    Raises InputError where the record is none or is damaged, or where there is something at ``out``.
+    """
+    if run.store.locked() is None or not run.packed:
+        raise InputError(str(run.folder), "is no packed record", "give a folder that netgain pack wrote")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(str(out), "is there already", "give the name of a new folder")
+    history = run.history_journal
+    kept = [(HISTORY, history)] if history else []
+    for name, reading in _chained(kept, run):
+        if reading.findings:
+            raise InputError(str(run.folder / JOURNALS), f"{name}: {reading.findings[0]}", "bring it back")
+        Journal.restore(out / HISTORY if name == HISTORY else out / UNITS / name / "journal", reading.records)
+    for task in run.journals():
+        if task.result:
+            result = json.dumps(task.result, indent=1, sort_keys=True) + "\n"
+            write_together(out / UNITS / task.name, {"rows.jsonl": task.rows, "unit.json": result.encode("utf-8")})
+    asis = {name: (run.folder / name).read_bytes() for name in (SETUP, VERDICT, LOCK) if (run.folder / name).is_file()}
+    write_together(out, {SAMPLES: read_samples(run.samples), **asis})
+    return out

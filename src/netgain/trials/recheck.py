@@ -127,6 +127,7 @@ class _Check:
         self._first: float | None = None  # when the first launch began, by the clock of its machine
         self._unpinned: list[str] = []
         self._deleted: list[str] = []
+        self._cut: set[bytes] = set()  # the first rows of tasks that may be in the file of all rows, and need not
         self._blocks: dict[bytes, tuple[int, bytes]] = {}  # by a task's first row: the length of the rest, and the hash
         self.noted: list[HistoryNote] = []
         self.of_task: dict[str, list[HistoryNote]] = {}  # the same, by the task that they are about
@@ -157,15 +158,20 @@ class _Check:
             return
         mine = self.of_task.get(name, [])
         # Where a launch was cut off before it noted the end of a task, the task is not finished: the next one notes it.
-        if not (is_noted(mine, str(kept.result.get("head"))) if mine else kept.result):
+        ended = is_noted(mine, str(kept.result.get("head"))) if mine else bool(kept.result)
+        if not ended and not kept.result:
             empty = not verified.rows + verified.untrusted  # its process ended before it could write
             found = [] if empty or verified.ok else [f"journal: {verified.first_lie}"]
             self.unfinished.append(f"{name}: is not finished")
         else:
             first, _, _ = kept.rows.partition(b"\n")
+            if not ended:
+                self.unfinished.append(f"{name}: is not finished")
+                self._cut.add(first)
             self._blocks[first] = (len(kept.rows) - len(first), sha256(kept.rows).digest())
+            noted = mine if ended else None
             found = list(
-                _guarded("unit.json", _of_task(self._run, self._spec, task, kept, verified, mine, self._hashes))
+                _guarded("unit.json", _of_task(self._run, self._spec, task, kept, verified, noted, self._hashes))
             )
             if not any("problems" in note.data for note in notes(verified.last)):
                 self._unpinned.append(name)
@@ -209,7 +215,7 @@ class _Check:
                 rest, hashed = left.pop(first, (0, b""))
                 if sha256(line + opened.read(rest + len(first) - len(line))).digest() != hashed:
                     return False
-        return not left
+        return not left.keys() - self._cut
 
     def unknown(self) -> Iterator[str]:
         """What these records do not tell."""
@@ -272,11 +278,12 @@ def _of_task(
     task: Task,
     kept: KeptTask,
     verified: Verification,
-    mine: list[HistoryNote],
+    mine: list[HistoryNote] | None,
     asked: set[str],
 ) -> Iterator[str]:
     """What is wrong with one task, its journal first: nothing else is believed of one that does not verify. ``mine``
-    is what the history notes of it, ``asked`` the hashes of all trials that were ever asked there."""
+    is what the history notes of it (None: not yet that it finished), ``asked`` the hashes of all trials that were ever
+    asked there."""
     if not verified.ok:
         yield f"journal: {verified.first_lie}"
         return
@@ -284,10 +291,9 @@ def _of_task(
     if result.keys() not in (fields := set(TaskResult.__dataclass_fields__), fields - {"beside"}):
         yield "unit.json: is missing or damaged, although the history notes that the task was finished"
         return
-    kept_of = next((note for note in reversed(mine) if note.text == FINISHED), None)
-    noted = {} if kept_of is None else kept_of.model_dump()
+    noted = next((note.model_dump() for note in reversed(mine or ()) if note.text == FINISHED), {})
     for name in ("identity", "head", "attempts"):
-        if noted.get(name) != result.get(name):
+        if mine is not None and noted.get(name) != result.get(name):
             yield f"unit.json: its {name} is not what the history noted when the task was finished"
     last = records[-2] if len(records) > 1 and isinstance(records[-1].event, Closed) else records[-1]
     if last.hash != result["head"]:
