@@ -17,6 +17,9 @@ from netgain.errors import InputError
 RESIDENT = 16  # adapters that are trained at the same time, unless stated
 POSITIONS = 1024  # tokens in a pack of their steps
 ROWS = 80  # prompts that are answered at the same time
+SCORED = 8  # times as many positions in a batch that is only read: nothing of it is kept for a backward pass
+HEAD_ROWS = 192  # labelled rows whose logits exist at a time: all at once they would be the largest tensor by far
+PLANNED = ("llama", "qwen2", "qwen3")  # architectures that have the planned backend, by their model_type
 Schedule = Literal["linear", "cosine", "constant"]
 
 
