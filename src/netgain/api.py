@@ -247,12 +247,14 @@ def judged(run: KeptRun, doubts: Sequence[str] = ()) -> Verdict:
 
 def pack(folder: Path | str, out: Path | str, *, unfinished: bool = False) -> Path:
     """Write the records of a finished run to ``out``, small enough for a repository, journals and verdict included;
-    the run's folder stays as it is.
+    the run's folder stays as it is. With ``unfinished`` also of one that was stopped, which gets its ``samples.jsonl``.
 
     Raises InputError where a task is not finished, something does not verify, or another trial is registered there.
     """
     run = KeptRun(Path(folder))
     require_finished(run, unfinished=unfinished)
+    if unfinished:
+        run.assemble()
     verdict = judge_run(run)
     require_verified(verdict, run.folder)
     return pack_run(run, Path(out), _text_of(verdict))

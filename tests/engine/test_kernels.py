@@ -25,13 +25,17 @@ def test_products_agree_in_both_directions(rows: int, inputs: int, outputs: int)
         assert float((mine - theirs).abs().max()) < 1e-3
 
 
-def test_a_row_does_not_depend_on_its_neighbours_bit_for_bit() -> None:
-    ops = NativeOps(torch.float32)
-    frozen = ops.freeze(torch.randn(70, 50), None)
-    x, whole, part = torch.randn(31, 50), torch.empty(31, 70), torch.empty(4, 70)
-    ops.linear(frozen, x, whole)
-    ops.linear(frozen, x[9:13].contiguous(), part)
-    assert torch.equal(part, whole[9:13])
+@pytest.mark.parametrize("rows", range(1, 8))
+@pytest.mark.parametrize(("inputs", "outputs"), [(50, 70), (48, 131), (96, 3), (19, 17)])
+def test_a_row_does_not_depend_on_its_neighbours_bit_for_bit(rows: int, inputs: int, outputs: int) -> None:
+    ops, generator = NativeOps(torch.float32), torch.Generator().manual_seed(0)
+    frozen = ops.freeze(torch.randn(outputs, inputs, generator=generator), None)
+    for product, width, wide in ((ops.linear, inputs, outputs), (ops.linear_back, outputs, inputs)):
+        x = torch.randn(31, width, generator=generator)
+        whole, part = torch.empty(31, wide), torch.empty(rows, wide)
+        product(frozen, x, whole)
+        product(frozen, x[9 : 9 + rows].contiguous(), part)
+        assert torch.equal(part, whole[9 : 9 + rows])
 
 
 def test_the_loss_is_right_at_extremes_and_keeps_a_nan() -> None:

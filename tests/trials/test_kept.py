@@ -21,7 +21,7 @@ from netgain.records.journal import Journal
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.report.page import render
 from netgain.trials.history import HISTORY, History
-from netgain.trials.kept import JOURNALS, VERDICT, KeptRun, pack_run
+from netgain.trials.kept import JOURNALS, VERDICT, KeptRun, pack_run, unpack_run
 from netgain.trials.recheck import recheck
 from netgain.trials.schedule import register_trial
 from netgain.trials.store import LOCK, SAMPLES, Store, registration_of, spec_hash
@@ -438,6 +438,42 @@ def test_only_a_finished_run_of_the_registered_trial_is_packed(folder: Path, tmp
     (folder / "units" / RUN / "unit.json").unlink()
     with pytest.raises(InputError, match=f"{RUN} is not finished"):
         pack(folder, tmp_path / "other")
+
+
+def test_a_record_unpacked_is_the_run_and_packs_to_the_same_bytes(record: Path, tmp_path: Path) -> None:
+    made = unpack_run(KeptRun(record), tmp_path / "run")
+    assert verify_run(made) == []
+    judge_folder(made)
+    again = pack(made, tmp_path / "again")
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+        path.name: path.read_bytes() for path in record.iterdir()
+    }
+    for at, said in ((made, "is there already"), (tmp_path / "run" / LOCK, "is there already")):
+        with pytest.raises(InputError, match=said):
+            unpack_run(KeptRun(record), at)
+    with pytest.raises(InputError, match="is no packed record"):
+        unpack_run(KeptRun(made), tmp_path / "other")
+
+
+def test_a_run_that_was_stopped_goes_on_from_its_record_elsewhere(whole: Path, tmp_path: Path) -> None:
+    from tests.trials.test_schedule import Killed, dying
+
+    with pytest.raises(Killed):
+        world.run(tmp_path / "first", SPEC, load=dying(40))
+    record = pack(tmp_path / "first", tmp_path / "record", unfinished=True)
+    made = unpack_run(KeptRun(record), tmp_path / "second")
+    begun = KeptRun(made).results
+    assert begun
+    world.run(made, SPEC)
+    assert (made / SAMPLES).read_bytes() == (whole / SAMPLES).read_bytes()
+    judge_folder(made)
+    assert verify_run(made) == []
+    after = KeptRun(made)
+    assert {name: after.results[name] for name in begun} == begun
+    history = after.history()
+    assert history is not None
+    assert (history.launches, history.repeated) == (2, ())
+    assert sum(history.cut_off.values()) == 1
 
 
 def test_judging_and_exporting_change_nothing_in_the_record_that_they_read(packed: Path, tmp_path: Path) -> None:

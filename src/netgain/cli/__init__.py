@@ -15,7 +15,7 @@ from netgain.cli.app import INTERRUPTED, TERMINATED, app, complain
 from netgain.cli.ask_command import ask
 from netgain.cli.audit_command import AuditCommand, audit
 from netgain.cli.doctor_command import doctor
-from netgain.cli.record_commands import board, export, pack, report, status, verify
+from netgain.cli.record_commands import board, export, pack, report, status, unpack, verify
 from netgain.cli.setup_commands import init, list_names, validate
 from netgain.cli.trial_commands import plan, register, run
 from netgain.errors import NetgainError, Terminated
@@ -24,7 +24,7 @@ NAMED_WRONGLY = (errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, 
 
 # In the order in which --help lists them.
 app.command(cls=AuditCommand)(audit)
-for command in (init, validate, ask, plan, register, run, status, report, board, export, pack, verify):
+for command in (init, validate, ask, plan, register, run, status, report, board, export, pack, unpack, verify):
     app.command()(command)
 app.command("list")(list_names)
 app.command()(doctor)

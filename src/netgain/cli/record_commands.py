@@ -1,4 +1,4 @@
-"""``netgain status``, ``report``, ``board``, ``pack``, ``export`` and ``verify``: commands on records of runs."""
+"""``netgain status``, ``report``, ``board``, ``pack``, ``unpack``, ``export`` and ``verify``: commands on records."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,6 +87,17 @@ def pack(
     typer.echo(
         f"{kept}: {sum(sizes.values()):,} bytes ({', '.join(f'{name} {size:,}' for name, size in sizes.items())})"
     )
+
+
+def unpack(
+    folder: Annotated[Path, typer.Argument(help="A packed record.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The new folder of the run.", show_default=False)],
+) -> None:
+    """Make the folder of a run from its packed record, so that run goes on with it, here or on another machine."""
+    from netgain.trials.kept import KeptRun, unpack_run
+
+    made = unpack_run(KeptRun(folder), out)
+    typer.echo(f"{made}: goes on with netgain run TRIAL.yaml --out {made}")
 
 
 def export(

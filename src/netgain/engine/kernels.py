@@ -23,7 +23,12 @@ from netgain.engine.packs import Pack
 from netgain.engine.torch_ops import Dense, TorchOps
 
 SOURCES = Path(__file__).parent / "native"
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared", "-fPIC")
+# Tuned for no processor: GCC's tuning for AMD's Zen turns some chains of fused operations into separate ones, and the
+# last bit of a row's result then depends on how many rows are computed beside it.
+FLAGS = (
+    *("-O3", "-march=native", "-mtune=generic", "-fno-math-errno", "-fno-trapping-math"),
+    *("-std=c++17", "-shared", "-fPIC"),
+)
 # one letter per argument: i integer, p pointer, d double
 SIGNATURES = {
     "pack_transposed": "iipp",
@@ -38,7 +43,7 @@ SIGNATURES = {
     "swiglu_back": "iipp",
     "cross_entropy": "iipippp",
     "attention": "ippiiipidpip",
-    "attention_back": "ippiiipidpipp",
+    "attention_back": "ippiiipidppipp",
     "lora": "ippppdpppi",
     "lora_read": "ippppdpppi",
     "lora_back": "ipppppdpppip",
@@ -254,10 +259,12 @@ class NativeOps(Ops[Packed | Dense]):
             qkv.data_ptr(), qkv.stride(0), heads.scale, out.data_ptr(), out.stride(0), lse.data_ptr(),
         )  # fmt: skip
 
-    def attention_back(self, pack: Pack, heads: Heads, qkv: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor) -> None:
+    def attention_back(
+        self, pack: Pack, heads: Heads, qkv: Tensor, out: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor
+    ) -> None:
         self._call["attention_back"](
             len(pack.keys), pack.start.data_ptr(), pack.keys.data_ptr(), heads.query, heads.kv, heads.size,
-            qkv.data_ptr(), qkv.stride(0), heads.scale, d_out.data_ptr(), d_out.stride(0),
+            qkv.data_ptr(), qkv.stride(0), heads.scale, out.data_ptr(), d_out.data_ptr(), d_out.stride(0),
             lse.data_ptr(), dqkv.data_ptr(),
         )  # fmt: skip
 

@@ -141,8 +141,10 @@ class Ops(ABC, Generic[W]):
         """Causal attention inside each sequence; rows past a sequence's keys see all keys. lse [T, query heads]."""
 
     @abstractmethod
-    def attention_back(self, pack: Pack, heads: Heads, qkv: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor) -> None:
-        """The gradient of :meth:`attention` with respect to all three parts of qkv."""
+    def attention_back(
+        self, pack: Pack, heads: Heads, qkv: Tensor, out: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor
+    ) -> None:
+        """The gradient of :meth:`attention` with respect to qkv; out and d_out are laid out alike."""
 
     @abstractmethod
     def attended(self, lengths: Sequence[tuple[int, int]]) -> int:

@@ -305,7 +305,8 @@ class _Pass:
     ) -> None:
         plan, ops, heads = self.plan, self.ops, self.plan.heads
         qkv, dqkv = self._rows(f"q.{i}", heads.columns), self._rows("dqkv", heads.columns)
-        ops.attention_back(self.pack, heads, qkv, d_out, self._exact(f"lse.{i}", heads.query), dqkv)
+        out = self._rows(f"o.{i}", heads.query * heads.size)
+        ops.attention_back(self.pack, heads, qkv, out, d_out, self._exact(f"lse.{i}", heads.query), dqkv)
         self.flops += self._attention_flops * 5 // 2  # scores once more, then the gradients of v, p, q and k
         ops.rope(dqkv, heads, self.pack.positions, plan.rotary, -1.0)  # a rotation's transpose turns it back
         if layer.q_norm is not None and layer.k_norm is not None:

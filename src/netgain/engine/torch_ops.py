@@ -86,15 +86,17 @@ class TorchOps(Ops[Dense]):
             lse[rows] = norm.t()
             out[rows] = ((scores - norm[..., None]).exp_() @ value).transpose(0, 1).flatten(1)
 
-    def attention_back(self, pack: Pack, heads: Heads, qkv: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor) -> None:
+    def attention_back(
+        self, pack: Pack, heads: Heads, qkv: Tensor, out: Tensor, d_out: Tensor, lse: Tensor, dqkv: Tensor
+    ) -> None:
         group = heads.query // heads.kv
         for rows, query, key, value, hidden in _sequences(pack, heads, qkv):
             text = key.shape[1]
-            grad = _exact(d_out[rows]).view(-1, heads.query, heads.size).transpose(0, 1)
+            grad, was = (_exact(part[rows]).view(-1, heads.query, heads.size).transpose(0, 1) for part in (d_out, out))
             scores = query @ key.transpose(1, 2) * heads.scale - lse[rows].t()[..., None]
             p = scores.exp_().masked_fill_(hidden, 0.0)
             dp = grad @ value.transpose(1, 2)
-            ds = p * (dp - (p * dp).sum(-1, keepdim=True)) * heads.scale
+            ds = p * (dp - (grad * was).sum(-1, keepdim=True)) * heads.scale
             into = dqkv[rows].view(query.shape[1], -1, heads.size).transpose(0, 1)
             into[heads.query :] = 0
             into[: heads.query] = ds @ key

@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self, final
 
@@ -153,6 +153,23 @@ class Journal:
             journal.close()
             raise
         return journal, records + began
+
+    @classmethod
+    def restore(cls, path: Path, rows: Iterable[JournalRow]) -> None:
+        """Write a journal's rows, as they were read, to a new file: their times and hashes stay what they were.
+
+        Raises JournalError where they cannot be written, or do not follow from each other.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with cls(path, WriterLock(path), time.time) as journal:
+            journal._prepare(existing=False, take=None)
+            texts = [(row.seq, encode(row.seq, row.at, row.event), row.hash) for row in rows]
+            try:
+                journal._write(texts)
+            except sqlite3.Error as problem:
+                raise journal._refusal(problem) from problem
+        if wrong := scan(path).collect().findings:
+            raise JournalError(str(path), str(wrong[0]), "bring back the record that it comes from")
 
     def _prepare(self, existing: bool, take: Callable[[JournalRow], None] | None) -> tuple[JournalRow, ...]:
         records = self._check(take) if existing else ()

@@ -7,6 +7,7 @@
     journals.xz                                 every journal, the history first, and what each task left (unit.json)
 """
 
+import json
 import lzma
 import sys
 from collections import Counter
@@ -26,6 +27,7 @@ from netgain.records.chain import Reading, Scan, read, scan
 from netgain.records.cost import Purpose
 from netgain.records.events import Began
 from netgain.records.identity import identity
+from netgain.records.journal import Journal
 from netgain.records.packed import pack_journals, unpack_journals
 from netgain.records.provenance import RunHistory
 from netgain.records.samples import Amounts, Row, read_rows, read_samples
@@ -84,6 +86,11 @@ class KeptRun:
         """The file of all rows."""
         plain = self.folder / SAMPLES
         return plain if plain.is_file() else self.folder / f"{SAMPLES}.xz"
+
+    def assemble(self) -> None:
+        """Write the file of all rows of a run that was cut off before it did so; a part of a run has none."""
+        if not (self.packed or self.samples.is_file() or (self.folder / SHARDS).is_dir()):
+            write_together(self.folder, {SAMPLES: b"".join(self._rows(name) for name in self.results)})
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -343,3 +350,28 @@ def pack_run(run: KeptRun, out: Path, verdict: str) -> Path:
 def _chained(kept: list[tuple[str, Reading]], run: KeptRun) -> Iterator[tuple[str, Reading]]:
     yield from kept
     yield from ((task.name, task.journal.collect()) for task in run.journals())
+
+
+def unpack_run(run: KeptRun, out: Path) -> Path:
+    """The folder of the run that a packed record is of, so that ``netgain run`` goes on there: finished tasks are not
+    done again, and what an unfinished one had taken stays in its journal as lost. Packed again it is the same bytes.
+
+    Raises InputError where the record is none or is damaged, or where there is something at ``out``.
+    """
+    if run.store.locked() is None or not run.packed:
+        raise InputError(str(run.folder), "is no packed record", "give a folder that netgain pack wrote")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(str(out), "is there already", "give the name of a new folder")
+    history = run.history_journal
+    kept = [(HISTORY, history)] if history else []
+    for name, reading in _chained(kept, run):
+        if reading.findings:
+            raise InputError(str(run.folder / JOURNALS), f"{name}: {reading.findings[0]}", "bring it back")
+        Journal.restore(out / HISTORY if name == HISTORY else out / UNITS / name / "journal", reading.records)
+    for task in run.journals():
+        if task.result:
+            result = json.dumps(task.result, indent=1, sort_keys=True) + "\n"
+            write_together(out / UNITS / task.name, {"rows.jsonl": task.rows, "unit.json": result.encode("utf-8")})
+    asis = {name: (run.folder / name).read_bytes() for name in (SETUP, VERDICT, LOCK) if (run.folder / name).is_file()}
+    write_together(out, {SAMPLES: read_samples(run.samples), **asis})
+    return out

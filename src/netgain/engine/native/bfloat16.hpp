@@ -126,12 +126,12 @@ static void attention_half(int sequences, const int64_t *start, const int64_t *k
 }
 
 static void attention_back_half(int sequences, const int64_t *start, const int64_t *keys, Heads z, const bf16 *qkv, long ld,
-                                float scale, const bf16 *d_out, long ldo, const float *lse, bf16 *dqkv) {
+                                float scale, const bf16 *out, const bf16 *d_out, long ldo, const float *lse, bf16 *dqkv) {
     for (int s = 0; s < sequences; s++) {
         int64_t n = start[s + 1] - start[s], own[2] = {0, n};
         float *in = widened<10>(n * ld, qkv + start[s] * ld), *g = widened<11>(n * ldo, d_out + start[s] * ldo);
-        float *to = scratch<float, 12>(n * ld);
-        attention_back<float>(1, own, keys + s, z, in, ld, scale, g, ldo, lse + start[s] * z.heads, to);
+        float *to = scratch<float, 12>(n * ld), *o = widened<15>(n * ldo, out + start[s] * ldo);
+        attention_back<float>(1, own, keys + s, z, in, ld, scale, o, g, ldo, lse + start[s] * z.heads, to);
         narrow(n * ld, to, dqkv + start[s] * ld);
     }
 }
@@ -208,8 +208,8 @@ void attention_bf16(long n, const int64_t *start, const int64_t *keys, long h, l
     attention_half(n, start, keys, Heads{(int)h, (int)kh, (int)hd}, qkv, ld, scale, out, ldo, lse);
 }
 void attention_back_bf16(long n, const int64_t *start, const int64_t *keys, long h, long kh, long hd, const bf16 *qkv, long ld,
-                         double scale, const bf16 *d, long ldo, const float *lse, bf16 *dqkv) {
-    attention_back_half(n, start, keys, Heads{(int)h, (int)kh, (int)hd}, qkv, ld, scale, d, ldo, lse, dqkv);
+                         double scale, const bf16 *out, const bf16 *d, long ldo, const float *lse, bf16 *dqkv) {
+    attention_back_half(n, start, keys, Heads{(int)h, (int)kh, (int)hd}, qkv, ld, scale, out, d, ldo, lse, dqkv);
 }
 void lora_bf16(long n, const int64_t *start, const int64_t *slot, const Adapters *z, const float *w, double scale, const bf16 *x,
                float *hidden, bf16 *y, long ldy) {

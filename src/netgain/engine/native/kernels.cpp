@@ -25,6 +25,27 @@ template <class T> static typename Simd<T>::V exp_v(typename Simd<T>::V x) {
     }
 }
 
+constexpr double LOG2E = 1.4426950408889634, LN2 = 0.6931471805599453;
+// 2^x for x <= 0 or little more: a third fewer operations than exp_v, as log2(e) goes into a factor that is there anyhow
+template <class T> static inline typename Simd<T>::V exp2_v(typename Simd<T>::V x) {
+    using S = Simd<T>;
+    if constexpr (sizeof(T) == 4) { // 2^n * polynomial (Cephes exp2f), relative error below 2e-7; NaN stays NaN
+        typename S::V lo = S::splat(-126.0f), magic = S::splat(12582912.0f);
+        x = x < lo ? lo : x;
+        typename S::V n = x + magic, r = x - (n - magic), p = S::splat(1.535336188e-4f);
+        p = p * r + 1.339887440e-3f;
+        p = p * r + 9.618437357e-3f;
+        p = p * r + 5.550332471e-2f;
+        p = p * r + 2.402264791e-1f;
+        p = p * r + 6.931472029e-1f;
+        p = p * r + 1.0f;
+        return (typename S::V)((typename S::M)p + ((typename S::M)n << 23));
+    } else {
+        for (int i = 0; i < S::L; i++) x[i] = std::exp2(x[i]);
+        return x;
+    }
+}
+
 // f(offset) for whole vectors, then g(offset) for the rest
 template <class T, class F, class G> static inline void sweep(long n, F f, G g) {
     long i = 0;
@@ -158,8 +179,9 @@ template <class T> static void swiglu_back(long n, int f, T *gate_up, const T *d
     }
 }
 
-// s[0..limit) becomes exp(s - its maximum), s[limit..wide) zero; returns the sum, sets the maximum. wide is whole vectors.
-template <class T> static T softmax_row(T *s, int limit, int wide, T &top) {
+// s[0..limit) becomes exp(s - its maximum), or 2 to that power, s[limit..wide) zero; returns the sum, sets the maximum.
+// wide is whole vectors.
+template <class T, bool BINARY = false> static T softmax_row(T *s, int limit, int wide, T &top) {
     using S = Simd<T>;
     typename S::V best = S::splat(-INFINITY), total{};
     int i = 0;
@@ -172,7 +194,7 @@ template <class T> static T softmax_row(T *s, int limit, int wide, T &top) {
     for (; i < limit; i++) m = s[i] > m ? s[i] : m;
     top = m;
     for (i = 0; i < wide && i < limit; i += S::L) {
-        typename S::V e = exp_v<T>(S::load(s + i) - m);
+        typename S::V x = S::load(s + i) - m, e = BINARY ? exp2_v<T>(x) : exp_v<T>(x);
         if (i + S::L > limit) e = S::iota() < (typename S::I)(limit - i) ? e : S::splat(0);
         S::store(s + i, e);
         total += e;
@@ -200,13 +222,17 @@ struct Heads {
     int32_t heads, kv_heads, size;
 };
 
-// Calls f(first, count, seen, wide) for runs of BAND rows of a block: such rows see `seen` keys, or `wide` in whole vectors.
-constexpr int BAND = 2 * MR, BLOCK = 4 * BAND;
-template <class T, class F> static inline void bands(int i0, int rows, int text, F f) {
-    for (int i = 0; i < rows; i += BAND) {
-        int count = std::min(BAND, rows - i), seen = std::min(i0 + i + count, text);
-        f(i, count, seen, (seen + Simd<T>::L - 1) / Simd<T>::L * Simd<T>::L);
-    }
+// Attention takes BAND rows at a time and, going back, BLOCK rows against CHUNK keys, so that what lies between two
+// products stays in the nearest caches. CHUNK is whole bands and whole panels.
+constexpr int BAND = 2 * MR, BLOCK = 8 * BAND;
+template <class T> constexpr int CHUNK = Simd<T>::NR > 32 ? 192 : 96;
+
+// One head's part of rows with stride ld, side by side: a stride of many rows falls on few sets of a cache.
+template <class T> static void gather(long n, int hd, const T *from, long ld, T *to) {
+    for (long t = 0; t < n; t++) std::memcpy(to + t * hd, from + t * ld, hd * sizeof(T));
+}
+template <class T> static void scatter(long n, int hd, const T *from, T *to, long ld) {
+    for (long t = 0; t < n; t++) std::memcpy(to + t * ld, from + t * hd, hd * sizeof(T));
 }
 
 // Variable-length attention. Sequence s owns rows [start[s], start[s+1]) of qkv ([query heads | key heads | value heads],
@@ -214,81 +240,105 @@ template <class T, class F> static inline void bands(int i0, int rows, int text,
 template <class T>
 static void attention(int sequences, const int64_t *start, const int64_t *keys, Heads z, const T *qkv, long ld, T scale, T *out,
                       long ldo, T *lse) {
-    constexpr int NR = Simd<T>::NR;
+    constexpr int NR = Simd<T>::NR, L = Simd<T>::L;
     const T *none = nullptr;
     int group = z.heads / z.kv_heads, hd = z.size;
     for (int s = 0; s < sequences; s++) {
         int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], ldp = (text + NR - 1) / NR * NR;
         const T *base = qkv + start[s] * ld;
-        T *kt = scratch<T, 2>((long)ldp * hd), *p = scratch<T, 4>((long)BLOCK * ldp);
+        T *kt = scratch<T, 2>((long)ldp * hd), *v = scratch<T, 3>((long)text * hd), *p = scratch<T, 4>((long)BAND * ldp);
         for (int kh = 0; kh < z.kv_heads; kh++) {
-            const T *k = base + (z.heads + kh) * hd, *v = base + (z.heads + z.kv_heads + kh) * hd;
-            pack_transposed<T>(hd, text, k, ld, kt);
+            pack_transposed<T>(hd, text, base + (z.heads + kh) * hd, ld, kt);
+            gather<T>(text, hd, base + (z.heads + z.kv_heads + kh) * hd, ld, v);
             for (int h = kh * group; h < (kh + 1) * group; h++)
-                bands<T>(0, n, text, [&](int i, int m, int seen, int wide) {
-                    product_packed<T>(m, wide, hd, base + i * ld + h * hd, ld, 1, kt, p, ldp, scale, false, none);
+                for (int i = 0; i < n; i += BAND) {
+                    int m = std::min(BAND, n - i), seen = std::min(i + m, text), wide = (seen + L - 1) / L * L;
+                    T sums[BAND], *to = out + (start[s] + i) * ldo + h * hd;
+                    product_packed<T>(m, wide, hd, base + i * ld + h * hd, ld, 1, kt, p, ldp, scale * T(LOG2E), false, none);
                     for (int a = 0; a < m; a++) {
-                        T top, sum = softmax_row<T>(p + a * ldp, std::min(i + a + 1, text), wide, top);
-                        scale_row<T>(p + a * ldp, wide, T(1) / sum);
-                        lse[(start[s] + i + a) * z.heads + h] = top + std::log(sum);
+                        T top;
+                        sums[a] = softmax_row<T, true>(p + a * ldp, std::min(i + a + 1, text), wide, top);
+                        lse[(start[s] + i + a) * z.heads + h] = top * T(LN2) + std::log(sums[a]);
                     }
-                    product<T>(m, hd, seen, p, ldp, 1, v, ld, out + (start[s] + i) * ldo + h * hd, ldo, T(1), false);
-                });
+                    product<T>(m, hd, seen, p, ldp, 1, v, hd, to, ldo, T(1), false);
+                    for (int a = 0; a < m; a++) // a head is shorter than the row of keys: divided here, not there
+                        for (int j = 0; j < hd; j++) to[a * ldo + j] /= sums[a];
+                }
         }
     }
 }
 
+// One row of scores and of the gradients of its probabilities becomes the probabilities and the gradients of the scores
+// (before their scale): limit keys are seen, the rest up to wide are not.
+template <class T> static void softmax_back_row(T *p, T *dp, int limit, int wide, T norm, T delta) {
+    using S = Simd<T>;
+    for (int j = 0; j < wide; j += S::L) {
+        typename S::V e = exp2_v<T>(S::load(p + j) - norm);
+        if (j + S::L > limit) e = S::iota() < (typename S::I)(limit - j) ? e : S::splat(0);
+        S::store(p + j, e);
+        S::store(dp + j, e * (S::load(dp + j) - delta));
+    }
+}
+
+// d_out and out have row stride ldo; a row's sum of p * dp is that of d_out * out (Dao 2023, FlashAttention-2, section 3.1),
+// so that its keys can be taken in chunks.
 template <class T>
 static void attention_back(int sequences, const int64_t *start, const int64_t *keys, Heads z, const T *qkv, long ld, T scale,
-                           const T *d_out, long ldo, const T *lse, T *dqkv) {
-    using S = Simd<T>;
-    constexpr int NR = S::NR;
+                           const T *out, const T *d_out, long ldo, const T *lse, T *dqkv) {
+    constexpr int NR = Simd<T>::NR, L = Simd<T>::L, C = CHUNK<T>;
     const T *none = nullptr;
     int group = z.heads / z.kv_heads, hd = z.size;
+    T *p = scratch<T, 4>((long)BLOCK * C), *dp = scratch<T, 5>((long)BLOCK * C);
+    T *q = scratch<T, 7>((long)BLOCK * hd), *g = scratch<T, 8>((long)BLOCK * hd), *dq = scratch<T, 9>((long)BLOCK * hd);
     for (int s = 0; s < sequences; s++) {
         int n = (int)(start[s + 1] - start[s]), text = (int)keys[s], ldp = (text + NR - 1) / NR * NR;
         const T *base = qkv + start[s] * ld;
         T *to = dqkv + start[s] * ld, *kt = scratch<T, 2>((long)ldp * hd), *vt = scratch<T, 3>((long)ldp * hd);
-        T *p = scratch<T, 4>((long)BLOCK * ldp), *dp = scratch<T, 5>((long)BLOCK * ldp);
+        T *k = scratch<T, 6>((long)text * hd), *dk = scratch<T, 13>((long)n * hd), *dv = scratch<T, 14>((long)n * hd);
         for (int kh = 0; kh < z.kv_heads; kh++) {
             int kc = (z.heads + kh) * hd, vc = kc + z.kv_heads * hd;
             pack_transposed<T>(hd, text, base + kc, ld, kt);
             pack_transposed<T>(hd, text, base + vc, ld, vt);
-            for (int i = 0; i < n; i++) {
-                std::fill(to + i * ld + kc, to + i * ld + kc + hd, T(0));
-                std::fill(to + i * ld + vc, to + i * ld + vc + hd, T(0));
-            }
+            gather<T>(text, hd, base + kc, ld, k);
+            std::fill(dk, dk + (long)n * hd, T(0)); // a probe's key and value are nobody's: their gradients stay zero
+            std::fill(dv, dv + (long)n * hd, T(0));
             for (int h = kh * group; h < (kh + 1) * group; h++)
                 for (int i0 = 0; i0 < n; i0 += BLOCK) {
-                    int rows = std::min(BLOCK, n - i0);
-                    const T *q = base + i0 * ld + h * hd, *g = d_out + (start[s] + i0) * ldo + h * hd;
-                    bands<T>(i0, rows, text, [&](int i, int m, int seen, int wide) {
-                        T *pb = p + i * ldp, *db = dp + i * ldp;
-                        product_packed<T>(m, wide, hd, q + i * ld, ld, 1, kt, pb, ldp, scale, false, none);
-                        product_packed<T>(m, wide, hd, g + i * ldo, ldo, 1, vt, db, ldp, T(1), false, none);
-                        for (int a = 0; a < m; a++) {
-                            T *pr = pb + a * ldp, *dr = db + a * ldp, norm = lse[(start[s] + i0 + i + a) * z.heads + h];
-                            int limit = std::min(i0 + i + a + 1, text);
-                            typename S::V mean{};
-                            for (int j = 0; j < wide; j += S::L) {
-                                typename S::V e = exp_v<T>(S::load(pr + j) - norm);
-                                e = S::iota() < (typename S::I)(limit - j) ? e : S::splat(0);
-                                S::store(pr + j, e);
-                                mean += e * S::load(dr + j);
-                            }
-                            T delta = S::sum(mean);
-                            for (int j = 0; j < wide; j += S::L)
-                                S::store(dr + j, S::load(pr + j) * (S::load(dr + j) - delta) * scale);
-                        }
-                        product<T>(m, hd, seen, db, ldp, 1, base + kc, ld, to + (i0 + i) * ld + h * hd, ld, T(1), false);
-                    });
-                    // keys [j, j + BAND) get their gradients from the block's rows that see them: from `first` on
-                    for (int j = 0, seen = std::min(i0 + rows, text); j < seen; j += BAND) {
-                        int m = std::min(BAND, seen - j), first = std::max(0, (j - i0) / BAND * BAND), k = rows - first;
-                        product<T>(m, hd, k, dp + first * ldp + j, 1, ldp, q + first * ld, ld, to + j * ld + kc, ld, T(1), true);
-                        product<T>(m, hd, k, p + first * ldp + j, 1, ldp, g + first * ldo, ldo, to + j * ld + vc, ld, T(1), true);
+                    int rows = std::min(BLOCK, n - i0), all = std::min(i0 + rows, text);
+                    long first_row = start[s] + i0;
+                    T norm[BLOCK], delta[BLOCK];
+                    gather<T>(rows, hd, base + i0 * ld + h * hd, ld, q);
+                    gather<T>(rows, hd, d_out + first_row * ldo + h * hd, ldo, g);
+                    for (int a = 0; a < rows; a++) {
+                        norm[a] = lse[(first_row + a) * z.heads + h] * T(LOG2E);
+                        delta[a] = dot<T>(hd, g + a * hd, out + (first_row + a) * ldo + h * hd);
                     }
+                    for (int c = 0; c < all; c += C) {
+                        for (int i = 0; i < rows; i += BAND) {
+                            int m = std::min(BAND, rows - i), seen = std::min(std::min(i0 + i + m, text) - c, C);
+                            int wide = (seen + L - 1) / L * L;
+                            if (seen <= 0) continue;
+                            T *ps = p + i * C, *ds = dp + i * C;
+                            product_packed<T>(m, wide, hd, q + i * hd, hd, 1, kt + (long)c * hd, ps, C, scale * T(LOG2E), false, none);
+                            product_packed<T>(m, wide, hd, g + i * hd, hd, 1, vt + (long)c * hd, ds, C, T(1), false, none);
+                            for (int a = 0; a < m; a++) {
+                                int limit = std::min(std::min(i0 + i + a + 1, text) - c, wide);
+                                softmax_back_row<T>(ps + a * C, ds + a * C, limit, wide, norm[i + a], delta[i + a]);
+                            }
+                            product<T>(m, hd, seen, ds, C, 1, k + (long)c * hd, hd, dq + i * hd, hd, scale, c > 0);
+                        }
+                        // keys [j, j + BAND) get their gradients from the block's rows that see them: from `first` on
+                        for (int j = c; j < std::min(c + C, all); j += BAND) {
+                            int m = std::min(BAND, std::min(c + C, all) - j), first = std::max(0, (j - i0) / BAND * BAND);
+                            T *ps = p + first * C + j - c, *ds = dp + first * C + j - c;
+                            product<T>(m, hd, rows - first, ds, 1, C, q + first * hd, hd, dk + (long)j * hd, hd, scale, true);
+                            product<T>(m, hd, rows - first, ps, 1, C, g + first * hd, hd, dv + (long)j * hd, hd, T(1), true);
+                        }
+                    }
+                    scatter<T>(rows, hd, dq, to + i0 * ld + h * hd, ld);
                 }
+            scatter<T>(n, hd, dk, to + kc, ld);
+            scatter<T>(n, hd, dv, to + vc, ld);
         }
     }
 }
@@ -526,8 +576,8 @@ template <class T> static long packed_size(long k, long n) { return k * ((n + Si
         attention<T>(n, start, keys, Heads{(int)h, (int)kh, (int)hd}, qkv, ld, (T)scale, out, ldo, lse);                        \
     }                                                                                                                           \
     void attention_back_##S(long n, const int64_t *start, const int64_t *keys, long h, long kh, long hd, const T *qkv, long ld, \
-                            double scale, const T *d, long ldo, const T *lse, T *dqkv) {                                        \
-        attention_back<T>(n, start, keys, Heads{(int)h, (int)kh, (int)hd}, qkv, ld, (T)scale, d, ldo, lse, dqkv);               \
+                            double scale, const T *out, const T *d, long ldo, const T *lse, T *dqkv) {                          \
+        attention_back<T>(n, start, keys, Heads{(int)h, (int)kh, (int)hd}, qkv, ld, (T)scale, out, d, ldo, lse, dqkv);          \
     }                                                                                                                           \
     void lora_##S(long n, const int64_t *start, const int64_t *slot, const Adapters *z, const T *w, double scale, const T *x,   \
                   T *hidden, T *y, long ldy) {                                                                                  \
