@@ -314,10 +314,9 @@ def test_an_answer_that_is_to_be_held_to_a_form_is_refused_before_anything_is_as
 ) -> None:
     requests = ask(account) * 2
     requests[place] = replace(requests[place], form=(("yes", "no"),))
+    said = r"held to a form; leave constrained \(or form\) out, or use a local model$"
     for model in (connect(proxy), scripted_model(lambda request: "yes")):
-        with pytest.raises(
-            InputError, match=r"held to a form; leave constrained \(or form\) out, or use a local model$"
-        ):
+        with pytest.raises(InputError, match=said):
             model.generate(requests)
     assert (proxy.seen, account.book.charges()) == ([], [])
 
