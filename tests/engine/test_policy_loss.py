@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from netgain.engine.hooks import HooksBackend
-from netgain.engine.jobs import InnerLoopJob, PolicyLoss
+from netgain.engine.jobs import HEAD_ROWS, InnerLoopJob, PolicyLoss
 from netgain.engine.lora import AdapterBank
 from netgain.engine.packs import SlotStep, pack_steps
-from netgain.engine.planned import HEAD_ROWS, PlannedBackend
+from netgain.engine.planned import PlannedBackend
 from netgain.engine.trainer import MultiLoraTrainer
 from netgain.errors import InputError
 

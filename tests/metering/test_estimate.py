@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from netgain.engine.jobs import InnerLoopJob
+from netgain.engine.backend import decoder_for
+from netgain.engine.decoding import DecodeRequest
+from netgain.engine.jobs import InnerLoopJob, Sampling
 from netgain.engine.lora import AdapterBank
 from netgain.engine.packs import SlotStep, pack_steps
-from netgain.engine.planned import PlannedBackend
+from netgain.engine.planned import PlannedBackend, Workspace
+from netgain.engine.planned_decode import MultiLoraDecoder
 from netgain.errors import InputError
 from netgain.metering.estimate import (
     DEVICES,
@@ -19,6 +22,7 @@ from netgain.metering.estimate import (
     Memory,
     find_device,
     generation_estimate,
+    hidden_row,
     pace_of,
     peak_memory,
     scoring_estimate,
@@ -31,6 +35,7 @@ from netgain.records.cost import Cost
 
 QWEN = find_shape("Qwen2.5-7B")
 SEAL = Lora(32, ("q_proj", "v_proj"))
+SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def test_a_shape_comes_from_a_name_a_folder_or_a_file(tmp_path: Path) -> None:
@@ -87,7 +92,8 @@ def test_memory_says_what_fits_where() -> None:
     )
     full = peak_memory(memory, QWEN, Full(), Load(jobs=1, length=512, asked=0, prompt=0, new=0, adapters=0))
     assert 15e9 < answering < lora < four < 26e9 < full
-    rows = 512 * memory.row  # beyond 1,024 rows a pack does not grow, and each adapter has four numbers a weight
+    # Beyond 1,024 rows a pack does not grow, and each adapter has four numbers a weight.
+    rows = 512 * (memory.row + hidden_row(SEAL, QWEN))
     assert four - lora == pytest.approx(3 * 16 * SEAL.weights(QWEN) + rows)
 
 
@@ -100,17 +106,53 @@ def test_every_adapter_that_waits_for_its_exam_and_every_merged_model_is_in_the_
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_a_row_of_a_pack_holds_what_the_engines_buffers_hold(name: str) -> None:
+@pytest.mark.parametrize("lora", [Lora(1, ("q_proj",)), Lora(24, SEVEN)])
+def test_a_row_of_a_pack_holds_what_the_engines_buffers_hold(name: str, lora: Lora) -> None:
     torch = pytest.importorskip("torch")
     model, shape = tiny_model()
     dtype = getattr(torch, name)
     backend = PlannedBackend(model.to(dtype))
-    bank = AdapterBank(backend.layout(("q_proj",), 1, 1.0), 1, dtype=torch.float32, device=torch.device("cpu"))
+    bank = AdapterBank(backend.layout(lora.targets, lora.rank, 1.0), 1, dtype=torch.float32, device=torch.device("cpu"))
     slot, rows = bank.alloc(0), 640
     example = InnerLoopJob(key="", sequences=[[1] * rows], epochs=1, learning_rate=1e-3, seed=0).example(0)
     backend.gradients(pack_steps([SlotStep(slot, (example,))], torch.float32), bank)
     held = sum(buffer.nbytes for name, buffer in backend._space._held.items() if name != "logits")
-    assert Memory.guessed(shape, weight_bytes=dtype.itemsize).row == pytest.approx(held / rows, rel=0.1)
+    row = Memory.guessed(shape, weight_bytes=dtype.itemsize).row + hidden_row(lora, shape)
+    assert row == pytest.approx(held / rows, rel=0.1)
+    alone = Load(jobs=1, length=rows, asked=0, prompt=0, new=0, adapters=0)
+    memory = replace(Memory.guessed(shape, weight_bytes=dtype.itemsize), base=0.0)
+    trained = sum(part.nbytes for part in (bank.weights, bank.gradients, bank.first, bank.second))
+    whole = backend._space.held_bytes + trained
+    assert peak_memory(memory, shape, lora, alone) == pytest.approx(whole, rel=0.12)
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("asked", "prompt", "new"), [(40, 48, 16), (12, 300, 20), (60, 20, 76)])
+def test_answering_holds_what_the_decoders_buffers_hold(name: str, asked: int, prompt: int, new: int) -> None:
+    torch = pytest.importorskip("torch")
+    model, shape = tiny_model()
+    dtype = getattr(torch, name)
+    decoder = decoder_for(PlannedBackend(model.to(dtype)))
+    assert isinstance(decoder, MultiLoraDecoder)
+    held: list[int] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Workspace, "release", lambda space: held.append(space.held_bytes))
+        prompts = [(one, *(2 for _ in range(prompt - 1))) for one in range(asked)]
+        decoder.generate([DecodeRequest(prompt=p, sampling=Sampling(max_new_tokens=new)) for p in prompts])
+    memory = replace(Memory.guessed(shape, weight_bytes=dtype.itemsize), base=0.0)
+    load = Load(jobs=0, length=0, asked=asked, prompt=prompt, new=new, adapters=0)
+    assert peak_memory(memory, shape, None, load) == pytest.approx(held[-1], rel=0.2)
+
+
+def test_scoring_holds_its_logits_and_an_adapter_for_every_row_that_fits_a_batch() -> None:
+    memory = replace(Memory.guessed(QWEN), base=0.0)
+    load = Load(jobs=0, length=0, asked=64, prompt=500, new=12, adapters=0, scored=True)
+    rows = 16  # of 512 tokens fit into a batch
+    one = peak_memory(memory, QWEN, None, load)
+    assert peak_memory(memory, QWEN, SEAL, load) - one == 4 * rows * SEAL.weights(QWEN)
+    assert peak_memory(memory, QWEN, SEAL, replace(load, per_adapter=4)) - one == rows * SEAL.weights(QWEN)
+    assert peak_memory(memory, QWEN, None, replace(load, asked=16)) == one
+    assert one > 4 * rows * 13 * QWEN.vocabulary
 
 
 def tiny_model() -> tuple[Any, ModelShape]:

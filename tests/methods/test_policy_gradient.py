@@ -15,12 +15,15 @@ from netgain.metering.price import OPTIMIZER_FLOPS_PER_WEIGHT
 from netgain.methods.gradient_loops import EditGradientSettings, Grpo, Ppo, PpoSettings, Rloo, RlooSettings
 from netgain.methods.method import Desk
 from netgain.methods.policy_gradient import KEPT, NOTE, GradientPolicy, GradientSettings, Group, advantages_of
+from netgain.methods.seal import SealSettings
 from netgain.model import Generate, Model, scripted_model
 from netgain.model.program import Steps, ask
 from netgain.records.chain import read
-from netgain.records.cost import Purpose
+from netgain.records.cost import Currency, Purpose
 from netgain.records.events import Noted
 from netgain.records.learning import PolicyStep
+from netgain.trials.refusals import least_context
+from netgain.trials.task_costs import Lengths
 
 from ..model.conftest import save_model
 from ..profiled import EXACT
@@ -225,3 +228,39 @@ def test_an_adapter_goes_on_only_as_what_it_was_begun_as(make_desk: Make, tiny: 
     policy.settings = GradientSettings(**SMALL | {"outer_rank": 2})
     with pytest.raises(InputError, match="has another rank, alpha or targets"):
         finish(policy.step(desk, [finish(draw(desk, "ab", 4, 3))], 0.0))
+
+
+@pytest.mark.parametrize("method", [Grpo, Rloo, Ppo])
+def test_a_group_of_one_text_is_nothing_to_learn_from(make_desk: Make, book: Book, method: Any) -> None:
+    """Whatever the investment pays for, a step compares two texts at the least, or there is none."""
+    refused = list[int]()
+    for limit in range(4, 40, 2):
+        desk = make_desk(scripted_model(knowing), float(limit), f"limit {limit}")
+        try:
+            finish(method(method.Settings(**LOOP | {"rounds": 1})).learn(desk, PROBLEMS[:1]))
+        except InputError:
+            refused.append(limit)
+    steps = steps_of(book)
+    assert len(refused) + len(steps) == 18
+    assert len(refused) > 1
+    assert steps
+    assert all(one.texts >= 2 * one.groups for one in steps)
+
+
+@pytest.mark.parametrize("method", [Grpo, Rloo, Ppo])
+def test_what_a_group_takes_at_the_least_is_never_more_than_one_took(make_desk: Make, tiny: Model, method: Any) -> None:
+    """So no trial that could run is refused for its investment; and with less than that none does run."""
+    assert tiny.shape is not None
+    how = {"rounds": 1, "contexts": 1, "candidates": 2, "reward_epochs": 1, "rank": 4, "alpha": 8.0, **SMALL}
+    settings, problem = method.Settings(**how), PROBLEMS[0]
+    desk = make_desk(tiny, None, "least")
+    finish(method(settings).learn(desk, [problem]))
+    prompts = [len(tiny.tokenize(desk.prompts.ask(question.text))) for question in problem.questions]
+    passage = len(tiny.tokenize(problem.material.text, special=False))
+    lengths = Lengths(passage=passage, question=min(prompts), questions=len(prompts))
+    least, spent = least_context(settings, tiny.shape, lengths).flops or 0.0, desk.account.spent(Currency.FLOPS) or 0.0
+    assert 0.1 * spent < least < spent
+    one = least_context(SealSettings(**{k: v for k, v in how.items() if k != "kl"}), tiny.shape, lengths).flops or 0.0
+    assert least > one
+    with pytest.raises(InputError, match="does not pay for even one context"):
+        finish(method(settings).learn(make_desk(tiny, 0.99 * least, "less"), [problem]))

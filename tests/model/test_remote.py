@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ pytest.importorskip("openai", reason="the client is the extra `teacher`")
 
 from netgain.errors import InputError
 from netgain.metering.account import Account, Book
-from netgain.model import Generate, Message, Model, Score, remote_model
+from netgain.model import Generate, Message, Model, Score, remote_model, scripted_model
 from netgain.model.remote import TokenPrices
 from netgain.records.chain import read
 from netgain.records.cost import Cost, Currency, Purpose
@@ -307,6 +308,20 @@ def test_a_remote_model_says_what_it_cannot_do(proxy: Proxy, connect: Callable[.
         model.tokenize("a")
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_answer_that_is_to_be_held_to_a_form_is_refused_before_anything_is_asked_or_spent(
+    proxy: Proxy, connect: Callable[..., Model], account: Account, place: int
+) -> None:
+    requests = ask(account) * 2
+    requests[place] = replace(requests[place], form=(("yes", "no"),))
+    said = r"held to a form; leave constrained \(or form\) out, or use a local model$"
+    for model in (connect(proxy), scripted_model(lambda request: "yes")):
+        with pytest.raises(InputError, match=said):
+            model.generate(requests)
+    assert not proxy.seen
+    assert not account.book.charges()
+
+
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory: pytest.TempPathFactory, save: Callable[..., Path]) -> Iterator[tuple[str, str]]:
     """(address, model name) of a ``transformers serve`` with a small random model."""
@@ -320,15 +335,15 @@ def real_server(tmp_path_factory: pytest.TempPathFactory, save: Callable[..., Pa
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = (folder.parent / "log").open("wb")
     program = [str(Path(sys.executable).parent / "transformers"), "serve", "tiny", "--host", "127.0.0.1"]
-    process = subprocess.Popen(
-        [*program, "--port", str(port), "--device", "cpu"],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        cwd=folder.parent,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-    )
+    with (folder.parent / "log").open("wb") as log:  # the process has it open for itself
+        process = subprocess.Popen(
+            [*program, "--port", str(port), "--device", "cpu"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder.parent,
+            env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        )
     try:
         _wait(f"http://127.0.0.1:{port}/health", process, folder.parent / "log")
         yield f"http://127.0.0.1:{port}/v1", "tiny"
@@ -339,7 +354,6 @@ def real_server(tmp_path_factory: pytest.TempPathFactory, save: Callable[..., Pa
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(20)
-        log.close()
 
 
 def _wait(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -58,6 +58,16 @@ def test_a_plan_without_weights_has_hours_and_dollars_for_every_arm(tmp_path: Pa
     assert make_plan(resolved(tmp_path, TRIAL + "dtype: bfloat16\n"), "H200").fits
 
 
+@pytest.mark.parametrize("role", ["teacher", "judge"])
+def test_a_teacher_and_a_judge_are_in_a_workers_memory(tmp_path: Path, role: str) -> None:
+    alone = make_plan(resolved(tmp_path), "H100").memory
+    beside = make_plan(resolved(tmp_path, TRIAL + f"{role}: {{model: Qwen2.5-1.5B, dtype: bfloat16}}\n"), "H100").memory
+    weights = 2 * 1.54e9
+    assert weights < beside - alone < 1.2 * weights
+    for elsewhere in ("{model: Qwen2.5-1.5B, url: 'http://127.0.0.1:9/v1'}", "{model: somebody/unknown}"):
+        assert make_plan(resolved(tmp_path, TRIAL + f"{role}: {elsewhere}\n"), "H100").memory == alone
+
+
 def test_estimates_fill_the_budget_that_is_exact(tmp_path: Path) -> None:
     (passage,) = (arm for arm in make_plan(resolved(tmp_path), "H100", None).arms if arm.arm == "passage")
     assert passage.costs["adapt"].flops == pytest.approx(passage.budget["adapt"], rel=1e-6)

@@ -29,6 +29,14 @@ compare: {arm: seal}
 """
 CASES = [
     ("per_problem: 8.0e+9", "per_problem: 1.0e+6", "does not pay for even one context of a round"),
+    *(
+        (
+            "seal: {method: seal, format: self-qa, rounds: 1}",
+            f"seal: {{method: {method}, format: self-qa, rounds: 11}}",
+            "does not pay for even one context of a round",
+        )
+        for method in ("grpo", "rloo", "ppo")
+    ),
     ("seal: {method: seal,", "seal: {method: teacher}\n  other: {method: seal,", "this trial has none"),
     (
         "budget: {per_problem: 8.0e+9, ladder: [1]}\narms:",
@@ -89,9 +97,11 @@ def test_plan_and_run_refuse_alike(tmp_path: Path, old: str, new: str, words: st
     assert said[0] == said[1]
 
 
-def test_a_trial_that_can_be_run_is_refused_by_neither(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [1, 11])
+def test_a_trial_that_can_be_run_is_refused_by_neither(tmp_path: Path, rounds: int) -> None:
+    """Nor is one whose rounds pay for an edit and its reward, which is too little for a group that is compared."""
     file = tmp_path / "trial.yaml"
-    file.write_text(TRIAL)
+    file.write_text(TRIAL.replace("rounds: 1", f"rounds: {rounds}"))
     check_before(with_data(resolve(file)))
     assert make_plan(resolve(file), "cpu").hours > 0
 

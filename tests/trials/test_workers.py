@@ -2,16 +2,18 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netgain.errors import InputError
 from netgain.metering import estimate
+from netgain.metering.shape import find_shape
 from netgain.trials import calibration
 from netgain.trials.calibration import Machine, Sizes, calibrate, find_machine
 from netgain.trials.tasks import Task
-from netgain.trials.workers import makespan, most_workers
+from netgain.trials.workers import is_planned, makespan, most_workers
 
 MACHINE = Machine(kind="cpu", name="this test", free=10e9, cores=4)
 SIZES = Sizes(rank=8, targets=("q_proj",), passage=64, jobs=4, question=16, asked=8, new=4)
@@ -118,3 +120,13 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert find_machine("auto").kind == "cpu"
     with pytest.raises(InputError, match="torch sees no GPU here"):
         find_machine("cuda")
+
+
+@pytest.mark.parametrize(("family", "planned"), [("llama", True), ("gemma3_text", False)])
+def test_what_trains_and_answers_a_model_is_known_from_its_configuration(
+    tmp_path: Path, family: str, planned: bool
+) -> None:
+    shape = replace(find_shape("Qwen2.5-7B"), source=str(tmp_path / "config.json"))
+    assert is_planned(shape)  # nothing else is known
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
+    assert is_planned(shape) is planned

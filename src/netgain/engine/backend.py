@@ -57,6 +57,9 @@ class Backend(Protocol):
     def gradients(self, pack: Pack, bank: AdapterBank) -> list[float]:
         """Fill the gradients of the pack's slots (overwriting); returns each step's loss, [G]."""
 
+    def release(self) -> None:
+        """Let go of what is kept from pack to pack."""
+
 
 def backend_for(model: nn.Module, wanted: Literal["auto", "hooks", "planned"] = "auto") -> Backend:
     """The planned backend where the model allows it, else hooks; or the one asked for by name."""

@@ -6,11 +6,11 @@ from typing import Any, Generic, TypeVar, final
 import torch
 from torch import Tensor, nn
 
+from netgain.engine.jobs import PLANNED
 from netgain.engine.ops import Heads, Ops, Rotary, exact_dtype
 from netgain.errors import InputError
 
 W = TypeVar("W")
-FAMILIES = ("llama", "qwen2", "qwen3")
 STATIC_ROPE = ("default", "linear", "llama3")  # tables that do not depend on the sequence's length
 
 
@@ -53,8 +53,8 @@ def why_not(model: nn.Module) -> str | None:
     """Why a model cannot be planned, or None if it can."""
     config: Any = getattr(model, "config", None)
     family = getattr(config, "model_type", type(model).__name__)
-    if family not in FAMILIES:
-        return f"{family} is not one of {', '.join(FAMILIES)}"
+    if family not in PLANNED:
+        return f"{family} is not one of {', '.join(PLANNED)}"
     if config.hidden_act != "silu":
         return f"its activation is {config.hidden_act}, not silu"
     if getattr(config, "use_sliding_window", False) and getattr(config, "sliding_window", None):

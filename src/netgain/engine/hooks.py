@@ -68,6 +68,9 @@ class HooksBackend:
             bank.gradients[pack.slots] = hooks.gradients(total.sum())
         return [float(loss) for loss in total.tolist()]
 
+    def release(self) -> None:
+        """Nothing: autograd keeps no buffers."""
+
 
 @final
 class AdapterHooks:
@@ -83,8 +86,9 @@ class AdapterHooks:
         self._layout, self._like = layout, rows
         self._additions, self._handles = [], []
         for target in layout.targets:
-            a = a_of(rows, layout, target).detach().clone().requires_grad_(trained)
-            b = b_of(rows, layout, target).detach().clone().requires_grad_(trained)
+            a, b = a_of(rows, layout, target).detach(), b_of(rows, layout, target).detach()
+            if trained:  # leaves of their own; what is only read needs no second copy of every adapter
+                a, b = a.clone().requires_grad_(), b.clone().requires_grad_()
             self._additions.append(_Addition(a, b, groups, scale))
             self._handles.append(model.get_submodule(target.path).register_forward_hook(self._additions[-1]))
 

@@ -17,6 +17,9 @@ from netgain.errors import InputError
 RESIDENT = 16  # adapters that are trained at the same time, unless stated
 POSITIONS = 1024  # tokens in a pack of their steps
 ROWS = 80  # prompts that are answered at the same time
+SCORED = 8  # times as many positions in a batch that is only read: nothing of it is kept for a backward pass
+HEAD_ROWS = 192  # labelled rows whose logits exist at a time: all at once they would be the largest tensor by far
+PLANNED = ("llama", "qwen2", "qwen3")  # architectures that have the planned backend, by their model_type
 Schedule = Literal["linear", "cosine", "constant"]
 
 
@@ -148,9 +151,8 @@ class PolicyLoss:
         for name in ("each", "old", "reference"):
             given = [len(tokens) for tokens in getattr(self, name)]
             if (given or (name == "reference" and self.kl)) and given != list(labels):
-                return (
-                    f"{name} has not one {'advantage' if name == 'each' else 'log-probability'} for each labelled token"
-                )
+                what = "advantage" if name == "each" else "log-probability"
+                return f"{name} has not one {what} for each labelled token"
         numbers = [*self.advantages, *chain.from_iterable((*self.each, *self.old, *self.reference))]
         if len(self.advantages) != len(labels) or not all(map(isfinite, numbers)):
             return "it needs a finite advantage for each sequence, and finite log-probabilities"
@@ -346,8 +348,7 @@ class InnerLoopJob:
         marked = self._mask(index)
         mask = [True] * text if marked is None else [bool(m) for m in marked]
         pads, weight = self.pad_loss.positions(text)
-        policy = self.policy
-        more: dict[str, Any] = {}
+        policy, more = self.policy, dict[str, Any]()
         if policy is not None:
             more = {"advantage": policy.each[index] if policy.each else policy.advantages[index]}
             more["old"] = policy.old[index] if policy.old else ()
@@ -398,9 +399,8 @@ class Sampling:
         if self.max_new_tokens < 1:
             raise InputError(f"max_new_tokens {self.max_new_tokens}", "at least one token is needed")
         if not (isfinite(self.temperature) and self.temperature >= 0 and 0 < self.top_p <= 1):
-            raise InputError(
-                f"temperature {self.temperature}, top_p {self.top_p}", "they must be >= 0 and within (0, 1]"
-            )
+            given = f"temperature {self.temperature}, top_p {self.top_p}"
+            raise InputError(given, "they must be >= 0 and within (0, 1]")
         stop: object = self.stop
         if isinstance(stop, str) or not all(self.stop):
             raise InputError(f"stop {self.stop!r}", "must be a tuple of texts, none of them empty")

@@ -6,8 +6,10 @@ does not fit into memory runs in halves.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from ctypes import CDLL
 from dataclasses import dataclass
-from typing import TypeVar, final
+from functools import cache
+from typing import Any, TypeVar, final
 
 import torch
 
@@ -190,6 +192,22 @@ def choose_members(residents: Sequence[Resident], budget: int) -> list[Resident]
 
 
 T = TypeVar("T")
+
+
+def give_back() -> None:
+    """Return freed pages to the machine. The GNU C library keeps what lies between memory still in use, such as a
+    dropped copy of a model, whose weights are small pieces each; nothing happens under another."""
+    trim = getattr(_process(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _process() -> Any:
+    try:
+        return CDLL(None)
+    except (OSError, TypeError):  # a platform on which the process has no names of its own
+        return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from netgain.engine.frozen_weights import FrozenPlan, LayerPlan, plan_model
-from netgain.engine.jobs import Work
+from netgain.engine.jobs import HEAD_ROWS, Work
 from netgain.engine.kernels import ops_for
 from netgain.engine.lora import AdapterBank, Block, Layout
 from netgain.engine.ops import Ops, exact_dtype
-from netgain.engine.packs import Extent, Pack
+from netgain.engine.packs import Extent, Pack, give_back
 
 STAGES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")  # the four inputs of a layer
 STAGE_OF = {"o_proj": 1, "gate_proj": 2, "up_proj": 2, "down_proj": 3} | dict.fromkeys(
     ("q_proj", "k_proj", "v_proj"), 0
 )
 
-HEAD_ROWS = 192  # labelled rows whose logits exist at a time: all at once they would be the largest tensor by far
+LARGE = 1 << 26  # bytes of buffers from which on a pass over the heap is worth its milliseconds
 
 
 @final
@@ -39,7 +39,8 @@ class Hook:
 
 @final
 class Workspace:
-    """Named buffers that grow to the largest pack and are reused; contents do not survive the next pack.
+    """Named buffers that grow to the largest pack and are reused until they are released; contents do not survive the
+    next pack.
 
     Activations have the model's ``dtype``; statistics, losses and what adapters compute stay in float32 beside 16 bits.
     """
@@ -51,7 +52,14 @@ class Workspace:
     @property
     def held_bytes(self) -> int:
         """What the buffers take."""
-        return sum(held.numel() * held.itemsize for held in self._held.values())
+        return sum(held.nbytes for held in self._held.values())
+
+    def release(self) -> None:
+        """Let go of the buffers: those of a large pack are not to lie beside what comes next, or another model's."""
+        large = self.held_bytes >= LARGE
+        self._held.clear()
+        if large:
+            give_back()
 
     def rows(self, name: str, count: int, width: int, dtype: torch.dtype | None = None) -> Tensor:
         """A contiguous tensor [count, width] of activations (or of ``dtype``) with undefined contents."""
@@ -119,10 +127,9 @@ class PlannedBackend:
             for x in extents
         ]
 
-    @property
-    def held_bytes(self) -> int:
-        """What the activations of the largest pack so far take."""
-        return self._space.held_bytes
+    def release(self) -> None:
+        """Let go of the activations."""
+        self._space.release()
 
     def hooks(self, layout: Layout) -> tuple[dict[str, Hook], ...]:
         """Per layer the adapters at each of its four inputs."""

@@ -7,6 +7,7 @@ Rows that finish leave the batch at once and the next adapter's prompts take the
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import final
 
 import torch
@@ -49,9 +50,12 @@ class MultiLoraDecoder:
         What cannot be answered (prompt too long, logits not finite, memory) is a failed answer; the rest is unharmed.
         """
         rows = new_rows(requests, len(adapters), self._backend.context, self._backend.vocabulary, self._text_of)
-        with torch.inference_mode():
-            sound = [row for row in rows if row.finish is None]
-            run_rows(sound, lambda some: self._run(some, adapters))
+        try:
+            with torch.inference_mode():
+                sound = [row for row in rows if row.finish is None]
+                run_rows(sound, lambda some: self._run(some, adapters))
+        finally:
+            self._space.release()
         return [row.answer() for row in rows]
 
     def _run(self, rows: list[DecodeRow], adapters: Sequence[Adapter]) -> None:
@@ -81,6 +85,7 @@ class _Batch:
         widest = min(limit, len(rows))
         shared = sum(1 for family in self._waiting if len(family) > 1)
         entries = widest + min(widest, shared)  # one a row, and one for each prefix whose rows are not all done
+        # A heap, the lowest first: pages of the arena that are not needed stay untouched.
         self._free = list(range(entries))
         heads = self._plan.heads
         shape = (entries, heads.kv)
@@ -123,10 +128,10 @@ class _Batch:
         adapter = family[0].request.adapter
         slot = -1 if adapter is None or self._bank is None else self._bank.load(self._adapters[adapter])
         length = common_prefix(family)
-        shared = self._free.pop(0) if length else 0
+        shared = heappop(self._free) if length else 0
         for row in family:
             row.slot, row.shared, row.shared_length, row.own_length = slot, shared, length, 0
-            row.entry = self._free.pop(0)
+            row.entry = heappop(self._free)
         if length:
             self._families[shared] = len(family)
         if slot >= 0:
@@ -175,11 +180,11 @@ class _Batch:
     def _compact(self) -> None:
         for row in [row for row in self._active if row.finish is not None]:
             self._active.remove(row)
-            self._free.append(row.entry)
+            heappush(self._free, row.entry)
             if row.shared_length:
                 self._families[row.shared] -= 1
                 if not self._families[row.shared]:
-                    self._free.append(row.shared)
+                    heappush(self._free, row.shared)
             if row.slot >= 0 and self._bank is not None:
                 self._families[-1 - row.slot] -= 1
                 if not self._families[-1 - row.slot]:

@@ -66,8 +66,11 @@ class MultiLoraTrainer:
             else:
                 waiting.setdefault((layout, job.policy and job.policy.kind), deque()).append(job)
         # A bank has one layout, so jobs of unlike rank or targets cannot share a pack.
-        for (layout, _), queue in waiting.items():
-            yield from self._run_alike(layout, queue, starts or {})
+        try:
+            for (layout, _), queue in waiting.items():
+                yield from self._run_alike(layout, queue, starts or {})
+        finally:
+            self._backend.release()
 
     def _run_alike(
         self, layout: Layout, queue: deque[InnerLoopJob], starts: Mapping[str, Adapter]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
-from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Work
+from netgain.engine.jobs import HEAD_ROWS, POSITIONS, RESIDENT, ROWS, SCORED, Work
 from netgain.errors import InputError, nearest
 from netgain.metering.price import Full, Lora, Training, forward_cost, training_cost
 from netgain.metering.shape import ModelShape, find_shape
@@ -104,7 +104,9 @@ def _steps(start: int, count: int, ran: int) -> Work:
 
 Engine = Literal["hooks", "planned"]
 HALF = 2  # bytes of a weight in bfloat16
-INTERPRETER = 3.5e8  # bytes that Python holds with torch and transformers
+BYTES = {"float32": 4, "bfloat16": HALF, "float16": HALF}
+INTERPRETER = 4.5e8  # bytes that Python holds with torch, transformers, a model's own code and a tokenizer
+TOKEN = 600  # bytes that a tokenizer holds for each of its tokens
 
 
 def shape_of(source: str | Path) -> ModelShape:
@@ -282,7 +284,9 @@ class Memory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """What a worker has in hand at its fullest: ``jobs`` trainings of ``length`` tokens a step, or ``asked`` prompts of
-    ``prompt`` tokens with up to ``new`` further ones, ``adapters`` kept meanwhile, and ``copies`` of the model."""
+    ``prompt`` tokens with up to ``new`` further ones, ``adapters`` kept meanwhile, and ``copies`` of the model. Of the
+    prompts ``per_adapter`` have the same adapter. Where they are ``scored`` the further tokens are there already, and
+    the model's own code reads all of them at once."""
 
     jobs: int
     length: float
@@ -292,28 +296,50 @@ class Load:
     adapters: int
     per_adapter: float = 1.0
     copies: int = 0
+    scored: bool = False
 
 
 def peak_memory(memory: Memory, shape: ModelShape, training: Training | None, load: Load) -> float:
-    """Bytes that one worker holds at its fullest: the larger of training and answering.
+    """Bytes that one worker holds at its fullest: the larger of training and answering, whose buffers are let go of
+    when they end.
 
     A training keeps four numbers a weight (it, its gradient, two moments) for each adapter that is resident, up to
-    :data:`RESIDENT`, and a pack of up to :data:`POSITIONS` rows; answering keeps up to :data:`ROWS` prompts and the
-    adapters among them (``per_adapter`` prompts share one).
+    :data:`RESIDENT`, a pack of up to :data:`POSITIONS` rows (of each what its adapters compute as well) and the logits
+    of :data:`HEAD_ROWS`; answering keeps up to :data:`ROWS` prompts and the adapters among them.
     """
     weights = 0.0 if training is None else float(training.weights(shape))
     one = memory.weight * weights if isinstance(training, Lora) else 0.0
+    row = memory.row
     if isinstance(training, Full):  # another model: weights with gradients and two moments
         training_state, rows = 4.0 * memory.weight * weights, load.length
     else:
         resident = min(RESIDENT, load.jobs)
         training_state, rows = 4.0 * resident * one, min(max(POSITIONS, load.length), resident * load.length)
-    asked = min(ROWS, load.asked)
-    slots = one * min(asked, -(-asked // max(1.0, load.per_adapter)))
-    answering = asked * (load.prompt * memory.token + load.new * memory.entry) + slots
-    scores = 4.0 * asked * shape.vocabulary
+        row += 0.0 if training is None else hidden_row(training, shape)
+    logits = 4.0 * min(rows, HEAD_ROWS) * shape.vocabulary
     held = memory.base + load.copies * memory.copy + load.adapters * one
-    return held + max(training_state + rows * memory.row, answering + scores)
+    return held + max(training_state + rows * row + logits, _answering(memory, shape, one, load))
+
+
+def hidden_row(training: Lora, shape: ModelShape) -> float:
+    """Bytes of what the adapters of one position compute between their two matrices, in float32, in all layers."""
+    return 4.0 * training.rank * len(training.targets) * shape.layers
+
+
+def _answering(memory: Memory, shape: ModelShape, adapter: float, load: Load) -> float:
+    """Bytes for the prompts that are answered or scored at a time, with the ``adapter`` bytes of each that they have.
+
+    Answering keeps keys and values, and the logits of one position; scoring those of every scored token, of one row
+    three times more in float64, and nothing from layer to layer.
+    """
+    asked = min(ROWS, load.asked)
+    if load.scored:
+        asked = min(asked, max(1, int(SCORED * POSITIONS // (load.prompt + load.new))))
+        read = asked * (load.prompt + load.new) * (memory.token - memory.entry)
+        found = read + (4.0 * asked + 24.0) * (load.new + 1) * shape.vocabulary
+    else:
+        found = asked * (load.prompt * memory.token + load.new * memory.entry + 4.0 * shape.vocabulary)
+    return found + adapter * min(asked, -(-asked // max(1.0, load.per_adapter)))
 
 
 def free_memory() -> float:

@@ -19,7 +19,7 @@ from netgain.methods.finetune import PRESETS, FinetuneSettings, fit_passages
 from netgain.methods.fitting import Positive
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import UNLIMITED
-from netgain.methods.policy_gradient import GradientPolicy, GradientSettings, Group, apart
+from netgain.methods.policy_gradient import SMALLEST_GROUP, GradientPolicy, GradientSettings, Group, apart
 from netgain.model.metered import Model
 from netgain.model.program import Steps, ask, together
 from netgain.model.requests import Generate
@@ -28,7 +28,6 @@ from netgain.records.cost import Purpose
 from netgain.streams import stream
 
 CAUTION = 1.05  # later answers may be longer
-LEAST = 2  # answers, without which there is nothing to compare
 CHECKED = 1.2  # a check costs about what the one before it cost
 Asked = tuple[Question, tuple[Material, ...]]  # with what is before it
 
@@ -122,7 +121,7 @@ class ConventionalRl(Method):
             groups.pop()
         while settings.contexts is None and start < UNLIMITED and (bounded > 0 or not groups):
             size = self._fitting(desk, policy, groups, upcoming.first, reserved)
-            if size < LEAST:
+            if size < SMALLEST_GROUP:
                 break
             groups += yield from self._draw(desk.at(f"question {len(groups)}", "more"), [upcoming.take()], size)
         return groups
@@ -147,7 +146,7 @@ class ConventionalRl(Method):
         request = self._request(desk, one)
         each = desk.bounds([request])[0]
         longest = desk.model.tokenize(request.prompt)[-1:] * request.max_new_tokens
-        for size in range(self.settings.candidates, LEAST - 1, -1):
+        for size in range(self.settings.candidates, SMALLEST_GROUP - 1, -1):
             more = Group(request.prompt, [longest] * size, [0.0] * size)
             if size * each + policy.cost(desk, [*groups, more]) <= desk.left() - reserved:
                 return size

@@ -17,6 +17,7 @@ from netgain.methods.fitting import Positive
 from netgain.methods.method import Desk, Learned, Method
 from netgain.methods.policy import Improvement, Kept
 from netgain.methods.policy_gradient import (
+    SMALLEST_GROUP,
     Advantage,
     GradientPolicy,
     GradientSettings,
@@ -64,6 +65,10 @@ class EditGradient(Improvement):
     def kept(self, desk: Desk, contexts: Sequence[Context]) -> Kept:
         """Every edit: what did worse than its group is learnt from as well."""
         return [(context, edit) for context in contexts for edit in range(len(context.edits))]
+
+    def learns_from(self, context: Context) -> bool:
+        """Where its group has at least two texts: the advantage of one alone is 0, whatever its reward."""
+        return super().learns_from(context) and len(_group(context).ids) >= SMALLEST_GROUP
 
     def bound(self, desk: Desk, material: Material, form: EditFormat, edits: int) -> float:
         """A group of edits as long as they may be."""

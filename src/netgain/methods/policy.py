@@ -109,6 +109,10 @@ class Improvement(ABC):
         """What one context with so many edits adds to that, before any is written; 0 where it is next to nothing."""
         return 0.0
 
+    def learns_from(self, context: Context) -> bool:
+        """Whether there is anything to learn from in a context, after its rewards."""
+        return any(context.tally.counts()) or bool(context.invalid and not context.edits)
+
     def held(self, desk: Desk, contexts: Sequence[Context]) -> float:
         """What of that is known before the edits of these contexts are rewarded: so much the rewards leave over."""
         return 0.0

@@ -41,6 +41,7 @@ from netgain.records.cost import Currency, Purpose
 from netgain.records.learning import PolicyStep
 from netgain.streams import stream
 
+SMALLEST_GROUP = 2  # texts, without which there is nothing to compare
 FAR = 50.0  # a token that much likelier before: exp would not end
 FLAT = 1e-9  # rewards of a group that lie closer together say nothing
 NOTE, KEPT = "policy step", "policy kept"  # the words under which the journal is told of steps

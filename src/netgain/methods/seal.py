@@ -345,7 +345,8 @@ def too_small() -> InputError:
 
 def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> Steps[list[Context]]:
     """Edits and rewards of these contexts. One without any evaluation is left out, and what it cost is discarded:
-    such as one that the model asks itself nothing about, where its own questions are the reward.
+    such as one that the model asks itself nothing about, where its own questions are the reward. So is one of fewer
+    edits than the improvement can learn from.
 
     Without a rule one without any edit is left out.
     """
@@ -385,6 +386,6 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
         return [context for context in contexts if context.edits]
     reserved += loop.improvement.held(desk, contexts)
     yield from evaluate(desk, contexts, loop.rule, settings.reward_training(), reserved)
-    unpaid = [context for context in contexts if not any(context.tally.counts())]
+    unpaid = [context for context in contexts if not loop.improvement.learns_from(context)]
     discard(desk, [row for context in unpaid for rows in context.charges for row in rows], "could not be evaluated")
-    return [context for context in contexts if any(context.tally.counts()) or (context.invalid and not context.edits)]
+    return [context for context in contexts if loop.improvement.learns_from(context)]

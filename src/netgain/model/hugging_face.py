@@ -15,7 +15,7 @@ from netgain.domains.problem import Prompt
 from netgain.engine.backend import backend_for, decoder_for
 from netgain.engine.decoding import Decoded, DecodeRequest, text_behind
 from netgain.engine.hooks import HooksBackend, rectangles
-from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, Failure, InnerLoopJob, Size, Work, check
+from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, SCORED, Failure, InnerLoopJob, Size, Work, check
 from netgain.engine.lora import CONFIG, Layout, keep_whole, kept_whole, load_adapter, read_config, save_adapter
 from netgain.engine.lora import Adapter as LoraAdapter
 from netgain.engine.packs import Extent
@@ -127,7 +127,7 @@ class _HuggingFace:
         hooks = self._engine if isinstance(self._engine, HooksBackend) else HooksBackend(loaded.model)
         self._trainer = MultiLoraTrainer(self._engine, resident=resident, budget=positions)
         self._rows, self._decoder = rows, decoder_for(self._engine, rows=rows, text_of=self._texts.text)
-        self._scorer = Scorer(hooks, rows=rows, positions=8 * positions)
+        self._scorer = Scorer(hooks, rows=rows, positions=SCORED * positions)
         self._served: ServedDecoder | None = None
 
     def serve(self, server: GenerationServer) -> None:

@@ -232,18 +232,30 @@ class _Remote:
 
     def quote(self, requests: Sequence[Request]) -> list[tuple[Part, ...]]:
         """Bounds on one attempt at each request."""
-        return [(_part(_bytes(_checked(request).prompt), _checked(request).max_new_tokens),) for request in requests]
+        known = [self._checked(request) for request in requests]
+        return [(_part(_bytes(request.prompt), request.max_new_tokens),) for request in known]
 
     def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
         """All requests once, several at a time."""
         with ThreadPoolExecutor(min(self._concurrency, max(1, len(requests)))) as pool:
-            asked = [pool.submit(self._try, place, _checked(one), attempt) for place, one in enumerate(requests)]
+            asked = [pool.submit(self._try, place, self._checked(one), attempt) for place, one in enumerate(requests)]
             try:
                 for ended in as_completed(asked):
                     yield ended.result()
             finally:
                 for one in asked:
                     one.cancel()
+
+    def _checked(self, request: Request) -> Generate:
+        """The same. Raises InputError for what no server is asked for: a quote does, so nothing has been spent."""
+        if not isinstance(request, Generate):
+            kind = type(request).__name__.lower()
+            raise InputError(f"{kind} request", "a remote model generates only", "use a local one")
+        if request.adapter is not None:
+            raise InputError("adapter", "a remote model takes none", "use a local model")
+        if request.form:
+            raise undrawn(self.name)
+        return request
 
     def _try(self, place: int, request: Generate, attempt: int) -> Done:
         try:
@@ -272,8 +284,6 @@ class _Remote:
         return Done(place, None, parts, failure, estimated, again, wait)
 
     def _ask(self, request: Generate) -> _Said:
-        if request.form:
-            raise undrawn(self.name)
         settings: dict[str, Any] = {
             "model": self.name,
             "max_tokens": request.max_new_tokens,
@@ -363,16 +373,6 @@ class _Remote:
     def load_adapter(self, folder: Path) -> Adapter:
         """It takes none."""
         raise InputError(f"model {self.name}", "a remote model takes no adapters", "use a local model")
-
-
-def _checked(request: Request) -> Generate:
-    if not isinstance(request, Generate):
-        raise InputError(
-            f"{type(request).__name__.lower()} request", "a remote model generates only", "use a local one"
-        )
-    if request.adapter is not None:
-        raise InputError("adapter", "a remote model takes none", "use a local model")
-    return request
 
 
 def _part(tokens_in: float, tokens_out: float) -> Part:

@@ -119,6 +119,8 @@ class _Scripted:
             adapter = None if isinstance(request, Train | TrainFull) else request.adapter
             if adapter is not None and not isinstance(adapter, ScriptedAdapter):
                 raise InputError(f"adapter {adapter!r}", "is none of the scripted model's")
+            if isinstance(request, Generate) and request.form:
+                raise undrawn(self.name)
         return [(_unit(request),) for request in requests]
 
     def run(self, requests: Sequence[Request], attempt: int) -> Iterator[Done]:
@@ -163,8 +165,6 @@ class _Scripted:
         return _Scripted(self._answers, self._scores, name, joined)
 
     def _look_up(self, request: Generate) -> str:
-        if request.form:
-            raise undrawn(self.name)
         if not isinstance(self._answers, Mapping):
             return self._answers(request)
         prompt = text_of(request.prompt)

@@ -244,4 +244,5 @@ class _Line:
 
 def undrawn(model: str) -> InputError:
     """Said of a model whose tokens are not drawn here, where an answer is to be held to a form."""
-    return InputError(f"model {model!r}", "its tokens are not drawn here: no answer can be held to a form")
+    problem = "its tokens are not drawn here: no answer can be held to a form"
+    return InputError(f"model {model!r}", problem, "leave constrained (or form) out, or use a local model")

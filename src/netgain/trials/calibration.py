@@ -26,10 +26,10 @@ from typing import Any, final
 
 import netgain
 from netgain import model as door
-from netgain.engine.jobs import POSITIONS, RESIDENT, ROWS, InnerLoopJob
+from netgain.engine.jobs import HEAD_ROWS, POSITIONS, RESIDENT, ROWS, InnerLoopJob
 from netgain.errors import InputError, MissingExtraError
 from netgain.metering.account import Account, Book
-from netgain.metering.estimate import DEVICES, Device, Memory, Pace, find_device, free_memory
+from netgain.metering.estimate import BYTES, DEVICES, Device, Memory, Pace, find_device, free_memory, hidden_row
 from netgain.metering.price import Lora
 from netgain.metering.shape import ModelShape
 from netgain.model.model_folder import cache_folder
@@ -37,6 +37,7 @@ from netgain.model.requests import Generate, Train
 from netgain.records.cost import Purpose
 from netgain.records.identity import short_hash
 from netgain.strict_json import parse_json
+from netgain.trials.store import write
 
 LIBRARIES = ("torch", "transformers", "numpy")
 PATIENCE = 600.0  # seconds for loading and measuring
@@ -151,11 +152,9 @@ def _kept(key: str) -> dict[str, Any] | None:
 def _keep(key: str, found: Mapping[str, Any]) -> None:
     """Keep it for the next time, where there is a folder to keep it in."""
     with contextlib.suppress(OSError, InputError):
-        file = cache_folder() / f"calibration-{key}.json"
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
-        beside.write_text(json.dumps(found), encoding="utf-8")
-        beside.replace(file)
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write(folder / f"calibration-{key}.json", json.dumps(found))
 
 
 def _machine(machine: Machine) -> list[Any]:
@@ -242,7 +241,7 @@ def _serve() -> None:
     sys.stdin.readline()
     with TemporaryDirectory() as folder, Book.open(Path(folder) / "journal") as book:
         account = book.account("calibration", purpose=Purpose.ADAPT)
-        print(json.dumps(_ShortRun(model, account, sizes, meter).measured(bare)), flush=True)
+        print(json.dumps(_ShortRun(model, account, sizes, meter).measured(bare, BYTES[asked["dtype"]])), flush=True)
 
 
 @final
@@ -254,8 +253,8 @@ class _ShortRun:
         self._tokens = (model.tokenize(PROMPT * (1 + sizes.passage // 8)) * 2)[: sizes.passage]
         self._prompt = PROMPT * max(1, sizes.question // 18)
 
-    def measured(self, bare: float) -> dict[str, Any]:
-        """Paces, and bytes beyond the ``bare`` interpreter's."""
+    def measured(self, bare: float, width: int) -> dict[str, Any]:
+        """Paces, and bytes beyond the ``bare`` interpreter's; a weight of the model has ``width`` bytes."""
         shape: ModelShape = self._model.shape
         sizes, meter, base, load = self._sizes, self._meter, self._meter.held(), time.process_time()
         adapter = 4.0 * Lora(sizes.rank, sizes.targets).weights(shape)
@@ -266,6 +265,8 @@ class _ShortRun:
         before = meter.held()
         train, adapters = self._train(jobs, max(1, min(100, int(SECONDS * speed // (step * jobs)))))
         rows = meter.peak() - before - 5 * jobs * adapter  # beside the bank's four numbers a weight and what is kept
+        rows -= jobs * len(self._tokens) * hidden_row(Lora(sizes.rank, sizes.targets), shape)
+        rows -= 4.0 * min(HEAD_ROWS, jobs * len(self._tokens)) * shape.vocabulary
         token = 2.0 * shape.body_weights * (sizes.question + sizes.new)
         asked = max(4, min(sizes.asked, ROWS, int(2 * SECONDS * speed // token)))
         self._answer(min(4, asked), 2, adapters)
@@ -275,14 +276,15 @@ class _ShortRun:
         writing, whole, _ = self._answer(asked, sizes.new, adapters)
         read = first / reading
         write = (whole - first) / (writing - reading) if whole > first and writing > reading else read
-        guessed = Memory.guessed(shape, weight_bytes=4)
+        # Few rows are measured: what the engine's own buffers are known to take is the least.
+        guessed = Memory.guessed(shape, weight_bytes=width)
         return {
             "pace": {"train": train, "read": read, "write": write, "load": load},
             "memory": {
                 "base": base,
-                "copy": max(0.0, base - bare),
-                "row": max(rows / (jobs * len(self._tokens)), 0.5 * guessed.row),
-                "token": max(tokens / prompts, guessed.entry),
+                "copy": min(max(0.0, base - bare), guessed.copy),  # a copy has no tokenizer of its own
+                "row": max(rows / (jobs * len(self._tokens)), guessed.row),
+                "token": max(tokens / prompts, guessed.token),
                 "entry": guessed.entry,
                 "weight": 4,
             },

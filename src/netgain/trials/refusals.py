@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
 
+from netgain.engine.jobs import Work
 from netgain.errors import InputError, nearest
-from netgain.metering.estimate import generation_estimate, training_estimate
-from netgain.metering.price import Lora
+from netgain.metering.estimate import generate, pass_over, training_estimate
+from netgain.metering.price import Lora, forward_cost, training_cost
 from netgain.metering.shape import ModelShape
-from netgain.methods.conventional_rl import LEAST, ConventionalRlSettings, no_question
+from netgain.methods.conventional_rl import ConventionalRlSettings, no_question
 from netgain.methods.edit_rewards import voted_on
 from netgain.methods.fitting import Inner
+from netgain.methods.gradient_loops import EditGradientSettings
 from netgain.methods.method import Learning
 from netgain.methods.named_rewards import no_controls, no_questions
-from netgain.methods.policy_gradient import GradientSettings
+from netgain.methods.policy_gradient import SMALLEST_GROUP, GradientSettings
 from netgain.methods.rejection import RejectionSettings, SelfConsistencySettings
 from netgain.methods.rubric import no_judge
 from netgain.methods.script import PYTHON, ScriptSettings
@@ -195,25 +197,43 @@ def _check_investment(trial: Trial, arm: ResolvedArm, shape: ModelShape, lengths
 
 def least_group(settings: ConventionalRlSettings, shape: ModelShape, lengths: Lengths) -> Cost:
     """Less than which no step of reinforcement learning on questions takes: one question, asked the cheaper way, two
-    answers of a token each, and an update on them."""
+    answers of a token each, and the policy's step on them."""
     prompt = round(lengths.reading if settings.asked == "open" else lengths.question)
-    drawn = generation_estimate(shape, prompt, 1, engine="planned")
-    lora = Lora(settings.outer_rank, settings.outer_modules)
-    texts = [prompt + 1] * LEAST
-    return LEAST * drawn + training_estimate(shape, texts, training=lora, batch_size=LEAST, engine="planned")
+    return _drawn(shape, prompt, SMALLEST_GROUP, 1) + _least_step(settings, shape, prompt)
 
 
 def least_context(settings: LoopSettings | SharpenedSettings, shape: ModelShape, lengths: Lengths) -> Cost:
-    """Less than which no context of a round takes: the shortest edit and, where rewards are measured, one evaluation
-    of it, answered in one token each."""
-    cost = generation_estimate(shape, round(lengths.passage), SHORTEST, engine="planned")
-    rewarded = isinstance(settings, LoopSettings) and not (
-        isinstance(settings, SealSettings) and settings.select == "unpaid"
-    )
-    if not rewarded or not isinstance(settings, LoopSettings):
+    """Less than which no context of a round takes: the shortest edit and, where rewards are measured here (a judge's
+    price is another model's), one evaluation of it, its questions answered in one token each.
+
+    A policy gradient compares two edits at the least, and pays for its step on them. One evaluation is enough: an edit
+    that nothing can be trained on has its reward without.
+    """
+    prompt, compares = round(lengths.passage), isinstance(settings, EditGradientSettings)
+    cost = _drawn(shape, prompt, SMALLEST_GROUP if compares else 1, SHORTEST)
+    if isinstance(settings, EditGradientSettings):
+        cost += _least_step(settings, shape, prompt)
+    unpaid = isinstance(settings, SealSettings) and settings.select == "unpaid"
+    if unpaid or not isinstance(settings, LoopSettings) or settings.reward == "rubric":
         return cost
     inner = settings.reward_training()
-    texts = (settings.with_passage + settings.sentences) * [round(lengths.passage)] or [SHORTEST]
+    texts = (settings.with_passage + settings.sentences) * [prompt] or [SHORTEST]
     lora = Lora(inner.rank, inner.target_modules)
     trained = training_estimate(shape, texts, training=lora, epochs=settings.reward_epochs, engine="planned")
-    return cost + trained + lengths.asked * generation_estimate(shape, round(lengths.question), 1, engine="planned")
+    asked = 1 if settings.reward == OWN else max(1, int(lengths.asked))  # of its own questions one is enough
+    exam = _drawn(shape, round(lengths.question), asked, 1)
+    return cost + trained + (2 if settings.reward == "gain" else 1) * exam
+
+
+def _drawn(shape: ModelShape, prompt: int, count: int, new: int) -> Cost:
+    """``count`` texts of ``new`` tokens after prompts that share all they can: that is run once for all of them."""
+    shared = prompt - 1 if count > 1 else 0
+    return forward_cost(shape, generate([prompt] * count, [new] * count, shared_prefix=shared, kernel="causal"))
+
+
+def _least_step(settings: GradientSettings, shape: ModelShape, prompt: int) -> Cost:
+    """Less than which no step of a policy gradient takes once its texts are drawn: those of the smallest group, a token
+    each, are scored, and one update is made on them."""
+    read = pass_over([prompt + 1] * SMALLEST_GROUP, kernel="causal", head_positions=SMALLEST_GROUP)
+    lora = Lora(settings.outer_rank, settings.outer_modules)
+    return forward_cost(shape, read) + training_cost(shape, read + Work(training=SMALLEST_GROUP, updates=1.0), lora)

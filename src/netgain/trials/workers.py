@@ -8,14 +8,18 @@ import heapq
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import final
+from pathlib import Path
+from typing import Any, final
 
 import numpy as np
 
 from netgain import model as door
-from netgain.engine.jobs import ROWS
-from netgain.errors import MissingExtraError
+from netgain.engine.jobs import PLANNED, ROWS
+from netgain.errors import InputError, MissingExtraError
+from netgain.exam.drift import WINDOW
 from netgain.metering.estimate import (
+    BYTES,
+    TOKEN,
     Device,
     Load,
     Memory,
@@ -25,16 +29,19 @@ from netgain.metering.estimate import (
     gigabytes,
     pace_of,
     peak_memory,
+    shape_of,
     training_estimate,
 )
 from netgain.metering.price import Full, Lora, Training
 from netgain.metering.shape import ModelShape
 from netgain.methods.fitting import Outer
+from netgain.methods.gradient_loops import EditGradientSettings
 from netgain.methods.method import Learning
 from netgain.methods.seal import LoopSettings
 from netgain.methods.synthetic import SyntheticSettings
 from netgain.records.claim import UNTRAINED, Role
 from netgain.records.cost import Cost, Purpose, known_total
+from netgain.strict_json import parse_json
 from netgain.trials.calibration import (
     Machine,
     Sizes,
@@ -50,7 +57,6 @@ from netgain.trials.tasks import WIDTH, Task, deployments, groups, learn_limit, 
 
 Calibrate = Callable[..., tuple[Pace, Memory] | None]
 Held = tuple[Training | None, Load]
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CPU_SHARE = 0.6  # of the speed of large matrix products: what packs of inner loops reach (NOTEBOOK.md)
 
 
@@ -135,18 +141,20 @@ def staffed(
     count, weight = len(tasks(trial.spec)), BYTES[trial.spec.dtype]
     if not is_here(device):
         chosen = find_device(device or "")
-        memory = worker_memory(trial, shape, lengths, Memory.guessed(shape, weight_bytes=weight, planned=False))
+        guess = Memory.guessed(shape, weight_bytes=weight, planned=False)
+        memory = worker_memory(trial, shape, lengths, guess, cpu=False)
         pace = pace_of(chosen, shape, weight_bytes=weight)
         pace = replace(pace, source=f"{chosen.source}; {chosen.utilisation:.0%} of its peak")
         return Staff(name=chosen.name, workers=1, pace=pace, memory=memory, free=chosen.memory)
     machine = find_machine(device or "auto")
-    guess = Memory.guessed(shape, weight_bytes=weight, planned=machine.kind == "cpu")
-    memory = worker_memory(trial, shape, lengths, guess)
+    cpu = machine.kind == "cpu"
+    guess = Memory.guessed(shape, weight_bytes=weight, planned=cpu and is_planned(shape))
+    memory = worker_memory(trial, shape, lengths, guess, cpu=cpu)
     workers = most_workers(machine, memory, jobs, count)
     found = None if calibrate is None else calibrated(trial, machine, workers, lengths, calibrate)
     if found is not None:
-        memory = worker_memory(trial, shape, lengths, found[1])
-    sheet = this_cpu() if machine.kind == "cpu" else known_gpu(machine.name)
+        memory = worker_memory(trial, shape, lengths, found[1], cpu=cpu)
+    sheet = this_cpu() if cpu else known_gpu(machine.name)
     pace = found[0] if found else pace_of(sheet, shape, weight_bytes=weight)
     fitting = most_workers(machine, memory, jobs, count)
     return Staff(
@@ -186,14 +194,53 @@ def this_cpu() -> Device:
 # -- memory
 
 
-def worker_memory(trial: Trial, shape: ModelShape, lengths: Mapping[str, Lengths], memory: Memory) -> float:
-    """Bytes that one worker holds at its fullest, whichever task it is given."""
-    return max(
-        peak_memory(memory, shape, training, load)
+def worker_memory(
+    trial: Trial, shape: ModelShape, lengths: Mapping[str, Lengths], memory: Memory, *, cpu: bool = True
+) -> float:
+    """Bytes that one worker holds at its fullest, whichever task it is given; a teacher and a judge are in it."""
+    others = [_other(trial, fields, cpu) for fields in (trial.spec.teacher, trial.spec.judge)]
+    beside = [found for found in others if found is not None]
+    held = replace(memory, base=memory.base + sum(other.copy + TOKEN * of.vocabulary for other, of in beside))
+    own = (
+        peak_memory(held, shape, training, load)
         for domain in lengths.values()
         for arm in trial.arms.values()
         for training, load in _loads(trial, arm, shape, domain)
     )
+    writing = (
+        peak_memory(replace(other, base=held.base), of, None, _writing(trial, domain))
+        for domain in lengths.values()
+        for other, of in beside
+    )
+    return max(*own, *writing)
+
+
+def _other(trial: Trial, fields: Any, cpu: bool) -> tuple[Memory, ModelShape] | None:
+    """What a teacher or a judge in this process holds, and its shape; None for one that is elsewhere, is nobody, or of
+    which nothing is known."""
+    if not isinstance(fields, Mapping) or "url" in fields or "model" not in fields:
+        return None
+    try:
+        shape = shape_of(trial.located(str(fields["model"])))
+    except InputError:
+        return None
+    width = BYTES.get(str(fields.get("dtype", "float32")), 4)
+    return Memory.guessed(shape, weight_bytes=width, planned=cpu and is_planned(shape)), shape
+
+
+def is_planned(shape: ModelShape) -> bool:
+    """Whether the engine trains and answers by its own plan on a CPU, by the ``config.json`` that the shape is from;
+    taken for granted where that is not at hand."""
+    try:
+        return parse_json(Path(shape.source).read_text(encoding="utf-8"))["model_type"] in PLANNED
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
+def _writing(trial: Trial, lengths: Lengths) -> Load:
+    """What another model than the trial's is asked for at once: a text about every passage."""
+    asked = _programs(trial) * trial.spec.problems.passages
+    return Load(jobs=0, length=0, asked=asked, prompt=lengths.asking, new=lengths.edit, adapters=0)
 
 
 def _loads(
@@ -203,7 +250,10 @@ def _loads(
     settings, programs = arm.settings, _programs(trial)
     passages, inner = trial.spec.problems.passages, inner_of(settings)
     prompt = lengths.reading if arm.method.role is Role.IN_CONTEXT else lengths.question
-    questions = lengths.asked * passages
+    controls = (lengths.controls or 0.0) * lengths.control_prompts
+    asked = lengths.asked * passages
+    questions = asked + controls  # that an adapter is asked
+    prompt = (asked * prompt + controls * lengths.control) / max(1.0, questions)
     exam = Load(
         jobs=programs,
         length=min(inner.max_length, lengths.passage) * inner.batch_size,
@@ -219,19 +269,29 @@ def _loads(
     if isinstance(training, Full):
         return [(training, replace(exam, adapters=0, copies=programs))]
     copies = _copies(trial, arm)
-    found: list[Held] = [(training, replace(exam, copies=copies))]
+    exam = replace(exam, copies=copies)
+    scored = replace(exam, jobs=0, scored=True, prompt=lengths.control, new=lengths.longest)
+    found: list[Held] = [(training, exam)]
+    if trial.spec.exam.drift:
+        drift = trial.spec.exam.drift
+        found.append((training, replace(scored, asked=programs * drift, per_adapter=drift)))
+    if lengths.text:
+        windows = -(-lengths.text // WINDOW)
+        text = replace(scored, asked=int(programs * windows), per_adapter=windows)
+        found.append((training, replace(text, prompt=1.0, new=min(WINDOW, lengths.text))))
     if isinstance(settings, SyntheticSettings):
         asked = programs * passages * settings.edits
-        writing = replace(exam, jobs=0, asked=asked, prompt=lengths.asking, new=lengths.edit)
-        found.append((training, replace(writing, adapters=0, copies=copies)))
+        writing = replace(exam, jobs=0, asked=asked, prompt=lengths.asking, new=lengths.edit, adapters=0)
+        found.append((training, writing))
+        if isinstance(settings, EditGradientSettings):  # which scores what it drew
+            found.append((None, replace(writing, asked=ROWS, scored=True)))
     if isinstance(settings, Outer):
         step = settings.outer_batch * (lengths.asking + lengths.edit)
         outer = Lora(settings.outer_rank, settings.outer_modules)
-        found.append((outer, replace(exam, jobs=1, length=step, asked=0, adapters=1, copies=copies)))
+        found.append((outer, replace(exam, jobs=1, length=step, asked=0, adapters=1)))
     if isinstance(settings, LoopSettings):
         trained = settings.candidates * _contexts(trial, arm, settings, shape, lengths)
-        rewards = replace(exam, jobs=trained, asked=int(trained * lengths.asked), adapters=trained)
-        found.append((training, replace(rewards, copies=copies)))
+        found.append((training, replace(exam, jobs=trained, asked=int(trained * lengths.asked), adapters=trained)))
     return found
 
 
