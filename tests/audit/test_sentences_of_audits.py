@@ -398,6 +398,14 @@ def test_a_check_that_has_nothing_to_work_on_says_nothing(check: Any) -> None:
     assert not [one for one in check(claim("ours"), verdict()) if one.check != "per-question-data-missing"]
 
 
+@pytest.mark.parametrize(("questions", "told"), [(200, 0), (5_000, 1), (None, 1)])
+def test_a_baseline_on_other_questions_may_differ_by_what_so_many_scatter(questions: int | None, told: int) -> None:
+    arms = [
+        arm(name, frozen_accuracy=share, n_questions=questions) for name, share in (("ours", 0.302), ("rival", 0.339))
+    ]
+    assert len(list(checks.baseline_drifts(ONE, verdict(arms=arms)))) == told
+
+
 def test_a_difference_that_is_clear_is_not_called_unresolvable() -> None:
     clear = compared("ours", "rival", around(4, 3), primary=True, smallest_detectable=0.06, n_problems=200)
     assert not list(checks.unresolvable(ONE, verdict(arms=TWO, comparisons=[clear])))

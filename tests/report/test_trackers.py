@@ -12,15 +12,20 @@ import pytest
 from netgain.errors import InputError
 from netgain.metering.account import Book
 from netgain.methods.policy_gradient import NOTE
+from netgain.model import Generate
 from netgain.records.cost import Cost, Purpose
 from netgain.report import trackers
 from netgain.report.trackers import Following, TrackedRun, following
 from netgain.trials.progress import Progress
 from netgain.trials.run import EDITS
+from netgain.trials.schedule import run_trial
 from netgain.trials.store import Store
 from netgain.trials.tasks import Task, tasks
 from tests.made_verdict import arm, verdict
+from tests.methods.examples import chooser, settings
 from tests.trials import world
+from tests.trials.test_chosen import LOOP
+from tests.trials.test_chosen import trial as letters_trial
 
 ARM = arm(
     "s/seal@1",
@@ -154,6 +159,31 @@ def test_curves_grow_with_the_journal_of_a_running_task(tmp_path: Path, points: 
     assert points[4:] == [(f"{run} attempt 2", 3, {"spent/flops": 8.0})]  # what was told before is not told again
 
 
+def test_each_round_of_an_outer_loop_reaches_a_tracker_before_the_next_ends(tmp_path: Path, points: Points) -> None:
+    """Of a whole trial with a real loop, not of a journal written for it; who writes the edits looks every time."""
+    known: set[int] = set()
+
+    def write(request: Generate) -> str:
+        found.look()
+        known.add(sum("/run-" in name and name.endswith("/x1") for name, *_ in points))
+        return settings("backwards", epochs=1) if request.seed % 3 else "Let me think."
+
+    rival = {"method": "test-time-training", "max_epochs": 1}
+    trial = letters_trial(seal={"method": "seal", **LOOP, "rounds": 2}, fixed=rival)
+    found = Following(tmp_path, ["fake"], pytest.fail)
+    done = run_trial(trial, tmp_path, show=found.take, load=lambda *_: chooser(write), device="cpu")
+    found.look()
+    assert done.failed == {}
+    assert known == {0, 1, 2}  # the first round while the second was written, both before the test problems' edits
+    curves = [(step, values) for name, step, values in points if name == "letters/run-letters-seal-0/x1"]
+    assert [step for step, _ in curves] == [1, 2]
+    for _, values in curves:
+        assert values["edits"] == 12  # 3 contexts with 4 candidates each
+        assert 0 <= values["reward"] <= 1
+        assert values["kept"] <= 12
+    assert 0 < curves[0][1]["spent/flops"] < curves[1][1]["spent/flops"]
+
+
 ZEROS = {"groups": 0.0, "texts": 0.0, "invalid": 0.0, "updates": 0.0}
 
 
@@ -196,16 +226,21 @@ def test_a_tracker_that_is_not_there_is_said_before_anything_is_spent(
     assert list(tmp_path.iterdir()) == []
 
 
+def offline(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The tracker, which writes into the folder and to no server; skips where it is not installed."""
+    monkeypatch.setenv("TRACKIO_DIR", str(folder))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for variable in ("WANDB_MODE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(variable, raising=False)
+    return pytest.importorskip(name, reason=f"needs {name}: pip install {name}")
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["trackio", "wandb", "mlflow", "tensorboard"])
 def test_a_real_tracker_takes_steps_of_several_runs_side_by_side(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    for variable in ("WANDB_MODE", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(variable, raising=False)
-    library = pytest.importorskip(name, reason=f"needs {name}: pip install {name}")
+    library = offline(name, tmp_path, monkeypatch)
     (start,) = trackers.opened([name], tmp_path).values()
     runs = [start(f"t/run-{arm}", {"arm": arm}) for arm in ("seal", "sft")]
     for step in range(2):
@@ -213,6 +248,28 @@ def test_a_real_tracker_takes_steps_of_several_runs_side_by_side(
             run.log({"reward": 0.25 + step}, step)
     for run in runs:
         run.close()
-    folder = tmp_path if name != "trackio" else Path(library.utils.TRACKIO_DIR)  # where it was first imported
-    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
-    assert any(b"reward" in data for data in written)
+    assert b"reward" in written(library, tmp_path)
+
+
+def written(library: Any, folder: Path) -> bytes:
+    """All that a tracker wrote."""
+    home = Path(library.utils.TRACKIO_DIR) if library.__name__ == "trackio" else folder  # where it was first imported
+    return b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["trackio", "wandb", "mlflow", "tensorboard"])
+def test_a_real_tracker_follows_a_whole_trial(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = offline(name, tmp_path, monkeypatch)
+    with following(tmp_path, [name], pytest.fail, every=0.05) as found:
+        done = world.run(tmp_path, world.spec(seeds=1), show=found.take)
+    assert done.complete
+    assert found.working == [name]
+    data = written(library, tmp_path)
+    assert b"spent/flops" in data
+    for task in done.finished:
+        assert name == "tensorboard" or f"towns/{task.name}".encode() in data  # which names a folder by it
+    if name == "mlflow":  # every point whole, with its step, and the runs closed
+        steps = values(tmp_path / "mlflow.db", "metrics", "spent/flops")
+        assert len(steps) >= len(done.finished)
+        assert not values(tmp_path / "mlflow.db", "runs", "RUNNING")

@@ -63,9 +63,10 @@ def resample_weights(units: int, rng: np.random.Generator, resamples: int = RESA
     as good as normal.
     """
     if units * resamples > MOST_WEIGHTS:
-        resamples = max(FEWEST_RESAMPLES, MOST_WEIGHTS // units)
-        drawn = (rng.integers(units, size=units) for _ in range(resamples))
-        return np.stack([np.bincount(row, minlength=units) for row in drawn]) / units
+        weights = np.empty((max(FEWEST_RESAMPLES, MOST_WEIGHTS // units), units))
+        for row in weights:
+            row[:] = np.bincount(rng.integers(units, size=units), minlength=units) / units
+        return weights
     weights = np.empty((resamples, units))
     for first in range(0, resamples, AT_ONCE):  # drawn all at once they would be in memory twice, as counts as well
         part = weights[first : first + AT_ONCE]

@@ -308,6 +308,7 @@ def _trackio(folder: Path) -> Open:
 def _mlflow(folder: Path) -> Open:
     try:
         import mlflow
+        from mlflow.entities import Metric, Param
     except ImportError:
         raise _missing("mlflow") from None
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
@@ -317,12 +318,11 @@ def _mlflow(folder: Path) -> Open:
         known = client.get_experiment_by_name(PROJECT)
         experiment = known.experiment_id if known else client.create_experiment(PROJECT)
         run = client.create_run(experiment, run_name=name).info.run_id
-        for key, value in told.items():
-            client.log_param(run, key, value)
+        client.log_batch(run, params=[Param(key, str(value)) for key, value in told.items()])
 
         def log(values: Mapping[str, float], step: int | None) -> None:
-            for key, value in values.items():
-                client.log_metric(run, key, value, step=step)
+            now = int(1000 * time.time())  # at once: each call is a transaction, or a request to the server
+            client.log_batch(run, metrics=[Metric(key, value, now, step or 0) for key, value in values.items()])
 
         return TrackedRun(log, lambda: client.set_terminated(run))
 

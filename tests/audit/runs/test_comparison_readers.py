@@ -165,6 +165,10 @@ def test_methods_are_compared_at_equal_steps_and_at_equal_time_with_what_they_fo
     assert rows["seconds"].dearer == ["full-finetuning--llama-3.2-3B-lr_0.00001"]  # took longer than the headline arm
     assert "lora rank32 is ahead in valid accuracy" in finding(claim, "at-equal-time").message
     assert "lily has 0.21, 2 of 3 arms are better" in finding(claim, "traded-off").message
+    checked = next(row for row in verdict.questions if row.question.startswith("Are regressions"))
+    assert checked.answer == "yes"
+    assert "forgetting" in checked.evidence[0]
+    assert "measured of 3 of 3 methods" in checked.evidence[0]
     assert "not distinguishable from zero" in verdict.headline.sentence or "ahead" in verdict.headline.sentence
 
 

@@ -229,6 +229,29 @@ def test_an_exported_history_is_a_run(tmp_path: Path) -> None:
     assert (cost(claim).updates, claim.arms[0].accuracy) == (20, 0.4)
 
 
+@pytest.mark.parametrize("axis", ["_step", "step"])
+def test_steps_that_may_be_epochs_or_calls_are_no_optimizer_steps(tmp_path: Path, axis: str) -> None:
+    lines = [f"{axis},_step,_runtime,eval/accuracy", "0,0,1.5,0.4", "7,7,3.0,0.5"]
+    (tmp_path / "history.csv").write_text("\n".join(lines))
+    claim = read_claim(tmp_path)
+    assert cost(claim).updates is None
+    assert [point.step for point in claim.arms[0].curves[0].points] == [0, 7]
+    assert "7 steps of what is not stated" in next(f for f in claim.findings if f.check == "steps-unclear").message
+
+
+def test_a_database_of_many_runs_gives_each_its_own(tmp_path: Path) -> None:
+    folder = mlflow_database(tmp_path / "logs")
+    connection = sqlite3.connect(folder / "mlflow.db")
+    connection.execute("INSERT INTO runs VALUES ('w', 'other', 'RUNNING', 0, 1, 'active')")
+    connection.execute("INSERT INTO params VALUES ('max_steps', '9', 'w')")
+    connection.executemany("INSERT INTO metrics VALUES ('eval/accuracy', ?, 1, 'w', ?)", [(0.25, 3), (0.75, 8)])
+    connection.commit()
+    connection.close()
+    claim = read_claim(folder)
+    assert [(arm.label, arm.accuracy) for arm in claim.arms] == [("grpo", 0.5), ("other", 0.75)]
+    assert [charge.cost.updates for charge in claim.charges] == [50, 8]
+
+
 def test_a_database_that_nobody_closed_is_read_with_its_log_of_writes(tmp_path: Path) -> None:
     folder = trackio(tmp_path / "logs")
     connection = sqlite3.connect(folder / "p.db")

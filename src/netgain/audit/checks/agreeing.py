@@ -1,11 +1,12 @@
 """Figures: whether they agree with each other, come out again, and can carry what is said of them."""
 
+import math
 from collections.abc import Iterator
 
 from netgain.analysis.findings import finding
 from netgain.analysis.matching import ENOUGH_OVERLAP
 from netgain.analysis.sentences import points, span
-from netgain.analysis.verdict import Verdict
+from netgain.analysis.verdict import ArmRow, Verdict
 from netgain.audit.checks.form import by_setting
 from netgain.records.claim import Claim, Finding
 
@@ -13,21 +14,33 @@ DRIFT = 0.01
 
 
 def baseline_drifts(claim: Claim, verdict: Verdict) -> Iterator[Finding]:
-    """The untouched model scoring differently from file to file."""
+    """The untouched model scoring differently from file to file, by more than other questions scatter."""
     for setting, arms in by_setting(verdict.arms):
-        seen = [(arm.frozen_accuracy, arm.label) for arm in arms if arm.frozen_accuracy is not None]
-        if len(seen) > 1 and max(seen)[0] - min(seen)[0] > DRIFT:
-            low, high = min(seen), max(seen)
-            exams = {claim.arm(arm.name).exam for arm in arms if arm.frozen_accuracy is not None}
+        seen = [(arm.frozen_accuracy, arm.label, arm) for arm in arms if arm.frozen_accuracy is not None]
+        seen.sort(key=lambda row: row[:2])
+        if len(seen) > 1 and seen[-1][0] - seen[0][0] > DRIFT:
+            low, high = seen[0], seen[-1]
+            exams = {claim.arm(arm.name).exam for *_, arm in seen}
             same = len(exams) == 1 and None not in exams
+            if not same and high[0] - low[0] <= _scatter(low[2], high[2]):
+                continue
             yield finding(
                 "baseline-drifts",
                 "medium",
                 f"{setting}: the frozen baseline scores {low[0]:.1%} to {high[0]:.1%}"
                 f"{' on the same questions' if same else ''}: up to {100 * (high[0] - low[0]):.1f} points between two "
                 f"arms can come from the run or the set-up{'' if same else ' (or from other questions)'}",
-                [f"beside {label}: {accuracy:.4f}" for accuracy, label in sorted(seen)],
+                [f"beside {label}: {accuracy:.4f}" for accuracy, label, _ in seen],
             )
+
+
+def _scatter(*arms: ArmRow) -> float:
+    """Two standard errors of the difference between two frozen accuracies on questions of their own; 0 where how many
+    there were is not stated."""
+    if not all(arm.n_questions for arm in arms):
+        return 0.0
+    shares = [(arm.frozen_accuracy or 0.0, arm.n_questions or 1) for arm in arms]
+    return 2 * math.sqrt(sum(share * (1 - share) / n for share, n in shares))
 
 
 def little_overlap(claim: Claim, verdict: Verdict) -> Iterator[Finding]:

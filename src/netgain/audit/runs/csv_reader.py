@@ -198,10 +198,12 @@ _Grades = dict[str, dict[tuple[str, str], bool]]  # of each arm, by problem and 
 
 def _grades(files: Lenient, mapping: Mapping) -> _Grades:
     found: _Grades = {}
+    names: dict[str, str] = {}  # each arm's, which stands in every row
     for table in mapping.answers:
         path, unread = files.folder / table.file, 0
         for row in _rows(files, path, table.arm, table.question, table.correct, table.problem):
-            arm, question = words(row[table.arm]), row[table.question]
+            written, question = row[table.arm], row[table.question]
+            arm = names[written] if written in names else names.setdefault(written, words(written))
             right = RIGHT_OR_WRONG.get(row[table.correct].strip().lower())
             if not arm or right is None:
                 unread += 1

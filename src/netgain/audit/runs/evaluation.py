@@ -80,7 +80,7 @@ class EvaluationLog:
 
 def sample_key(*parts: object) -> str:
     """A key of a sample that hangs on what it is, whatever is in its parts."""
-    return short_hash("\x1f".join(str(part).encode("utf-8", "replace").decode() for part in parts))
+    return short_hash("\x1f".join(map(str, parts)).encode("utf-8", "replace").decode())
 
 
 def graded(value: object) -> bool | float | None:

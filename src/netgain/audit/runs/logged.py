@@ -7,6 +7,7 @@ what its numbers count. What is known of that is written here, once for all of t
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, final
 
 from netgain.audit.runs.lenient import dig, first, fraction, number, whole, words
@@ -16,7 +17,14 @@ from netgain.records.measurements import Curve, CurvePoint
 
 Row = Mapping[str, Any]
 
+UPDATES = ("global_step", "current_steps")  # steps that are optimizer steps by their name
 STEPS = ("global_step", "step", "_step", "current_steps")
+TRAINERS = frozenset(  # arguments of a Trainer, which logs by optimizer steps
+    {
+        *("max_steps", "num_train_epochs", "gradient_accumulation_steps", "per_device_train_batch_size"),
+        *("logging_steps", "warmup_steps"),
+    }
+)
 MODEL = (
     *("base_model_name_or_path", "model_name_or_path", "base_model", "model_id", "model_name", "_name_or_path"),
     "model",
@@ -28,6 +36,7 @@ HIGHER = re.compile(
 LOWER = re.compile(r"(^|[_/ -])(loss|perplexity|ppl|wer|error|kl|nll|forgetting)($|[_/ -])")
 EXAMINED = re.compile(r"^(test|eval|val|valid|validation|dev)[_/ -]")
 MOST_POINTS = 400  # of a curve; a longer one is thinned, its best and last point kept
+MOST_NAMES = 4096  # whose meaning is kept: a log has few names, and each in all of its rows
 
 
 @final
@@ -52,6 +61,9 @@ class Logged:
         self._set_up(run)
         steps = [step for row in [*rows, summary] if (step := step_of(row)) is not None]
         run.updates = max(steps, default=None)
+        if run.updates is not None and not self._counts_updates(rows, summary):
+            run.say("steps-unclear", f"{run.updates:,.0f} steps of what is not stated: its updates stay unknown")
+            run.updates = None
         _count_tokens(run, rows, summary, self.settings)
         _count_rejected(run, rows)
         runtime = first([summary.get("train_runtime"), *(row.get("train_runtime") for row in reversed(rows))], number)
@@ -69,6 +81,12 @@ class Logged:
         run.curves = curves_of(rows, summary)
         run.accuracy = _final(run)
         return run
+
+    def _counts_updates(self, rows: Sequence[Row], summary: Row) -> bool:
+        """Whether its steps are known to be optimizer steps: the axis of a tracker is whatever was logged by, epochs
+        or calls too."""
+        named = any(row.get(key) is not None for row in [*rows, summary] for key in UPDATES)
+        return named or not TRAINERS.isdisjoint(self.settings)
 
     def _set_up(self, run: RunRecord) -> None:
         settings = self.settings
@@ -109,6 +127,7 @@ def _texts(value: Any) -> list[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list | tuple) else []
 
 
+@lru_cache(MOST_NAMES)
 def plain(key: str) -> str:
     """A metric as the Trainer calls it: ``train/loss`` is ``loss``, ``eval/loss`` is ``eval_loss``."""
     name = key.removeprefix("train/")
@@ -119,7 +138,10 @@ def plain(key: str) -> str:
 
 def step_of(row: Row) -> float | None:
     """After how many optimizer steps a row was written, None where it does not say."""
-    return first([row.get(key) for key in STEPS], number)
+    for key in STEPS:
+        if (found := number(row.get(key))) is not None:
+            return found
+    return None
 
 
 def _count_tokens(run: RunRecord, rows: Sequence[Row], summary: Row, settings: Row) -> None:
@@ -163,27 +185,47 @@ def curves_of(rows: Iterable[Row], summary: Row) -> list[Curve]:
 
     The loss and whatever else was measured on the training batches themselves is left out.
     """
-    found: dict[str, dict[float, CurvePoint]] = {}
+    found: dict[str, dict[float, tuple[float, Row]]] = {}
     last = 0.0
     for row in [*rows, summary]:
         step = step_of(row)
         last = step if step is not None else last
-        seconds = first([row.get(key) for key in ("elapsed_seconds", "_runtime")], number)
         for key, value in row.items():
-            measured = number(value, least=-1e12, most=1e12)
-            if measured is not None and direction(key) and (EXAMINED.match(key) or key == "reward"):
-                found.setdefault(key, {})[last] = CurvePoint(step=last, value=measured, seconds=seconds)
-    return [curve(key, [points[step] for step in sorted(points)]) for key, points in found.items()]
+            if _is_followed(key) and (measured := number(value, least=-1e12, most=1e12)) is not None:
+                found.setdefault(key, {})[last] = measured, row
+    return [_curve_of(key, points) for key, points in found.items()]
+
+
+def _curve_of(metric: str, points: Mapping[float, tuple[float, Row]]) -> Curve:
+    """The curve of a metric from what it was at each step, and the row that says so."""
+    better, steps = direction(metric) or "higher", sorted(points)
+    found = []
+    for index in _kept([points[step][0] for step in steps], better):  # only what is kept is made a point
+        value, row = points[steps[index]]
+        seconds = first([row.get(name) for name in ("elapsed_seconds", "_runtime")], number)
+        found.append(CurvePoint(step=steps[index], value=value, seconds=seconds))
+    return Curve(metric=words(metric), better=better, points=tuple(found))
+
+
+@lru_cache(MOST_NAMES)
+def _is_followed(metric: str) -> bool:
+    """Whether a metric has a direction and is of an evaluation, or is the reward of reinforcement."""
+    return direction(metric) is not None and (EXAMINED.match(metric) is not None or metric == "reward")
 
 
 def curve(metric: str, points: Sequence[CurvePoint], exam: str = "") -> Curve:
     """A curve of this metric; of more than 400 points every n-th, with the best and the last."""
     better = direction(metric) or "higher"
-    if len(points) > MOST_POINTS:
-        best = (max if better == "higher" else min)(points, key=lambda point: point.value)
-        every = -(-len(points) // MOST_POINTS)
-        points = [point for i, point in enumerate(points) if i % every == 0 or point is best or point is points[-1]]
-    return Curve(metric=words(metric), better=better, exam=exam, points=tuple(points))
+    kept = _kept([point.value for point in points], better)
+    return Curve(metric=words(metric), better=better, exam=exam, points=tuple(points[index] for index in kept))
+
+
+def _kept(values: Sequence[float], better: str) -> Sequence[int]:
+    """Which points of a curve are kept: all, or of a longer one every n-th with the best and the last."""
+    if len(values) <= MOST_POINTS:
+        return range(len(values))
+    best = values.index((max if better == "higher" else min)(values))
+    return sorted({*range(0, len(values), -(-len(values) // MOST_POINTS)), best, len(values) - 1})
 
 
 def direction(metric: str) -> Literal["higher", "lower"] | None:

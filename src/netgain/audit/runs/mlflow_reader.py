@@ -21,6 +21,7 @@ from netgain.tokens import TokenCounter
 
 TABLES = {"runs", "metrics", "params"}
 FINISHED = ("FINISHED", "3")
+Point = tuple[str, Any, Any]  # a metric, its step and its value
 
 
 @final
@@ -68,13 +69,18 @@ def _from_database(files: Lenient, path: Path) -> Iterator[RunRecord]:
     with opened(path) as tables:
         rows, params = tables.rows("runs"), tables.rows("params")
         metrics = tables.rows("metrics", "step, timestamp")
+    settings: dict[Any, dict[str, Any]] = {}
+    points: dict[Any, list[Point]] = {}
+    for row in params:
+        settings.setdefault(row.get("run_uuid"), {})[str(row.get("key"))] = row.get("value")
+    for row in metrics:
+        points.setdefault(row.get("run_uuid"), []).append((str(row.get("key")), row.get("step"), row.get("value")))
     for row in rows:
         if row.get("lifecycle_stage") == "deleted":
             continue
         key = row.get("run_uuid")
-        settings = {str(p.get("key")): p.get("value") for p in params if p.get("run_uuid") == key}
-        points = [(str(m.get("key")), m.get("step"), m.get("value")) for m in metrics if m.get("run_uuid") == key]
-        run = Logged(words(str(key)) or "run", files.name(path), settings, _by_step(points))
+        logged = _by_step(points.get(key, []))
+        run = Logged(words(str(key)) or "run", files.name(path), settings.get(key, {}), logged)
         label = words(row.get("name")) or words(str(key)) or "run"
         yield _finished(run.record(label), row.get("status"), row.get("start_time"), row.get("end_time"))
 
@@ -91,12 +97,13 @@ def _from_folder(files: Lenient, home: Path) -> RunRecord | None:
     if meta.get("lifecycle_stage") == "deleted":
         return None
     settings = {_key(home / "params", file): files.text(file) for file in visible(home / "params", "*")}
-    points: list[tuple[str, Any, Any]] = []
+    points: list[Point] = []
     for file in visible(home / "metrics", "*"):
+        key = _key(home / "metrics", file)
         for line in (files.text(file) or "").splitlines():
             parts = line.split()  # a time, a value and a step; without a step in the oldest
             if len(parts) in (2, 3):
-                points.append((_key(home / "metrics", file), parts[2] if len(parts) == 3 else 0, parts[1]))
+                points.append((key, parts[2] if len(parts) == 3 else 0, parts[1]))
     tag = home / "tags" / "mlflow.runName"
     label = words(meta.get("run_name")) or words(files.text(tag) if tag.is_file() else None)
     run = Logged(home.name, files.name(path), settings, _by_step(points)).record(label or home.name)
@@ -108,12 +115,12 @@ def _key(folder: Path, file: Path) -> str:
     return words(file.relative_to(folder).as_posix())
 
 
-def _by_step(points: list[tuple[str, Any, Any]]) -> list[dict[str, Any]]:
+def _by_step(points: list[Point]) -> list[dict[str, Any]]:
     rows: dict[float, dict[str, Any]] = {}
     for key, step, value in points:
-        at = number(step)
-        if at is not None and number(value, -1e30) is not None:
-            rows.setdefault(at, {"step": at})[key] = number(value, -1e30)
+        at, measured = number(step), number(value, -1e30)
+        if at is not None and measured is not None:
+            rows.setdefault(at, {"step": at})[key] = measured
     return [rows[step] for step in sorted(rows)]
 
 

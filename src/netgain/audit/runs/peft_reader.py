@@ -15,13 +15,14 @@ from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, dig, first, fraction, head, number, objects, visible, whole, words
 from netgain.audit.runs.logged import Logged, curve
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
-from netgain.records.claim import Claim
+from netgain.records.claim import Claim, PublishedAnswer
 from netgain.records.measurements import Curve, CurvePoint
 from netgain.tokens import TokenCounter
 
 URL = "https://github.com/huggingface/peft/tree/main/method_comparison"
 MOST_QUESTIONS = 20_000
 GIB = 2.0**30
+FORGETTING = "forgetting"
 
 
 @final
@@ -53,9 +54,19 @@ class PeftReader(Reader):
         notes = ("No headline is stated: the most accurate arm stands for it, and was chosen on the test questions.",)
         headline = best.name if best else None
         title = "PEFT's comparison of fine-tuning methods"
-        return claim_of_runs(
+        claim = claim_of_runs(
             folder.resolve().name, title, runs, headline=headline, findings=files.findings, notes=notes, url=URL
         )
+        return claim.model_copy(update={"regressions": _regressions(runs)})
+
+
+def _regressions(runs: list[RunRecord]) -> PublishedAnswer | None:
+    """That forgetting was measured, where it was: of how many methods, and from what to what."""
+    lost = [curve.points[-1].value for run in runs for curve in run.curves if curve.metric == FORGETTING]
+    if not lost:
+        return None
+    told = f"forgetting (the rise of the cross-entropy on other text) is measured of {len(lost)} of {len(runs)} methods"
+    return PublishedAnswer(answer="yes", evidence=(f"{told}: {min(lost):.3g} to {max(lost):.3g}",))
 
 
 def _is_result(path: Path) -> bool:
@@ -116,7 +127,7 @@ def _curves(rows: list[dict[str, Any]], train: Any, end: float) -> list[Curve]:
             points.append(CurvePoint(step=step, value=accuracy, seconds=spent if took is not None else None))
     memory = first([dig(train, "accelerator_memory_max")], number)
     lost = number(dig(rows, -1, "forgetting"), least=-1e6)
-    single = (("forgetting", lost), ("memory in GiB", memory / GIB if memory else None))
+    single = ((FORGETTING, lost), ("memory in GiB", memory / GIB if memory else None))
     found = [curve("valid accuracy", points, "validation")] if points else []
     for metric, value in single:
         if value is not None:

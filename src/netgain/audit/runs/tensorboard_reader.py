@@ -4,13 +4,13 @@ A run that was restarted leaves a file for each start in one folder. Steps that 
 paid twice, and count twice.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, final
 
 from netgain.audit.audit import Reader
 from netgain.audit.runs.lenient import Lenient, number, visible, words
-from netgain.audit.runs.logged import Logged, plain, step_of
+from netgain.audit.runs.logged import MOST_NAMES, Logged, plain, step_of
 from netgain.audit.runs.run_record import RunRecord, claim_of_runs, distinct
 from netgain.audit.runs.wire import BYTES, message, tf_records
 from netgain.records.claim import Claim
@@ -131,7 +131,12 @@ def _value(data: bytes, row: dict[str, Any], settings: dict[str, Any]) -> None:
         _settings(tag, texts[0], settings)
     value = simple if simple is not None else numbers[0] if len(numbers) == 1 else None
     if tag and number(value, -1e30) is not None:
-        row[plain(words(tag))] = value
+        row[_named(tag)] = value
+
+
+@lru_cache(MOST_NAMES)
+def _named(tag: str) -> str:
+    return plain(words(tag))
 
 
 def _settings(tag: str, text: str, settings: dict[str, Any]) -> None:

@@ -54,11 +54,13 @@ def _runs(files: Lenient, path: Path) -> Iterator[RunRecord]:
     with opened(path) as tables:
         metrics, configs = tables.rows("metrics", "step"), _configs(tables)
     by_run: dict[str, list[dict[str, Any]]] = {}
+    every = set()
     for row in metrics:
-        found = _json(row.get("metrics"))
+        name, found = _name(row), _json(row.get("metrics"))
+        every.add(name)
         if isinstance(found, dict):
-            by_run.setdefault(_name(row), []).append({"step": row.get("step")} | found)
-    if len(by_run) < len({_name(row) for row in metrics}):
+            by_run.setdefault(name, []).append({"step": row.get("step")} | found)
+    if len(by_run) < len(every):
         files.say(f"{files.name(path)}: the metrics of some runs are no JSON objects", path)
     for name, rows in by_run.items():
         yield Logged(name or "run", files.name(path), configs.get(name, {}), rows).record()

@@ -44,14 +44,14 @@ def message(data: bytes) -> Iterator[WireField]:
     """The fields of a protobuf message. Raises ValueError where the bytes are none."""
     at = 0
     while at < len(data):
-        key, at = _varint(data, at)
+        key, at = (data[at], at + 1) if data[at] < 0x80 else _varint(data, at)  # most numbers are a byte
         number, wire = key >> 3, key & 7
         if wire == VARINT:
             value, at = _varint(data, at)
             yield WireField(number, wire, b"", value)
             continue
         if wire == BYTES:
-            size, at = _varint(data, at)
+            size, at = (data[at], at + 1) if at < len(data) and data[at] < 0x80 else _varint(data, at)
         elif wire in (FIXED64, FIXED32):
             size = 8 if wire == FIXED64 else 4
         else:
