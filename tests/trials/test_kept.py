@@ -1,5 +1,6 @@
 """What is kept of a run is checked against itself, in its folder and packed: nothing in it can be changed unnoticed."""
 
+import errno
 import json
 import lzma
 import shutil
@@ -487,20 +488,20 @@ def test_judging_and_exporting_change_nothing_in_the_record_that_they_read(packe
 def test_a_record_is_packed_whole_or_not_at_all(
     whole: Path, record: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill or a full disk in between leaves the record as it was, never half of an old one and half of a new one."""
+    """A full disk in between leaves the record as it was, never half of an old one and half of a new one."""
     before, left = {path.name: path.read_bytes() for path in packed.iterdir()}, 3
 
     def full(descriptor: int) -> None:
         nonlocal left
         left -= 1
         if not left:
-            raise OSError("no room")
+            raise OSError(errno.ENOSPC, "no room")
 
     monkeypatch.setattr("netgain.trials.store.os.fsync", full)
     (packed / JOURNALS).write_bytes(b"an older one")
-    with pytest.raises(OSError, match="no room"):
+    with pytest.raises(InputError, match=r"cannot be written \(no room\); make room, or .*; the run is as it was"):
         pack_run(KeptRun(whole), packed, "{}")
-    now = {path.name: path.read_bytes() for path in packed.iterdir() if not path.name.startswith(".")}
+    now = {path.name: path.read_bytes() for path in packed.iterdir()}
     assert now == before | {JOURNALS: b"an older one"}
 
 
