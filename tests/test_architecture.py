@@ -97,14 +97,14 @@ def test_no_two_folders_import_each_other() -> None:
     assert {(a.name, b.name) for a, b in pairs if (b, a) in pairs} == set()
 
 
-# What a newcomer has to hold in mind, as measured on 2026-11-27 (NOTEBOOK.md). Lower a limit when the house gets
+# What a newcomer has to hold in mind, as measured on 2026-11-28 (NOTEBOOK.md). Lower a limit when the house gets
 # smaller; raise one only with a feature that is worth it, in the same commit.
 MOST_MODULES, MOST_CLASSES, MOST_PUBLIC_DATA_CLASSES, MOST_LINES, MOST_LINES_WITHOUT_ENGINE = (
     267,
     560,
     200,
-    55_900,
-    51_900,
+    56_100,
+    52_100,
 )
 DATA_BASES = {"BaseModel", "NamedTuple", "Settings"}
 

@@ -4,11 +4,9 @@ import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, final
 
 import typer
-import yaml
 
 from netgain.cli.app import complain, save
 from netgain.errors import InputError, NetgainError
@@ -163,6 +161,7 @@ def _notes_trial(file: Path, notes: Path, model: str, language: str) -> tuple[st
     if not counts["test"]:
         raise InputError(str(notes), "none of its passages is for the exam", "put some into a folder named test")
     learns = counts["train"] >= LEARNERS and counts["development"] >= TUNERS
+    tokens = sum(len(entry.text) for entry in entries) / len(entries) / 4
     fields = {
         "model": _quoted(os.path.relpath(model, file.parent)) if Path(model).exists() else model,
         "path": _quoted(os.path.relpath(notes, file.parent)),
@@ -171,7 +170,7 @@ def _notes_trial(file: Path, notes: Path, model: str, language: str) -> tuple[st
         **{part: min(counts[part], 48) for part in ("train", "test")},
         "development": min(counts["development"], 12) if learns else 0,
         "shots": min(counts["train"], SHOTS),
-        "budget": EPOCHS_READ * FLOPS_A_TOKEN * _weights(model) * fmean(len(entry.text) / 4 for entry in entries),
+        "budget": EPOCHS_READ * FLOPS_A_TOKEN * _weights(model) * tokens,
         "epochs": EPOCHS_READ,
     }
     head = HEAD.format(file=file, name=_name(file), question=OUTER_LOOP if learns else OWN_TEXT)
@@ -263,6 +262,8 @@ def _sizes(domain: "Passages", entries: Sequence["Passage"], language: str, *, l
 def _name(file: Path) -> str:
     """The file's name as the name of a trial, quoted where YAML would take it for a number or another word."""
     name = plain_name(file.stem.lower()).strip("-._")[:64] or "trial"
+    import yaml
+
     return name if isinstance(yaml.safe_load(name), str) else _quoted(name)
 
 
