@@ -323,11 +323,6 @@ def _answers_that_differ(run: KeptRun, given: Sequence[AnswerPages]) -> list[str
     return [f"{FOLDER}/{differing[0]}{more}: is not the page that the records give"]
 
 
-# An interval's end is the result of an iteration, which stops elsewhere on another processor (3.5e-7 away was seen); a
-# page shows a thousandth.
-ITERATED = 2e-6
-
-
 def _is_written(text: str, verdict: Verdict) -> bool:
     """Whether a file's text is this verdict: as a verdict, since one written before a field was there lacks it."""
     try:
@@ -335,4 +330,4 @@ def _is_written(text: str, verdict: Verdict) -> bool:
     except ValidationError:
         return False
     kept, now = (json.loads(one.model_dump_json(by_alias=True)) for one in (written, verdict))
-    return equal_but_for_rounding(kept, now, near_zero=ITERATED)
+    return equal_but_for_rounding(kept, now, near_zero=1e-12)

@@ -300,6 +300,16 @@ def test_the_runs_that_choose_are_not_the_runs_that_are_compared() -> None:
     assert found.value == 0.0
 
 
+def test_the_last_bits_of_a_processor_choose_no_rival() -> None:
+    """Equals in every cell, one of them with what another order of adding leaves: the first of equals is chosen."""
+    arm, rivals = table(2)
+    rivals[1] = rivals[0] * (1 + 2e-16) + 1e-15
+    found, shares = fitted(arm, rivals, [None, None])
+    alone, _ = fitted(arm, rivals[:1], [None])
+    assert list(shares) == [1.0, 0.0]
+    assert (found.low, found.high) == (pytest.approx(alone.low, abs=1e-12), pytest.approx(alone.high, abs=1e-12))
+
+
 # -- at each number of deployments
 
 

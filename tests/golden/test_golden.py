@@ -35,6 +35,7 @@ NAMED_CHANGES: tuple[tuple[str, str, str], ...] = (
     ("demo", "findings/small-differences-unseen *", ONE_RUN),
     ("demo", "stability/*/in-context@1 *", READERS),
     ("people-narrative", "stability/*/in-context@1 *", READERS),
+    ("people-narrative", "decomposition/* | with outer loop/cross_fitted/*", "no rival is chosen by a last bit"),
     ("seal", "findings/few-tasks *", "the paper's few-shot figures have an interval"),
     ("seal", "findings/settings-changed-between-rounds *", "it weakens the comparison of rounds, not the headline"),
 )

@@ -22,6 +22,7 @@ TOLERANCE = 0.01
 FOLDS = 10
 REPEATS = 20
 CHOICES = 2_000  # resamples in which the rival is chosen again
+DIGITS = 9  # of an accuracy, in which two count as different when the rival is chosen
 SURE = 1.96  # standard deviations of the choice to either side
 ENOUGH_OVERLAP = 0.9
 
@@ -225,7 +226,7 @@ def cross_fitted(
     for _ in range(REPEATS):
         fold = rng.permutation(problems) % folds
         scores = _elsewhere(rivals, fold, folds) * (folds - 1) / folds + before[:, None, None]
-        best = scores.argmax(axis=0)[:, fold]
+        best = _most(scores)[:, fold]
         cells += arm - np.take_along_axis(rivals, best[None], axis=0)[0]
         share += np.bincount(best.ravel(), minlength=len(rivals))
     found = crossed.estimate(cells / REPEATS, weights, questions=questions)
@@ -233,6 +234,13 @@ def cross_fitted(
     low = found.value - float(np.hypot(found.value - found.low, spread))
     high = found.value + float(np.hypot(found.high - found.value, spread))
     return Interval(found.value, max(low, -1.0), min(high, 1.0)), share / share.sum()
+
+
+def _most(scores: Floats) -> NDArray[np.int64]:
+    """The place of the highest score along the first axis, the first of equals: sums are rounded before, for the last
+    bits of what a processor adds up in its own order are not to choose a rival."""
+    found: NDArray[np.int64] = scores.round(DIGITS).argmax(axis=0)
+    return found
 
 
 def _elsewhere(rivals: Floats, fold: NDArray[np.int64], folds: int) -> Floats:
@@ -254,4 +262,4 @@ def _choice_deviation(arm: Floats, rivals: Floats, before: Floats, rng: np.rando
     folds = min(FOLDS, problems)
     scores = np.einsum("rsb,bs->rb", by_seed, of_seeds) * (folds - 1) / folds + before[:, None]
     differences = (arm - rivals).mean(axis=(1, 2))
-    return float(differences[scores.argmax(axis=0)].std())
+    return float(differences[_most(scores)].std())

@@ -261,9 +261,9 @@ def _sizes(domain: "Passages", entries: Sequence["Passage"], language: str, *, l
 
 def _name(file: Path) -> str:
     """The file's name as the name of a trial, quoted where YAML would take it for a number or another word."""
-    name = plain_name(file.stem.lower()).strip("-._")[:64] or "trial"
     import yaml
 
+    name = plain_name(file.stem.lower()).strip("-._")[:64] or "trial"
     return name if isinstance(yaml.safe_load(name), str) else _quoted(name)
 
 

@@ -164,9 +164,10 @@ class Journal:
 
     @classmethod
     def restore(cls, path: Path, rows: Iterable[JournalRow]) -> None:
-        """Write a journal's rows, as they were read, to a new file: their times and hashes stay what they were.
+        """Write a journal's rows, as they were read and verified, to a new file: their times and hashes stay what they
+        were.
 
-        Raises JournalError where they cannot be written, or do not follow from each other.
+        Raises JournalError where they cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         with cls(path, WriterLock(path), time.time) as journal:
@@ -176,8 +177,6 @@ class Journal:
                 journal._write(texts)
             except sqlite3.Error as problem:
                 raise journal._refusal(problem) from problem
-        if wrong := scan(path).collect().findings:
-            raise JournalError(str(path), str(wrong[0]), "bring back the record that it comes from")
 
     def _prepare(self, existing: bool, take: Callable[[JournalRow], None] | None) -> tuple[JournalRow, ...]:
         records = self._check(take) if existing else ()

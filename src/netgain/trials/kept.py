@@ -369,16 +369,20 @@ def unpack_run(run: KeptRun, out: Path) -> Path:
         raise InputError(str(run.folder), "is no packed record", "give a folder that netgain pack wrote")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(str(out), "is there already", "give the name of a new folder")
-    history = run.history_journal
-    kept = [(HISTORY, history)] if history else []
-    for name, reading in _chained(kept, run):
-        if reading.findings:
-            raise InputError(str(run.folder / JOURNALS), f"{name}: {reading.findings[0]}", "bring it back")
-        Journal.restore(out / HISTORY if name == HISTORY else out / UNITS / name / "journal", reading.records)
+    if history := run.history_journal:
+        _restore(run, HISTORY, history, out / HISTORY)
     for task in run.journals():
+        folder = out / UNITS / task.name
+        _restore(run, task.name, task.journal.collect(), folder / "journal")
         if task.result:
             result = json.dumps(task.result, indent=1, sort_keys=True) + "\n"
-            write_together(out / UNITS / task.name, {"rows.jsonl": task.rows, "unit.json": result.encode("utf-8")})
+            write_together(folder, {"rows.jsonl": task.rows, "unit.json": result.encode("utf-8")})
     asis = {name: (run.folder / name).read_bytes() for name in (SETUP, VERDICT, LOCK) if (run.folder / name).is_file()}
     write_together(out, {SAMPLES: read_samples(run.samples), **asis})
     return out
+
+
+def _restore(run: KeptRun, name: str, journal: Reading, path: Path) -> None:
+    if journal.findings:
+        raise InputError(str(run.folder / JOURNALS), f"{name}: {journal.findings[0]}", "bring it back")
+    Journal.restore(path, journal.records)
