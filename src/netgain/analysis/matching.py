@@ -239,8 +239,7 @@ def cross_fitted(
 def _most(scores: Floats) -> NDArray[np.int64]:
     """The place of the highest score along the first axis, the first of equals: sums are rounded before, for the last
     bits of what a processor adds up in its own order are not to choose a rival."""
-    found: NDArray[np.int64] = scores.round(DIGITS).argmax(axis=0)
-    return found
+    return np.asarray(scores.round(DIGITS).argmax(axis=0))
 
 
 def _elsewhere(rivals: Floats, fold: NDArray[np.int64], folds: int) -> Floats:

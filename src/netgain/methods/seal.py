@@ -386,8 +386,6 @@ def _wave(desk: Desk, loop: _Loop, chosen: Sequence[Named], reserved: float) -> 
         return [context for context in contexts if context.edits]
     reserved += loop.improvement.held(desk, contexts)
     yield from evaluate(desk, contexts, loop.rule, settings.reward_training(), reserved)
-    kept, unpaid = list[Context](), list[Context]()
-    for context in contexts:
-        (kept if loop.improvement.learns_from(context) else unpaid).append(context)
+    unpaid = [context for context in contexts if not loop.improvement.learns_from(context)]
     discard(desk, [row for context in unpaid for rows in context.charges for row in rows], "could not be evaluated")
-    return kept
+    return [context for context in contexts if loop.improvement.learns_from(context)]

@@ -164,8 +164,7 @@ class Journal:
 
     @classmethod
     def restore(cls, path: Path, rows: Iterable[JournalRow]) -> None:
-        """Write a journal's rows, as they were read and verified, to a new file: their times and hashes stay what they
-        were.
+        """Write a journal's rows, as they were read and verified, to a new file: times and hashes stay as they are.
 
         Raises JournalError where they cannot be written.
         """
